@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Structured logs: one event, one line, key=value; to journald where it is, else to stderr or a file.
+ *
+ *     ws_log(WS_LOG_INFO, "vm-started", "vm", vm_id, "host", host_id, "task", task_id, NULL);
+ *
+ * The event name is a fixed word; all that varies is in the pairs (strings, NULL values are skipped). Values are
+ * escaped, so a guest's name cannot forge a line. Never pass a secret. Threads: any; lines never interleave. */
+#pragma once
+#include <glib.h>
+
+typedef enum { WS_LOG_ERROR = 3, WS_LOG_WARNING = 4, WS_LOG_NOTICE = 5, WS_LOG_INFO = 6, WS_LOG_DEBUG = 7 } WsLogLevel;
+
+/* `program` is borrowed for ever. `path` NULL: stderr. Levels above `max` are dropped. */
+void ws_log_init(const char *program, WsLogLevel max, const char *path);
+void ws_log(WsLogLevel level, const char *event, ...) G_GNUC_NULL_TERMINATED;
+/* The same with an error's code, message and cause as pairs. */
+void ws_log_error(WsLogLevel level, const char *event, const GError *error, ...) G_GNUC_NULL_TERMINATED;

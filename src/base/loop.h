@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The core loop: one epoll, one inbox, one timer heap, and coroutines that run on it.
+ *
+ * A program has one core loop thread. It owns inventory writes, tasks, timers and link state. Other threads hand work
+ * in through ws_loop_post(); nothing on the loop ever blocks. What must block (libvirt, files, hashing) goes to workers
+ * with ws_co_blocking() or ws_workers_run().
+ *
+ * A coroutine is a function on its own small stack. It runs on the loop until it waits; between two waits nothing else runs,
+ * so it needs no locks. Waits: ws_co_sleep(), ws_co_yield() until ws_co_wake(), ws_co_blocking().
+ * The clock is passed in: under the simulator time is virtual and the loop advances it when nothing is ready. */
+#pragma once
+#include "base/clock.h"
+#include <stdbool.h>
+
+typedef struct WsLoop WsLoop;
+typedef struct WsTimer WsTimer;
+typedef struct WsFdWatch WsFdWatch;
+typedef struct WsCo WsCo;
+typedef struct WsWorkers WsWorkers;
+typedef void (*WsLoopFunc)(void *arg);
+typedef void (*WsFdFunc)(int fd, guint32 epoll_events, void *arg);
+
+WsLoop *ws_loop_new(WsClock *clock);
+void ws_loop_free(WsLoop *loop); /* runs nothing more; pending posts are dropped by their destroy functions */
+void ws_loop_run(WsLoop *loop);  /* until ws_loop_quit() */
+void ws_loop_quit(WsLoop *loop); /* any thread, async-signal-safe */
+/* One pass; waits at most timeout_ms (-1: until something happens). For tests and the simulator. */
+void ws_loop_step(WsLoop *loop, int timeout_ms);
+WsClock *ws_loop_clock(WsLoop *loop);
+bool ws_loop_is_own_thread(WsLoop *loop); /* for asserts */
+
+/* Any thread. Runs func(arg) on the loop, in order of posting; destroy(arg) afterwards or when dropped. NULL: none. */
+void ws_loop_post(WsLoop *loop, WsLoopFunc func, void *arg, GDestroyNotify destroy);
+
+/* Loop thread only. One-shot. Equal times fire in order of creation. Cancel is allowed until it has fired. */
+WsTimer *ws_loop_after(WsLoop *loop, gint64 delay_us, WsLoopFunc func, void *arg);
+void ws_timer_cancel(WsTimer *timer); /* NULL is fine */
+
+/* Loop thread only. Level-triggered epoll; the fd stays the caller's. */
+WsFdWatch *ws_loop_watch_fd(WsLoop *loop, int fd, guint32 epoll_events, WsFdFunc func, void *arg);
+void ws_fd_watch_modify(WsFdWatch *watch, guint32 epoll_events);
+void ws_fd_watch_remove(WsFdWatch *watch); /* NULL is fine; safe inside its own callback */
+
+/* ---- coroutines (loop thread only) ---- */
+typedef void (*WsCoFunc)(void *arg);
+/* Starts func(arg) now, on the caller's turn: returns when it first waits or ends. Stacks come from a pool
+ * (64 KiB, guard page). At most WS_CO_MAX live; beyond it, starts queue. */
+#define WS_CO_MAX 2000
+void ws_co_start(WsLoop *loop, WsCoFunc func, void *arg);
+WsCo *ws_co_self(void);   /* NULL outside a coroutine */
+WsLoop *ws_co_loop(void); /* of the running coroutine */
+/* Waits until ws_co_wake(self). A wake that came first is remembered (one), so nothing is lost. */
+void ws_co_yield(void);
+void ws_co_wake(WsCo *co);          /* loop thread; resumed on a later turn of the loop, never nested */
+void ws_co_sleep(gint64 delay_us);
+/* As ws_co_yield(), but false when timeout_us passed first. */
+bool ws_co_yield_timeout(gint64 timeout_us);
+
+/* ---- workers: threads for what blocks ---- */
+/* At most max_threads live; a thread whose call overstays its deadline stays lent to it (it cannot be stopped) and is
+ * replaced while below max_threads. */
+WsWorkers *ws_workers_new(const char *name, guint max_threads);
+void ws_workers_free(WsWorkers *workers); /* waits for running calls at most 1 s each, then abandons them */
+typedef bool (*WsWorkFunc)(void *arg, GError **error);
+/* Runs func(arg) on a worker; the calling coroutine waits. false with `error`: what func set, or
+ * WS_ERROR_DEADLINE_EXCEEDED (timeout_ms > 0) after which func may still be running: so `arg` is given away and
+ * destroyed by `destroy` (may be NULL) when func has really ended. Results are therefore read from arg only on success. */
+bool ws_co_blocking(WsWorkers *workers, WsWorkFunc func, void *arg, GDestroyNotify destroy, guint timeout_ms,
+                    GError **error);
+/* Fire and forget from any thread. Jobs of one `key` (NULL: none) run one at a time and in order. */
+void ws_workers_run(WsWorkers *workers, const char *key, WsLoopFunc func, void *arg);

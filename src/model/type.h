@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Types as data: one descriptor per type of the contract, and the generic engine that works on them.
+ *
+ * tools/apigen turns api/ (OpenAPI 3.1, JSON Schema) into C structs plus these descriptor tables (model/model.h, generated).
+ * Everything that is the same for all types is written once, here: parse (strict, with the path of the bad field), write
+ * (all or selected fields), copy, free, equal, merge-patch, get a field by path, filter, sort. So the generator stays small, and
+ * a new resource costs data, not code.
+ *
+ * C form of each kind (struct members have the contract's names):
+ *   BOOL bool · INT gint64 (absent: WS_INT_UNSET) · DOUBLE double (absent: NaN) · STRING char* (absent: NULL)
+ *   ENUM int (0 = absent; constants WS_<TYPE>_<FIELD>_<VALUE> from 1) · REF WsId (0 = none)
+ *   ANYREF WsAnyRef {type, id} · TIME gint64 microseconds UTC (0 = absent) · OBJECT pointer (NULL = absent)
+ *   ARRAY struct { guint len; T *items; } with T one of the above · MAP WsMap (string to string, sorted by key)
+ *   ANY char* holding one valid JSON value
+ *
+ * Two sorts of types: *resources* begin with WS_RESOURCE_FIELDS (id, revision, reference count), live in the inventory
+ * and are never changed after publication; *plain* structs (parts, request bodies, RPC parameters) have one owner.
+ * Threads: published resources and descriptors may be read anywhere; ref/unref are atomic. */
+#pragma once
+#include "base/error.h"
+#include "base/id.h"
+#include "base/json.h"
+
+#define WS_INT_UNSET G_MININT64
+
+typedef enum {
+  WS_KIND_BOOL, WS_KIND_INT, WS_KIND_DOUBLE, WS_KIND_STRING, WS_KIND_ENUM, WS_KIND_REF, WS_KIND_ANYREF,
+  WS_KIND_TIME, WS_KIND_OBJECT, WS_KIND_ARRAY, WS_KIND_MAP, WS_KIND_ANY,
+} WsKind;
+
+typedef enum {
+  WS_FIELD_REQUIRED = 1 << 0,  /* must be given on create */
+  WS_FIELD_READ_ONLY = 1 << 1, /* server's; refused in requests */
+  WS_FIELD_IMMUTABLE = 1 << 2, /* settable on create, not by PATCH (equal value is accepted) */
+  WS_FIELD_SECRET = 1 << 3,    /* writeOnly: never written to clients; stored; wiped on free */
+  WS_FIELD_INTERNAL = 1 << 4,  /* stored, but neither read nor written by clients */
+  WS_FIELD_INDEXED = 1 << 5,   /* the inventory keeps a secondary index */
+  WS_FIELD_UNIQUE = 1 << 6,    /* no two objects of the type share a value (implies INDEXED) */
+  WS_FIELD_VOLATILE = 1 << 7,  /* reported by hosts; a change of only such fields need not be durable */
+  WS_FIELD_NAME_LIKE = 1 << 8, /* person's text: control characters refused, trimmed */
+} WsFieldFlags;
+
+typedef struct WsType WsType;
+typedef struct WsField WsField;
+
+typedef struct { guint len; void *items; } WsArray; /* layout of every generated array */
+typedef struct { char *key, *value; } WsMapEntry;
+typedef struct { guint len; WsMapEntry *items; } WsMap;
+typedef struct { const WsType *type; WsId id; } WsAnyRef; /* type NULL: none */
+
+struct WsField {
+  const char *name;
+  const char *quoted;       /* "\"name\":" ready for the writer */
+  guint8 kind;              /* WsKind */
+  guint8 item_kind;         /* of an ARRAY's items */
+  guint16 flags;            /* WsFieldFlags */
+  guint32 offset;           /* in the struct */
+  const WsType *sub;        /* OBJECT (or array of): its type; REF: the target resource type */
+  const char *const *names; /* ENUM: NULL-ended, names[value - 1] */
+  gint64 min, max;          /* INT: value (multiple_of 0: any) · STRING, MAP: length in characters, entries · */
+  gint64 multiple_of;
+  gint64 min_items, max_items; /* ARRAY */
+  double fmin, fmax;        /* DOUBLE */
+  const char *pattern;      /* STRING: anchored GRegex, or NULL */
+  const char *format;       /* STRING: "ipv4", "ip", "cidr", "mac", "hostname", "uuid", "sha256", "ssh-key", "date-time", ... or NULL */
+  const char *default_json; /* applied on create when absent; NULL: none */
+};
+
+typedef enum { WS_TYPE_RESOURCE = 1 << 0, WS_TYPE_HISTORY = 1 << 1 /* kept in SQL history, not in memory */ } WsTypeFlags;
+
+struct WsType {
+  const char *name;    /* "Volume" */
+  const char *prefix;  /* "vol"; resources only */
+  const char *plural;  /* "volumes": path, SQL table */
+  guint16 index;       /* resources: 0..ws_n_resource_types-1, position in ws_resource_types[] */
+  guint16 flags;       /* WsTypeFlags */
+  guint32 size;        /* of the struct */
+  guint16 n_fields;
+  const WsField *fields; /* in the contract's order */
+  const guint16 *by_name; /* indexes of fields sorted by name, for binary search */
+};
+
+/* Every resource struct starts with these (id and revision are written as fields "id", "revision" by the engine). */
+#define WS_RESOURCE_FIELDS                                                                                             \
+  const WsType *type;                                                                                                  \
+  gint ref_count;                                                                                                      \
+  WsId id;                                                                                                             \
+  Revision revision
+typedef struct WsResource { WS_RESOURCE_FIELDS; } WsResource;
+
+extern const WsType *const ws_resource_types[]; /* generated */
+extern const guint ws_n_resource_types;
+const WsType *ws_type_by_name(const char *name);   /* resources and plain; NULL: unknown */
+const WsType *ws_type_by_plural(const char *plural);
+const WsType *ws_type_by_prefix(const char *prefix);
+const WsField *ws_type_field(const WsType *type, const char *name, gsize n); /* NULL: unknown */
+
+/* ---- life ---- */
+void *ws_object_new(const WsType *type);               /* zeroed, sentinels set, no defaults applied */
+void *ws_object_copy(const WsType *type, const void *object); /* deep; a resource's copy has ref_count 1 */
+void ws_object_free(const WsType *type, void *object); /* plain, or a resource nobody else holds; NULL is fine */
+WsResource *ws_resource_ref(const void *resource);     /* const: counting is not change */
+void ws_resource_unref(const void *resource);          /* NULL is fine */
+void ws_apply_defaults(const WsType *type, void *object);
+
+/* ---- JSON ---- */
+typedef enum {
+  WS_PARSE_CREATE, /* from a client: required fields must be there, read-only refused, defaults applied */
+  WS_PARSE_STORED, /* from our own store or RPC peer: all fields allowed incl. id, revision, secret and internal; unknown ones skipped
+                      (written by a newer version), limits not re-checked */
+  WS_PARSE_RPC,    /* from a peer: like STORED, but required, limits and sizes are checked */
+} WsParseMode;
+/* Parses one complete JSON object. Errors carry "field" with the path: WS_ERROR_UNKNOWN_FIELD, WS_ERROR_WRONG_TYPE (expected),
+ * WS_ERROR_OUT_OF_RANGE (min, max), WS_ERROR_REQUIRED, WS_ERROR_READ_ONLY_FIELD, WS_ERROR_BAD_VALUE (expected), WS_ERROR_BAD_JSON. */
+void *ws_object_parse(const WsType *type, const char *json, gsize n, WsParseMode mode, GError **error);
+/* JSON merge patch (RFC 7386) onto a private copy: null resets a field to its default. Arrays are replaced whole.
+ * *changed tells whether anything differs afterwards. Read-only and immutable fields: refused unless equal. On error the copy is spoilt. */
+bool ws_object_merge_patch(const WsType *type, void *object, const char *json, gsize n, bool *changed, GError **error);
+
+/* Set of top-level fields to write. Parsed from "name,power,disks"; nested selection is not offered. */
+typedef struct WsFieldSet WsFieldSet;
+WsFieldSet *ws_field_set_parse(const WsType *type, const char *list, GError **error); /* WS_ERROR_UNKNOWN_FIELD */
+void ws_field_set_free(WsFieldSet *set);
+typedef enum { WS_WRITE_CLIENT, WS_WRITE_STORED } WsWriteMode; /* CLIENT hides secret and internal fields */
+void ws_object_write(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set, WsJsonWriter *w);
+char *ws_object_to_json(const WsType *type, const void *object, WsWriteMode mode, gsize *n);
+
+bool ws_object_equal(const WsType *type, const void *a, const void *b); /* all fields but revision */
+/* True when a and b differ in volatile fields only. */
+bool ws_object_differs_only_volatile(const WsType *type, const void *a, const void *b);
+
+/* ---- filter and sort of lists ----
+ * Filter grammar: terms joined by " and " ; term = path op value; op one of = != < <= > >= ~ (contains, case folded) ;
+ * path = field or field.sub (through arrays: any item matches) ; value = word or "quoted". Example:
+ *   power.state=running and memory_bytes>=4294967296 and name~web */
+typedef struct WsFilter WsFilter;
+WsFilter *ws_filter_parse(const WsType *type, const char *text, GError **error); /* WS_ERROR_BAD_FILTER with position, expected */
+void ws_filter_free(WsFilter *filter);
+bool ws_filter_match(const WsFilter *filter, const void *object);
+/* If the filter holds an equality on an indexed REF/STRING/ENUM field: that field and value, so that the index can be used. */
+bool ws_filter_index_hint(const WsFilter *filter, const WsField **field, WsId *ref, const char **text);
+
+/* "name,-memory_bytes": up to 4 keys; ties end with id, so the order is total and stable. Strings by folded text with numbers
+ * in natural order (web-2 before web-10). */
+typedef struct WsSort WsSort;
+WsSort *ws_sort_parse(const WsType *type, const char *text, GError **error);
+void ws_sort_free(WsSort *sort);
+int ws_sort_compare(const WsSort *sort, const void *a, const void *b);
+
+/* Address of a field's value. */
+static inline void *ws_field_at(const WsField *field, const void *object)
+{
+  return (char *)object + field->offset;
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(WsFilter, ws_filter_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(WsSort, ws_sort_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(WsFieldSet, ws_field_set_free)

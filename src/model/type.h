@@ -38,6 +38,7 @@ typedef enum {
   WS_FIELD_UNIQUE = 1 << 6,    /* no two objects of the type share a value (implies INDEXED) */
   WS_FIELD_VOLATILE = 1 << 7,  /* reported by hosts; a change of only such fields need not be durable */
   WS_FIELD_NAME_LIKE = 1 << 8, /* person's text: control characters refused, trimmed */
+  WS_FIELD_TRANSIENT = 1 << 9, /* in requests or answers only (a password, a fresh token): never written in STORED form */
 } WsFieldFlags;
 
 typedef struct WsType WsType;

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mistake in the contract, told by file and path so that its author can put a finger on it."""
+
+
+class Problem(Exception):
+    def __init__(self, where, what):
+        super().__init__(f'{where}: {what}')
+        self.where = where
+        self.what = what

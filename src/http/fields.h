@@ -24,8 +24,8 @@ typedef enum { HTTP_RANGE_NONE, HTTP_RANGE_OK, HTTP_RANGE_UNSATISFIABLE } HttpRa
 /* NONE: no header (NULL), another unit, several ranges or bad syntax: send the whole. OK: *n >= 1 bytes from *first. */
 HttpRange http_parse_range(const char *range, guint64 size, guint64 *first, guint64 *n);
 
-/* A Content-Range header of an upload: "bytes 0-99/1000" or "bytes 0-99/ *" without the space (*size = G_MAXUINT64), and
- * "bytes * /1000" (a question where to go on: *n = 0, *first = 0). */
+/* A Content-Range header of an upload. "bytes 0-99/1000": first 0, n 100, size 1000; with '*' for the size, size is
+ * G_MAXUINT64; with '*' for the range (a question where to go on), n is 0. */
 bool http_parse_content_range(const char *value, guint64 *first, guint64 *n, guint64 *size);
 
 /* The value of one cookie of a Cookie header; caller frees; NULL: absent. */

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /* JSON-RPC 2.0 both ways over one WebSocket: the link between manager and host agent.
  *
- * Methods come from api/rpc/*.yaml (generated table: name, parameter and result types, deadline). A call is matched by id; errors travel as
- * {code: -32000, message, data: {code: "pool_full", params: {...}, cause}} and come out as the same GError. Notifications have no id.
- * Unknown methods, bad parameters, a second answer, or garbage close nothing: they are answered or dropped and logged; a peer that floods is cut.
+ * Methods come from api/rpc/*.yaml (generated table: name, parameter and result types, deadline). A call is matched by id; errors
+ * travel as {code: -32000, message, data: {code: "pool_full", params: {...}, field, cause}} and come out as the same GError.
+ * Notifications have no id; those of one peer are served one at a time, in the order they came.
  *
- * Threads: the core loop (WebSocket callbacks of the I/O thread are posted to it). Handlers of incoming calls run as coroutines. */
+ * A link begins with link.hello from both sides: each tells the protocol versions it speaks, both take the highest common one, and
+ * without one the link is closed. Then either side calls. A side that has sent nothing for ten seconds sends a heartbeat; one that has heard
+ * nothing for thirty takes the link for dead. When a link goes, calls that wait on it fail with WS_ERROR_HOST_UNREACHABLE, and calls
+ * that are served for it are told to stop (rpc_call_cancelled), for nobody waits for them any more; the caller repeats
+ * them on the next link, which is why methods are idempotent.
+ *
+ * Unknown methods, bad parameters, a second answer, or garbage close nothing: they are answered or dropped and logged. A peer that
+ * goes on (RPC_GARBAGE_MAX), floods (RPC_RATE_MAX) or piles up notifications (RPC_BACKLOG_MAX) is cut.
+ *
+ * Below is a *carrier*: whatever takes bytes to the peer. rpc_link_socket_events() makes one of a WebSocket; the simulator and
+ * tests bring their own.
+ *
+ * Threads: the core loop, but for what is marked (any); WebSocket callbacks of the I/O thread are posted to it. Handlers of
+ * incoming calls run as coroutines. */
 #pragma once
 #include "base/loop.h"
 #include "http/http.h"
@@ -14,40 +27,89 @@
 typedef struct RpcLink RpcLink;
 typedef struct RpcCall RpcCall; /* an incoming call being served */
 
-typedef struct {
+#define RPC_PROTOCOL_MIN 1 /* versions of the protocol this program speaks */
+#define RPC_PROTOCOL_MAX 1
+
+#define RPC_MESSAGE_MAX (4 * 1024 * 1024) /* bytes of one message, either way */
+#define RPC_PENDING_MAX 4096              /* calls of ours that wait for an answer, per link */
+#define RPC_SERVING_MAX 256               /* calls of the peer under way; more are answered with too_many_requests */
+#define RPC_BACKLOG_MAX 4096              /* notifications of the peer that wait to be served */
+#define RPC_RATE_MAX 5000                 /* messages per second of the peer, averaged over four seconds */
+#define RPC_GARBAGE_MAX 100               /* unusable messages per minute */
+
+#define RPC_HELLO_TIMEOUT_MS 10000
+#define RPC_HEARTBEAT_MS 10000
+#define RPC_SILENCE_MS 30000
+#define RPC_PROGRESS_MS 250      /* progress of one call is sent at most this often */
+#define RPC_CANCEL_GRACE_MS 30000 /* a call that was cancelled but not answered is given up after this time */
+
+typedef struct RpcMethod {
   const char *name;              /* "volume.copy" */
-  const WsType *params, *result; /* result NULL: none */
-  guint deadline_ms;             /* 0: no deadline, the call lives while it makes progress */
+  const WsType *params, *result; /* NULL: none */
+  guint deadline_ms;             /* from the last sign of progress; 0: none, the call lives as long as the link */
   bool notification;
 } RpcMethod;
 
-/* Serves one incoming call in a coroutine: params is a parsed plain object (borrowed); *result a new plain object of method->result. */
+/* Serves one incoming call in a coroutine: params is a parsed plain object (borrowed); *result a new plain object of method->result.
+ * For a notification *result is ignored and an error is logged. */
 typedef bool (*RpcHandler)(RpcCall *call, const void *params, void **result, GError **error);
 typedef struct { const RpcMethod *method; RpcHandler handler; } RpcService;
 
 typedef struct {
-  void (*up)(RpcLink *link, void *arg);                       /* socket open, versions agreed */
-  void (*down)(RpcLink *link, const char *reason, void *arg); /* all pending calls have failed with WS_ERROR_HOST_UNREACHABLE */
+  /* Socket open, versions agreed. */
+  void (*up)(RpcLink *link, void *arg);
+  /* Once for each carrier, also for one that never came up. All pending calls have failed. The link may be dropped or attached anew here. */
+  void (*down)(RpcLink *link, const char *reason, void *arg);
 } RpcEvents;
 
+/* (any) `services` (n of them) and `events` are borrowed and must outlive the link. */
 RpcLink *rpc_link_new(WsLoop *loop, const RpcService *services, guint n, const RpcEvents *events, void *arg);
-/* The socket events to give to http_call_upgrade()/http_socket_connect(); arg is the link. */
-const HttpSocketEvents *rpc_link_socket_events(void);
-void rpc_link_attach(RpcLink *link, HttpSocket *socket);
-void rpc_link_close(RpcLink *link, const char *reason);
-RpcLink *rpc_link_ref(RpcLink *link);
-void rpc_link_unref(RpcLink *link);
+RpcLink *rpc_link_ref(RpcLink *link); /* (any) */
+void rpc_link_unref(RpcLink *link);   /* (any) NULL is fine. A carrier holds a reference of its own until it is lost */
+/* Name of the peer for errors and logs: "host-7". */
+void rpc_link_set_peer(RpcLink *link, const char *peer);
+const char *rpc_link_peer(const RpcLink *link);
 bool rpc_link_is_up(const RpcLink *link);
+guint rpc_link_version(const RpcLink *link); /* agreed protocol version; 0: not up */
+/* Fails what waits, tells the peer `reason`, calls `down`. Without a carrier: nothing. */
+void rpc_link_close(RpcLink *link, const char *reason);
 
+/* ---- over a WebSocket ----
+ * The events to give to http_call_upgrade() or http_socket_connect(), with `arg` a reference of the link (rpc_link_ref(link)), which they
+ * take over. The link attaches to the socket when it opens; a link has one socket at a time: a new one takes the old one's place. */
+const HttpSocketEvents *rpc_link_socket_events(void);
+/* (any) Lets rpc_link_close() also stop a socket that has not opened yet. */
+void rpc_link_attach(RpcLink *link, HttpSocket *socket);
+
+/* ---- over anything else ---- */
+typedef struct {
+  bool (*send)(void *carrier, GBytes *message);          /* keeps order, never blocks, calls back nothing; false: gone or too much is queued */
+  void (*close)(void *carrier, const char *reason);      /* our side closes; nothing of this carrier may be handed to the link from then on */
+} RpcCarrier;
+/* The way to the peer is open: the hello goes out. A carrier that is still there is closed first. */
+void rpc_link_opened(RpcLink *link, const RpcCarrier *carrier, void *carrier_arg);
+void rpc_link_received(RpcLink *link, const char *bytes, gsize n); /* one whole message */
+void rpc_link_lost(RpcLink *link, const char *reason);             /* the carrier is gone; its close() is not called */
+
+/* ---- calling ---- */
 /* In a coroutine: calls the peer and waits. *result (may be NULL when the method has none) is a plain object the caller frees.
- * Progress notifications of the call reset the deadline and go to on_progress. Typed forms are generated: rpc_volume_copy(link, ...). */
+ * Progress notifications of the call reset the deadline and go to on_progress (may be NULL). When *cancel (may be NULL) becomes
+ * non-zero, the peer is asked to stop, and its answer is what counts: usually WS_ERROR_CANCELLED. Typed forms are generated:
+ * rpc_volume_copy(link, ...). Errors besides the peer's own: WS_ERROR_HOST_UNREACHABLE, WS_ERROR_DEADLINE_EXCEEDED, WS_ERROR_CANCELLED,
+ * WS_ERROR_TOO_LARGE, WS_ERROR_TOO_MANY_REQUESTS. */
 typedef void (*RpcProgress)(gint64 done, gint64 total, const char *unit, void *arg);
 bool rpc_call(RpcLink *link, const RpcMethod *method, const void *params, void **result, RpcProgress on_progress, void *arg,
               volatile gint *cancel, GError **error);
 /* Fire and forget; dropped when the link is down. */
 void rpc_notify(RpcLink *link, const RpcMethod *method, const void *params);
 
-/* Inside a handler: */
-void rpc_call_progress(RpcCall *call, gint64 done, gint64 total, const char *unit); /* any thread */
-volatile gint *rpc_call_cancelled(RpcCall *call); /* non-zero when the peer asked to stop */
-RpcLink *rpc_call_link(RpcCall *call);
+/* ---- inside a handler ---- */
+/* (any) `total` < 0: unknown. `unit`: a literal. A worker that may outlive the handler holds a reference of the call. */
+void rpc_call_progress(RpcCall *call, gint64 done, gint64 total, const char *unit);
+volatile gint *rpc_call_cancelled(RpcCall *call); /* (any) non-zero when the peer asked to stop, or is gone */
+RpcLink *rpc_call_link(RpcCall *call);            /* borrowed */
+RpcCall *rpc_call_ref(RpcCall *call);             /* (any) */
+void rpc_call_unref(RpcCall *call);               /* (any) */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RpcLink, rpc_link_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RpcCall, rpc_call_unref)

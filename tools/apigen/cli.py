@@ -1,34 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: apigen --api DIR PART --out DIR. Each part is a group of files for one folder of the build."""
+"""Reads the contract in api/ and writes one group of generated files into a folder."""
 import argparse
 import os
 import sys
 
-from . import errors, yamlfile
-from .problem import Problem
+from . import contract, emit_model, errors
+from .problem import Problem, Problems
 
-
-def _base(api):
-    catalogue = yamlfile.load(os.path.join(api, 'errors.yaml'), errors.FILE)
-    errors.check(catalogue)
-    return {'error-codes.h': errors.codes_h(catalogue),
-            'error-catalogue.h': errors.catalogue_h(catalogue),
-            'error-catalogue.c': errors.catalogue_c(catalogue)}
-
-
-PARTS = {'base': _base}
+# part -> {file name: function of the Contract giving its text}
+PARTS = {
+    'base': {
+        'error-codes.h': lambda k: errors.codes_h(k.errors),
+        'error-catalogue.h': lambda k: errors.catalogue_h(k.errors),
+        'error-catalogue.c': lambda k: errors.catalogue_c(k.errors),
+    },
+    'model': {
+        'model.h': emit_model.model_h,
+        'model.c': emit_model.model_c,
+    },
+}
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog='apigen', description=__doc__)
-    parser.add_argument('--api', required=True, help='folder of the contract')
-    parser.add_argument('part', choices=sorted(PARTS))
-    parser.add_argument('--out', required=True, help='folder to write to')
+    parser.add_argument('--api', required=True, metavar='DIR', help='folder of the contract')
+    parser.add_argument('part', choices=sorted(PARTS), help='group of files')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     args = parser.parse_args(argv)
     try:
-        files = PARTS[args.part](args.api)
-    except Problem as problem:
-        print(f'apigen: {problem}', file=sys.stderr)
+        api = contract.load(args.api)
+        files = {name: emit(api) for name, emit in PARTS[args.part].items()}
+    except (Problem, Problems) as problem:
+        print('\n'.join('apigen: ' + line for line in str(problem).split('\n')), file=sys.stderr)
         return 1
     for name, text in files.items():
         with open(os.path.join(args.out, name), 'w', encoding='utf-8') as f:

@@ -5,5 +5,10 @@
 class Problem(Exception):
     def __init__(self, where, what):
         super().__init__(f'{where}: {what}')
-        self.where = where
-        self.what = what
+
+
+class Problems(Exception):
+    """All mistakes that were found in one run."""
+
+    def __init__(self, problems):
+        super().__init__('\n'.join(dict.fromkeys(str(p) for p in problems)))

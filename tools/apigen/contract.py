@@ -1,0 +1,476 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole contract as objects: types, resources with their operations, RPC calls, fixed routes.
+
+load() reads every file of api/, checks it and returns a Contract; with mistakes it raises Problems, which tells all of them.
+Everything that is written out (emit_*.py) is derived from the Contract alone and in its order, so the output is the same for
+the same input.
+"""
+import os
+import re
+from dataclasses import dataclass, field as dc_field
+from typing import Optional
+
+from . import c, errors, schema, texts, yamlfile
+from .problem import Problem, Problems
+from .schema import Builder, Enum, Field, Type, suggest  # noqa: F401  (part of this module's face)
+
+FIXED = {'errors.yaml', 'texts.yaml', 'openapi.yaml', 'planned.yaml'}
+RISKS = ('low', 'medium', 'high')
+
+_RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'history'}
+_METHODS = ('list', 'get', 'create', 'update', 'delete')
+_METHOD_KEYS = {
+    'list': {'permission', 'summary', 'zh'},
+    'get': {'permission', 'summary', 'zh'},
+    'create': {'permission', 'audit', 'task', 'call', 'activity', 'body', 'result', 'summary', 'zh', 'danger'},
+    'update': {'permission', 'audit', 'task', 'call', 'activity', 'allowed', 'summary', 'zh', 'danger'},
+    'delete': {'permission', 'audit', 'task', 'call', 'activity', 'allowed', 'body', 'summary', 'zh', 'danger'},
+}
+_VERB_KEYS = {'summary', 'zh', 'permission', 'audit', 'task', 'call', 'activity', 'danger', 'allowed', 'body', 'result', 'on'}
+_RPC_KEYS = {'from', 'summary', 'params', 'result', 'deadline_ms', 'notification'}
+_ROUTE_KEYS = {'method', 'path', 'summary', 'zh', 'permission', 'audit', 'query', 'body', 'result', 'call', 'serves', 'produces',
+               'consumes', 'resource'}
+_PERMISSION = re.compile(r'^(public|self|[a-z][a-z_]*\.[a-z][a-z_]*)$')
+
+
+@dataclass(eq=False)
+class Allowed:
+    """One condition of a verb: the enum at `path` has one of `values`."""
+    path: str
+    fields: list
+    values: list
+
+
+@dataclass(eq=False)
+class Operation:
+    """A method or verb of a resource, or a fixed route."""
+    name: str                 # list, get, create, update, delete, or the verb
+    kind: str                 # LIST GET CREATE UPDATE DELETE VERB COLLECTION_VERB BATCH FIXED
+    where: str
+    method: str               # GET POST PATCH DELETE PUT
+    path: str                 # "/volumes/{id}/resize"
+    id: str                   # operation id: volume_resize
+    permission: str           # '' for BATCH: that of the verb it names
+    resource: Optional['Resource'] = None
+    summary: str = ''
+    zh: str = ''
+    audit_kind: Optional[str] = None
+    risk: Optional[str] = None
+    task: Optional[str] = None
+    call: Optional[str] = None
+    serves: Optional[str] = None
+    activity: Optional[str] = None
+    danger: int = 0
+    allowed: list = dc_field(default_factory=list)
+    body: Optional[Type] = None     # its JSON body
+    result: Optional[Type] = None   # of a call
+    query: list = dc_field(default_factory=list)  # Fields
+    consumes: Optional[str] = None
+    produces: Optional[str] = None
+
+    @property
+    def mutating(self):
+        return self.method not in ('GET', 'HEAD')
+
+
+@dataclass(eq=False)
+class Resource:
+    type: Type
+    prefix: str
+    plural: str
+    zh: str
+    history: bool
+    file: str
+    columns: list = dc_field(default_factory=list)      # dotted paths
+    operations: list = dc_field(default_factory=list)
+
+    def operation(self, name):
+        return next((o for o in self.operations if o.name == name), None)
+
+
+@dataclass(eq=False)
+class Rpc:
+    name: str                 # volume.create
+    where: str
+    sender: str               # manager, host
+    summary: str
+    params: Optional[Type]
+    result: Optional[Type]
+    deadline_ms: int
+    notification: bool
+
+    @property
+    def snake(self):
+        return self.name.replace('.', '_')
+
+
+@dataclass(eq=False)
+class Contract:
+    types: list
+    enums: list
+    resources: list           # in order of their files; planned ones are not among them
+    planned: list             # Types
+    rpcs: list
+    fixed: list               # Operations of openapi.yaml
+    api: dict                 # openapi.yaml: info, servers, ...
+    errors: dict
+    texts: dict
+
+    @property
+    def operations(self):
+        return [o for r in self.resources for o in r.operations] + self.fixed
+
+
+class _Loader:
+    def __init__(self, api):
+        self.files = {}
+        self.problems = []
+        for root, dirs, names in os.walk(api):
+            dirs.sort()
+            for name in sorted(names):
+                if name.endswith('.yaml'):
+                    path = os.path.join(root, name)
+                    shown = os.path.relpath(path, api).replace(os.sep, '/')
+                    try:
+                        self.files[shown] = yamlfile.load(path, 'api/' + shown)
+                    except Problem as problem:
+                        self.problems.append(problem)
+                        self.files[shown] = {}
+        self.builder = Builder(self.files)
+        self.builder.problems = self.problems
+
+    def problem(self, where, what):
+        self.problems.append(Problem(where, what))
+
+    def load(self):
+        resources, rpcs = [], []
+        named = [f for f in sorted(self.files) if f not in FIXED]
+        for file in named:
+            for key, value in self.files[file].items():
+                if self.builder.is_object(value):
+                    self.builder.add_named(file, key, 'resource' if 'x-resource' in value else 'part', peer=file.startswith('rpc/'))
+                elif file.startswith('rpc/') and isinstance(value, dict) and key[:1].islower():
+                    rpcs.append(self._rpc(file, key, value))
+                elif not isinstance(value, dict):
+                    self.problem(f'api/{file}: {key}', 'must be a mapping')
+        for file in named:
+            for key, value in self.files[file].items():
+                if isinstance(value, dict) and 'x-resource' in value and key in self.builder.types:
+                    resources.append(self._resource(file, key, value))
+        planned = self._planned()
+        fixed = [self._fixed(k, v) for k, v in self.files.get('openapi.yaml', {}).get('routes', {}).items()]
+        self._batches(resources)
+        self.builder.resolve_refs()
+        for r in resources:
+            self._finish_resource(r)
+        self.builder.check_c_names()
+        self._check_unique(resources, planned, fixed)
+        catalogue = self.files.get('errors.yaml', {})
+        words = self.files.get('texts.yaml', {})
+        for check in (lambda: errors.check(catalogue), lambda: texts.check(words)):
+            try:
+                check()
+            except Problem as problem:
+                self.problems.append(problem)
+        if self.problems:
+            raise Problems(self.problems)
+        return Contract(list(self.builder.types.values()), list(self.builder.enums.values()), resources, planned,
+                        [r for r in rpcs if r], [f for f in fixed if f],
+                        {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'routes'}, catalogue, words)
+
+    # ---- resources ----
+
+    def _resource(self, file, name, value):
+        where = f'api/{file}: {name}'
+        type_ = self.builder.types[name]
+        x = value['x-resource']
+        if not isinstance(x, dict):
+            self.problem(where, 'x-resource must be a mapping')
+            x = {}
+        self._keys(x, _RESOURCE_KEYS, where + '.x-resource')
+        prefix, plural = x.get('prefix', ''), x.get('plural', '')
+        if not isinstance(prefix, str) or not re.match(r'^[a-z][a-z0-9]{0,10}$', prefix):
+            self.problem(where, 'x-resource.prefix must be 1 to 11 lower-case letters or digits')
+        if not isinstance(plural, str) or not re.match(r'^[a-z][a-z0-9]*(-[a-z0-9]+)*$', plural):
+            self.problem(where, 'x-resource.plural must be lower-case words joined by -, such as port-groups')
+        if not x.get('zh'):
+            self.problem(where, 'x-resource.zh (Chinese name) is missing')
+        if not type_.description:
+            self.problem(where, 'description is missing')
+        r = Resource(type_, str(prefix), str(plural), str(x.get('zh', '')), x.get('history', False) is True, file)
+        type_.resource = r
+        for f in type_.fields:
+            if 'INTERNAL' in f.flags:
+                continue
+            if not f.description:
+                self.problem(f.where, 'description is missing: every field of a resource has one')
+            if not f.zh:
+                self.problem(f.where, 'x-zh (Chinese label) is missing: every field of a resource has one')
+        methods, verbs = value.get('x-methods', {}), value.get('x-verbs', {})
+        if r.history and (set(methods) - {'list', 'get'} or verbs):
+            self.problem(where, 'a history type has only list and get')
+        base = f'/{r.plural}'
+        for key in methods:
+            if key not in _METHODS:
+                self.problem(f'{where}.x-methods.{key}', f'is none of {", ".join(_METHODS)}')
+        for key in _METHODS:
+            if key in methods:
+                one = key in ('get', 'update', 'delete')
+                http = {'list': 'GET', 'get': 'GET', 'create': 'POST', 'update': 'PATCH', 'delete': 'DELETE'}[key]
+                self._operation(r, key, key.upper(), http, base + ('/{id}' if one else ''), methods[key],
+                                f'{where}.x-methods.{key}', _METHOD_KEYS[key])
+        for key, verb in verbs.items():
+            at = f'{where}.x-verbs.{key}'
+            if not c.NAME.match(key) or key in _METHODS or key == 'batch':
+                self.problem(at, 'a verb is named in lower_case_words, and is none of list, get, create, update, delete, batch')
+                continue
+            on = isinstance(verb, dict) and verb.get('on', 'object')
+            if on not in ('object', 'collection', False):
+                self.problem(at, 'on must be object or collection')
+            if on == 'collection':
+                self._operation(r, key, 'COLLECTION_VERB', 'POST', f'{base}/{key}', verb, at, _VERB_KEYS)
+            else:
+                self._operation(r, key, 'VERB', 'POST', f'{base}/{{id}}/{key}', verb, at, _VERB_KEYS)
+        return r
+
+    _SUMMARIES = {
+        'list': ('List {plural}.', '查询{zh}列表'), 'get': ('Show one {one}.', '查询{zh}'), 'create': ('Make a {one}.', '创建{zh}'),
+        'update': ('Change a {one}.', '修改{zh}'), 'delete': ('Delete a {one}.', '删除{zh}'),
+    }
+
+    def _operation(self, r, name, kind, method, path, spec, where, keys):
+        if not isinstance(spec, dict):
+            self.problem(where, 'must be a mapping')
+            return
+        self._keys(spec, keys, where)
+        o = Operation(name, kind, where, method, path, f'{r.type.snake}_{name}', spec.get('permission'), r)
+        one = r.type.snake.replace('_', ' ')
+        if name in self._SUMMARIES and kind == name.upper():
+            en, zh = (t.format(one=one, plural=r.plural.replace('-', ' '), zh=r.zh) for t in self._SUMMARIES[name])
+        else:
+            en = zh = ''
+            for key in ('summary', 'zh'):
+                if not spec.get(key):
+                    self.problem(where, f'{key} is missing')
+        o.summary, o.zh = str(spec.get('summary', en)), str(spec.get('zh', zh))
+        if re.search(r'\ba [aeiou]', o.summary) and 'summary' not in spec:
+            o.summary = re.sub(r'\ba ([aeiou])', r'an \1', o.summary)
+        self._served(o, spec, where)
+        o.danger = spec.get('danger', 0)
+        if o.danger not in (0, 1, 2, 3) or isinstance(o.danger, bool):
+            self.problem(where, 'danger is 0 (run), 1 (one line), 2 (list) or 3 (type the name)')
+            o.danger = 0
+        if 'body' in spec:
+            o.body = self._body(r.type.name + c.camel(name), spec['body'], r.file, where + '.body')
+        elif kind == 'CREATE' or kind == 'UPDATE':
+            o.body = r.type
+        if 'result' in spec:
+            if not o.call:
+                self.problem(where, 'only a call has a result; what a task made is its object')
+            o.result = self._body(r.type.name + c.camel(name) + 'Result', spec['result'], r.file, where + '.result')
+        if kind == 'COLLECTION_VERB' and spec.get('allowed'):
+            self.problem(where, 'a verb of the collection has no object whose state could allow it')
+        o.allowed = spec.get('allowed', {})  # resolved by _finish_resource()
+        r.operations.append(o)
+
+    def _served(self, o, spec, where):
+        """What methods, verbs and fixed routes have in common: permission, audit, and who does the work."""
+        if not isinstance(o.permission, str) or not _PERMISSION.match(o.permission):
+            self.problem(where, 'permission is missing: every route needs one, such as volume.read (or public, or self)'
+                         if o.permission is None else f'permission {o.permission!r}: write noun.verb, public or self')
+            o.permission = ''
+        for key in ('task', 'call', 'activity', 'serves'):
+            value = spec.get(key)
+            if value is not None and (not isinstance(value, str) or not c.NAME.match(value)):
+                self.problem(where, f'{key} must be one lower_case name')
+                continue
+            setattr(o, key, value)
+        if o.task and o.call:
+            self.problem(where, 'it is served by a task or a call, not both')
+        if o.task and not o.activity:
+            self.problem(where, 'activity is missing: the word shown while the task runs')
+        if o.kind in ('VERB', 'COLLECTION_VERB') and not o.task and not o.call:
+            self.problem(where, 'a verb is served by task: or call:')
+        audit = spec.get('audit')
+        if o.mutating:
+            if not isinstance(audit, dict):
+                self.problem(where, 'audit is missing: every mutating call is recorded, {kind: ..., risk: low|medium|high}')
+                return
+            self._keys(audit, {'kind', 'risk'}, where + '.audit')
+            o.audit_kind, o.risk = audit.get('kind'), audit.get('risk')
+            if not isinstance(o.audit_kind, str) or not c.NAME.match(o.audit_kind):
+                self.problem(where, 'audit.kind must be a lower_case name')
+            if o.risk not in RISKS:
+                self.problem(where, f'audit.risk must be one of {", ".join(RISKS)}')
+        elif audit is not None:
+            self.problem(where, 'a reading call is not audited')
+
+    def _body(self, name, spec, file, where, role='body'):
+        """Type of a body, a result or parameters; None when it has no fields."""
+        if not isinstance(spec, dict):
+            self.problem(where, 'must be a mapping {required: [...], properties: {...}}')
+            return None
+        if '$ref' in spec:
+            at = self.builder._lookup(spec['$ref'], file, where)
+            return at and self.builder.add_named(at[0], at[1], 'part', peer=at[0].startswith('rpc/'))
+        self._keys(spec, {'type', 'required', 'properties', 'description', 'x-zh'}, where)
+        if not spec.get('properties'):
+            if spec.get('required'):
+                self.problem(where, 'required names what properties does not have')
+            return None
+        return self.builder.add_object(name, spec, file, where, role, peer=role == 'rpc')
+
+    def _batches(self, resources):
+        """POST /<plural>/batch for each resource with something to do to its objects."""
+        batch = self.builder.types.get('Batch')
+        for r in resources:
+            many = [o for o in r.operations if o.kind in ('VERB', 'DELETE')]
+            if not many or batch is None:
+                continue
+            r.operations.append(Operation(
+                'batch', 'BATCH', f'api/{r.file}: {r.type.name}', 'POST', f'/{r.plural}/batch', f'{r.type.snake}_batch',
+                '', r, f'Run one verb on many {r.plural.replace("-", " ")}.', f'批量操作{r.zh}',
+                audit_kind='resource_operation', risk='high', body=batch))
+
+    def _finish_resource(self, r):
+        where = f'api/{r.file}: {r.type.name}'
+        source = self.files[r.file][r.type.name]
+        r.columns = source.get('x-columns', [])
+        if not isinstance(r.columns, list) or not all(isinstance(x, str) for x in r.columns):
+            self.problem(where, 'x-columns must be a list of field paths')
+            r.columns = []
+        if not r.columns and any(o.kind == 'LIST' for o in r.operations):
+            self.problem(where, 'x-columns is missing: what winctl shows of a list')
+        for column in r.columns:
+            path = r.type.path(column)
+            if column not in ('id', 'revision') and path is None:
+                self.problem(f'{where}.x-columns', f'{column} is no field{suggest(column, [f.name for f in r.type.fields])}')
+            elif path and any('INTERNAL' in f.flags or 'SECRET' in f.flags for f in path):
+                self.problem(f'{where}.x-columns', f'{column} is never shown to clients')
+        if r.history and not any(f.name == 'time' and f.kind == 'TIME' for f in r.type.fields):
+            self.problem(where, 'a history type needs a field time (date-time)')
+        for o in r.operations:
+            conditions = o.allowed if isinstance(o.allowed, dict) else {}
+            if conditions is not o.allowed and o.allowed:
+                self.problem(o.where, 'allowed must be a mapping {field: [words]}')
+            o.allowed = []
+            for path, values in conditions.items():
+                self._allow(o, r.type, path, values)
+
+    def _allow(self, o, type_, path, values):
+        where = f'{o.where}.allowed.{path}'
+        fields = type_.path(path)
+        if fields and fields[-1].kind == 'OBJECT' and fields[-1].sub and fields[-1].sub.field('state'):
+            fields = fields + [fields[-1].sub.field('state')]  # power means power.state
+        if not fields or fields[-1].kind != 'ENUM' or len(fields) > 2 or fields[0].kind == 'ARRAY':
+            self.problem(where, f'{path} must be an enum of {type_.name}, or a part with an enum named state')
+            return
+        words = fields[-1].enum.values
+        if not isinstance(values, list) or not values or set(values) - set(words):
+            self.problem(where, f'must be a list of some of {", ".join(words)}')
+            return
+        o.allowed.append(Allowed('.'.join(f.name for f in fields), fields, values))
+
+    # ---- the rest ----
+
+    def _rpc(self, file, name, value):
+        where = f'api/{file}: {name}'
+        self._keys(value, _RPC_KEYS, where)
+        if not re.match(r'^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$', name):
+            self.problem(where, 'a call is named noun.verb')
+            return None
+        if value.get('from') not in ('manager', 'host'):
+            self.problem(where, 'from must be manager or host: who calls')
+        if not value.get('summary'):
+            self.problem(where, 'summary is missing')
+        deadline, notification = value.get('deadline_ms', 0), value.get('notification', False)
+        if not isinstance(deadline, int) or isinstance(deadline, bool) or not 0 <= deadline <= 3600000:
+            self.problem(where, 'deadline_ms must be 0 (none) to 3600000')
+        if notification is not True and 'deadline_ms' not in value:
+            self.problem(where, 'deadline_ms is missing (0: it lives while it makes progress)')
+        if notification is True and ('result' in value or 'deadline_ms' in value):
+            self.problem(where, 'a notification has neither result nor deadline')
+        camel = 'Rpc' + c.camel(name)
+        params = self._body(camel, value.get('params', {}), file, where + '.params', 'rpc')
+        result = self._body(camel + 'Result', value.get('result', {}), file, where + '.result', 'rpc')
+        return Rpc(name, where, value.get('from'), value.get('summary', ''), params, result, deadline, notification is True)
+
+    def _fixed(self, name, spec):
+        where = f'api/openapi.yaml: routes.{name}'
+        if not isinstance(spec, dict) or not c.NAME.match(name):
+            self.problem(where, 'a route is a lower_case name with a mapping')
+            return None
+        self._keys(spec, _ROUTE_KEYS, where)
+        method, path = spec.get('method'), spec.get('path')
+        if method not in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE'):
+            self.problem(where, 'method must be GET, POST, PUT, PATCH or DELETE')
+        if not isinstance(path, str) or not re.match(r'^(/([a-z0-9][a-z0-9._-]*|\{[a-z_]+\}))+$', path):
+            self.problem(where, 'path must be such as /volumes/{id}/content')
+            return None
+        o = Operation(name, 'FIXED', where, str(method), path, name, spec.get('permission'),
+                      summary=str(spec.get('summary', '')), zh=str(spec.get('zh', '')),
+                      consumes=spec.get('consumes'), produces=spec.get('produces'))
+        for key in ('summary', 'zh'):
+            if not spec.get(key):
+                self.problem(where, f'{key} is missing')
+        self._served(o, spec, where)
+        if (o.call is None) == (o.serves is None):
+            self.problem(where, 'it is served by call: (a coroutine of the core loop) or serves: (a function on the I/O thread)')
+        if 'resource' in spec:
+            o.resource = next((t.resource for t in self.builder.types.values() if t.name == spec['resource'] and t.resource), None)
+            if o.resource is None:
+                self.problem(where, f'resource {spec["resource"]} is no resource type')
+        camel = c.camel(name)
+        if 'body' in spec:
+            o.body = self._body(camel + 'Body', spec['body'], 'openapi.yaml', where + '.body')
+        if 'result' in spec:
+            o.result = self._body(camel + 'Result', spec['result'], 'openapi.yaml', where + '.result')
+        if spec.get('query'):
+            holder = Type(camel + 'Query', where, 'body')
+            for key, value in spec['query'].items():
+                f = self.builder._field(holder, key, value, 'openapi.yaml', f'{where}.query.{key}')
+                if f:
+                    o.query.append(f)
+        return o
+
+    def _planned(self):
+        """Resource types that references name before their file is written: only a name and a prefix."""
+        out = []
+        for name, x in self.files.get('planned.yaml', {}).items():
+            if name in self.builder.types:
+                continue
+            where = f'api/planned.yaml: {name}'
+            self._keys(x, _RESOURCE_KEYS, where)
+            t = Type(name, where, 'resource', zh=x.get('zh'), planned=True)
+            t.resource = Resource(t, x.get('prefix', ''), x.get('plural', ''), x.get('zh', ''), False, 'planned.yaml')
+            self.builder.types[name] = t
+            out.append(t)
+        return out
+
+    def _check_unique(self, resources, planned, fixed):
+        seen = {}
+        things = [(what, value, f'api/{r.file}: {r.type.name}') for r in resources + [t.resource for t in planned]
+                  for what, value in (('prefix', r.prefix), ('plural', r.plural))]
+        things += [('operation', o.id, o.where) for r in resources for o in r.operations]
+        things += [('operation', o.id, o.where) for o in fixed if o]
+        things += [('route', f'{o.method} {o.path}', o.where) for r in resources for o in r.operations]
+        things += [('route', f'{o.method} {o.path}', o.where) for o in fixed if o]
+        for what, value, where in things:
+            if (what, value) in seen:
+                self.problem(where, f'{what} {value} is taken by {seen[what, value]}')
+            seen[what, value] = where
+        users = {}  # a C function has one signature and one body type
+        for o in [o for r in resources for o in r.operations] + [o for o in fixed if o]:
+            for how in ('task', 'call', 'serves'):
+                name = getattr(o, how)
+                if name and users.setdefault(name, how) != how:
+                    self.problem(o.where, f'{name} is both a {how} and a {users[name]}')
+
+    def _keys(self, mapping, known, where):
+        if isinstance(mapping, dict):
+            for key in sorted(set(mapping) - set(known)):
+                self.problem(where, f'unknown key {key}{suggest(key, known)}')
+
+
+def load(api):
+    return _Loader(api).load()

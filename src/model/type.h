@@ -8,7 +8,7 @@
  *
  * C form of each kind (struct members have the contract's names):
  *   BOOL bool · INT gint64 (absent: WS_INT_UNSET) · DOUBLE double (absent: NaN) · STRING char* (absent: NULL)
- *   ENUM int (0 = absent; constants WS_<TYPE>_<FIELD>_<VALUE> from 1) · REF WsId (0 = none)
+ *   ENUM its own C enum (0 = absent; constants WS_<TYPE>_<FIELD>_<VALUE> from 1, read as int) · REF WsId (0 = none)
  *   ANYREF WsAnyRef {type, id} · TIME gint64 microseconds UTC (0 = absent) · OBJECT pointer (NULL = absent)
  *   ARRAY struct { guint len; T *items; } with T one of the above · MAP WsMap (string to string, sorted by key)
  *   ANY char* holding one valid JSON value
@@ -39,6 +39,7 @@ typedef enum {
   WS_FIELD_VOLATILE = 1 << 7,  /* reported by hosts; a change of only such fields need not be durable */
   WS_FIELD_NAME_LIKE = 1 << 8, /* person's text: control characters refused, trimmed */
   WS_FIELD_TRANSIENT = 1 << 9, /* in requests or answers only (a password, a fresh token): never written in STORED form */
+  WS_FIELD_NULLABLE = 1 << 10, /* null is accepted on create and means absent */
 } WsFieldFlags;
 
 typedef struct WsType WsType;
@@ -56,11 +57,12 @@ struct WsField {
   guint8 item_kind;         /* of an ARRAY's items */
   guint16 flags;            /* WsFieldFlags */
   guint32 offset;           /* in the struct */
+  guint16 quoted_len;
   const WsType *sub;        /* OBJECT (or array of): its type; REF: the target resource type */
   const char *const *names; /* ENUM: NULL-ended, names[value - 1] */
-  gint64 min, max;          /* INT: value (multiple_of 0: any) · STRING, MAP: length in characters, entries · */
+  gint64 min, max;          /* INT: value (multiple_of 0: any) · STRING: length in characters · MAP: number of entries */
   gint64 multiple_of;
-  gint64 min_items, max_items; /* ARRAY */
+  gint64 min_items, max_items; /* ARRAY: number of items (the limits above are for each) · MAP: max_items = characters of a value */
   double fmin, fmax;        /* DOUBLE */
   const char *pattern;      /* STRING: anchored GRegex, or NULL */
   const char *format;       /* STRING: "ipv4", "ip", "cidr", "mac", "hostname", "uuid", "sha256", "ssh-key", "date-time", ... or NULL */
@@ -77,9 +79,11 @@ struct WsType {
   guint16 flags;       /* WsTypeFlags */
   guint32 size;        /* of the struct */
   guint16 n_fields;
-  const WsField *fields; /* in the contract's order */
+  const WsField *fields; /* in the contract's order; without id and revision */
   const guint16 *by_name; /* indexes of fields sorted by name, for binary search */
 };
+
+/* A member whose name is a word of C gets an underscore behind it: `switch_`. */
 
 /* Every resource struct starts with these (id and revision are written as fields "id", "revision" by the engine). */
 #define WS_RESOURCE_FIELDS                                                                                             \
@@ -91,6 +95,8 @@ typedef struct WsResource { WS_RESOURCE_FIELDS; } WsResource;
 
 extern const WsType *const ws_resource_types[]; /* generated */
 extern const guint ws_n_resource_types;
+extern const WsType *const ws_all_types[]; /* generated; sorted by name */
+extern const guint ws_n_all_types;
 const WsType *ws_type_by_name(const char *name);   /* resources and plain; NULL: unknown */
 const WsType *ws_type_by_plural(const char *plural);
 const WsType *ws_type_by_prefix(const char *prefix);
@@ -103,6 +109,14 @@ void ws_object_free(const WsType *type, void *object); /* plain, or a resource n
 WsResource *ws_resource_ref(const void *resource);     /* const: counting is not change */
 void ws_resource_unref(const void *resource);          /* NULL is fine */
 void ws_apply_defaults(const WsType *type, void *object);
+
+/* ---- lists and maps of an object, for building one by hand ---- */
+/* Appends `value` to a generated list member; takes it over (strings, objects). */
+#define ws_array_add(array, value)                                                                                     \
+  (*(__typeof__((array)->items))ws_array_grow((WsArray *)(void *)(array), sizeof *(array)->items) = (value))
+void *ws_array_grow(WsArray *array, gsize item_size); /* the new last item, zeroed */
+const char *ws_map_get(const WsMap *map, const char *key); /* borrowed; NULL: not there */
+void ws_map_set(WsMap *map, const char *key, const char *value); /* copies both; value NULL: removes */
 
 /* ---- JSON ---- */
 typedef enum {

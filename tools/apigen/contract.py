@@ -14,7 +14,7 @@ from . import c, errors, schema, texts, yamlfile
 from .problem import Problem, Problems
 from .schema import Builder, Enum, Field, Type, suggest  # noqa: F401  (part of this module's face)
 
-FIXED = {'errors.yaml', 'texts.yaml', 'openapi.yaml', 'planned.yaml'}
+FIXED = {'errors.yaml', 'texts.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
 
 _RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'history'}
@@ -92,7 +92,7 @@ class Resource:
 class Rpc:
     name: str                 # volume.create
     where: str
-    sender: str               # manager, host
+    sender: str               # manager, host, both
     summary: str
     params: Optional[Type]
     result: Optional[Type]
@@ -108,8 +108,7 @@ class Rpc:
 class Contract:
     types: list
     enums: list
-    resources: list           # in order of their files; planned ones are not among them
-    planned: list             # Types
+    resources: list           # in order of their files
     rpcs: list
     fixed: list               # Operations of openapi.yaml
     api: dict                 # openapi.yaml: info, servers, ...
@@ -157,14 +156,13 @@ class _Loader:
             for key, value in self.files[file].items():
                 if isinstance(value, dict) and 'x-resource' in value and key in self.builder.types:
                     resources.append(self._resource(file, key, value))
-        planned = self._planned()
         fixed = [self._fixed(k, v) for k, v in self.files.get('openapi.yaml', {}).get('routes', {}).items()]
         self._batches(resources)
         self.builder.resolve_refs()
         for r in resources:
             self._finish_resource(r)
         self.builder.check_c_names()
-        self._check_unique(resources, planned, fixed)
+        self._check_unique(resources, fixed)
         catalogue = self.files.get('errors.yaml', {})
         words = self.files.get('texts.yaml', {})
         for check in (lambda: errors.check(catalogue), lambda: texts.check(words)):
@@ -174,8 +172,8 @@ class _Loader:
                 self.problems.append(problem)
         if self.problems:
             raise Problems(self.problems)
-        return Contract(list(self.builder.types.values()), list(self.builder.enums.values()), resources, planned,
-                        [r for r in rpcs if r], [f for f in fixed if f],
+        return Contract(list(self.builder.types.values()), list(self.builder.enums.values()), resources, [r for r in rpcs if r],
+                        [f for f in fixed if f],
                         {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'routes'}, catalogue, words)
 
     # ---- resources ----
@@ -379,8 +377,8 @@ class _Loader:
         if not re.match(r'^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$', name):
             self.problem(where, 'a call is named noun.verb')
             return None
-        if value.get('from') not in ('manager', 'host'):
-            self.problem(where, 'from must be manager or host: who calls')
+        if value.get('from') not in ('manager', 'host', 'both'):
+            self.problem(where, 'from must be manager, host or both: who calls')
         if not value.get('summary'):
             self.problem(where, 'summary is missing')
         deadline, notification = value.get('deadline_ms', 0), value.get('notification', False)
@@ -433,23 +431,9 @@ class _Loader:
                     o.query.append(f)
         return o
 
-    def _planned(self):
-        """Resource types that references name before their file is written: only a name and a prefix."""
-        out = []
-        for name, x in self.files.get('planned.yaml', {}).items():
-            if name in self.builder.types:
-                continue
-            where = f'api/planned.yaml: {name}'
-            self._keys(x, _RESOURCE_KEYS, where)
-            t = Type(name, where, 'resource', zh=x.get('zh'), planned=True)
-            t.resource = Resource(t, x.get('prefix', ''), x.get('plural', ''), x.get('zh', ''), False, 'planned.yaml')
-            self.builder.types[name] = t
-            out.append(t)
-        return out
-
-    def _check_unique(self, resources, planned, fixed):
+    def _check_unique(self, resources, fixed):
         seen = {}
-        things = [(what, value, f'api/{r.file}: {r.type.name}') for r in resources + [t.resource for t in planned]
+        things = [(what, value, f'api/{r.file}: {r.type.name}') for r in resources
                   for what, value in (('prefix', r.prefix), ('plural', r.plural))]
         things += [('operation', o.id, o.where) for r in resources for o in r.operations]
         things += [('operation', o.id, o.where) for o in fixed if o]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """model/model.h and model/model.c: a C struct, enums and a descriptor table for each type."""
 import json
+import textwrap
 
 from . import c
 from .schema import INT_MAX, MISSING
@@ -41,7 +42,8 @@ def _note(f):
 
 def _enum(e):
     rows = ', '.join(f'{e.constant(v)}{" = 1" if i == 0 else ""}' for i, v in enumerate(e.values))
-    return f'typedef enum {{ {rows} }} {e.c_name};\nextern const char *const {_names(e)}[];\n'
+    rows = textwrap.fill(rows, 116, initial_indent='  ', subsequent_indent='  ')
+    return f'typedef enum {{\n{rows},\n}} {e.c_name};\nextern const char *const {_names(e)}[];\n'
 
 
 def _names(e):
@@ -90,13 +92,9 @@ def model_h(contract):
         out.append(_enum(e))
     out.append('\n')
     for t in contract.types:
-        if not t.planned:
-            out.append(f'typedef struct {t.c_name} {t.c_name};\n')
+        out.append(f'typedef struct {t.c_name} {t.c_name};\n')
     for t in contract.types:
         out.append('\n')
-        if t.planned:
-            out.append(f'extern const WsType ws_type_{t.snake}; /* not written yet: only named by references */\n')
-            continue
         out.append(_struct(t))
         out.append(_wrappers(t))
     out.append('\n/* Positions in ws_resource_types[]. */\nenum {\n')
@@ -161,10 +159,10 @@ def model_c(contract):
         flags = '0'
         if t.resource:
             flags = 'WS_TYPE_RESOURCE' + (' | WS_TYPE_HISTORY' if t.resource.history else '')
-        row = [f'.name = {c.string(t.name)}', f'.index = {index.get(t.name, "G_MAXUINT16")}', f'.flags = {flags}']
+        row = [f'.name = {c.string(t.name)}', f'.index = {index.get(t.name, 0)}', f'.flags = {flags}']
         if t.resource:
             row += [f'.prefix = {c.string(t.resource.prefix)}', f'.plural = {c.string(t.resource.plural)}']
-        row.append('.size = sizeof(WsResource)' if t.planned else f'.size = sizeof({t.c_name})')
+        row.append(f'.size = sizeof({t.c_name})')
         if t.fields:
             row += [f'.n_fields = {len(t.fields)}', f'.fields = {t.snake}_fields', f'.by_name = {t.snake}_by_name']
         out.append(f'const WsType ws_type_{t.snake} = {{{", ".join(row)}}};\n')

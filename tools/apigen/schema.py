@@ -6,7 +6,6 @@ each field is one of the KINDS below. Everything else is a Problem naming file a
 author sees all of them at once.
 """
 import difflib
-import posixpath
 import re
 from dataclasses import dataclass, field as dc_field
 from typing import Any, Optional
@@ -45,7 +44,7 @@ _BY_KIND = {
     'MAP': {'type', 'additionalProperties', 'maxProperties', 'minProperties', 'default'},
     'ANY': set(),
 }
-_TYPE_KEYS = {'type', 'description', 'x-zh', 'required', 'properties', 'readOnly',
+_TYPE_KEYS = {'type', 'description', 'x-zh', 'required', 'properties', 'readOnly', 'x-volatile',
               'x-resource', 'x-columns', 'x-methods', 'x-verbs'}
 
 
@@ -104,7 +103,6 @@ class Type:
     required: set = dc_field(default_factory=set)
     resource: Optional['Resource'] = None  # see contract.py
     peer: bool = False                # travels between manager and agent only
-    planned: bool = False             # named by references, not written yet
 
     @property
     def c_name(self):
@@ -198,12 +196,12 @@ class Builder:
         return type_
 
     def _lookup(self, ref, file, where):
-        """(file, key) of a $ref such as '../common.yaml#/Name', or None."""
+        """(file, key) of a $ref such as 'common.yaml#/Name', or None. Files are named from api/, also in api/rpc/."""
         m = re.match(r'^([^#]*)#/([A-Za-z0-9]+)$', ref) if isinstance(ref, str) else None
         if not m:
             self.problem(where, f'$ref {ref!r}: write file.yaml#/Name, or #/Name for this file')
             return None
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(file), m[1])) if m[1] else file
+        target = m[1] or file
         if target not in self.files:
             self.problem(where, f'$ref {ref}: there is no file api/{target}')
             return None
@@ -256,7 +254,7 @@ class Builder:
             if self.is_object(target):
                 sub = self.add_named(at[0], at[1], 'resource' if 'x-resource' in target else 'part',
                                      peer=at[0].startswith('rpc/'))
-                schema = {k: target[k] for k in ('description', 'x-zh', 'readOnly') if k in target} | siblings
+                schema = {k: target[k] for k in ('description', 'x-zh', 'readOnly', 'x-volatile') if k in target} | siblings
                 schema['type'] = 'object'
             else:
                 schema = target | siblings

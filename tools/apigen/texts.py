@@ -1,23 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""texts.yaml: sentences of task logs and events, state words, labels; English and Chinese."""
+"""texts.yaml: sentences of task logs and events, words for states; and what all catalogues have in common."""
+import re
+
 from . import c
-from .errors import placeholders
 from .problem import Problem
 
 FILE = 'api/texts.yaml'
+_KEYS = {'params', 'en', 'zh', 'hint_en', 'hint_zh'}
+
+
+def placeholders(text):
+    return set(re.findall(r'\{([a-z_]+)\}', text))
+
+
+def check_entry(where, name, entry, common_params=frozenset()):
+    """Raises Problem when an entry of a catalogue is not whole: both languages, the same placeholders, all of them parameters."""
+    if not c.NAME.match(name):
+        raise Problem(where, 'a text is named in lower_case_words')
+    if not isinstance(entry, dict) or set(entry) - _KEYS:
+        raise Problem(where, f'must be a mapping with some of {", ".join(sorted(_KEYS))}')
+    params = entry.get('params', [])
+    if not isinstance(params, list) or not all(isinstance(p, str) and c.NAME.match(p) for p in params):
+        raise Problem(where, 'params must be a list of lower_case names')
+    for pair in (('en', 'zh'), ('hint_en', 'hint_zh')):
+        if pair[0] == 'hint_en' and not set(pair) & set(entry):
+            continue
+        for key in pair:
+            if not isinstance(entry.get(key), str) or not entry[key].strip():
+                raise Problem(where, f'{key} is missing')
+        used = [placeholders(entry[key]) for key in pair]
+        if used[0] != used[1]:
+            raise Problem(where, f'{pair[0]} and {pair[1]} use different placeholders: {sorted(used[0] ^ used[1])}')
+        free = used[0] - set(params) - common_params
+        if free:
+            raise Problem(where, f'placeholders that are no parameters: {sorted(free)}')
 
 
 def check(catalogue):
     """Raises Problem for the first text that is not whole."""
     for name, entry in catalogue.items():
-        where = f'{FILE}: {name}'
-        if not c.NAME.match(name):
-            raise Problem(where, 'a text is named in lower_case_words')
-        if not isinstance(entry, dict) or set(entry) - {'en', 'zh'}:
-            raise Problem(where, 'a text is {en: ..., zh: ...}')
-        for lang in ('en', 'zh'):
-            if not isinstance(entry.get(lang), str) or not entry[lang].strip():
-                raise Problem(where, f'{lang} is missing')
-        differ = placeholders(entry['en']) ^ placeholders(entry['zh'])
-        if differ:
-            raise Problem(where, f'en and zh use different placeholders: {sorted(differ)}')
+        check_entry(f'{FILE}: {name}', name, entry)

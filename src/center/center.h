@@ -37,6 +37,7 @@ struct Center {
   WatchHub *watch_hub;
   HostLinks *links;
   Tickets *tickets;
+  GHashTable *web_files;
   HttpIo *io;
   HttpServer *server;
   gint64 started_us; /* wall */

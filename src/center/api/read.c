@@ -66,7 +66,6 @@ static void read_history_object(void *arg)
     answer_missing(call);
 }
 
-/* A type may live in both: an ended task is kept in memory for a while, then in history. */
 void api_read_object(ApiCall *call)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
@@ -286,9 +285,6 @@ static void read_list(void *arg)
   g_autoptr(GError) error = NULL;
   g_auto(List) list = {0};
   bool history = call->route->type->flags & WS_TYPE_HISTORY;
-  const char *wanted = http_call_query(call->http, "history");
-  if (g_strcmp0(wanted, "true") == 0)
-    history = true;
   bool ok = list_parse(call, &list, &error);
   if (ok && history)
     ok = run_history(call, &list, &error);
@@ -306,7 +302,7 @@ void api_read_list(ApiCall *call)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
   const WsType *type = call->route->type;
-  if (!(type->flags & WS_TYPE_HISTORY) && !http_call_query(call->http, "history") && inv_count(snap, type) <= INLINE_MAX)
+  if (!(type->flags & WS_TYPE_HISTORY) && inv_count(snap, type) <= INLINE_MAX)
     read_list(call);
   else
     ws_workers_run(call->center->workers, NULL, read_list, call);

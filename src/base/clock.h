@@ -3,6 +3,7 @@
  * or draws a random number. Times are microseconds; wall times since 1970 UTC. */
 #pragma once
 #include <glib.h>
+#include <stdbool.h>
 
 typedef struct WsClock WsClock;
 struct WsClock {
@@ -21,9 +22,10 @@ static inline gint64 ws_clock_monotonic_us(WsClock *c)
   return c->monotonic_us(c);
 }
 
-/* RFC 3339, UTC, microseconds: "2026-11-23T14:32:05.000000Z" (27 characters + NUL into buf of 32). */
+/* RFC 3339, UTC, microseconds: "2026-11-23T14:32:05.000000Z" (27 characters + NUL into buf of 32). Times outside 1970-9999 are
+ * shown as the nearest one inside. */
 char *ws_time_format(gint64 wall_us, char *buf);
-/* Accepts any RFC 3339 offset and 0-6 fraction digits; years 1970-9999. */
-gboolean ws_time_parse(const char *text, gint64 *wall_us);
+/* Accepts any RFC 3339 offset and 0-6 fraction digits; years 1970-9999 (in UTC). A leap second is the moment after it. */
+bool ws_time_parse(const char *text, gint64 *wall_us);
 /* Random v4 UUID as lower-case text into buf of 37. */
 char *ws_uuid_new(WsClock *clock, char *buf);

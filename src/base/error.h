@@ -8,7 +8,8 @@
  *     return ws_fail(error, WS_ERROR_NOT_FOUND, "object", "vm-42", NULL);
  *
  * The error carries code and parameters, not a sentence: the API renders it in the caller's language, over the
- * wire to another process it travels as code + params. GError.message is the English rendering, for logs.
+ * wire to another process it travels as code + params. GError.message is the English rendering with the cause in
+ * brackets, for logs and failing tests; people get ws_error_message() and ws_error_cause().
  * Context is added while it rises: ws_error_context(error, "copy image to pool %s", pool->name) prefixes `cause`.
  *
  * Threads: any. Parameters must never hold secrets.
@@ -23,13 +24,19 @@ GQuark ws_error_quark(void);
 
 /* Sets `error` (may be NULL) to `code` with parameters given as name, value pairs of strings, ended by NULL.
  * Two names are special: "field" (a path such as "disks[1].size_bytes") and "cause" (free technical text, English,
- * e.g. what libvirt or errno said). Values are copied; NULL values read "". Always returns false. */
+ * e.g. what libvirt or errno said). Values are copied, made valid UTF-8 and cut to 1,000 bytes (cause: 4,000); NULL values
+ * read "". Always returns false. */
 bool ws_fail(GError **error, WsErrorCode code, ...) G_GNUC_NULL_TERMINATED;
+
+/* Sets or replaces one parameter (also "field", "cause") of an error made by ws_fail(): for code that learns the names at
+ * run time (an error that came over the wire) or knows more than the place that failed (a path in front of a field). */
+void ws_error_set_param(GError *error, const char *name, const char *value);
 
 /* Appends technical context in front of the error's cause, as an error rises ("open volume: Permission denied"). */
 void ws_error_context(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/* Turns a GError of any domain (GIO, libvirt wrapper, ...) into one of ours with `code`, keeping its text as cause. */
+/* Turns a GError of any domain (GIO, libvirt wrapper, ...) into one of ours with `code`, keeping its text as cause; one that
+ * is ours already stays as it is. Takes `other` over. Always returns false. */
 bool ws_error_adopt(GError **error, GError *other, WsErrorCode code);
 
 /* Borrowed; NULL when absent. Works for any GError (foreign domains count as WS_ERROR_INTERNAL). */

@@ -10,7 +10,7 @@
 typedef guint64 WsId;
 typedef guint64 Revision; /* of the inventory; only grows */
 
-#define WS_ID_TEXT_MAX 32 /* prefix (<= 11) + '-' + 20 digits */
+#define WS_ID_TEXT_MAX 32 /* prefix (<= 11) + '-' + 19 digits + NUL */
 
 /* Writes "prefix-number" into buf (WS_ID_TEXT_MAX bytes) and returns buf. */
 char *ws_id_format(const char *prefix, WsId id, char *buf);

@@ -49,6 +49,9 @@ typedef struct {
   const char *cause;    /* "user", "schedule", "host report", "recovery", ... */
   const char *request_id;
   const char *idempotency_key; /* or NULL */
+  /* May add to the transaction that makes the task durable (the audit record); NULL: nothing to add. */
+  void (*enrich)(InvTxn *txn, WsId task, void *arg);
+  void *enrich_arg;
 } TaskCause;
 
 TaskEngine *task_engine_new(Inventory *inv, WsLoop *loop, void *center); /* center: task_center() for bodies */

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of an ApiCall; for center/api/ only.
+ *
+ * Ownership: the I/O thread makes the call and fills the request half; from api_write() on the core loop owns it until it
+ * is answered. Nothing is ever used by both at a time, so nothing is locked. */
+#pragma once
+#include "center/api/call.h"
+
+struct ApiCall {
+  /* request: constant once handed over */
+  Center *center;
+  HttpCall *http; /* referenced */
+  const WsRoute *route;
+  WsId target;
+  ApiIdentity identity;
+  void *body;               /* typed; freed with body_type */
+  const WsType *body_type;
+  char *patch;              /* update: merge patch */
+  gsize patch_bytes;
+  char request_id[40];
+  char *idempotency_key;    /* or NULL */
+  char *request_hash;       /* with idempotency_key */
+  Revision if_match;        /* 0: none */
+  bool if_match_any;        /* "*" or none */
+  bool dry_run;
+  WsLang lang;
+  GError *refused;          /* found by the I/O thread; only audit is left to do */
+
+  /* core half */
+  WsId idempotency_record;
+  const WsType *object_type; /* what the call is about, for audit */
+  WsId object;
+  char *task_text;           /* "task-7" when it goes on as a task */
+  bool audited;              /* the audit record went with the call's own transaction */
+  int status;                /* the answer, sent once the audit record is durable; 0: none yet */
+  GString *answer;
+  Revision etag;
+  char *location;
+};
+
+ApiCall *api_call_new(Center *center, HttpCall *http, const WsRoute *route, WsId target);
+void api_call_free(ApiCall *call);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ApiCall, api_call_free)
+
+/* Reads headers common to all calls (request id, language, dry_run, If-Match, Idempotency-Key). */
+bool api_call_read_headers(ApiCall *call, GError **error);
+
+/* Sends body (taken over) with the headers that every answer has. `etag` 0: none. Any thread. */
+void api_answer_json(HttpCall *http, const char *request_id, int status, GString *body, Revision etag,
+                     const char *location);
+/* The one error shape. `task` may be NULL. Any thread. */
+void api_answer_error(HttpCall *http, const char *request_id, WsLang lang, const GError *error, const char *task);
+GString *api_error_json(const char *request_id, WsLang lang, const GError *error, const char *task);
+
+/* Reads (I/O thread; long ones move to a worker). Take the call. */
+void api_read_list(ApiCall *call);
+void api_read_object(ApiCall *call);
+
+/* Hands the call to the core loop, which executes, audits and answers it. Takes the call. Any thread. */
+void api_write(ApiCall *call);
+
+/* Routes. NULL: WS_ERROR_NOT_FOUND or WS_ERROR_METHOD_NOT_ALLOWED. Target is filled when the path has an id. */
+const WsRoute *api_route_find(const char *method, const char *path, WsId *target, GError **error);

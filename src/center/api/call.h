@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One API call on its way: made and checked on the I/O thread, executed on the core loop, answered from either.
+ *
+ * A `call:` function of the contract is a coroutine on the core loop:
+ *
+ *     bool user_create(ApiCall *call, GError **error)
+ *     {
+ *       WsUser *user = api_call_body(call);
+ *       ...                                  // checks
+ *       if (api_call_is_dry_run(call))
+ *         return api_call_answer_dry(call, (const char *[]){"create user", NULL});
+ *       g_autoptr(InvTxn) txn = api_call_begin(call); 
+ *       ...
+ *       return api_call_commit(call, txn, error) && api_call_answer_object(call, 201, &ws_type_user, user->id, error);
+ *     }
+ *
+ * Returning false refuses the call with that error. Audit, idempotency and the error's form are the caller's business. */
+#pragma once
+#include "center/center.h"
+#include "model/routes.h"
+
+typedef struct ApiCall ApiCall;
+
+/* Who calls, and what they may. Fixed when the call is authenticated. */
+typedef struct {
+  WsId user;           /* 0: nobody (public routes) */
+  char *name;
+  WsId session, token; /* by which it is known; one of them or neither */
+  GPtrArray *rights;   /* patterns such as "vm.*" of all roles */
+  GPtrArray *bound;    /* the token's own bound, or NULL */
+} ApiIdentity;
+
+bool api_identity_may(const ApiIdentity *identity, const char *permission);
+
+Center *api_call_center(ApiCall *call);
+const ApiIdentity *api_call_identity(ApiCall *call);
+const WsRoute *api_call_route(ApiCall *call);
+WsId api_call_target(ApiCall *call);
+/* Typed body: the resource for create, the verb's body type else; NULL when the route has none. Owned by the call. */
+void *api_call_body(ApiCall *call);
+/* For update: the merge patch as it came. */
+const char *api_call_patch(ApiCall *call, gsize *n);
+bool api_call_is_dry_run(ApiCall *call);
+const char *api_call_origin(ApiCall *call);
+const char *api_call_user_agent(ApiCall *call);
+const char *api_call_request_id(ApiCall *call);
+WsLang api_call_lang(ApiCall *call);
+
+/* The target's version in the head, checked against If-Match: WS_ERROR_NOT_FOUND, WS_ERROR_REVISION_MISMATCH. Borrowed from `head`. */
+const void *api_call_find_target(ApiCall *call, const InvSnapshot *head, GError **error);
+InvTxn *api_call_begin(ApiCall *call);
+/* Commits with the call's audit record in the same transaction, so that no change is ever without one. */
+bool api_call_commit(ApiCall *call, InvTxn *txn, GError **error);
+/* The object that the call made, for audit and Location. */
+void api_call_set_object(ApiCall *call, const WsType *type, WsId id);
+
+bool api_call_answer_object(ApiCall *call, int status, const WsType *type, WsId id, GError **error);
+/* As above with an object that is not (only) in the inventory, e.g. with a fresh token in it. */
+bool api_call_answer_value(ApiCall *call, int status, const WsType *type, const void *object);
+/* Any JSON body; taken over. */
+bool api_call_answer_json(ApiCall *call, int status, GString *body);
+bool api_call_answer_none(ApiCall *call); /* 204 */
+bool api_call_answer_dry(ApiCall *call, const char *const *steps);
+/* Cause for tasks that this call starts. Borrowed from the call. */
+TaskCause api_call_cause(ApiCall *call);

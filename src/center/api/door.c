@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From a request to an ApiCall: route, identity, right, body. See door.h.
+ *
+ * Everything here reads snapshots and never waits. A mutating call that is refused here still goes to the core loop, to be
+ * audited there before it is answered. */
+#include "center/api/door.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "center/api/call-private.h"
+#include "center/api/fixed.h"
+#include "center/api/files.h"
+#include "center/auth/identity.h"
+
+static bool is_mutating(const WsRoute *route)
+{
+  return route->audit_kind != NULL;
+}
+
+/* Refuses: audited first when the call would have changed something. Takes call and error. */
+static void refuse(ApiCall *call, GError *error)
+{
+  if (is_mutating(call->route)) {
+    call->refused = error;
+    api_write(call);
+    return;
+  }
+  api_answer_error(call->http, call->request_id, call->lang, error, NULL);
+  g_error_free(error);
+  api_call_free(call);
+}
+
+static bool check_caller(Center *center, ApiCall *call, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  if (strcmp(call->route->permission, "public") == 0)
+    return true;
+  return auth_identify(center, snap, call->http, &call->identity, error) &&
+         auth_authorise(snap, &call->identity, call->route, call->target, error);
+}
+
+/* A path that no route has: answered without a call, in the caller's language. */
+static void answer_no_route(HttpCall *http, const GError *error)
+{
+  char id[40];
+  ws_uuid_new(ws_clock_system(), id);
+  api_answer_error(http, id, ws_lang_parse(http_call_header(http, "accept-language")), error, NULL);
+}
+
+static bool is_read(const WsRoute *route)
+{
+  return route->kind == WS_ROUTE_LIST || route->kind == WS_ROUTE_GET;
+}
+
+/* The peer left before its body was whole: nothing was asked for. */
+static void on_gone(HttpCall *http, void *arg)
+{
+  ApiCall *call = http_call_user(http);
+  http_call_set_user(http, NULL, NULL);
+  api_call_free(call);
+}
+
+static void on_request(HttpCall *http, void *arg)
+{
+  Center *center = arg;
+  g_autoptr(GError) error = NULL;
+  WsId target = 0;
+  const char *method = http_call_method(http), *path = http_call_path(http);
+  if (!g_str_has_prefix(path, "/api/") && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)) {
+    files_answer(center, http);
+    return;
+  }
+  const WsRoute *route = api_route_find(strcmp(method, "HEAD") == 0 ? "GET" : method, path, &target, &error);
+  if (!route) {
+    answer_no_route(http, error);
+    return;
+  }
+  ApiCall *call = api_call_new(center, http, route, target);
+  if (!api_call_read_headers(call, &error) || !check_caller(center, call, &error)) {
+    refuse(call, g_steal_pointer(&error));
+    return;
+  }
+  ApiFixed fixed = api_fixed_find(route->operation);
+  if (fixed) {
+    fixed(call);
+    return;
+  }
+  if (is_read(route)) {
+    if (route->kind == WS_ROUTE_LIST)
+      api_read_list(call);
+    else
+      api_read_object(call);
+    return;
+  }
+  http_call_set_user(http, call, NULL); /* goes on in on_body, or ends in on_gone */
+  http_call_on_gone(http, on_gone, NULL);
+}
+
+/* ---- bodies ---- */
+
+static bool is_json_type(const char *content_type)
+{
+  if (!content_type)
+    return false;
+  gsize n = strcspn(content_type, "; ");
+  return (n == 16 && g_ascii_strncasecmp(content_type, "application/json", n) == 0) ||
+         (n == 28 && g_ascii_strncasecmp(content_type, "application/merge-patch+json", n) == 0);
+}
+
+/* Parsed as the resource on create, as the verb's body else; an empty body counts as {}. */
+static bool parse_body(ApiCall *call, const char *body, gsize n, GError **error)
+{
+  const WsRoute *route = call->route;
+  call->body_type = route->kind == WS_ROUTE_CREATE && !route->body ? route->type : route->body;
+  if (n > 0 && !is_json_type(http_call_header(call->http, "content-type")))
+    return ws_fail(error, WS_ERROR_BAD_CONTENT_TYPE, "expected", "application/json", NULL);
+  if (n > 0 || call->body_type) {
+    call->patch = n ? g_memdup2(body, n) : g_memdup2("{}", 2); /* kept for audit: names of the fields given */
+    call->patch_bytes = n ? n : 2;
+  }
+  if (route->kind == WS_ROUTE_UPDATE)
+    return true;
+  if (!call->body_type)
+    return n == 0 || (call->patch_bytes == 2 && memcmp(call->patch, "{}", 2) == 0) ||
+           ws_fail(error, WS_ERROR_BAD_VALUE, "field", "", "expected", "no body", NULL);
+  call->body = ws_object_parse(call->body_type, call->patch, call->patch_bytes, WS_PARSE_CREATE, error);
+  return call->body != NULL;
+}
+
+static void hash_request(ApiCall *call)
+{
+  if (!call->idempotency_key)
+    return;
+  g_autoptr(GString) text = g_string_new(http_call_method(call->http));
+  g_string_append_printf(text, " %s\n", http_call_path(call->http));
+  g_string_append_len(text, call->patch ? call->patch : "", call->patch_bytes);
+  call->request_hash = ws_sha256_hex(text->str, text->len);
+}
+
+static void on_body(HttpCall *http, const char *body, gsize n, void *arg)
+{
+  ApiCall *call = http_call_user(http);
+  GError *error = NULL;
+  if (!call)
+    return;
+  http_call_set_user(http, NULL, NULL);
+  if (!parse_body(call, body, n, &error)) {
+    refuse(call, error);
+    return;
+  }
+  hash_request(call);
+  api_write(call);
+}
+
+bool door_open(Center *center, GError **error)
+{
+  g_autofree char *cert = g_build_filename(center->config.data_dir, "server.crt", NULL);
+  g_autofree char *key = g_build_filename(center->config.data_dir, "server.key", NULL);
+  g_autofree char *ca = g_build_filename(center->config.data_dir, "ca.crt", NULL);
+  HttpServerConfig config = {
+      .bind_address = center->config.bind_address,
+      .port = center->config.port,
+      .tls = {.cert_file = cert, .key_file = key, .ca_file = ca},
+      .max_body_bytes = 4 << 20,
+      .on_request = on_request,
+      .on_body = on_body,
+      .arg = center,
+  };
+  center->server = http_server_new(center->io, &config, error);
+  return center->server != NULL;
+}
+
+void door_close(Center *center)
+{
+  g_clear_pointer(&center->server, http_server_free);
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The watch hub. See watch.h.
+ *
+ * Each watcher has the revision it was sent. While its socket's queue is short it is fed from the shared batch that the hub reads
+ * for all; when the queue is long the watcher is marked behind, and once it has drained it gets an InvWatch of its own until it
+ * has caught up with the hub, when it joins the shared feed again. Nobody's slowness costs another anything. */
+#include "center/api/watch.h"
+#include "base/log.h"
+#include "center/api/call-private.h"
+#include "center/api/fixed.h"
+#include "center/auth/identity.h"
+
+#define BATCH_MAX 512
+#define QUEUE_HIGH (1 << 20) /* bytes queued for one watcher before it is left behind */
+
+/* What a watcher wants. Watchers with the same text share a Subscription and its messages. */
+typedef struct {
+  char *key;            /* canonical text */
+  guint64 types;        /* bit per resource type index */
+  GHashTable *ids;      /* "vm-7" -> itself; NULL: all */
+  WsFilter *filter;     /* of the one type; NULL: none */
+  GPtrArray *watchers;  /* Watcher; borrowed */
+  GBytes *message;      /* of the batch at hand; NULL: nothing of it concerns this subscription */
+} Subscription;
+
+typedef struct {
+  WatchHub *hub;
+  HttpSocket *socket;
+  Subscription *subscription;
+  Revision sent;
+  InvWatch *own; /* while catching up */
+  bool behind;
+} Watcher;
+
+struct WatchHub {
+  Center *center;
+  InvWatch *feed;
+  Revision at; /* last revision fed */
+  GHashTable *subscriptions; /* key -> Subscription */
+  GPtrArray *watchers;       /* all */
+  gint pump_posted;
+};
+
+/* ---- messages ---- */
+
+static void write_change(WsJsonWriter *w, const InvChange *change, bool gone)
+{
+  char id[WS_ID_TEXT_MAX];
+  ws_json_begin_object(w);
+  ws_json_key(w, "type");
+  ws_json_string(w, change->type->name);
+  ws_json_key(w, "id");
+  ws_json_string(w, ws_id_format(change->type->prefix, change->id, id));
+  ws_json_key(w, "op");
+  ws_json_string(w, gone ? "gone" : "put");
+  if (!gone) {
+    ws_json_key(w, "object");
+    ws_object_write(change->type, change->new_object, WS_WRITE_CLIENT, NULL, w);
+  }
+  ws_json_end_object(w);
+}
+
+/* Does it concern the subscription, and is the object gone from its point of view? */
+static bool concerns(const Subscription *s, const InvChange *change, bool *gone)
+{
+  char id[WS_ID_TEXT_MAX];
+  if (!(s->types & ((guint64)1 << change->type->index)))
+    return false;
+  if (s->ids && !g_hash_table_contains(s->ids, ws_id_format(change->type->prefix, change->id, id)))
+    return false;
+  bool before = change->old_object && (!s->filter || ws_filter_match(s->filter, change->old_object));
+  bool after = change->new_object && (!s->filter || ws_filter_match(s->filter, change->new_object));
+  *gone = !after;
+  return before || after;
+}
+
+static GBytes *message_of(const Subscription *s, const InvChange *changes, guint n, Revision revision)
+{
+  GString *text = g_string_new(NULL);
+  WsJsonWriter w = ws_json_writer(text);
+  guint written = 0;
+  ws_json_begin_object(&w);
+  ws_json_key(&w, "revision");
+  ws_json_uint(&w, revision);
+  ws_json_key(&w, "changes");
+  ws_json_begin_array(&w);
+  for (guint i = 0; i < n; i++) {
+    bool gone;
+    if (!concerns(s, &changes[i], &gone))
+      continue;
+    write_change(&w, &changes[i], gone);
+    written++;
+  }
+  ws_json_end_array(&w);
+  ws_json_end_object(&w);
+  if (!written && n) {
+    g_string_free(text, TRUE);
+    return NULL;
+  }
+  return g_string_free_to_bytes(text);
+}
+
+/* ---- subscriptions ---- */
+
+static void subscription_free(void *arg)
+{
+  Subscription *s = arg;
+  g_free(s->key);
+  g_clear_pointer(&s->ids, g_hash_table_unref);
+  ws_filter_free(s->filter);
+  g_ptr_array_unref(s->watchers);
+  g_clear_pointer(&s->message, g_bytes_unref);
+  g_free(s);
+}
+
+static bool may_read(const ApiIdentity *identity, const WsType *type)
+{
+  for (guint i = 0; i < ws_n_routes; i++)
+    if (ws_routes[i].type == type && ws_routes[i].kind == WS_ROUTE_LIST)
+      return api_identity_may(identity, ws_routes[i].permission);
+  return false;
+}
+
+static bool add_type(Subscription *s, const ApiIdentity *identity, const WsType *type, bool named, GError **error)
+{
+  if (may_read(identity, type)) {
+    s->types |= (guint64)1 << type->index;
+    return true;
+  }
+  return !named || ws_fail(error, WS_ERROR_FORBIDDEN, "permission", "read", "object", type->plural, NULL);
+}
+
+static bool parse_types(Subscription *s, ApiCall *call, const char *types, GError **error)
+{
+  if (!types) {
+    for (guint i = 0; i < ws_n_resource_types; i++)
+      add_type(s, &call->identity, ws_resource_types[i], false, NULL);
+    return true;
+  }
+  g_auto(GStrv) names = g_strsplit(types, ",", 64);
+  for (char **name = names; *name; name++) {
+    const WsType *type = ws_type_by_plural(*name);
+    if (!type)
+      return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "types", "expected", "plural names such as vms,tasks", NULL);
+    if (!add_type(s, &call->identity, type, true, error))
+      return false;
+  }
+  return true;
+}
+
+static bool parse_filter(Subscription *s, const char *types, const char *filter, GError **error)
+{
+  const WsType *type = types ? ws_type_by_plural(types) : NULL;
+  if (!filter)
+    return true;
+  if (!type)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "types", "expected", "exactly one type with a filter", NULL);
+  s->filter = ws_filter_parse(type, filter, error);
+  return s->filter != NULL;
+}
+
+static Subscription *subscription_parse(ApiCall *call, GError **error)
+{
+  const char *types = http_call_query(call->http, "types"), *ids = http_call_query(call->http, "ids");
+  const char *filter = http_call_query(call->http, "filter");
+  Subscription *s = g_new0(Subscription, 1);
+  s->watchers = g_ptr_array_new();
+  if (!parse_types(s, call, types, error) || !parse_filter(s, types, filter, error)) {
+    subscription_free(s);
+    return NULL;
+  }
+  if (ids) {
+    g_auto(GStrv) list = g_strsplit(ids, ",", 1024);
+    s->ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (char **id = list; *id; id++)
+      g_hash_table_add(s->ids, g_strdup(*id));
+  }
+  s->key = g_strdup_printf("%" G_GINT64_MODIFIER "x|%s|%s", s->types, ids ? ids : "", filter ? filter : "");
+  return s;
+}
+
+/* The living one of the same text, or this. */
+static Subscription *subscription_share(WatchHub *hub, Subscription *s)
+{
+  Subscription *known = g_hash_table_lookup(hub->subscriptions, s->key);
+  if (known) {
+    subscription_free(s);
+    return known;
+  }
+  g_hash_table_insert(hub->subscriptions, s->key, s);
+  return s;
+}
+
+/* ---- feeding ---- */
+
+static void tell_relist(Watcher *watcher, const GError *error)
+{
+  GString *text = g_string_new("{\"relist\":true,\"error\":");
+  GString *detail = api_error_json("", WS_LANG_EN, error, NULL);
+  g_string_append_len(text, detail->str, detail->len);
+  g_string_append_c(text, '}');
+  g_string_free(detail, TRUE);
+  g_autoptr(GBytes) message = g_string_free_to_bytes(text);
+  http_socket_send(watcher->socket, message, false);
+  http_socket_close(watcher->socket, 4410, "relist");
+}
+
+static bool is_full(Watcher *watcher)
+{
+  return http_socket_queued(watcher->socket) > QUEUE_HIGH;
+}
+
+/* Reads on from where the watcher is until it is level with the hub or its queue is full. */
+static void catch_up(Watcher *watcher)
+{
+  WatchHub *hub = watcher->hub;
+  InvChange changes[BATCH_MAX];
+  guint n;
+  g_autoptr(GError) error = NULL;
+  if (!watcher->own)
+    watcher->own = inv_watch_new(hub->center->inventory, watcher->sent, NULL, NULL);
+  while (watcher->sent < hub->at && !is_full(watcher)) {
+    if (!inv_watch_next(watcher->own, changes, BATCH_MAX, &n, &error)) {
+      tell_relist(watcher, error);
+      return;
+    }
+    if (n == 0)
+      break;
+    watcher->sent = changes[n - 1].revision;
+    g_autoptr(GBytes) message = message_of(watcher->subscription, changes, n, watcher->sent);
+    inv_changes_release(changes, n);
+    if (message)
+      http_socket_send(watcher->socket, message, false);
+  }
+  watcher->behind = watcher->sent < hub->at;
+  if (!watcher->behind)
+    g_clear_pointer(&watcher->own, inv_watch_free);
+}
+
+static void feed_one(Watcher *watcher, Revision revision)
+{
+  if (watcher->behind)
+    return;
+  if (is_full(watcher)) {
+    watcher->behind = true; /* goes on in on_writable */
+    return;
+  }
+  if (watcher->sent >= revision)
+    return;
+  watcher->sent = revision;
+  if (watcher->subscription->message)
+    http_socket_send(watcher->socket, watcher->subscription->message, false);
+}
+
+static void feed_all(WatchHub *hub, const InvChange *changes, guint n, Revision revision)
+{
+  GHashTableIter iter;
+  void *value;
+  g_hash_table_iter_init(&iter, hub->subscriptions);
+  while (g_hash_table_iter_next(&iter, NULL, &value)) {
+    Subscription *s = value;
+    s->message = message_of(s, changes, n, revision);
+    for (guint i = 0; i < s->watchers->len; i++)
+      feed_one(s->watchers->pdata[i], revision);
+    g_clear_pointer(&s->message, g_bytes_unref);
+  }
+}
+
+static void notify(void *arg);
+
+static void pump(void *arg)
+{
+  WatchHub *hub = arg;
+  InvChange changes[BATCH_MAX];
+  guint n;
+  g_atomic_int_set(&hub->pump_posted, 0);
+  for (;;) {
+    g_autoptr(GError) error = NULL;
+    if (!inv_watch_next(hub->feed, changes, BATCH_MAX, &n, &error)) {
+      /* The hub itself fell out of the log: all begin anew from a list. */
+      for (guint i = 0; i < hub->watchers->len; i++)
+        tell_relist(hub->watchers->pdata[i], error);
+      inv_watch_free(hub->feed);
+      hub->feed = inv_watch_new(hub->center->inventory, 0, notify, hub);
+      return;
+    }
+    if (n == 0)
+      return;
+    hub->at = changes[n - 1].revision;
+    feed_all(hub, changes, n, hub->at);
+    inv_changes_release(changes, n);
+  }
+}
+
+/* Core loop: wakes the I/O thread, once for however many changes. */
+static void notify(void *arg)
+{
+  WatchHub *hub = arg;
+  if (g_atomic_int_compare_and_exchange(&hub->pump_posted, 0, 1))
+    http_io_post(hub->center->io, pump, hub);
+}
+
+/* ---- one watcher ---- */
+
+static void on_writable(HttpSocket *socket, void *arg)
+{
+  Watcher *watcher = arg;
+  if (watcher->behind)
+    catch_up(watcher);
+}
+
+static void on_message(HttpSocket *socket, const char *bytes, gsize n, bool binary, void *arg)
+{
+  http_socket_close(socket, 1003, "a watch takes no messages");
+}
+
+static void on_closed(HttpSocket *socket, int code, const char *reason, void *arg)
+{
+  Watcher *watcher = arg;
+  Subscription *s = watcher->subscription;
+  g_ptr_array_remove_fast(s->watchers, watcher);
+  if (s->watchers->len == 0)
+    g_hash_table_remove(watcher->hub->subscriptions, s->key);
+  g_ptr_array_remove_fast(watcher->hub->watchers, watcher);
+  g_clear_pointer(&watcher->own, inv_watch_free);
+  http_socket_unref(watcher->socket);
+  g_free(watcher);
+}
+
+/* The stream begins after `since`, or now. */
+static void on_opened(HttpSocket *socket, void *arg)
+{
+  Watcher *watcher = arg;
+  g_autofree char *text = g_strdup_printf("{\"revision\":%" G_GUINT64_FORMAT ",\"changes\":[]}", watcher->sent);
+  g_autoptr(GBytes) hello = g_bytes_new(text, strlen(text));
+  http_socket_send(socket, hello, false);
+  if (watcher->sent < watcher->hub->at)
+    catch_up(watcher);
+}
+
+static bool read_since(ApiCall *call, Revision *since, GError **error)
+{
+  const char *text = http_call_query(call->http, "since");
+  guint64 value = 0;
+  if (text && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, &value, NULL))
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "since", "expected", "a revision", NULL);
+  *since = value;
+  return true;
+}
+
+static void open_watcher(ApiCall *call, Subscription *s, Revision since)
+{
+  static const HttpSocketEvents events = {
+      .opened = on_opened, .message = on_message, .writable = on_writable, .closed = on_closed, .max_message_bytes = 4096};
+  WatchHub *hub = call->center->watch_hub;
+  Watcher *watcher = g_new0(Watcher, 1);
+  watcher->hub = hub;
+  watcher->subscription = subscription_share(hub, s);
+  watcher->sent = since ? since : hub->at;
+  watcher->behind = watcher->sent < hub->at;
+  g_ptr_array_add(watcher->subscription->watchers, watcher);
+  g_ptr_array_add(hub->watchers, watcher);
+  watcher->socket = http_call_upgrade(call->http, NULL, &events, watcher);
+}
+
+void fixed_watch(ApiCall *call)
+{
+  g_autoptr(GError) error = NULL;
+  Revision since;
+  Subscription *s = NULL;
+  if (!http_call_wants_upgrade(call->http))
+    ws_fail(&error, WS_ERROR_BAD_VALUE, "field", "Upgrade", "expected", "a WebSocket handshake", NULL);
+  else if (read_since(call, &since, &error))
+    s = subscription_parse(call, &error);
+  if (s)
+    open_watcher(call, s, since);
+  else
+    api_answer_error(call->http, call->request_id, call->lang, error, NULL);
+  api_call_free(call);
+}
+
+WatchHub *watch_hub_new(Center *center)
+{
+  WatchHub *hub = g_new0(WatchHub, 1);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  hub->center = center;
+  hub->at = inv_snapshot_revision(snap);
+  hub->subscriptions = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, subscription_free);
+  hub->watchers = g_ptr_array_new();
+  hub->feed = inv_watch_new(center->inventory, 0, notify, hub);
+  return hub;
+}
+
+void watch_hub_free(WatchHub *hub)
+{
+  if (!hub)
+    return;
+  inv_watch_free(hub->feed);
+  g_hash_table_unref(hub->subscriptions);
+  g_ptr_array_unref(hub->watchers);
+  g_free(hub);
+}
+
+guint watch_hub_count(const WatchHub *hub)
+{
+  return hub->watchers->len;
+}

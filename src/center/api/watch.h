@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Watching: WebSockets that get every change they asked for, once and in order.
+ *
+ * Wire: text messages {"revision": R, "changes": [{"type": "Vm", "id": "vm-7", "op": "put", "object": {...}}, {..., "op": "gone"}]}. The first message
+ * is {"revision": R, "changes": []} and says where the stream begins. A watcher resumes with ?since=R. When the log does not reach
+ * back that far: {"relist": true, "error": {...}} and the socket closes with code 4410.
+ *
+ * One reader follows the inventory for all watchers that are up to date; subscriptions that are alike share one message, made once.
+ * A watcher that does not take its bytes is left behind (nothing is queued for it) and reads on by itself when it drains.
+ * I/O thread, but for watch_hub_new/free. */
+#pragma once
+#include "center/center.h"
+
+WatchHub *watch_hub_new(Center *center);
+void watch_hub_free(WatchHub *hub);
+guint watch_hub_count(const WatchHub *hub); /* watchers now */

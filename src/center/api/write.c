@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The writing half of the API: executes a call as a coroutine on the core loop, audits it, answers it.
+ *
+ * Order: refusals found on the I/O thread, Idempotency-Key, then the route's own way (generic commit, call: function, task),
+ * then the audit record where the call's own transaction did not carry it, then the answer. Nothing is answered before
+ * it is durable. */
+#include "base/hash.h"
+#include "base/log.h"
+#include "center/api/batch.h"
+#include "center/api/call-private.h"
+#include "center/api/idempotency.h"
+#include "center/auth/audit.h"
+
+/* ---- audit ---- */
+
+static const char *target_name(const InvSnapshot *snap, const WsType *type, WsId id)
+{
+  const WsField *name = type ? ws_type_field(type, "name", 4) : NULL;
+  const void *object = name && id ? inv_find(snap, type, id) : NULL;
+  return object && name->kind == WS_KIND_STRING ? *(char **)ws_field_at(name, object) : NULL;
+}
+
+/* Which fields were given, by name only: values may be secret. */
+static char *detail_of(ApiCall *call)
+{
+  GString *names = g_string_new(NULL);
+  const char *text = call->patch, *key;
+  gsize n = call->patch_bytes, key_bytes, raw_bytes;
+  g_auto(WsJsonReader) r = {0};
+  if (!text)
+    return g_string_free(names, FALSE);
+  ws_json_reader_init(&r, text, n);
+  if (ws_json_enter_object(&r, NULL))
+    while (names->len < 2048 && ws_json_next_key(&r, &key, &key_bytes, NULL)) {
+      g_string_append_printf(names, "%s%.*s", names->len ? " " : "", (int)MIN(key_bytes, 64), key);
+      if (!ws_json_take_raw(&r, &key, &raw_bytes, NULL))
+        break;
+    }
+  return g_string_free(names, FALSE);
+}
+
+static WsAuditRecord *audit_record(ApiCall *call, int result, const GError *error)
+{
+  WsAuditRecord *record = ws_audit_record_new();
+  g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
+  char id[WS_ID_TEXT_MAX];
+  record->user = g_strdup(call->identity.name ? call->identity.name : "nobody");
+  record->address = g_strdup(api_call_origin(call));
+  record->operation = g_strdup(call->route->operation);
+  if (call->object)
+    record->object = g_strdup(ws_id_format(call->object_type->prefix, call->object, id));
+  record->object_name = g_strdup(target_name(head, call->object_type, call->object));
+  record->kind = g_strdup(call->route->audit_kind);
+  record->risk = call->route->audit_risk;
+  record->result = result;
+  record->error = g_strdup(error ? ws_error_code_name(ws_error_code(error)) : NULL);
+  record->task = g_strdup(call->task_text);
+  record->detail = detail_of(call);
+  record->request_id = g_strdup(call->request_id);
+  return record;
+}
+
+bool api_call_commit(ApiCall *call, InvTxn *txn, GError **error)
+{
+  AuditLog *log = call->center->audit;
+  audit_append(log, txn, audit_record(call, WS_AUDIT_RECORD_RESULT_DONE, NULL));
+  if (!inv_commit(txn, NULL, error)) {
+    audit_failed(log);
+    return false;
+  }
+  audit_done(log);
+  call->audited = true;
+  return true;
+}
+
+/* The record of a call whose transaction did not carry it. A store that cannot write refuses all changes anyway; then the
+ * refusal is at least logged. */
+static void audit_alone(ApiCall *call, const GError *error)
+{
+  Center *center = call->center;
+  if (call->audited || call->dry_run)
+    return;
+  g_autoptr(GError) failed = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  audit_append(center->audit, txn,
+               audit_record(call, error ? WS_AUDIT_RECORD_RESULT_REFUSED : WS_AUDIT_RECORD_RESULT_DONE, error));
+  if (inv_commit(txn, NULL, &failed)) {
+    audit_done(center->audit);
+    return;
+  }
+  audit_failed(center->audit);
+  ws_log_error(WS_LOG_ERROR, "audit-record-lost", failed, "operation", call->route->operation, "user",
+               call->identity.name, "request", call->request_id, NULL);
+}
+
+/* ---- generic methods: the change is one checked commit ---- */
+
+static void stamp_created(ApiCall *call, const WsType *type, void *object)
+{
+  const WsField *created = ws_type_field(type, "created", 7);
+  if (created && created->kind == WS_KIND_TIME)
+    *(gint64 *)ws_field_at(created, object) = ws_clock_wall_us(call->center->clock);
+}
+
+static bool create_generic(ApiCall *call, GError **error)
+{
+  const WsType *type = call->route->type;
+  g_autoptr(InvTxn) txn = api_call_begin(call);
+  WsResource *object = inv_create(txn, type);
+  WsId id = object->id;
+  ws_resource_take_fields(type, object, call->body);
+  stamp_created(call, type, object);
+  if (call->dry_run)
+    return inv_check(txn, error) && api_call_answer_dry(call, (const char *[]){"create", NULL});
+  api_call_set_object(call, type, id);
+  return api_call_commit(call, txn, error) && api_call_answer_object(call, 201, type, id, error);
+}
+
+static bool update_generic(ApiCall *call, GError **error)
+{
+  const WsType *type = call->route->type;
+  g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
+  const void *seen = api_call_find_target(call, head, error);
+  if (!seen)
+    return false;
+  g_autoptr(InvTxn) txn = api_call_begin(call);
+  void *object = inv_edit(txn, seen);
+  bool changed = false;
+  if (!ws_object_merge_patch(type, object, call->patch, call->patch_bytes, &changed, error))
+    return false;
+  if (call->dry_run)
+    return inv_check(txn, error) && api_call_answer_dry(call, (const char *[]){changed ? "update" : NULL, NULL});
+  if (!changed)
+    return api_call_answer_value(call, 200, type, seen);
+  return api_call_commit(call, txn, error) && api_call_answer_object(call, 200, type, call->target, error);
+}
+
+static bool delete_generic(ApiCall *call, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
+  if (!api_call_find_target(call, head, error))
+    return false;
+  g_autoptr(InvTxn) txn = api_call_begin(call);
+  inv_delete(txn, call->route->type, call->target);
+  if (call->dry_run)
+    return inv_check(txn, error) && api_call_answer_dry(call, (const char *[]){"delete", NULL});
+  return api_call_commit(call, txn, error) && api_call_answer_none(call);
+}
+
+/* ---- tasks ---- */
+
+static void add_audit_to_task(InvTxn *txn, WsId task, void *arg)
+{
+  ApiCall *call = arg;
+  char id[WS_ID_TEXT_MAX];
+  call->task_text = g_strdup(ws_id_format(ws_type_task.prefix, task, id));
+  audit_append(call->center->audit, txn, audit_record(call, WS_AUDIT_RECORD_RESULT_ACCEPTED, NULL));
+}
+
+bool api_call_start_task(ApiCall *call, const TaskKind *kind, WsId target, void *args, GError **error)
+{
+  TaskCause cause = api_call_cause(call);
+  TaskStarted started = {0};
+  cause.enrich = add_audit_to_task;
+  cause.enrich_arg = call;
+  bool ok = task_start(call->center->tasks, kind, target, args, &cause, call->dry_run, 0, &started, error);
+  if (call->task_text) {
+    call->audited = ok;
+    (ok ? audit_done : audit_failed)(call->center->audit);
+    if (!ok)
+      g_clear_pointer(&call->task_text, g_free);
+  }
+  g_auto(GStrv) steps = started.dry_steps;
+  if (!ok)
+    return false;
+  if (call->dry_run)
+    return api_call_answer_dry(call, (const char *const *)steps);
+  return api_call_answer_object(call, 202, &ws_type_task, started.task_id, error);
+}
+
+static bool run_task(ApiCall *call, GError **error)
+{
+  const TaskKind *kind = task_kind_find(call->center->tasks, call->route->task);
+  g_assert(kind);
+  if (call->target) {
+    g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
+    if (!api_call_find_target(call, head, error))
+      return false;
+  }
+  /* A task that updates gets the patch itself: what it means depends on the version that it finds. */
+  return api_call_start_task(call, kind, call->target, g_steal_pointer(&call->body), error);
+}
+
+/* ---- one call from beginning to end ---- */
+
+static bool execute(ApiCall *call, GError **error)
+{
+  const WsRoute *route = call->route;
+  if (route->kind == WS_ROUTE_BATCH)
+    return api_batch(call, error);
+  if (route->call)
+    return route->call(call, error);
+  if (route->task)
+    return run_task(call, error);
+  switch (route->kind) {
+  case WS_ROUTE_CREATE:
+    return create_generic(call, error);
+  case WS_ROUTE_UPDATE:
+    return update_generic(call, error);
+  case WS_ROUTE_DELETE:
+    return delete_generic(call, error);
+  default:
+    g_assert_not_reached();
+  }
+}
+
+static void run_call(void *arg)
+{
+  g_autoptr(ApiCall) call = arg;
+  g_autoptr(GError) error = NULL;
+  bool ok = false, replayed = false;
+  if (call->refused)
+    error = g_steal_pointer(&call->refused);
+  else if (idempotency_begin(call, &replayed, &error))
+    ok = replayed || execute(call, &error);
+  if (!replayed) {
+    audit_alone(call, ok ? NULL : error);
+    idempotency_end(call, ok);
+  }
+  if (ok)
+    api_answer_json(call->http, call->request_id, call->status, g_steal_pointer(&call->answer), call->etag,
+                    call->location);
+  else
+    api_answer_error(call->http, call->request_id, call->lang, error, call->task_text);
+}
+
+static void start_call(void *arg)
+{
+  ApiCall *call = arg;
+  ws_co_start(call->center->loop, run_call, call);
+}
+
+void api_write(ApiCall *call)
+{
+  ws_loop_post(call->center->loop, start_call, call, NULL);
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The first users. The rest of users.c is reached through the contract's routes. Core loop, in a coroutine. */
+#pragma once
+#include "center/center.h"
+
+/* Where there is no user yet: the built-in roles and `admin` with this password. */
+bool users_make_first(Center *center, const char *password, GError **error);

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The manager: what its domains share. One Center per process (several in one simulator).
+ *
+ * Domain folders (compute/, storage/, network/, hosts/, ...) meet here and in the inventory, never in each other's
+ * headers. Threads: the struct is filled at start and then constant; what a member allows is said in its own header. */
+#pragma once
+#include "base/loop.h"
+#include "http/http.h"
+#include "inventory/inventory.h"
+#include "task/task.h"
+
+typedef struct Center Center;
+typedef struct AuditLog AuditLog;
+typedef struct WatchHub WatchHub;
+typedef struct HostLinks HostLinks;
+typedef struct Tickets Tickets;
+
+typedef struct {
+  char *data_dir;     /* database, keys, CA: mode 0700 */
+  char *web_dir;      /* static console files; NULL: none served */
+  char *bind_address; /* "0.0.0.0" */
+  char **names;       /* extra names and addresses for the server certificate, NULL-ended; may be NULL */
+  guint16 port;       /* 0: any free */
+  guint session_idle_s, session_max_s;
+  guint login_failures_max, login_lock_s; /* A7: so many failures lock for so long */
+} CenterConfig;
+
+struct Center {
+  CenterConfig config;
+  WsClock *clock;
+  WsLoop *loop;
+  WsWorkers *workers; /* hashing, large lists, history queries */
+  Store *store;
+  Inventory *inventory;
+  TaskEngine *tasks;
+  AuditLog *audit;
+  WatchHub *watch_hub;
+  HostLinks *links;
+  Tickets *tickets;
+  GHashTable *web_files;
+  HttpIo *io;
+  HttpServer *server;
+  gint64 started_us; /* wall */
+};
+
+/* Opens the data directory, makes CA, server certificate and first administrator when absent, loads the inventory, resumes tasks and
+ * listens. `clock` and `loop` are the caller's. NULL with error. */
+Center *center_new(const CenterConfig *config, WsClock *clock, WsLoop *loop, GError **error);
+void center_free(Center *center);
+
+/* Records that something happened (history, durable with the next group). Text and parameters as in task_log(). Core loop. */
+typedef enum { CENTER_INFO = 1, CENTER_MINOR, CENTER_MAJOR, CENTER_CRITICAL } CenterLevel;
+void center_event(Center *center, CenterLevel level, const WsType *type, WsId object, const char *cause, const char *text,
+                  ...) G_GNUC_NULL_TERMINATED;
+
+/* Opens (or keeps) / closes the alarm `kind` on an object; sets the object's `health`. Idempotent. Core loop, in a coroutine. */
+void center_alarm_open(Center *center, CenterLevel level, const WsType *type, WsId object, const char *kind);
+void center_alarm_close(Center *center, const WsType *type, WsId object, const char *kind);

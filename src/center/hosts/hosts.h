@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Hosts: who may connect, who is connected, and the link to each. Core loop, unless said otherwise.
+ *
+ * A host is known by its certificate (CN = its id, issued by the site's CA at enrolment). When its link comes up the manager reads all
+ * that the host runs and has: each domain registers a resync function for its part. Until these have ended the host counts as
+ * connected but what is known of it as old. */
+#pragma once
+#include "center/center.h"
+#include "rpc/rpc.h"
+
+HostLinks *hosts_new(Center *center);
+void hosts_free(HostLinks *links);
+
+/* The link of a connected host, borrowed until the next wait; NULL: WS_ERROR_HOST_UNREACHABLE naming the host. */
+RpcLink *hosts_link(Center *center, WsId host, GError **error);
+bool hosts_is_connected(Center *center, WsId host);
+/* The host at the other end of a link (in handlers of its notifications); 0: none. */
+WsId hosts_of_link(Center *center, RpcLink *link);
+
+/* Called in a coroutine each time a host has connected, in order of registration, and by the verb sync. An error is logged, becomes an event,
+ * and the next function runs all the same. */
+typedef bool (*HostResync)(Center *center, WsId host, RpcLink *link, GError **error);
+void hosts_add_resync(Center *center, HostResync func);
+/* Runs them all now. In a coroutine. */
+bool hosts_resync(Center *center, WsId host, GError **error);
+/* Called when a host's link has gone down. */
+typedef void (*HostDown)(Center *center, WsId host);
+void hosts_add_down(Center *center, HostDown func);
+/* Ends the link and, with the Host gone from the inventory, its right to come back. */
+void hosts_disconnect(Center *center, WsId host, const char *reason);
+
+/* Is this certificate one that we issued to a living host and have not replaced? Any thread. */
+bool hosts_certificate_valid(Center *center, const char *cn, const char *serial, WsId *host);
+
+/* Asks a host to dial back a byte stream: issues a one-time name for it; when the host's WebSocket with that name arrives, `events` are
+ * attached to it with arg (I/O thread). The name goes into the RPC that asks for the stream. `arg` is destroyed if the stream
+ * never comes. Caller frees the name. Any thread. */
+char *hosts_expect_stream(Center *center, WsId host, const HttpSocketEvents *events, void *arg, GDestroyNotify destroy);

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The links of the host agents: accepted on the I/O thread, lived on the core loop. See hosts.h.
+ *
+ * A host has at most one link: a new one from the same host replaces the old, which may be a dead TCP connection that has not
+ * been noticed yet. */
+#include "base/log.h"
+#include "center/api/fixed.h"
+#include "center/hosts/hosts.h"
+#include "model/model.h"
+#include "rpc/methods.h"
+
+typedef struct {
+  Center *center;
+  WsId host;
+  RpcLink *link;
+  char *address;
+  bool replaced;
+} Peer;
+
+struct HostLinks {
+  GHashTable *peers; /* host id -> Peer */
+  GPtrArray *resyncs; /* HostResync */
+  GPtrArray *downs;   /* HostDown */
+};
+
+static void peer_free(void *arg)
+{
+  Peer *peer = arg;
+  rpc_link_unref(peer->link);
+  g_free(peer->address);
+  g_free(peer);
+}
+
+HostLinks *hosts_new(Center *center)
+{
+  HostLinks *links = g_new0(HostLinks, 1);
+  links->peers = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, NULL);
+  links->resyncs = g_ptr_array_new();
+  links->downs = g_ptr_array_new();
+  return links;
+}
+
+void hosts_free(HostLinks *links)
+{
+  GHashTableIter iter;
+  void *value;
+  if (!links)
+    return;
+  g_hash_table_iter_init(&iter, links->peers);
+  while (g_hash_table_iter_next(&iter, NULL, &value)) {
+    Peer *peer = value;
+    peer->replaced = true; /* the manager stops: the host is not lost */
+    rpc_link_close(peer->link, "the manager stops");
+  }
+  g_hash_table_unref(links->peers);
+  g_ptr_array_unref(links->resyncs);
+  g_ptr_array_unref(links->downs);
+  g_free(links);
+}
+
+static Peer *find_peer(Center *center, WsId host)
+{
+  return g_hash_table_lookup(center->links->peers, &host);
+}
+
+bool hosts_is_connected(Center *center, WsId host)
+{
+  Peer *peer = find_peer(center, host);
+  return peer && rpc_link_is_up(peer->link);
+}
+
+static const char *host_name(const InvSnapshot *snap, WsId id, char *buffer)
+{
+  const WsHost *host = inv_find(snap, &ws_type_host, id);
+  return host ? host->name : ws_id_format(ws_type_host.prefix, id, buffer);
+}
+
+RpcLink *hosts_link(Center *center, WsId host, GError **error)
+{
+  Peer *peer = find_peer(center, host);
+  if (peer && rpc_link_is_up(peer->link))
+    return peer->link;
+  char id[WS_ID_TEXT_MAX];
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  ws_fail(error, WS_ERROR_HOST_UNREACHABLE, "host", host_name(snap, host, id), NULL);
+  return NULL;
+}
+
+WsId hosts_of_link(Center *center, RpcLink *link)
+{
+  GHashTableIter iter;
+  void *value;
+  g_hash_table_iter_init(&iter, center->links->peers);
+  while (g_hash_table_iter_next(&iter, NULL, &value))
+    if (((Peer *)value)->link == link)
+      return ((Peer *)value)->host;
+  return 0;
+}
+
+void hosts_add_resync(Center *center, HostResync func)
+{
+  g_ptr_array_add(center->links->resyncs, func);
+}
+
+void hosts_add_down(Center *center, HostDown func)
+{
+  g_ptr_array_add(center->links->downs, func);
+}
+
+/* ---- the Host object follows its link ---- */
+
+static void set_connection(Center *center, WsId id, bool up, const char *address, const char *reason)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  WsHost *host = inv_edit_id(txn, &ws_type_host, id);
+  gint64 now = ws_clock_wall_us(center->clock);
+  if (!host)
+    return;
+  if (!host->connection)
+    host->connection = ws_host_connection_new();
+  host->connection->state = up ? WS_HOST_CONNECTION_STATE_UP : WS_HOST_CONNECTION_STATE_DOWN;
+  host->connection->since = now;
+  g_free(host->connection->reason);
+  host->connection->reason = g_strdup(reason);
+  int state = up ? WS_HOST_STATE_CONNECTED : WS_HOST_STATE_LOST;
+  if ((int)host->state != state)
+    host->state_since = now;
+  host->state = state;
+  if (address) {
+    g_free(host->address);
+    host->address = g_strdup(address);
+  }
+  if (!inv_commit(txn, NULL, &error))
+    ws_log_error(WS_LOG_WARNING, "host-state-not-recorded", error, NULL);
+}
+
+bool hosts_resync(Center *center, WsId host, GError **error)
+{
+  bool all = true;
+  for (guint i = 0; i < center->links->resyncs->len; i++) {
+    g_autoptr(GError) failed = NULL;
+    RpcLink *link = hosts_link(center, host, error);
+    if (!link)
+      return false;
+    if (((HostResync)center->links->resyncs->pdata[i])(center, host, link, &failed))
+      continue;
+    char id[WS_ID_TEXT_MAX];
+    ws_log_error(WS_LOG_WARNING, "host-resync", failed, "host", ws_id_format("host", host, id), NULL);
+    if (all && error && !*error)
+      g_propagate_error(error, g_steal_pointer(&failed));
+    all = false;
+  }
+  return all;
+}
+
+typedef struct {
+  Center *center;
+  WsId host;
+} HostJob;
+
+static void follow_up(void *arg)
+{
+  g_autofree HostJob *job = arg;
+  Peer *peer = find_peer(job->center, job->host);
+  if (!peer)
+    return;
+  g_autofree char *address = g_strdup(peer->address);
+  set_connection(job->center, job->host, true, address, NULL);
+  center_alarm_close(job->center, &ws_type_host, job->host, "host_lost");
+  center_event(job->center, CENTER_INFO, &ws_type_host, job->host, "host report", "host_connected", "address", address, NULL);
+  hosts_resync(job->center, job->host, NULL);
+}
+
+static void follow_down(void *arg)
+{
+  g_autofree HostJob *job = arg;
+  if (hosts_is_connected(job->center, job->host))
+    return; /* back again meanwhile */
+  set_connection(job->center, job->host, false, NULL, "the link is down");
+  center_alarm_open(job->center, CENTER_MAJOR, &ws_type_host, job->host, "host_lost");
+  for (guint i = 0; i < job->center->links->downs->len; i++)
+    ((HostDown)job->center->links->downs->pdata[i])(job->center, job->host);
+}
+
+static void start_job(Peer *peer, WsCoFunc func)
+{
+  HostJob *job = g_new(HostJob, 1);
+  *job = (HostJob){peer->center, peer->host};
+  ws_co_start(peer->center->loop, func, job);
+}
+
+static void on_up(RpcLink *link, void *arg)
+{
+  start_job(arg, follow_up);
+}
+
+static void on_down(RpcLink *link, const char *reason, void *arg)
+{
+  Peer *peer = arg;
+  char id[WS_ID_TEXT_MAX];
+  ws_log(WS_LOG_NOTICE, "host-link-down", "host", ws_id_format("host", peer->host, id), "reason", reason, NULL);
+  if (!peer->replaced) {
+    g_hash_table_remove(peer->center->links->peers, &peer->host);
+    start_job(peer, follow_down);
+  }
+  peer_free(peer);
+}
+
+void hosts_disconnect(Center *center, WsId host, const char *reason)
+{
+  Peer *peer = find_peer(center, host);
+  if (peer)
+    rpc_link_close(peer->link, reason);
+}
+
+/* ---- arrival ---- */
+
+static void admit(void *arg)
+{
+  Peer *peer = arg;
+  HostLinks *links = peer->center->links;
+  Peer *old = g_hash_table_lookup(links->peers, &peer->host);
+  if (old) {
+    old->replaced = true;
+    g_hash_table_remove(links->peers, &peer->host);
+    rpc_link_close(old->link, "replaced by a new link");
+  }
+  g_hash_table_insert(links->peers, &peer->host, peer);
+}
+
+bool hosts_certificate_valid(Center *center, const char *cn, const char *serial, WsId *id)
+{
+  if (!cn || !serial || !ws_id_parse(ws_type_host.prefix, cn, id))
+    return false;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsHost *host = inv_find(snap, &ws_type_host, *id);
+  return host && host->certificate && g_ascii_strcasecmp(host->certificate->serial, serial) == 0;
+}
+
+void fixed_agent(ApiCall *call)
+{
+  static const RpcEvents events = {.up = on_up, .down = on_down};
+  g_autoptr(GError) error = NULL;
+  Center *center = call->center;
+  if (!http_call_wants_upgrade(call->http)) {
+    ws_fail(&error, WS_ERROR_BAD_VALUE, "field", "Upgrade", "expected", "a WebSocket handshake", NULL);
+    api_answer_error(call->http, call->request_id, call->lang, error, NULL);
+    api_call_free(call);
+    return;
+  }
+  Peer *peer = g_new0(Peer, 1);
+  peer->center = center;
+  peer->host = call->target;
+  peer->address = g_strdup(http_call_peer_address(call->http));
+  peer->link = rpc_link_new(center->loop, rpc_center_services, rpc_n_center_services, &events, peer);
+  ws_loop_post(center->loop, admit, peer, NULL);
+  g_autoptr(HttpSocket) socket = http_call_upgrade(call->http, NULL, rpc_link_socket_events(), peer->link);
+  rpc_link_attach(peer->link, socket);
+  api_call_free(call);
+}

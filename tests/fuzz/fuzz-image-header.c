@@ -2,6 +2,7 @@
 /* Any bytes as an image (in the form of image-sample.h): the header reader must answer, and what it accepts must keep its promises. */
 #include "base/error.h"
 #include "image-sample.h"
+#include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

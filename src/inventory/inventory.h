@@ -62,6 +62,11 @@ void *inv_edit(InvTxn *txn, const void *seen);
 void *inv_edit_id(InvTxn *txn, const WsType *type, WsId id);
 /* A new object with an id never used before; fill it in. */
 void *inv_create(InvTxn *txn, const WsType *type);
+/* An id never used before, for an object that is made later (a task records it, then makes a file, then the object). An id that was
+ * written down in any transaction is not handed out again, also after a crash. */
+WsId inv_new_id(Inventory *inv);
+/* A new object with an id from inv_new_id(). */
+void *inv_create_with_id(InvTxn *txn, const WsType *type, WsId id);
 void inv_delete(InvTxn *txn, const WsType *type, WsId id);
 /* A row for SQL history (audit, event, ended task), written in the same transaction. Takes ownership; gets its id here. */
 void inv_append_history(InvTxn *txn, void *object);

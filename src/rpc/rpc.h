@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* JSON-RPC 2.0 both ways over one WebSocket: the link between manager and host agent.
  *
- * Methods come from api/rpc/*.yaml (generated table: name, parameter and result types, deadline). A call is matched by id; errors
+ * Methods come from the files of api/rpc (generated table: name, parameter and result types, deadline). A call is matched by id; errors
  * travel as {code: -32000, message, data: {code: "pool_full", params: {...}, field, cause}} and come out as the same GError.
  * Notifications have no id; those of one peer are served one at a time, in the order they came.
  *
@@ -78,18 +78,21 @@ void rpc_link_close(RpcLink *link, const char *reason);
  * The events to give to http_call_upgrade() or http_socket_connect(), with `arg` a reference of the link (rpc_link_ref(link)), which they
  * take over. The link attaches to the socket when it opens; a link has one socket at a time: a new one takes the old one's place. */
 const HttpSocketEvents *rpc_link_socket_events(void);
-/* (any) Lets rpc_link_close() also stop a socket that has not opened yet. */
+/* (any) To be called with what http_socket_connect() gave: `down` then also tells of a socket that never opened, and
+ * rpc_link_close() stops one that has not opened yet. */
 void rpc_link_attach(RpcLink *link, HttpSocket *socket);
 
 /* ---- over anything else ---- */
 typedef struct {
-  bool (*send)(void *carrier, GBytes *message);          /* keeps order, never blocks, calls back nothing; false: gone or too much is queued */
-  void (*close)(void *carrier, const char *reason);      /* our side closes; nothing of this carrier may be handed to the link from then on */
+  /* Keeps order, never blocks, calls nothing of the link. false: gone, or too much is queued. */
+  bool (*send)(void *carrier, GBytes *message);
+  /* The link is done with the carrier; once. reason NULL: rpc_link_lost() said so; else the peer is to be told. */
+  void (*close)(void *carrier, const char *reason);
 } RpcCarrier;
 /* The way to the peer is open: the hello goes out. A carrier that is still there is closed first. */
 void rpc_link_opened(RpcLink *link, const RpcCarrier *carrier, void *carrier_arg);
 void rpc_link_received(RpcLink *link, const char *bytes, gsize n); /* one whole message */
-void rpc_link_lost(RpcLink *link, const char *reason);             /* the carrier is gone; its close() is not called */
+void rpc_link_lost(RpcLink *link, const char *reason);             /* the carrier is gone by itself */
 
 /* ---- calling ---- */
 /* In a coroutine: calls the peer and waits. *result (may be NULL when the method has none) is a plain object the caller frees.

@@ -10,21 +10,48 @@
  *       return storage_resolve(task, &c, error)               // checks: nothing is written yet
  *           && task_lock(task, refs, 2, error)
  *           && TASK_STEP(task, "copy", copy_blocks, remove_copy, &c, error)
- *           && TASK_STEP(task, "enter", enter_inventory, NULL, &c, error);
+ *           && TASK_LAST(task, "enter", enter_inventory, &c, error);
  *     }
  *
- * Before its first step a task does not exist: what fails until then is a refused request (4xx), and dry_run stops there
- * and answers with the names of the steps. At the first step the task's record, its locks and the `activity` of the objects it locked
- * are made durable in one transaction, and the caller gets 202 with the task. A step's start is durable before its body acts, and its
- * result after; so after a crash the function runs anew: finished steps return their recorded result at once, the step that was cut
- * short is taken again. Hence the one rule: **a step's body is idempotent, and code between steps depends only on task_args(),
- * recorded results and recorded choices (task_new_id(), task_choose())**. When a step fails or the task is cancelled, the undo of each
- * finished (and of the failed) step runs, last first; undo is idempotent too and retried until it succeeds or the object is gone.
- * In dry runs bodies are not called; TASK_STEP returns true.
+ * **Before its first step a task does not exist**: what fails until then is a refused request (4xx), and dry_run stops there and
+ * answers with the names of the steps. At the first step the task's record, its locks and the `activity` of the objects it
+ * locked are made durable in one transaction, and the caller gets 202 with the task.
+ *
+ * **Steps.** A step's start is durable before its body acts, and its result before the next body acts. After a crash the function runs
+ * anew: finished steps return at once, the step that was cut short is taken again. Hence the rules:
+ *
+ *   1. A body is idempotent: it may have run before, in whole or in part. So is an undo.
+ *   2. Code between steps does nothing outside; it depends only on task_args(), results (task_step_result()) and choices
+ *      (task_new_id(), task_choose()) - so that it comes to the same steps again.
+ *   3. Checks that only guard the start ("is the name free?", "is the host up?") go before the first step and are skipped when
+ *      task_is_resumed(): by then the task itself has changed the answer. What is merely looked up must still be found then.
+ *   4. `ctx` of a step lives as long as the function: a local of the task function itself, or what that owns.
+ *
+ * **Changes of the inventory** belong to a step: task_txn() gives a body the transaction that is committed together with the
+ * step's completion, so the two are never apart:
+ *
+ *     static bool enter_inventory(Task *task, void *ctx, GError **error)
+ *     {
+ *       WsVolume *v = inv_create_with_id(task_txn(task), &ws_type_volume, c->new_id);
+ *       ...
+ *       task_set_object(task, &ws_type_volume, c->new_id);
+ *       return true;
+ *     }
+ *
+ * Ask for it after the body's last wait and use inv_edit_id(): when an object was changed by others before the commit
+ * (WS_ERROR_CONFLICT) or the disk was full, the body is run again. TASK_LAST is the step that ends the task: its changes, its completion, the
+ * task's end and the release of its locks are one transaction. A task that deletes its own target does it there, for after it the function
+ * could not be run anew.
+ *
+ * **Failure and cancel.** The undo of each finished and of the failed step runs, last first, each until it succeeds (or says
+ * WS_ERROR_NOT_FOUND: what it would undo is gone); what it must wait for (a host that is away) shows in `waiting` and in the log. A body that
+ * fails with WS_ERROR_HOST_UNREACHABLE is repeated for TASK_HOST_WAIT_MS before it counts as failed. A cancel reaches a running body as
+ * task_cancelled() and task_cancel_flag() (for rpc_call() and ws_exec()); a body that ends well in spite of it is finished, and undone.
  *
  * Threads: core loop only. A body may wait (RPC, timer, child task) anywhere. */
 #pragma once
 #include "inventory/inventory.h"
+#include "model/model.h"
 
 typedef struct TaskEngine TaskEngine;
 typedef struct Task Task;
@@ -32,8 +59,16 @@ typedef bool (*TaskFunc)(Task *task, GError **error);
 typedef bool (*TaskBody)(Task *task, void *ctx, GError **error);
 typedef bool (*TaskUndo)(Task *task, void *ctx, GError **error);
 
+#define TASK_HOST_WAIT_MS 120000  /* how long a step waits for an unreachable host to come back */
+#define TASK_RETRY_MAX_MS 15000   /* waits between repeats grow from 500 ms to this */
+#define TASK_PROGRESS_MS 250      /* progress and log lines are published at most this often */
+#define TASK_RUNNING_MAX 800      /* tasks at a time (without children); more are refused with too_many_requests */
+#define TASK_CHILDREN_MAX 10000   /* of one batch */
+#define TASK_LOG_MAX 200          /* lines kept */
+#define TASK_DEPTH_MAX 3          /* a task, its children, their children */
+
 /* A kind of task: generated from the contract (x-methods, x-verbs), plus hand-registered internal ones. */
-typedef struct {
+typedef struct TaskKind {
   const char *name;        /* "volume_clone": in records, audit, texts */
   TaskFunc func;
   const WsType *args_type; /* NULL: no body */
@@ -54,61 +89,91 @@ typedef struct {
   void *enrich_arg;
 } TaskCause;
 
+/* ---- the engine ---- */
 TaskEngine *task_engine_new(Inventory *inv, WsLoop *loop, void *center); /* center: task_center() for bodies */
+/* `kinds` are borrowed for ever. */
 void task_engine_register(TaskEngine *engine, const TaskKind *kinds, guint n);
-/* After start-up: every unfinished task in the inventory is taken up again (resumed, or undone when its kind is gone). */
+/* After start-up, all kinds registered: every unfinished task in the inventory is taken up again (resumed, or failed when its kind is
+ * gone). Locks are in force on return. */
 void task_engine_resume(TaskEngine *engine);
+/* What waits to try again tries now: call it when a host has come back. */
+void task_engine_retry_now(TaskEngine *engine);
+/* Ended tasks move to history (EndedTask) when more than `keep` are there or they are older than `keep_us`; default 2,000 and one hour. */
+void task_engine_set_retention(TaskEngine *engine, guint keep, gint64 keep_us);
+guint task_engine_n_running(const TaskEngine *engine); /* live coroutines, for metrics */
+/* Lets go of everything at once, as a crash would; for the end of the program, after the loop has stopped. */
 void task_engine_free(TaskEngine *engine);
+const TaskKind *task_kind_find(TaskEngine *engine, const char *name);
 
 /* Outcome of a start: exactly one of refused (error set), dry (steps set), accepted (task_id set). */
-typedef struct { WsId task_id; char **dry_steps; } TaskStarted;
-/* In a coroutine; returns when the task was refused, dry-run to its end, or became durable. `args` is a plain object of kind->args_type, taken over. */
+typedef struct { WsId task_id; char **dry_steps; /* owned by the caller */ } TaskStarted;
+/* In a coroutine; returns when the task was refused, dry-run to its end, or became durable. `args` is a plain object of kind->args_type,
+ * taken over. A function that returns true without a step gives a task that is done. A task with a `parent` counts as its child; it is
+ * not taken up by the parent after a crash (task_run_children() is for that). */
 bool task_start(TaskEngine *engine, const TaskKind *kind, WsId target, void *args, const TaskCause *cause, bool dry_run,
                 WsId parent, TaskStarted *started, GError **error);
-/* Waits (coroutine) until the task has ended; false with its error when it failed. */
+/* Waits (coroutine) until the task has ended; false with its error when it failed (WS_ERROR_CANCELLED when it was cancelled).
+ * WS_ERROR_NOT_FOUND: no such task, or it has gone to history. */
 bool task_wait(TaskEngine *engine, WsId task, GError **error);
-/* Asks a task to stop; WS_ERROR_NOT_ALLOWED when its current step cannot. */
-bool task_cancel(TaskEngine *engine, WsId task, GError **error);
+/* In a coroutine. Asks a task to stop; on return the request is durable, the task still runs. `user` (may be NULL) goes to its log.
+ * WS_ERROR_NOT_ALLOWED when its current step cannot be stopped, it is being undone, or has ended; WS_ERROR_NOT_FOUND. */
+bool task_cancel(TaskEngine *engine, WsId task, const char *user, GError **error);
 
 /* ---- inside a task ---- */
 const void *task_args(const Task *task);
 WsId task_target(const Task *task);
-WsId task_id(const Task *task);
+WsId task_id(const Task *task); /* 0 before the first step */
 void *task_center(const Task *task);
 Inventory *task_inventory(const Task *task);
 TaskEngine *task_engine(const Task *task);
 bool task_is_dry_run(const Task *task);
-/* Newest published snapshot at this moment; borrowed, valid until the next wait of this task. */
+/* The function runs anew over a task that has begun: checks that guard the start do not apply any more. */
+bool task_is_resumed(const Task *task);
+/* Newest published snapshot at this moment; borrowed. Taken in a body it is valid until the body returns, else until the function does. */
 const InvSnapshot *task_snapshot(Task *task);
 /* The target as it is now, or WS_ERROR_NOT_FOUND. Borrowed like the snapshot. */
 const void *task_find_target(Task *task, GError **error);
 
 /* Locks objects for this task, all or none; at once WS_ERROR_BUSY naming object, task and verb of the holder. Before the first step
- * only. A lock shows as the object's `activity` {task, verb, since, percent} where the type has that field. `exclusive` false: shared (a source that
- * must not change), does not show. Released with the task's end. */
+ * only. A lock shows as the object's `activity` {task, verb, since, percent} where the type has that field. `shared`: (a source that
+ * must not change), does not show. What a parent holds its children may lock too. Released with the task's end. */
 typedef struct { const WsType *type; WsId id; bool shared; } TaskLockRef;
 bool task_lock(Task *task, const TaskLockRef *refs, guint n, GError **error);
-/* Objects made by this task (in the transaction of a step) are locked by it from birth. */
+/* Objects made by this task (in a body, in task_txn()) are locked by it from birth. */
 void task_lock_new(Task *task, InvTxn *txn, void *object);
 
+/* Runs `body` as a step; `undo` NULL: it leaves nothing behind. False with `error` when it failed or the task was cancelled: everything
+ * has been undone by then, the function just returns. In dry runs bodies are not called and it returns true. */
 bool task_step(Task *task, const char *name, TaskBody body, TaskUndo undo, void *ctx, GError **error);
+bool task_last_step(Task *task, const char *name, TaskBody body, TaskUndo undo, void *ctx, GError **error);
 #define TASK_STEP(task, name, body, undo, ctx, error) task_step((task), (name), (body), (undo), (ctx), (error))
-/* Inside a body: result recorded with the step (short text or JSON); read by later code, also after a restart. */
+/* The step that ends the task, see above; it has no undo of its own unless its body acts outside before it can fail. */
+#define TASK_LAST(task, name, body, ctx, error) task_last_step((task), (name), (body), NULL, (ctx), (error))
+/* In a body or undo: the transaction that is committed with the step's completion (with its being undone). Made at the first call. */
+InvTxn *task_txn(Task *task);
+/* In a body: result recorded with the step (short text or JSON); read by later code, also after a restart. */
 void task_set_result(Task *task, const char *value);
-const char *task_step_result(Task *task, const char *step); /* NULL: not finished or none */
-/* A choice made once: recorded before the first step; returns the recorded one after a restart. */
-WsId task_new_id(Task *task, const char *label);
-const char *task_choose(Task *task, const char *label, const char *value); /* e.g. a picked host, a fresh UUID */
+const char *task_step_result(Task *task, const char *step); /* borrowed; NULL: not finished, none, or a dry run */
+/* A choice made once, durable before the next body acts; returns the recorded one after a restart. Not in bodies. */
+WsId task_new_id(Task *task, const char *label);           /* never used before; for inv_create_with_id() */
+const char *task_choose(Task *task, const char *label, const char *value); /* e.g. a picked host, a fresh UUID; borrowed */
+const char *task_chosen(const Task *task, const char *label); /* NULL: not yet */
+/* false: from the next step on the task cannot be cancelled (what it does cannot be undone). */
+void task_allow_cancel(Task *task, bool allowed);
 
-/* Progress of the running step in any unit (bytes, VMs). Published at most 4 times a second, not durable. */
+/* Progress of the running step in any unit (bytes, VMs); total < 0: unknown. Published at most 4 times a second, not durable. */
 void task_progress(Task *task, gint64 done, gint64 total, const char *unit);
-/* A line in the task's log: catalogue text by name (api/texts.yaml) with parameters, shown in the reader's language. */
+/* The same as an RpcProgress: pass the task as its `arg`. */
+void task_progress_of_call(gint64 done, gint64 total, const char *unit, void *task);
+/* A line in the task's log: catalogue text by name (api/texts.yaml) with parameters as name, value pairs, shown in the reader's
+ * language. Durable with the next step. */
 void task_log(Task *task, const char *text, ...) G_GNUC_NULL_TERMINATED;
-bool task_cancelled(const Task *task);
+bool task_cancelled(const Task *task);         /* never while undoing */
+volatile gint *task_cancel_flag(Task *task);   /* (any thread) non-zero when so; valid while the body runs */
 /* What the finished task points at ("vm-42"), shown as result. */
 void task_set_object(Task *task, const WsType *type, WsId id);
-/* Runs a child per item, `parallel` at a time, and waits; failures are per child, the parent ends "partly done" when some failed. */
+/* Runs a child per item, `parallel` at a time, and waits; it is a step of its own, named after `kind`. Takes over the children's args (not the
+ * array). All children are recorded in one transaction and survive a crash. Failures are per child: when some failed it returns true
+ * and the parent ends "partly done"; when all did, false with the error of the first. A cancel of the parent cancels them. */
 typedef struct { WsId target; void *args; } TaskChild;
 bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error);
-
-const TaskKind *task_kind_find(TaskEngine *engine, const char *name);

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""init.py READY_FD LAB_ID HOST DIR ACCEL: process 1 of a lab host.
+"""init.py READY_FD LAB_ID HOST HOST_NAME DIR ACCEL: process 1 of a lab host.
 
 Makes the host's own view of the file system, says "ready" on READY_FD, then reaps children for ever. It never
 waits for anything else: libvirt's probing of emulators hangs where dead children are not collected. DIR is
-the host's folder; what it holds under fs/ is mounted over the same path of the machine. The arguments LAB_ID and
-HOST also serve `lab down` to find this process.
+the host's folder; what it holds under fs/ is mounted over the same path of the machine. LAB_ID and HOST are what
+`lab down` finds this process by.
 """
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 
 # Which folders a host has for itself. Those that the machine lacks are left out: it has no such program.
 OWN_FOLDERS = ["/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log", "/etc/openvswitch",
                "/var/lib/openvswitch"]
+OWN_FILES = ["/etc/machine-id", "/etc/hosts", "/etc/resolv.conf"]
 
 
 def mount(*arguments):
@@ -38,16 +40,39 @@ def make_view(folder, accel):
         if os.path.isdir(path):
             os.makedirs(own + path, exist_ok=True)
             mount("--bind", own + path, path)
-    if os.path.exists("/etc/machine-id"):
-        mount("--bind", os.path.join(own, "etc/machine-id"), "/etc/machine-id")
+    for path in OWN_FILES:
+        if os.path.exists(path):
+            mount("--bind", own + path, os.path.realpath(path))
     if accel == "tcg" and os.path.exists("/dev/kvm"):
-        mount("--bind", "/dev/null", "/dev/kvm")
+        hide_kvm(folder)
 
     mount("-t", "tmpfs", "-o", "mode=755,nosuid,nodev", "run", "/run")
     mount("-t", "tmpfs", "-o", "mode=1777,nosuid,nodev", "shm", "/dev/shm")
     for path in ("/run/lock", "/run/libvirt", "/run/openvswitch", "/var/log/libvirt", "/var/log/openvswitch"):
         os.makedirs(path, exist_ok=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def hide_kvm(folder):
+    """A /dev with everything but kvm. Nothing less will do: libvirt only asks whether the file is there."""
+    new = os.path.join(folder, "dev")
+    os.makedirs(new, exist_ok=True)
+    mount("-t", "tmpfs", "-o", "mode=755,nosuid", "dev", new)
+    for entry in os.scandir("/dev"):
+        path = os.path.join(new, entry.name)
+        facts = entry.stat(follow_symlinks=False)
+        if entry.name == "kvm":
+            continue
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), path)
+        elif entry.is_dir():
+            os.mkdir(path)
+            mount("--rbind", entry.path, path)
+        else:
+            os.mknod(path, facts.st_mode, facts.st_rdev)
+            os.chown(path, facts.st_uid, facts.st_gid)
+            os.chmod(path, stat.S_IMODE(facts.st_mode))  # mknod obeys the umask
+    mount("--move", new, "/dev")
 
 
 def reap_for_ever():
@@ -61,11 +86,11 @@ def reap_for_ever():
 
 
 def main():
-    ready, lab_id, host, folder, accel = sys.argv[1:]
+    ready, _lab_id, _host, host_name, folder, accel = sys.argv[1:]
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     with os.fdopen(int(ready), "wb") as pipe:
         try:
-            socket.sethostname(f"{host}-{lab_id}")
+            socket.sethostname(host_name)
             make_view(folder, accel)
         except (OSError, subprocess.CalledProcessError) as error:
             pipe.write(str(error).encode())

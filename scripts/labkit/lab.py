@@ -22,6 +22,9 @@ from . import namespaces, services
 SCRIPTS = os.path.dirname(namespaces.FOLDER)
 NOTES = "lab.json"
 LOCK = "/run/winsphere-lab.lock"  # held while a lab chooses its addresses
+# What libvirtd learned about the emulators (it asks each for about 0.2 s, and there may be thirty). libvirt checks by
+# itself whether an entry still fits.
+LEARNED = os.path.join(os.path.dirname(SCRIPTS), ".cache/lab")
 MAX_HOSTS = 64
 GONE_DEADLINE_S = 20
 
@@ -38,6 +41,16 @@ def _ip(*arguments, check=True):
     return done.stdout
 
 
+def _copy_missing(source, target):
+    """Copies the files of a folder that the other lacks. Both may be absent."""
+    for name in os.listdir(source) if os.path.isdir(source) else ():
+        path = os.path.join(target, name)
+        if not os.path.exists(path):
+            os.makedirs(target, exist_ok=True)
+            shutil.copy2(os.path.join(source, name), f"{path}.{os.getpid()}")
+            os.replace(f"{path}.{os.getpid()}", path)
+
+
 class Host:
     """A host of a lab, running or not."""
 
@@ -45,8 +58,10 @@ class Host:
         self.lab = lab
         self.number = number
         self.name = f"h{number}"
+        self.host_name = f"{self.name}-{lab.id}"
         self.folder = os.path.join(lab.folder, self.name)
         self.cable = f"{lab.bridge}-{number}"
+        self._learned = os.path.join(self.folder, "fs/var/cache/libvirt/qemu/capabilities")
         # The same through all power cycles, and different from every other host's.
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, f"winsphere-lab:{lab.folder}:{self.name}"))
 
@@ -62,9 +77,10 @@ class Host:
 
     def power_on(self, address, gateway):
         """Starts process 1 and plugs in the cable. Main thread only."""
-        services.write_configuration(os.path.join(self.folder, "fs"), self.uuid)
+        services.write_configuration(os.path.join(self.folder, "fs"), self.host_name, self.uuid)
+        _copy_missing(os.path.join(LEARNED, self.lab.accel), self._learned)
         try:
-            pid = namespaces.start_init([self.lab.id, self.name, self.folder, self.lab.accel],
+            pid = namespaces.start_init([self.lab.id, self.name, self.host_name, self.folder, self.lab.accel],
                                         os.path.join(self.folder, "init.log"))
             _ip("link", "add", self.cable, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
             _ip("link", "set", self.cable, "master", self.lab.bridge, "up")
@@ -96,6 +112,7 @@ class Host:
                     raise LabError(f"{self.name}: process {pid} is still there {GONE_DEADLINE_S} s after SIGKILL")
                 time.sleep(0.02)
         _ip("link", "del", self.cable, check=False)  # the kernel does it too, but later
+        _copy_missing(self._learned, os.path.join(LEARNED, self.lab.accel))
 
 
 class Lab:
@@ -140,7 +157,7 @@ class Lab:
                     words = file.read().decode(errors="replace").split("\0")
             except OSError:
                 continue
-            # python3 .../init.py READY_FD ID HOST DIR ACCEL; a dead process has no command line.
+            # python3 .../init.py READY_FD ID HOST ...; a dead process has no command line.
             if len(words) > 4 and words[1].endswith("/labkit/init.py") and words[3] == self.id:
                 found[words[4]] = int(entry)
         return found

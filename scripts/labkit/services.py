@@ -72,9 +72,12 @@ def find(name):
     return {service.name: service for service in SERVICES}[name]
 
 
-def write_configuration(own, host_uuid):
+def write_configuration(own, host_name, host_uuid):
     """Fills the host's own file system (a folder of the machine) as far as it is empty."""
     files = {
+        # libvirt asks for its own name at every start of a domain; with no answer at hand that takes 10 s.
+        "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {host_name}\n",
+        "etc/resolv.conf": "nameserver 127.0.0.1\n",
         "etc/machine-id": host_uuid.replace("-", "") + "\n",
         "etc/libvirt/qemu.conf": QEMU_CONF,
         "etc/libvirt/libvirtd.conf": LIBVIRTD_CONF.format(uuid=host_uuid),

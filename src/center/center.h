@@ -40,6 +40,7 @@ struct Center {
   GHashTable *web_files;
   HttpIo *io;
   HttpServer *server;
+  WsTimer *sweep_timer;
   gint64 started_us; /* wall */
 };
 

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Putting the manager together and taking it apart. See center.h.
+ *
+ * Order of start: data directory and certificates, store and inventory, tasks, the domains, the first administrator, unfinished tasks,
+ * and only then the door: nobody is let in before everything is as it was. */
+#include "center/center.h"
+#include "base/log.h"
+#include "center/api/batch.h"
+#include "center/api/door.h"
+#include "center/api/files.h"
+#include "center/api/idempotency.h"
+#include "center/api/watch.h"
+#include "center/auth/audit.h"
+#include "center/auth/users.h"
+#include "center/domains.h"
+#include "center/hosts/hosts.h"
+#include "center/pki.h"
+#include "center/sweep.h"
+#include "center/tickets.h"
+#include "center/verbs.h"
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <sys/stat.h>
+
+#define WORKERS_MAX 8
+
+static void config_copy(CenterConfig *to, const CenterConfig *from)
+{
+  *to = *from;
+  to->data_dir = g_strdup(from->data_dir);
+  to->web_dir = g_strdup(from->web_dir);
+  to->bind_address = g_strdup(from->bind_address ? from->bind_address : "0.0.0.0");
+  to->names = g_strdupv(from->names);
+  if (!to->session_idle_s)
+    to->session_idle_s = 8 * 3600;
+  if (!to->session_max_s)
+    to->session_max_s = 7 * 24 * 3600;
+  if (!to->login_failures_max)
+    to->login_failures_max = 5;
+  if (!to->login_lock_s)
+    to->login_lock_s = 300;
+}
+
+static void config_clear(CenterConfig *config)
+{
+  g_free(config->data_dir);
+  g_free(config->web_dir);
+  g_free(config->bind_address);
+  g_strfreev(config->names);
+}
+
+/* Ours alone: it holds the database and the site's keys. */
+static bool prepare_data_dir(const char *path, GError **error)
+{
+  struct stat st;
+  if (g_mkdir_with_parents(path, 0700) < 0 || stat(path, &st) < 0)
+    return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
+  if ((st.st_mode & 077) && chmod(path, 0700) < 0)
+    return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
+  return true;
+}
+
+static bool open_inventory(Center *center, GError **error)
+{
+  g_autofree char *path = g_build_filename(center->config.data_dir, "winsphere.db", NULL);
+  center->store = store_open(path, center->loop, error);
+  if (!center->store)
+    return false;
+  center->inventory = inv_open(center->loop, center->store, error);
+  return center->inventory != NULL;
+}
+
+static bool open_rooms(Center *center, GError **error)
+{
+  center->workers = ws_workers_new("center", WORKERS_MAX);
+  center->tickets = tickets_new(center->clock);
+  center->tasks = task_engine_new(center->inventory, center->loop, center);
+  task_engine_register(center->tasks, ws_task_kinds, ws_n_task_kinds);
+  task_engine_register(center->tasks, api_batch_task_kind(), 1);
+  center->links = hosts_new(center);
+  domains_start(center);
+  center->audit = audit_new(center, error);
+  center->io = center->audit ? http_io_new(center->clock, error) : NULL;
+  if (!center->io)
+    return false;
+  center->watch_hub = watch_hub_new(center);
+  return files_load(center, error);
+}
+
+/* ---- what needs a coroutine ---- */
+
+typedef struct {
+  Center *center;
+  GError *error;
+  bool ended;
+} Start;
+
+/* A generated password, told once in a file that only its owner reads; whoever starts the manager shows it. */
+static bool make_first_admin(Center *center, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  if (inv_count(snap, ws_type_by_name("User")) > 0)
+    return true;
+  g_autofree char *password = center_first_password(center, error);
+  return password && users_make_first(center, password, error);
+}
+
+static void start_in_coroutine(void *arg)
+{
+  Start *start = arg;
+  Center *center = start->center;
+  if (make_first_admin(center, &start->error)) {
+    task_engine_resume(center->tasks);
+    domains_resume(center);
+    sweep_start(center);
+  }
+  start->ended = true;
+}
+
+static bool run_start(Center *center, GError **error)
+{
+  Start start = {center, NULL, false};
+  ws_co_start(center->loop, start_in_coroutine, &start);
+  while (!start.ended)
+    ws_loop_step(center->loop, -1);
+  if (!start.error)
+    return true;
+  g_propagate_error(error, start.error);
+  return false;
+}
+
+Center *center_new(const CenterConfig *config, WsClock *clock, WsLoop *loop, GError **error)
+{
+  Center *center = g_new0(Center, 1);
+  config_copy(&center->config, config);
+  center->clock = clock;
+  center->loop = loop;
+  center->started_us = ws_clock_wall_us(clock);
+  if (prepare_data_dir(center->config.data_dir, error) && center_pki_prepare(center, error) &&
+      open_inventory(center, error) && open_rooms(center, error) && run_start(center, error) && door_open(center, error)) {
+    center_event(center, CENTER_INFO, NULL, 0, "start", "manager_started", "version", WINSPHERE_VERSION, NULL);
+    return center;
+  }
+  center_free(center);
+  return NULL;
+}
+
+void center_free(Center *center)
+{
+  if (!center)
+    return;
+  door_close(center);
+  sweep_stop(center);
+  g_clear_pointer(&center->links, hosts_free);
+  g_clear_pointer(&center->io, http_io_free);
+  g_clear_pointer(&center->watch_hub, watch_hub_free);
+  g_clear_pointer(&center->workers, ws_workers_free);
+  g_clear_pointer(&center->tasks, task_engine_free);
+  g_clear_pointer(&center->audit, audit_free);
+  g_clear_pointer(&center->inventory, inv_close);
+  g_clear_pointer(&center->store, store_close);
+  g_clear_pointer(&center->tickets, tickets_free);
+  files_free(center);
+  config_clear(&center->config);
+  g_free(center);
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The list of domains: the one place that knows them all. A domain that must hook into host connections, checks or start-up
+ * says so in its `<domain>_start()`; the contract's tables find the rest. Core loop. */
+#pragma once
+#include "center/center.h"
+
+void domains_start(Center *center);  /* before tasks resume: register resyncs, inventory checks */
+void domains_resume(Center *center); /* in a coroutine, after tasks were taken up */
+
+void compute_start(Center *center);
+void storage_start(Center *center);
+void network_start(Center *center);
+void hosts_start(Center *center);

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Housekeeping. See sweep.h. */
+#include "center/sweep.h"
+#include "center/api/idempotency.h"
+#include "center/pki.h"
+#include "model/model.h"
+
+#define SWEEP_US (60 * (gint64)G_USEC_PER_SEC)
+#define HISTORY_KEEP_US ((gint64)365 * 24 * 3600 * G_USEC_PER_SEC)
+
+typedef struct {
+  gint64 now;
+  gint64 started;
+  gint64 idle_us;
+  const WsType *type;
+  const WsField *expires;
+  GArray *ids;
+} Expired;
+
+static bool look(const void *object, void *arg)
+{
+  Expired *expired = arg;
+  const WsResource *resource = object;
+  gint64 end = *(gint64 *)ws_field_at(expired->expires, object);
+  if (expired->type == &ws_type_session) {
+    const WsSession *session = object;
+    end = MIN(end, MAX(MAX(session->last_used, session->created), expired->started) + expired->idle_us);
+  }
+  if (end <= expired->now)
+    g_array_append_val(expired->ids, resource->id);
+  return expired->ids->len < 1000;
+}
+
+static void drop_expired(Center *center, const WsType *type)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(WsId));
+  Expired expired = {
+      .now = ws_clock_wall_us(center->clock),
+      .started = center->started_us,
+      .idle_us = (gint64)center->config.session_idle_s * G_USEC_PER_SEC,
+      .type = type,
+      .expires = ws_type_field(type, "expires", 7),
+      .ids = ids,
+  };
+  inv_each(head, type, look, &expired);
+  if (!ids->len)
+    return;
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  for (guint i = 0; i < ids->len; i++)
+    inv_delete(txn, type, g_array_index(ids, WsId, i));
+  inv_commit(txn, NULL, NULL);
+}
+
+static void sweep(void *arg)
+{
+  Center *center = arg;
+  drop_expired(center, &ws_type_session);
+  drop_expired(center, &ws_type_api_token);
+  drop_expired(center, &ws_type_join_token);
+  idempotency_expire(center);
+  store_expire_history(center->store, &ws_type_event, ws_clock_wall_us(center->clock) - HISTORY_KEEP_US);
+  center_pki_renew(center);
+  if (store_is_writable(center->store))
+    center_alarm_close(center, NULL, 0, "store_read_only");
+  else
+    center_alarm_open(center, CENTER_CRITICAL, NULL, 0, "store_read_only");
+}
+
+static void on_timer(void *arg)
+{
+  Center *center = arg;
+  center->sweep_timer = ws_loop_after(center->loop, SWEEP_US, on_timer, center);
+  ws_co_start(center->loop, sweep, center);
+}
+
+void sweep_start(Center *center)
+{
+  center->sweep_timer = ws_loop_after(center->loop, SWEEP_US, on_timer, center);
+}
+
+void sweep_stop(Center *center)
+{
+  ws_timer_cancel(center->sweep_timer);
+  center->sweep_timer = NULL;
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of the storage domain: what its files share. Core loop; functions that talk to a host run in a coroutine. */
+#pragma once
+#include "center/center.h"
+#include "center/hosts/hosts.h"
+#include "model/model.h"
+
+/* The host that serves a pool (a directory has one) and its link: WS_ERROR_HOST_UNREACHABLE. */
+RpcLink *storage_pool_link(Center *center, const WsPool *pool, GError **error);
+/* The pool, if it may be used now: WS_ERROR_NOT_FOUND, WS_ERROR_WRONG_STATE. Borrowed from snap. */
+const WsPool *storage_usable_pool(const InvSnapshot *snap, WsId pool, const char *verb, GError **error);
+/* Refuses what a pool cannot hold: promised bytes within capacity x overcommit, real bytes within what is free. WS_ERROR_NO_CAPACITY. */
+bool storage_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 promised_bytes, gint64 real_bytes, GError **error);
+/* Writes what the host says of a pool into an edited copy; keeps `creating` until the pool is whole. */
+void storage_take_status(Center *center, WsPool *pool, const WsPoolStatus *status);
+/* Sum of the sizes of a pool's volumes. */
+gint64 storage_provisioned_bytes(const InvSnapshot *snap, WsId pool);
+/* File name of a volume in its pool: unique over sites, because a pool may outlive the manager that filled it. Caller frees. */
+char *storage_new_file(Center *center, WsId volume, const char *format);
+
+/* "vol-7", in a buffer of WS_ID_TEXT_MAX. */
+static inline const char *storage_text(const WsType *type, WsId id, char *buffer)
+{
+  return ws_id_format(type->prefix, id, buffer);
+}

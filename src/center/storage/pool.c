@@ -370,7 +370,7 @@ bool pool_delete(Task *task, GError **error)
   if (!task_is_resumed(task) && !check_users(task_snapshot(task), pool, d.forget, error))
     return false;
   return task_lock(task, &lock, 1, error) && TASK_STEP(task, "remove", tell_removal, NULL, &d, error) &&
-         TASK_STEP(task, "forget", forget_pool, NULL, &d, error);
+         TASK_LAST(task, "forget", forget_pool, &d, error);
 }
 
 /* ---- a host has connected ---- */

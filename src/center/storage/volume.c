@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Volumes: create, grow, clone, delete, restore.
+ *
+ * A volume's object is entered first, in state `creating` and locked by its task; the file is made under the name that the object
+ * carries; the last step makes it `ready`. So whatever is cut short is known by name and can be removed. */
+#include "center/storage/storage.h"
+#include "rpc/methods.h"
+
+typedef struct {
+  Center *center;
+  WsId id;             /* of the new or changed volume */
+  WsId pool;           /* where it lies or will lie */
+  const char *file;    /* chosen once */
+  const WsVolume *as;  /* fields of the new object; NULL with clone */
+  const WsVolumeClone *clone;
+  WsId source;
+  gint64 size_bytes;
+  bool wipe;
+} Job;
+
+/* ---- steps shared by create and clone ---- */
+
+static RpcLink *link_of_pool(Job *job, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(job->center->inventory);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, job->pool);
+  char text[WS_ID_TEXT_MAX];
+  if (pool)
+    return storage_pool_link(job->center, pool, error);
+  ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_pool, job->pool, text), NULL);
+  return NULL;
+}
+
+static bool forget_volume(Task *task, void *ctx, GError **error)
+{
+  inv_delete(task_txn(task), &ws_type_volume, ((Job *)ctx)->id);
+  return true;
+}
+
+static bool remove_file(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  RpcLink *link = link_of_pool(job, error);
+  WsRpcVolumeDelete params = {.pool = job->pool, .file = (char *)job->file, .wipe = job->wipe};
+  return link && rpc_volume_delete(link, &params, task_progress_of_call, task, NULL, error);
+}
+
+static void enter(Task *task, Job *job, WsVolume *volume)
+{
+  volume->state = WS_VOLUME_STATE_CREATING;
+  volume->file = g_strdup(job->file);
+  volume->created = ws_clock_wall_us(job->center->clock);
+  task_lock_new(task, task_txn(task), volume);
+  task_set_object(task, &ws_type_volume, job->id);
+}
+
+/* In the transaction of the step that made the file: object and file become good together. */
+static bool become_ready(Task *task, Job *job, gint64 size_bytes, gint64 allocated_bytes, GError **error)
+{
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, job->id);
+  char text[WS_ID_TEXT_MAX];
+  if (!volume)
+    return ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_volume, job->id, text), NULL);
+  volume->state = WS_VOLUME_STATE_READY;
+  if (size_bytes > 0)
+    volume->size_bytes = size_bytes;
+  volume->allocated_bytes = allocated_bytes;
+  return true;
+}
+
+/* ---- create ---- */
+
+static bool enter_created(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  g_autoptr(WsVolume) fields = ws_volume_copy(job->as);
+  WsVolume *volume = inv_create_with_id(task_txn(task), &ws_type_volume, job->id);
+  ws_resource_take_fields(&ws_type_volume, volume, fields);
+  enter(task, job, volume);
+  return true;
+}
+
+static bool make_file(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  RpcLink *link = link_of_pool(job, error);
+  g_autoptr(WsRpcVolumeCreateResult) result = NULL;
+  WsRpcVolumeCreate params = {.pool = job->pool,
+                              .file = (char *)job->file,
+                              .size_bytes = job->as->size_bytes,
+                              .format = (int)job->as->format,
+                              .provisioning = (int)job->as->provisioning};
+  return link &&
+         rpc_volume_create(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error) &&
+         become_ready(task, job, 0, result->allocated_bytes, error);
+}
+
+/* Thin ones promise their size, thick ones take it. */
+static bool check_room_for(Task *task, WsId pool_id, gint64 size_bytes, bool thin, const char *verb, GError **error)
+{
+  const WsPool *pool = storage_usable_pool(task_snapshot(task), pool_id, verb, error);
+  return pool && storage_check_room(task_snapshot(task), pool, size_bytes, thin ? 0 : size_bytes, error);
+}
+
+bool volume_create(Task *task, GError **error)
+{
+  const WsVolume *args = task_args(task);
+  Job job = {.center = task_center(task), .as = args, .pool = args->pool};
+  bool thin = args->provisioning == WS_VOLUME_PROVISIONING_THIN;
+  if (!task_is_resumed(task) && (!check_room_for(task, args->pool, args->size_bytes, thin, "hold a new volume", error) ||
+                                 !link_of_pool(&job, error)))
+    return false;
+  TaskLockRef lock = {&ws_type_pool, args->pool, true};
+  if (!task_lock(task, &lock, 1, error))
+    return false;
+  job.id = task_new_id(task, "volume");
+  g_autofree char *file = storage_new_file(job.center, job.id, args->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
+  job.file = task_choose(task, "file", file);
+  return TASK_STEP(task, "enter", enter_created, forget_volume, &job, error) &&
+         TASK_STEP(task, "make file", make_file, remove_file, &job, error);
+}
+
+/* ---- clone ---- */
+
+static const WsVolume *find_source(Job *job, const InvSnapshot *snap, GError **error)
+{
+  const WsVolume *source = inv_find(snap, &ws_type_volume, job->source);
+  char text[WS_ID_TEXT_MAX];
+  if (!source)
+    ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_volume, job->source, text), NULL);
+  return source;
+}
+
+static bool enter_clone(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  const WsVolume *source = find_source(job, task_snapshot(task), error);
+  if (!source)
+    return false;
+  WsVolume *volume = inv_create_with_id(task_txn(task), &ws_type_volume, job->id);
+  volume->name = g_strdup(job->clone->name);
+  volume->pool = job->pool;
+  volume->kind = source->kind;
+  volume->size_bytes = source->size_bytes;
+  volume->format = job->clone->linked ? WS_VOLUME_FORMAT_QCOW2 : source->format;
+  volume->provisioning = job->clone->linked ? WS_VOLUME_PROVISIONING_THIN : source->provisioning;
+  volume->parent = job->clone->linked ? source->id : 0;
+  enter(task, job, volume);
+  return true;
+}
+
+static bool make_linked(Task *task, Job *job, const WsVolume *source, RpcLink *link, GError **error)
+{
+  g_autoptr(WsRpcVolumeCreateResult) result = NULL;
+  WsRpcVolumeCreate params = {.pool = job->pool,
+                              .file = (char *)job->file,
+                              .size_bytes = source->size_bytes,
+                              .format = WS_RPC_VOLUME_CREATE_FORMAT_QCOW2,
+                              .provisioning = WS_RPC_VOLUME_CREATE_PROVISIONING_THIN,
+                              .parent_file = source->file,
+                              .parent_format = (int)source->format};
+  return rpc_volume_create(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error) &&
+         become_ready(task, job, 0, result->allocated_bytes, error);
+}
+
+static bool copy_blocks(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  const WsVolume *source = find_source(job, task_snapshot(task), error);
+  RpcLink *link = source ? link_of_pool(job, error) : NULL;
+  g_autoptr(WsRpcVolumeCloneResult) result = NULL;
+  if (!link)
+    return false;
+  if (job->clone->linked)
+    return make_linked(task, job, source, link, error);
+  WsRpcVolumeClone params = {.pool = source->pool,
+                             .file = source->file,
+                             .source_format = (int)source->format,
+                             .target_pool = job->pool,
+                             .target_file = (char *)job->file,
+                             .format = (int)source->format,
+                             .provisioning = (int)source->provisioning,
+                             .size_bytes = WS_INT_UNSET};
+  return rpc_volume_clone(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error) &&
+         become_ready(task, job, result->size_bytes, result->allocated_bytes, error);
+}
+
+/* A running guest changes its disk while it is read: its copy would be torn. */
+static bool is_written(const InvSnapshot *snap, const WsVolume *volume)
+{
+  const WsVm *vm = volume->used_by ? inv_find(snap, &ws_type_vm, volume->used_by) : NULL;
+  return vm && vm->power && vm->power->state != WS_POWER_STATE_OFF;
+}
+
+static bool check_clone(Task *task, Job *job, const WsVolume *source, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsPool *from = storage_usable_pool(snap, source->pool, "be read", error);
+  const WsPool *to = from ? storage_usable_pool(snap, job->pool, "hold a clone", error) : NULL;
+  if (!to)
+    return false;
+  if (source->state != WS_VOLUME_STATE_READY)
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", source->name, "verb", "clone", "state",
+                   ws_volume_state_names[source->state - 1], NULL);
+  if (is_written(snap, source))
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "clone", "reason",
+                   "its virtual machine is not off", NULL);
+  if (from->hosts.items[0] != to->hosts.items[0])
+    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "copying between pools of different hosts", NULL);
+  if (job->clone->linked && source->pool != job->pool)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the source's own pool for a linked clone", NULL);
+  bool thin = job->clone->linked || source->provisioning == WS_VOLUME_PROVISIONING_THIN;
+  gint64 real = job->clone->linked ? 0 : thin ? MAX(0, source->allocated_bytes) : source->size_bytes;
+  return storage_check_room(snap, to, source->size_bytes, real, error) && link_of_pool(job, error);
+}
+
+bool volume_clone(Task *task, GError **error)
+{
+  const WsVolume *source = task_find_target(task, error);
+  const WsVolumeClone *args = task_args(task);
+  if (!source)
+    return false;
+  Job job = {.center = task_center(task), .source = source->id, .clone = args};
+  job.pool = args->pool ? args->pool : source->pool;
+  if (!task_is_resumed(task) && !check_clone(task, &job, source, error))
+    return false;
+  TaskLockRef locks[] = {{&ws_type_volume, source->id, true}, {&ws_type_pool, job.pool, true}};
+  if (!task_lock(task, locks, G_N_ELEMENTS(locks), error))
+    return false;
+  bool raw = source->format == WS_VOLUME_FORMAT_RAW && !args->linked;
+  job.id = task_new_id(task, "volume");
+  g_autofree char *file = storage_new_file(job.center, job.id, raw ? "raw" : "qcow2");
+  job.file = task_choose(task, "file", file);
+  return TASK_STEP(task, "enter", enter_clone, forget_volume, &job, error) &&
+         TASK_STEP(task, "copy", copy_blocks, remove_file, &job, error);
+}
+
+/* ---- resize ---- */
+
+static bool grow_file(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  const WsVolume *volume = task_find_target(task, error);
+  RpcLink *link = volume ? link_of_pool(job, error) : NULL;
+  g_autoptr(WsRpcVolumeResizeResult) result = NULL;
+  if (!link)
+    return false;
+  WsRpcVolumeResize params = {.pool = job->pool,
+                              .file = volume->file,
+                              .format = (int)volume->format,
+                              .size_bytes = job->size_bytes,
+                              .provisioning = (int)volume->provisioning};
+  return rpc_volume_resize(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error) &&
+         become_ready(task, job, result->size_bytes, result->allocated_bytes, error);
+}
+
+static bool grow_running(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  const WsVolume *volume = task_find_target(task, error);
+  const WsVm *vm = volume ? inv_find(task_snapshot(task), &ws_type_vm, volume->used_by) : NULL;
+  RpcLink *link = vm ? hosts_link(job->center, vm->host, error) : NULL;
+  const char *key = NULL;
+  for (guint i = 0; vm && i < vm->disks.len; i++)
+    if (vm->disks.items[i]->volume == volume->id)
+      key = vm->disks.items[i]->key;
+  if (!link || !key)
+    return link ? ws_fail(error, WS_ERROR_CONFLICT, "object", volume->name, NULL) : false;
+  WsRpcVmDiskResize params = {.vm = vm->id, .uuid = vm->uuid, .key = (char *)key, .size_bytes = job->size_bytes};
+  return rpc_vm_disk_resize(link, &params, NULL, NULL, task_cancel_flag(task), error) &&
+         become_ready(task, job, job->size_bytes, volume->allocated_bytes, error);
+}
+
+static bool check_resize(Task *task, const WsVolume *volume, gint64 size_bytes, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsPool *pool = storage_usable_pool(snap, volume->pool, "grow a volume", error);
+  g_autofree char *least = g_strdup_printf("%" G_GINT64_FORMAT, volume->size_bytes);
+  if (!pool)
+    return false;
+  if (volume->state != WS_VOLUME_STATE_READY)
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", volume->name, "verb", "resize", "state",
+                   ws_volume_state_names[volume->state - 1], NULL);
+  if (size_bytes < volume->size_bytes)
+    return ws_fail(error, WS_ERROR_OUT_OF_RANGE, "field", "size_bytes", "min", least, "max", "70368744177664", NULL);
+  if (inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL))
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", volume->name, "verb", "resize", "reason",
+                   "linked clones share its blocks", NULL);
+  gint64 more = size_bytes - volume->size_bytes;
+  return storage_check_room(snap, pool, more, volume->provisioning == WS_VOLUME_PROVISIONING_THIN ? 0 : more, error);
+}
+
+bool volume_resize(Task *task, GError **error)
+{
+  const WsVolume *volume = task_find_target(task, error);
+  const WsVolumeResize *args = task_args(task);
+  if (!volume)
+    return false;
+  Job job = {.center = task_center(task), .id = volume->id, .pool = volume->pool, .size_bytes = args->size_bytes};
+  if (!task_is_resumed(task) && !check_resize(task, volume, args->size_bytes, error))
+    return false;
+  bool running = is_written(task_snapshot(task), volume);
+  const char *how = task_choose(task, "how", running ? "running" : "file");
+  TaskLockRef locks[] = {{&ws_type_volume, volume->id, false}, {&ws_type_vm, volume->used_by, true}};
+  return task_lock(task, locks, volume->used_by ? 2 : 1, error) &&
+         TASK_STEP(task, "grow", strcmp(how, "running") == 0 ? grow_running : grow_file, NULL, &job, error);
+}
+
+/* ---- delete, restore ---- */
+
+static bool into_bin(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, job->id);
+  if (volume)
+    volume->in_bin_since = ws_clock_wall_us(job->center->clock);
+  return true;
+}
+
+static bool mark_deleting(Task *task, void *ctx, GError **error)
+{
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, ((Job *)ctx)->id);
+  if (volume)
+    volume->state = WS_VOLUME_STATE_DELETING;
+  return true;
+}
+
+static bool check_delete(Task *task, const WsVolume *volume, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsVolume *child = inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL);
+  const WsImage *image = inv_find_by(snap, &ws_type_image, "volume", volume->id, NULL);
+  const WsVm *vm = volume->used_by ? inv_find(snap, &ws_type_vm, volume->used_by) : NULL;
+  const char *user = child ? child->name : image ? image->name : vm ? vm->name : NULL;
+  return !user || ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", user, NULL);
+}
+
+bool volume_delete(Task *task, GError **error)
+{
+  const WsVolume *volume = task_find_target(task, error);
+  const WsVolumeDelete *args = task_args(task);
+  if (!volume || (!task_is_resumed(task) && !check_delete(task, volume, error)))
+    return false;
+  Job job = {.center = task_center(task),
+             .id = volume->id,
+             .pool = volume->pool,
+             .file = volume->file,
+             .wipe = args && args->wipe};
+  TaskLockRef lock = {&ws_type_volume, volume->id, false};
+  if (!task_lock(task, &lock, 1, error))
+    return false;
+  if (args && args->to_bin)
+    return TASK_LAST(task, "to the bin", into_bin, &job, error);
+  /* From the first overwritten byte on there is no way back: the object says so, and goes only after the file. */
+  task_allow_cancel(task, false);
+  job.file = task_choose(task, "file", volume->file);
+  return TASK_STEP(task, "mark", mark_deleting, NULL, &job, error) &&
+         TASK_STEP(task, "remove file", remove_file, NULL, &job, error) &&
+         TASK_LAST(task, "forget", forget_volume, &job, error);
+}
+
+static bool out_of_bin(Task *task, void *ctx, GError **error)
+{
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, ((Job *)ctx)->id);
+  if (volume)
+    volume->in_bin_since = 0;
+  return true;
+}
+
+bool volume_restore(Task *task, GError **error)
+{
+  const WsVolume *volume = task_find_target(task, error);
+  if (!volume)
+    return false;
+  Job job = {.center = task_center(task), .id = volume->id};
+  TaskLockRef lock = {&ws_type_volume, volume->id, false};
+  if (!volume->in_bin_since && !task_is_resumed(task))
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", volume->name, "verb", "restore", "reason",
+                   "it is not in the recycle bin", NULL);
+  return task_lock(task, &lock, 1, error) && TASK_LAST(task, "restore", out_of_bin, &job, error);
+}

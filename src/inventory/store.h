@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The store: where the inventory and history survive. All SQL of the program is behind this door.
  *
- * One thread writes, in groups: store_submit() queues a batch from the core loop; the thread takes all that is queued into one
- * SQL transaction, commits it (fsync) and posts each batch's outcome back to the loop, in order. Rows of resources are
- * (key INTEGER PRIMARY KEY = id, revision, body = JSON in STORED form), one table per type; history types likewise, with the
- * columns the contract names as indexed taken out for queries. The schema comes from the contract (model/schema generated) and moves
- * forward by numbered migrations; a database newer than the program is refused.
+ * One thread writes, in groups: store_submit() queues a batch from the core loop; the thread takes all that
+ * is queued into one SQL transaction, commits it (one sync) and hands each batch's outcome back to the loop,
+ * in order. Rows of resources are (id, revision, body = JSON in STORED form), one table per type; history
+ * types likewise, with the fields the contract indexes taken out as columns for queries. The tables follow
+ * the contract's descriptors at every opening; what bodies mean moves forward by numbered migrations; a
+ * database newer than the program is refused.
  *
- * A failed fsync is fatal: the process exits (status 74) and replays at the next start. A full disk is not: the group is
- * rolled back, its batches fail with WS_ERROR_READ_ONLY, and store_state() says so until a write succeeds. */
+ * A failed sync is fatal: the process logs, exits with status 74 and replays at the next start. A full disk
+ * is not: the group is rolled back, its batches fail with WS_ERROR_READ_ONLY, and so does every batch that
+ * was submitted before the loop heard of it (it may have been built on a failed one); store_state() says
+ * STORE_READ_ONLY until a write succeeds. While idle the store tries one itself every few seconds.
+ *
+ * Threads: core loop, except where told. */
 #pragma once
 #include "base/loop.h"
 #include "model/type.h"
@@ -19,29 +24,49 @@ typedef struct {
   const WsType *type;
   WsId id;
   Revision revision;
-  const void *object; /* NULL: delete. Referenced/owned by the batch until done */
+  const void *object; /* a resource: the batch takes one reference; NULL: delete */
 } StoreRow;
 
-/* path: database file, created with mode 0600; ":memory:" for tests. */
+/* path: database file, created with mode 0600; ":memory:" for tests. Errors:
+ *   WS_ERROR_IO_ERROR (path)      cannot be opened, is in use by another process, is damaged, or is not ours
+ *   WS_ERROR_VERSION_MISMATCH     written by a newer program */
 Store *store_open(const char *path, WsLoop *loop, GError **error);
-void store_close(Store *store); /* writes out what is queued */
+/* Writes out what is queued, calls what is still to be called, closes. NULL is fine. */
+void store_close(Store *store);
 
 /* Start-up: every row of every resource type, in any order. Objects are handed over with one reference. */
 typedef bool (*StoreEach)(void *resource, void *arg, GError **error);
 bool store_load(Store *store, StoreEach each, void *arg, GError **error);
-/* Small facts: "next_id", "revision_reserve", "site_uuid" ... NULL: absent. Blocking: start-up only. */
+/* Small facts: "next_id", "revision_reserve", "site_uuid" ... NULL: absent; caller frees. Both block until
+ * done: start-up only. `meta` is name, value, name, value, ..., NULL. */
 char *store_get_meta(Store *store, const char *name);
+bool store_put_meta(Store *store, const char *const *meta, GError **error);
 
 typedef void (*StoreDone)(const GError *error, void *arg); /* on the core loop, in order of submission */
-/* Core loop. Takes `rows` and `n_meta` name/value pairs; serialises objects on the store thread. */
-void store_submit(Store *store, StoreRow *rows, guint n_rows, const char *const *meta, StoreDone done, void *arg);
-/* The durability seam for tests: called on the store thread before and after each SQL step ("begin", "row", "commit", "checkpoint"). */
-typedef int (*StoreFault)(const char *point, void *arg); /* returns an errno to inject, 0: none */
-void store_set_fault(Store *store, StoreFault fault, void *arg);
+/* Takes `rows` (g_malloc'ed; may be NULL) with a reference of each object, copies `meta` (as above; may be
+ * NULL). Objects are serialised on the store thread, so they must not change any more. `done` may be NULL. */
+void store_submit(Store *store, StoreRow *rows, guint n_rows, const char *const *meta, StoreDone done,
+                  void *arg);
 
-/* History query (any thread; a read connection of its own): newest first below `before` (0: from the end), indexed fields only in `where`. */
-typedef struct { const char *field, *value; } StoreWhere;
-bool store_query_history(Store *store, const WsType *type, const StoreWhere *where, guint n_where, WsId before, guint limit,
-                         GPtrArray *into, GError **error);
-/* Deletes history of `type` older than wall_us (its "time" field); queued like a batch. */
+typedef enum { STORE_WRITABLE, STORE_READ_ONLY } StoreState;
+StoreState store_state(Store *store); /* any thread */
+
+/* The durability seam for tests: called on the store thread before each SQL step ("begin", "row", "commit",
+ * "checkpoint"), after the commit ("committed"), and before each "write", "truncate" and "sync" of a file.
+ * Returns an errno to inject, 0: none. An injected failing "sync" is fatal as a real one. */
+typedef int (*StoreFault)(const char *point, void *arg);
+void store_set_fault(Store *store, StoreFault fault, void *arg); /* while nothing is queued */
+
+/* History query (any thread, blocks; a read connection of its own): newest first below `before` (0: from the
+ * end), at most `limit`, objects are appended to `into` with one reference each. `where`: indexed fields
+ * only, values as in JSON ("vol-7", a name of an enum); others give WS_ERROR_UNKNOWN_FIELD. */
+typedef struct {
+  const char *field, *value;
+} StoreWhere;
+bool store_query_history(Store *store, const WsType *type, const StoreWhere *where, guint n_where,
+                         WsId before, guint limit, GPtrArray *into, GError **error);
+/* Deletes history of `type` older than wall_us (its "time" field); queued behind what is submitted, in
+ * portions. */
 void store_expire_history(Store *store, const WsType *type, gint64 wall_us);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Store, store_close)

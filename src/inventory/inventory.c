@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The inventory: opening, what is published, and the line of transactions on their way to the disk.
+ *
+ * The head is the newest root; each transaction in the line leads from the one before it to its own. The
+ * store answers in order, so publishing is: take the first of the line, make its root the published one, tell
+ * everybody. A transaction that needs no disk stands in the same line, because it was built on those before
+ * it.
+ *
+ * When the store refuses a batch, everything behind it was built on it and fails as well (the store sees to
+ * it that it is not written): the head goes back to what is published, and the epoch tells the old
+ * transactions in the line from new ones. */
+#include "inventory/inventory-private.h"
+#include "base/log.h"
+#include <string.h>
+
+typedef struct {
+  InvListener func;
+  void *arg;
+} Listener;
+
+/* ---- opening and closing ---- */
+
+static bool load_one(void *resource, void *arg, GError **error)
+{
+  Inventory *inv = arg;
+  WsResource *object = resource;
+
+  root_put(inv->head, object->type, object->id, NULL, object);
+  inv->reserved.revision = MAX(inv->reserved.revision, object->revision);
+  inv->next_id = MAX(inv->next_id, object->id + 1);
+  ws_resource_unref(object);
+  return true;
+}
+
+static guint64 read_number(Store *store, const char *name)
+{
+  g_autofree char *text = store_get_meta(store, name);
+
+  return text ? g_ascii_strtoull(text, NULL, 10) : 0;
+}
+
+static char **reserve_to_meta(const InvReserve *reserve)
+{
+  char **meta = g_new0(char *, 5);
+
+  meta[0] = g_strdup("revision_reserve");
+  meta[1] = g_strdup_printf("%" G_GUINT64_FORMAT, reserve->revision);
+  meta[2] = g_strdup("next_id");
+  meta[3] = g_strdup_printf("%" G_GUINT64_FORMAT, reserve->id);
+  return meta;
+}
+
+/* What was reserved may have been used before a crash: go on behind it, and reserve anew before anything is
+ * handed out. */
+static bool open_reserves(Inventory *inv, GError **error)
+{
+  Revision start = MAX(inv->reserved.revision, MAX(read_number(inv->store, "revision_reserve"), 1));
+  g_auto(GStrv) meta = NULL;
+
+  inv->next_id = MAX(inv->next_id, MAX(read_number(inv->store, "next_id"), 1));
+  inv->reserved = (InvReserve){start + INV_RESERVE_REVISIONS, inv->next_id + INV_RESERVE_IDS};
+  inv->asked = inv->reserved;
+  root_set_revision(inv->head, start);
+  meta = reserve_to_meta(&inv->reserved);
+  return store_put_meta(inv->store, (const char *const *)meta, error);
+}
+
+static void inventory_free(Inventory *inv)
+{
+  inv_snapshot_unref(inv->head);
+  inv_snapshot_unref(inv->published);
+  inv_log_clear(&inv->log);
+  inv_plan_unref(inv->plan);
+  for (guint i = 0; i < ws_n_resource_types; i++)
+    if (inv->checks[i])
+      g_array_free(inv->checks[i], TRUE);
+  g_free(inv->checks);
+  g_array_free(inv->listeners, TRUE);
+  g_clear_error(&inv->failure);
+  pthread_mutex_destroy(&inv->lock);
+  g_free(inv);
+}
+
+Inventory *inv_open(WsLoop *loop, Store *store, GError **error)
+{
+  Inventory *inv = g_new0(Inventory, 1);
+  bool ok;
+
+  inv->loop = loop;
+  inv->store = store;
+  inv->plan = inv_plan_new(ws_loop_clock(loop));
+  inv->head = root_new(inv->plan);
+  inv->end = &inv->first;
+  inv->checks = g_new0(GArray *, ws_n_resource_types);
+  inv->listeners = g_array_new(FALSE, FALSE, sizeof(Listener));
+  pthread_mutex_init(&inv->lock, NULL);
+  ok = store_load(store, load_one, inv, error) && open_reserves(inv, error);
+  inv_log_init(&inv->log, inv_snapshot_revision(inv->head));
+  if (!ok) {
+    inventory_free(inv);
+    return NULL;
+  }
+  inv->published = inv_snapshot_ref(inv->head);
+  return inv;
+}
+
+/* Who still waits in the line will not be woken any more. */
+static void abandon_line(Inventory *inv)
+{
+  InvPending *pending;
+
+  while ((pending = inv->first)) {
+    inv->first = pending->next;
+    if (pending->durable)
+      pending->inv = NULL; /* the store's answer frees it */
+    else
+      inv_pending_free(pending);
+  }
+  inv->end = &inv->first;
+}
+
+void inv_close(Inventory *inv)
+{
+  InvReserve exact;
+  g_auto(GStrv) meta = NULL;
+
+  if (!inv)
+    return;
+  /* An orderly end leaves no gap in revisions, so watchers can go on after a restart without listing again.
+   */
+  exact = (InvReserve){inv_snapshot_revision(inv->head), inv->next_id};
+  meta = reserve_to_meta(&exact);
+  store_submit(inv->store, NULL, 0, (const char *const *)meta, NULL, NULL);
+  abandon_line(inv);
+  inventory_free(inv);
+}
+
+/* ---- reading ---- */
+
+InvSnapshot *inv_snapshot(Inventory *inv)
+{
+  InvSnapshot *snap;
+
+  pthread_mutex_lock(&inv->lock);
+  snap = inv_snapshot_ref(inv->published);
+  pthread_mutex_unlock(&inv->lock);
+  return snap;
+}
+
+InvSnapshot *inv_head(Inventory *inv)
+{
+  g_assert(ws_loop_is_own_thread(inv->loop));
+  return inv_snapshot_ref(inv->head);
+}
+
+/* ---- who takes part ---- */
+
+void inv_add_check(Inventory *inv, const WsType *type, InvCheck check)
+{
+  if (!inv->checks[type->index])
+    inv->checks[type->index] = g_array_new(FALSE, FALSE, sizeof(InvCheck));
+  g_array_append_val(inv->checks[type->index], check);
+}
+
+void inv_add_listener(Inventory *inv, InvListener func, void *arg)
+{
+  Listener listener = {func, arg};
+
+  g_array_append_val(inv->listeners, listener);
+}
+
+/* ---- ids ---- */
+
+/* Whether the next batch should take a new reserve with it. */
+static bool runs_low(const Inventory *inv, Revision revision)
+{
+  return revision + INV_RESERVE_REVISIONS / 2 > inv->asked.revision ||
+         inv->next_id + INV_RESERVE_IDS / 2 > inv->asked.id;
+}
+
+/* A batch of nothing but a new reserve, that nobody waits for. Not while the disk is full: its failure would
+ * take down volatile changes behind it, which can still go on. */
+static void ask_reserve(Inventory *inv)
+{
+  InvPending *pending;
+
+  if (store_state(inv->store) == STORE_READ_ONLY)
+    return;
+  pending = g_new0(InvPending, 1);
+  pending->durable = true;
+  inv_enqueue(inv, pending, NULL, 0);
+}
+
+WsId inv_new_id(Inventory *inv)
+{
+  WsId id = inv->next_id++;
+
+  g_assert(ws_loop_is_own_thread(inv->loop));
+  if (runs_low(inv, 0))
+    ask_reserve(inv);
+  return id;
+}
+
+/* ---- the line ---- */
+
+void inv_pending_free(InvPending *pending)
+{
+  inv_snapshot_unref(pending->root);
+  inv_changes_release(pending->changes, pending->n_changes);
+  g_free(pending->changes);
+  g_clear_error(&pending->error);
+  g_free(pending);
+}
+
+static void publish(Inventory *inv, InvPending *pending)
+{
+  InvSnapshot *old;
+
+  if (!pending->root)
+    return;
+  pthread_mutex_lock(&inv->lock);
+  old = inv->published;
+  inv->published = g_steal_pointer(&pending->root);
+  pthread_mutex_unlock(&inv->lock);
+  inv_snapshot_unref(old);
+  for (guint i = 0; i < pending->n_changes; i++)
+    for (guint k = 0; k < inv->listeners->len; k++) {
+      const Listener *listener = &g_array_index(inv->listeners, Listener, k);
+      listener->func(&pending->changes[i], listener->arg);
+    }
+  inv_log_append(&inv->log, pending->changes, pending->n_changes);
+  g_clear_pointer(&pending->changes, g_free);
+  pending->n_changes = 0;
+}
+
+/* Everything behind the failed one falls with it. */
+static void roll_back(Inventory *inv, const GError *error)
+{
+  inv->epoch++;
+  inv_snapshot_unref(inv->head);
+  inv->head = inv_snapshot_ref(inv->published);
+  inv->asked = inv->reserved;
+  g_clear_error(&inv->failure);
+  inv->failure = g_error_copy(error);
+}
+
+static void finish(InvPending *pending)
+{
+  pending->done = true;
+  if (pending->waiter)
+    ws_co_wake(pending->waiter);
+  if (!pending->owned)
+    inv_pending_free(pending);
+}
+
+/* Publishes or fails the front of the line as far as outcomes are known. A listener may commit: it joins the
+ * line. */
+static void advance(Inventory *inv)
+{
+  InvPending *pending;
+
+  if (inv->advancing)
+    return;
+  inv->advancing = true;
+  while ((pending = inv->first) && (pending->written || !pending->durable)) {
+    inv->first = pending->next;
+    if (!inv->first)
+      inv->end = &inv->first;
+    if (!pending->error && pending->epoch < inv->epoch)
+      pending->error = g_error_copy(inv->failure);
+    if (!pending->error)
+      publish(inv, pending);
+    else if (pending->epoch == inv->epoch)
+      roll_back(inv, pending->error);
+    finish(pending);
+  }
+  inv->advancing = false;
+  inv_log_notify(&inv->log);
+}
+
+static void on_written(const GError *error, void *arg)
+{
+  InvPending *pending = arg;
+  Inventory *inv = pending->inv;
+
+  if (!inv) {
+    inv_pending_free(pending);
+    return;
+  }
+  pending->written = true;
+  if (error)
+    pending->error = g_error_copy(error);
+  else if (pending->reserve.id != 0)
+    inv->reserved = pending->reserve;
+  advance(inv);
+}
+
+void inv_enqueue(Inventory *inv, InvPending *pending, StoreRow *rows, guint n_rows)
+{
+  Revision revision = inv_snapshot_revision(pending->root ? pending->root : inv->head);
+  g_auto(GStrv) meta = NULL;
+
+  pending->inv = inv;
+  pending->epoch = inv->epoch;
+  *inv->end = pending;
+  inv->end = &pending->next;
+  if (pending->root) {
+    inv_snapshot_unref(inv->head);
+    inv->head = inv_snapshot_ref(pending->root);
+  }
+  if (!pending->durable) {
+    if (runs_low(inv, revision))
+      ask_reserve(inv);
+    advance(inv);
+    return;
+  }
+  if (runs_low(inv, revision)) {
+    pending->reserve = (InvReserve){revision + INV_RESERVE_REVISIONS, inv->next_id + INV_RESERVE_IDS};
+    inv->asked = pending->reserve;
+    meta = reserve_to_meta(&pending->reserve);
+  }
+  store_submit(inv->store, rows, n_rows, (const char *const *)meta, on_written, pending);
+}

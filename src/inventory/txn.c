@@ -183,7 +183,7 @@ static bool collect_changes(InvTxn *txn, InvPending *pending, bool *volatile_onl
   for (guint i = 0; i < txn->entries->len; i++) {
     Entry *entry = g_ptr_array_index(txn->entries, i);
     const void *now = inv_find(txn->inv->head, entry->type, entry->id);
-    bool effective;
+    bool effective = false;
 
     if (!compare(entry, now, &effective, error))
       return false;

@@ -10,6 +10,9 @@ struct WsClock {
   gint64 (*wall_us)(WsClock *clock);
   gint64 (*monotonic_us)(WsClock *clock);
   void (*random_bytes)(WsClock *clock, void *buf, gsize n); /* cryptographically strong in production; never fails */
+  /* NULL for the system's clock: waiting takes real time. Else a loop that has nothing to do calls this instead of waiting:
+   * the clock moves on to until_us (monotonic; G_MAXINT64: no end known), or less far if it makes something happen before. */
+  void (*wait)(WsClock *clock, gint64 until_us);
 };
 WsClock *ws_clock_system(void); /* shared, thread-safe */
 

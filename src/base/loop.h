@@ -7,7 +7,7 @@
  *
  * A coroutine is a function on its own small stack. It runs on the loop until it waits; between two waits nothing else runs,
  * so it needs no locks. Waits: ws_co_sleep(), ws_co_yield() until ws_co_wake(), ws_co_blocking().
- * The clock is passed in: under the simulator time is virtual and the loop advances it when nothing is ready. */
+ * The clock is passed in: under the simulator time is virtual (WsClock.wait) and moves on when nothing is ready. */
 #pragma once
 #include "base/clock.h"
 #include <stdbool.h>
@@ -21,11 +21,17 @@ typedef void (*WsLoopFunc)(void *arg);
 typedef void (*WsFdFunc)(int fd, guint32 epoll_events, void *arg);
 
 WsLoop *ws_loop_new(WsClock *clock);
-void ws_loop_free(WsLoop *loop); /* runs nothing more; pending posts are dropped by their destroy functions */
+/* Runs nothing more. Pending posts are dropped by their destroy functions; timers and watches are forgotten; coroutines that
+ * still wait never go on, what they hold is lost (a program ends its tasks first; the simulator means it as a crash). Not from
+ * inside a coroutine. Workers that may still post here are freed before. */
+void ws_loop_free(WsLoop *loop);
 void ws_loop_run(WsLoop *loop);  /* until ws_loop_quit() */
 void ws_loop_quit(WsLoop *loop); /* any thread, async-signal-safe */
 /* One pass; waits at most timeout_ms (-1: until something happens). For tests and the simulator. */
 void ws_loop_step(WsLoop *loop, int timeout_ms);
+/* When the loop has to run next, by its clock: now if something is ready, else its first timer; G_MAXINT64: none. For a
+ * simulator that steps many loops. Readiness of fds is not looked at. */
+gint64 ws_loop_next_us(WsLoop *loop);
 WsClock *ws_loop_clock(WsLoop *loop);
 bool ws_loop_is_own_thread(WsLoop *loop); /* for asserts */
 
@@ -44,28 +50,40 @@ void ws_fd_watch_remove(WsFdWatch *watch); /* NULL is fine; safe inside its own 
 /* ---- coroutines (loop thread only) ---- */
 typedef void (*WsCoFunc)(void *arg);
 /* Starts func(arg) now, on the caller's turn: returns when it first waits or ends. Stacks come from a pool
- * (64 KiB, guard page). At most WS_CO_MAX live; beyond it, starts queue. */
+ * (64 KiB, guard page: overrunning it ends the process). At most WS_CO_MAX live per loop; beyond it, starts queue. */
 #define WS_CO_MAX 2000
 void ws_co_start(WsLoop *loop, WsCoFunc func, void *arg);
 WsCo *ws_co_self(void);   /* NULL outside a coroutine */
 WsLoop *ws_co_loop(void); /* of the running coroutine */
 /* Waits until ws_co_wake(self). A wake that came first is remembered (one), so nothing is lost. */
 void ws_co_yield(void);
-void ws_co_wake(WsCo *co);          /* loop thread; resumed on a later turn of the loop, never nested */
-void ws_co_sleep(gint64 delay_us);
+void ws_co_wake(WsCo *co);          /* loop thread; resumed on a later turn of the loop, never nested. co must not have ended */
+void ws_co_sleep(gint64 delay_us);  /* 0: lets all else that is ready run first. A wake meanwhile is remembered */
 /* As ws_co_yield(), but false when timeout_us passed first. */
 bool ws_co_yield_timeout(gint64 timeout_us);
 
-/* ---- workers: threads for what blocks ---- */
-/* At most max_threads live; a thread whose call overstays its deadline stays lent to it (it cannot be stopped) and is
- * replaced while below max_threads. */
+/* ---- workers: threads for what blocks ----
+ * Threads are started as needed and end after 10 s without work. A call that overstays its deadline cannot be stopped: its
+ * thread stays lent to it and another takes its place, while there are fewer than max_threads in all. So max_threads is the
+ * number of calls that may hang before the others have to wait. 0: no threads, calls run at once on the caller's (simulator). */
 WsWorkers *ws_workers_new(const char *name, guint max_threads);
-void ws_workers_free(WsWorkers *workers); /* waits for running calls at most 1 s each, then abandons them */
+/* Lets queued and running calls end for at most 1 s. Then drops what is queued and abandons what runs: coroutines that wait for
+ * these get WS_ERROR_CANCELLED. On the loop's thread, before the loop is freed. */
+void ws_workers_free(WsWorkers *workers);
 typedef bool (*WsWorkFunc)(void *arg, GError **error);
-/* Runs func(arg) on a worker; the calling coroutine waits. false with `error`: what func set, or
- * WS_ERROR_DEADLINE_EXCEEDED (timeout_ms > 0) after which func may still be running: so `arg` is given away and
- * destroyed by `destroy` (may be NULL) when func has really ended. Results are therefore read from arg only on success. */
+/* Runs func(arg) on a worker; the calling coroutine waits.
+ *
+ *   true   func returned true: `arg` is the caller's again, with the results in it.
+ *   false  `arg` is given away: destroy(arg) (NULL: nothing) was or will be called, on any thread, once func has ended or is
+ *          known not to start. `error`: what func set; WS_ERROR_DEADLINE_EXCEEDED after timeout_ms (0: no limit; counted from
+ *          this call, func may still be running); WS_ERROR_CANCELLED (ws_workers_free).
+ *
+ * So with a time limit `arg` never lives on the caller's stack. */
 bool ws_co_blocking(WsWorkers *workers, WsWorkFunc func, void *arg, GDestroyNotify destroy, guint timeout_ms,
                     GError **error);
+/* The same, in line with all calls and jobs of the same `key`: one at a time, in order. What follows a call that overstays
+ * its deadline still waits until it has really ended. */
+bool ws_co_blocking_keyed(WsWorkers *workers, const char *key, WsWorkFunc func, void *arg, GDestroyNotify destroy,
+                          guint timeout_ms, GError **error);
 /* Fire and forget from any thread. Jobs of one `key` (NULL: none) run one at a time and in order. */
 void ws_workers_run(WsWorkers *workers, const char *key, WsLoopFunc func, void *arg);

@@ -108,7 +108,8 @@ void *ws_object_copy(const WsType *type, const void *object); /* deep; a resourc
 void ws_object_free(const WsType *type, void *object); /* plain, or a resource nobody else holds; NULL is fine */
 WsResource *ws_resource_ref(const void *resource);     /* const: counting is not change */
 void ws_resource_unref(const void *resource);          /* NULL is fine */
-void ws_apply_defaults(const WsType *type, void *object);
+void ws_apply_defaults(const WsType *type, void *object); /* to absent fields and all booleans that have one; not into parts */
+bool ws_format_is_known(const char *name); /* a string format of the contract */
 
 /* ---- lists and maps of an object, for building one by hand ---- */
 /* Appends `value` to a generated list member; takes it over (strings, objects). */
@@ -121,42 +122,54 @@ void ws_map_set(WsMap *map, const char *key, const char *value); /* copies both;
 /* ---- JSON ---- */
 typedef enum {
   WS_PARSE_CREATE, /* from a client: required fields must be there, read-only refused, defaults applied */
-  WS_PARSE_STORED, /* from our own store or RPC peer: all fields allowed incl. id, revision, secret and internal; unknown ones skipped
-                      (written by a newer version), limits not re-checked */
-  WS_PARSE_RPC,    /* from a peer: like STORED, but required, limits and sizes are checked */
+  WS_PARSE_STORED, /* from our own store: all fields allowed incl. id, revision, secret and internal; unknown fields and words are skipped
+                      (written by a newer version), limits not re-checked; of defaults only those of booleans are applied */
+  WS_PARSE_RPC,    /* from a peer: like STORED, but required, limits and sizes are checked, defaults applied */
 } WsParseMode;
 /* Parses one complete JSON object. Errors carry "field" with the path: WS_ERROR_UNKNOWN_FIELD, WS_ERROR_WRONG_TYPE (expected),
  * WS_ERROR_OUT_OF_RANGE (min, max), WS_ERROR_REQUIRED, WS_ERROR_READ_ONLY_FIELD, WS_ERROR_BAD_VALUE (expected), WS_ERROR_BAD_JSON. */
 void *ws_object_parse(const WsType *type, const char *json, gsize n, WsParseMode mode, GError **error);
-/* JSON merge patch (RFC 7386) onto a private copy: null resets a field to its default. Arrays are replaced whole.
- * *changed tells whether anything differs afterwards. Read-only and immutable fields: refused unless equal. On error the copy is spoilt. */
+/* JSON merge patch (RFC 7386) onto a private copy: null resets a field to its default. Maps are merged key by key; lists and ANY are
+ * replaced whole. *changed (may be NULL) tells whether anything differs afterwards. Read-only and immutable fields: refused unless equal.
+ * A list of parts that have a `key`: an item with the key of a present one keeps what clients cannot see or set of it (internal,
+ * read-only, secret fields), and what is immutable in it. On error the copy is spoilt. */
 bool ws_object_merge_patch(const WsType *type, void *object, const char *json, gsize n, bool *changed, GError **error);
 
-/* Set of top-level fields to write. Parsed from "name,power,disks"; nested selection is not offered. */
+/* Set of top-level fields to write. Parsed from "name,power,disks"; nested selection is not offered. A resource's id and revision
+ * are always written. */
 typedef struct WsFieldSet WsFieldSet;
 WsFieldSet *ws_field_set_parse(const WsType *type, const char *list, GError **error); /* WS_ERROR_UNKNOWN_FIELD */
 void ws_field_set_free(WsFieldSet *set);
-typedef enum { WS_WRITE_CLIENT, WS_WRITE_STORED } WsWriteMode; /* CLIENT hides secret and internal fields */
+typedef enum {
+  WS_WRITE_CLIENT, /* hides secret and internal fields; lists and maps are there also when empty */
+  WS_WRITE_STORED, /* all but transient fields */
+  WS_WRITE_PEER,   /* over RPC: all */
+} WsWriteMode;
 void ws_object_write(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set, WsJsonWriter *w);
 char *ws_object_to_json(const WsType *type, const void *object, WsWriteMode mode, gsize *n);
 
 bool ws_object_equal(const WsType *type, const void *a, const void *b); /* all fields but revision */
-/* True when a and b differ in volatile fields only. */
+/* True when a and b differ, and in volatile fields only. */
 bool ws_object_differs_only_volatile(const WsType *type, const void *a, const void *b);
 
 /* ---- filter and sort of lists ----
  * Filter grammar: terms joined by " and " ; term = path op value; op one of = != < <= > >= ~ (contains, case folded) ;
- * path = field or field.sub (through arrays: any item matches) ; value = word or "quoted". Example:
- *   power.state=running and memory_bytes>=4294967296 and name~web */
+ * path = field or field.sub (through lists: any item matches; labels.key: an entry) ; value = word or "quoted", with \" and \\ inside;
+ * "" is "absent". Texts are ordered naturally, words of an enum in the contract's order (level>=major). A time may be a date. Example:
+ *   power.state=running and memory_bytes>=4294967296 and name~web and used_by!="" */
 typedef struct WsFilter WsFilter;
 WsFilter *ws_filter_parse(const WsType *type, const char *text, GError **error); /* WS_ERROR_BAD_FILTER with position, expected */
 void ws_filter_free(WsFilter *filter);
 bool ws_filter_match(const WsFilter *filter, const void *object);
 /* If the filter holds an equality on an indexed REF/STRING/ENUM field: that field and value, so that the index can be used. */
 bool ws_filter_index_hint(const WsFilter *filter, const WsField **field, WsId *ref, const char **text);
+/* The filter's terms as they were written ("power.state", "=", "running"); borrowed. For history, which SQL filters. */
+guint ws_filter_n_terms(const WsFilter *filter);
+void ws_filter_nth_term(const WsFilter *filter, guint i, const char **path, const char **op, const char **value);
 
-/* "name,-memory_bytes": up to 4 keys; ties end with id, so the order is total and stable. Strings by folded text with numbers
- * in natural order (web-2 before web-10). */
+/* "name,-memory_bytes": up to 4 keys, also power.state or labels.env; ties end with id, so the order is total and stable. Strings by
+ * folded text with numbers in natural order (web-2 before web-10). Absent values come last. Errors: WS_ERROR_UNKNOWN_FIELD,
+ * WS_ERROR_BAD_VALUE. */
 typedef struct WsSort WsSort;
 WsSort *ws_sort_parse(const WsType *type, const char *text, GError **error);
 void ws_sort_free(WsSort *sort);

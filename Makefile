@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a person repeats; the work itself is in scripts/.
+DATA   ?= data
+HOSTS  ?= 2
+LAB    ?= data/lab
+STAGES ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run stop clean-data test check bench lab lab-down fmt
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build, start the manager and a host, deploy a first VM (DATA=data)
+	@scripts/run up --data '$(DATA)'
+
+stop: ## end what make run started; the data stay
+	@scripts/run stop --data '$(DATA)'
+
+clean-data: ## stop, and delete all data of make run
+	@scripts/run clean --data '$(DATA)'
+
+test: ## everything CI runs (STAGES="arrows build tests": only these)
+	@scripts/test $(STAGES)
+
+check: ## the checks that need no build
+	@scripts/test arrow-check arrows rules scripts
+
+bench: ## figures of a release build
+	@scripts/bench
+
+lab: ## HOSTS=2 hosts out of namespaces, in LAB=data/lab
+	@scripts/lab up --hosts $(HOSTS) --dir '$(LAB)'
+
+lab-down: ## end that lab and delete it
+	@scripts/lab down '$(LAB)' --purge
+
+fmt: ## format the C files
+	@scripts/fmt

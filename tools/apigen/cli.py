@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from . import contract, emit_model, errors
+from . import contract, emit_center, emit_inventory, emit_model, emit_rpc, errors
 from .problem import Problem, Problems
 
 # part -> {file name: function of the Contract giving its text}
@@ -17,6 +17,22 @@ PARTS = {
     'model': {
         'model.h': emit_model.model_h,
         'model.c': emit_model.model_c,
+    },
+    'inventory': {
+        'typed.h': emit_inventory.typed_h,
+    },
+    'rpc': {
+        'methods.h': emit_rpc.methods_h,
+        'methods.c': emit_rpc.methods_c,
+    },
+    'center': {
+        'verbs.h': emit_center.verbs_h,
+        'verbs.c': emit_center.verbs_c,
+        'routes.c': emit_center.routes_c,
+        'services.c': emit_rpc.services_c('center', 'host'),
+    },
+    'host': {
+        'services.c': emit_rpc.services_c('host', 'manager'),
     },
 }
 

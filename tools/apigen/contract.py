@@ -14,7 +14,7 @@ from . import c, errors, schema, texts, yamlfile
 from .problem import Problem, Problems
 from .schema import Builder, Enum, Field, Type, suggest  # noqa: F401  (part of this module's face)
 
-FIXED = {'errors.yaml', 'texts.yaml', 'openapi.yaml'}
+_NO_TYPES = {'errors.yaml', 'texts.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
 
 _RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'history'}
@@ -28,9 +28,10 @@ _METHOD_KEYS = {
 }
 _VERB_KEYS = {'summary', 'zh', 'permission', 'audit', 'task', 'call', 'activity', 'danger', 'allowed', 'body', 'result', 'on'}
 _RPC_KEYS = {'from', 'summary', 'params', 'result', 'deadline_ms', 'notification'}
-_ROUTE_KEYS = {'method', 'path', 'summary', 'zh', 'permission', 'audit', 'query', 'body', 'result', 'call', 'serves', 'produces',
-               'consumes', 'resource'}
-_PERMISSION = re.compile(r'^(public|self|[a-z][a-z_]*\.[a-z][a-z_]*)$')
+_PATH_KEYS = {'operationId', 'summary', 'description', 'parameters', 'x-zh', 'x-permission', 'x-audit', 'x-call', 'x-type', 'x-socket',
+              'x-body', 'x-result'}
+# public: no login; any: whoever is logged in; self: the user itself, or whoever has <type>.write; host-certificate: an enrolled host
+_PERMISSION = re.compile(r'^(public|any|self|host-certificate|[a-z][a-z_]*\.[a-z][a-z_]*)$')
 
 
 @dataclass(eq=False)
@@ -50,7 +51,7 @@ class Operation:
     method: str               # GET POST PATCH DELETE PUT
     path: str                 # "/volumes/{id}/resize"
     id: str                   # operation id: volume_resize
-    permission: str           # '' for BATCH: that of the verb it names
+    permission: str
     resource: Optional['Resource'] = None
     summary: str = ''
     zh: str = ''
@@ -58,15 +59,14 @@ class Operation:
     risk: Optional[str] = None
     task: Optional[str] = None
     call: Optional[str] = None
-    serves: Optional[str] = None
     activity: Optional[str] = None
     danger: int = 0
     allowed: list = dc_field(default_factory=list)
     body: Optional[Type] = None     # its JSON body
     result: Optional[Type] = None   # of a call
     query: list = dc_field(default_factory=list)  # Fields
-    consumes: Optional[str] = None
-    produces: Optional[str] = None
+    takes_bytes: bool = False       # the body is a stream of bytes
+    socket: bool = False            # answers with a WebSocket
 
     @property
     def mutating(self):
@@ -117,6 +117,7 @@ class Contract:
 
     @property
     def operations(self):
+        """All routes."""
         return [o for r in self.resources for o in r.operations] + self.fixed
 
 
@@ -143,7 +144,7 @@ class _Loader:
 
     def load(self):
         resources, rpcs = [], []
-        named = [f for f in sorted(self.files) if f not in FIXED]
+        named = [f for f in sorted(self.files) if f not in _NO_TYPES]
         for file in named:
             for key, value in self.files[file].items():
                 if self.builder.is_object(value):
@@ -156,7 +157,7 @@ class _Loader:
             for key, value in self.files[file].items():
                 if isinstance(value, dict) and 'x-resource' in value and key in self.builder.types:
                     resources.append(self._resource(file, key, value))
-        fixed = [self._fixed(k, v) for k, v in self.files.get('openapi.yaml', {}).get('routes', {}).items()]
+        fixed = self._paths()
         self._batches(resources)
         self.builder.resolve_refs()
         for r in resources:
@@ -174,7 +175,7 @@ class _Loader:
             raise Problems(self.problems)
         return Contract(list(self.builder.types.values()), list(self.builder.enums.values()), resources, [r for r in rpcs if r],
                         [f for f in fixed if f],
-                        {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'routes'}, catalogue, words)
+                        {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'paths'}, catalogue, words)
 
     # ---- resources ----
 
@@ -275,9 +276,9 @@ class _Loader:
         """What methods, verbs and fixed routes have in common: permission, audit, and who does the work."""
         if not isinstance(o.permission, str) or not _PERMISSION.match(o.permission):
             self.problem(where, 'permission is missing: every route needs one, such as volume.read (or public, or self)'
-                         if o.permission is None else f'permission {o.permission!r}: write noun.verb, public or self')
+                         if o.permission is None else f'permission {o.permission!r}: write noun.verb, public, any or self')
             o.permission = ''
-        for key in ('task', 'call', 'activity', 'serves'):
+        for key in ('task', 'call', 'activity'):
             value = spec.get(key)
             if value is not None and (not isinstance(value, str) or not c.NAME.match(value)):
                 self.problem(where, f'{key} must be one lower_case name')
@@ -290,7 +291,7 @@ class _Loader:
         if o.kind in ('VERB', 'COLLECTION_VERB') and not o.task and not o.call:
             self.problem(where, 'a verb is served by task: or call:')
         audit = spec.get('audit')
-        if o.mutating:
+        if o.mutating or audit is not None:
             if not isinstance(audit, dict):
                 self.problem(where, 'audit is missing: every mutating call is recorded, {kind: ..., risk: low|medium|high}')
                 return
@@ -300,8 +301,6 @@ class _Loader:
                 self.problem(where, 'audit.kind must be a lower_case name')
             if o.risk not in RISKS:
                 self.problem(where, f'audit.risk must be one of {", ".join(RISKS)}')
-        elif audit is not None:
-            self.problem(where, 'a reading call is not audited')
 
     def _body(self, name, spec, file, where, role='body'):
         """Type of a body, a result or parameters; None when it has no fields."""
@@ -319,7 +318,7 @@ class _Loader:
         return self.builder.add_object(name, spec, file, where, role, peer=role == 'rpc')
 
     def _batches(self, resources):
-        """POST /<plural>/batch for each resource with something to do to its objects."""
+        """POST /<plural>/batch for each resource with something to do to its objects. The right is that of the verb, on each object."""
         batch = self.builder.types.get('Batch')
         for r in resources:
             many = [o for o in r.operations if o.kind in ('VERB', 'DELETE')]
@@ -327,7 +326,7 @@ class _Loader:
                 continue
             r.operations.append(Operation(
                 'batch', 'BATCH', f'api/{r.file}: {r.type.name}', 'POST', f'/{r.plural}/batch', f'{r.type.snake}_batch',
-                '', r, f'Run one verb on many {r.plural.replace("-", " ")}.', f'批量操作{r.zh}',
+                'any', r, f'Run one verb on many {r.plural.replace("-", " ")}.', f'批量操作{r.zh}',
                 audit_kind='resource_operation', risk='high', body=batch))
 
     def _finish_resource(self, r):
@@ -393,42 +392,57 @@ class _Loader:
         result = self._body(camel + 'Result', value.get('result', {}), file, where + '.result', 'rpc')
         return Rpc(name, where, value.get('from'), value.get('summary', ''), params, result, deadline, notification is True)
 
-    def _fixed(self, name, spec):
-        where = f'api/openapi.yaml: routes.{name}'
-        if not isinstance(spec, dict) or not c.NAME.match(name):
-            self.problem(where, 'a route is a lower_case name with a mapping')
+    def _paths(self):
+        """The routes of openapi.yaml: those that are no method or verb of a resource."""
+        out = []
+        for path, item in self.files.get('openapi.yaml', {}).get('paths', {}).items():
+            where = f'api/openapi.yaml: {path}'
+            if not re.match(r'^(/([a-z0-9][a-z0-9._-]*|\{id\}))+$', path) or not isinstance(item, dict):
+                self.problem(where, 'a path is such as /volumes/{id}/data, and holds get, post, put, patch or delete')
+                continue
+            for method, spec in item.items():
+                if method not in ('get', 'post', 'put', 'patch', 'delete') or not isinstance(spec, dict):
+                    self.problem(f'{where}.{method}', 'must be get, post, put, patch or delete with a mapping')
+                    continue
+                o = self._fixed(path, method.upper(), spec, f'{where}.{method}')
+                if o:
+                    out.append(o)
+        return out
+
+    def _fixed(self, path, method, spec, where):
+        self._keys(spec, _PATH_KEYS, where)
+        name = spec.get('operationId')
+        if not isinstance(name, str) or not c.NAME.match(name):
+            self.problem(where, 'operationId must be a lower_case name')
             return None
-        self._keys(spec, _ROUTE_KEYS, where)
-        method, path = spec.get('method'), spec.get('path')
-        if method not in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE'):
-            self.problem(where, 'method must be GET, POST, PUT, PATCH or DELETE')
-        if not isinstance(path, str) or not re.match(r'^(/([a-z0-9][a-z0-9._-]*|\{[a-z_]+\}))+$', path):
-            self.problem(where, 'path must be such as /volumes/{id}/content')
-            return None
-        o = Operation(name, 'FIXED', where, str(method), path, name, spec.get('permission'),
-                      summary=str(spec.get('summary', '')), zh=str(spec.get('zh', '')),
-                      consumes=spec.get('consumes'), produces=spec.get('produces'))
-        for key in ('summary', 'zh'):
+        o = Operation(name, 'FIXED', where, method, path, name, spec.get('x-permission'),
+                      summary=str(spec.get('summary', '')), zh=str(spec.get('x-zh', '')), socket=spec.get('x-socket') is True)
+        for key in ('summary', 'x-zh'):
             if not spec.get(key):
                 self.problem(where, f'{key} is missing')
-        self._served(o, spec, where)
-        if (o.call is None) == (o.serves is None):
-            self.problem(where, 'it is served by call: (a coroutine of the core loop) or serves: (a function on the I/O thread)')
-        if 'resource' in spec:
-            o.resource = next((t.resource for t in self.builder.types.values() if t.name == spec['resource'] and t.resource), None)
+        self._served(o, {k[2:]: v for k, v in spec.items() if k.startswith('x-')}, where)
+        if 'x-type' in spec:
+            o.resource = next((t.resource for t in self.builder.types.values() if t.name == spec['x-type'] and t.resource), None)
             if o.resource is None:
-                self.problem(where, f'resource {spec["resource"]} is no resource type')
-        camel = c.camel(name)
-        if 'body' in spec:
-            o.body = self._body(camel + 'Body', spec['body'], 'openapi.yaml', where + '.body')
-        if 'result' in spec:
-            o.result = self._body(camel + 'Result', spec['result'], 'openapi.yaml', where + '.result')
-        if spec.get('query'):
-            holder = Type(camel + 'Query', where, 'body')
-            for key, value in spec['query'].items():
-                f = self.builder._field(holder, key, value, 'openapi.yaml', f'{where}.query.{key}')
-                if f:
-                    o.query.append(f)
+                self.problem(where, f'x-type {spec["x-type"]} is no resource type')
+        if ('{id}' in path) != (o.resource is not None):
+            self.problem(where, 'a path with {id} names its type with x-type, others do not')
+        body = spec.get('x-body', 'none')
+        if body == 'bytes':
+            o.takes_bytes = True
+        elif body != 'none':
+            o.body = self._body(c.camel(name), body, 'openapi.yaml', where + '.x-body')
+        if 'x-result' in spec:
+            o.result = self._body(c.camel(name) + 'Result', spec['x-result'], 'openapi.yaml', where + '.x-result')
+        holder = Type(c.camel(name) + 'Query', where, 'body')
+        for key, value in spec.get('parameters', {}).items():
+            value = dict(value)
+            required = value.pop('required', False) is True
+            f = self.builder._field(holder, key, value, 'openapi.yaml', f'{where}.parameters.{key}')
+            if f:
+                if required:
+                    f.flags.add('REQUIRED')
+                o.query.append(f)
         return o
 
     def _check_unique(self, resources, fixed):
@@ -445,7 +459,7 @@ class _Loader:
             seen[what, value] = where
         users = {}  # a C function has one signature and one body type
         for o in [o for r in resources for o in r.operations] + [o for o in fixed if o]:
-            for how in ('task', 'call', 'serves'):
+            for how in ('task', 'call'):
                 name = getattr(o, how)
                 if name and users.setdefault(name, how) != how:
                     self.problem(o.where, f'{name} is both a {how} and a {users[name]}')

@@ -82,7 +82,8 @@ def _wrappers(t):
             f'static inline void {name}_free({ws} *o) {{ ws_object_free({desc}, o); }}',
             f'G_DEFINE_AUTOPTR_CLEANUP_FUNC({ws}, {name}_free)',
         ]
-    return f'extern const WsType ws_type_{t.snake};\n' + '\n'.join(rows) + '\n'
+    fields = f'extern const WsField ws_fields_{t.snake}[];\n' if t.fields else ''
+    return f'extern const WsType ws_type_{t.snake};\n' + fields + '\n'.join(rows) + '\n'
 
 
 def model_h(contract):
@@ -151,7 +152,7 @@ def model_c(contract):
     for t in contract.types:
         out.append('\n')
         if t.fields:
-            out.append(f'static const WsField {t.snake}_fields[] = {{\n')
+            out.append(f'const WsField ws_fields_{t.snake}[] = {{\n')
             out += [_field(t, f) for f in t.fields]
             out.append('};\n')
             order = sorted(range(len(t.fields)), key=lambda i: t.fields[i].name.encode())
@@ -164,7 +165,7 @@ def model_c(contract):
             row += [f'.prefix = {c.string(t.resource.prefix)}', f'.plural = {c.string(t.resource.plural)}']
         row.append(f'.size = sizeof({t.c_name})')
         if t.fields:
-            row += [f'.n_fields = {len(t.fields)}', f'.fields = {t.snake}_fields', f'.by_name = {t.snake}_by_name']
+            row += [f'.n_fields = {len(t.fields)}', f'.fields = ws_fields_{t.snake}', f'.by_name = {t.snake}_by_name']
         out.append(f'const WsType ws_type_{t.snake} = {{{", ".join(row)}}};\n')
     out.append('\nconst WsType *const ws_resource_types[] = {')
     out.append(', '.join(f'&ws_type_{r.type.snake}' for r in contract.resources) or 'NULL')

@@ -70,7 +70,8 @@ struct Inventory {
   GError *failure; /* why, the last time */
 
   WsId next_id;
-  InvReserve reserved, asked; /* on record; on record or on the way */
+  InvReserve reserved, asked;              /* on record; on record or on the way */
+  struct InvReserveBatch *reserve_batches; /* on their way by themselves; inventory.c */
 
   GArray **checks;   /* by type->index: InvCheck; NULL: none */
   GArray *listeners; /* of Listener, inventory.c */

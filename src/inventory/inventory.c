@@ -18,6 +18,13 @@ typedef struct {
   void *arg;
 } Listener;
 
+typedef struct InvReserveBatch {
+  struct InvReserveBatch *next; /* the one before it */
+  Inventory *inv;               /* NULL: it was closed meanwhile */
+  guint64 epoch;
+  InvReserve reserve;
+} ReserveBatch;
+
 /* ---- opening and closing ---- */
 
 static bool load_one(void *resource, void *arg, GError **error)
@@ -117,6 +124,8 @@ static void abandon_line(Inventory *inv)
       inv_pending_free(pending);
   }
   inv->end = &inv->first;
+  for (ReserveBatch *batch = inv->reserve_batches; batch; batch = batch->next)
+    batch->inv = NULL;
 }
 
 void inv_close(Inventory *inv)
@@ -178,17 +187,30 @@ static bool runs_low(const Inventory *inv, Revision revision)
          inv->next_id + INV_RESERVE_IDS / 2 > inv->asked.id;
 }
 
-/* A batch of nothing but a new reserve, that nobody waits for. Not while the disk is full: its failure would
- * take down volatile changes behind it, which can still go on. */
+static void on_reserve_written(const GError *error, void *arg);
+
+/* Takes a new reserve from behind what will be in use by then; it holds once written. */
+static InvReserve next_reserve(Inventory *inv, Revision revision)
+{
+  inv->asked = (InvReserve){revision + INV_RESERVE_REVISIONS, inv->next_id + INV_RESERVE_IDS};
+  return inv->asked;
+}
+
+/* A batch of nothing but a new reserve. It stands outside the line: nobody waits for it. Not while the disk
+ * is full: then only a real change may try. */
 static void ask_reserve(Inventory *inv)
 {
-  InvPending *pending;
+  ReserveBatch *batch;
+  g_auto(GStrv) meta = NULL;
 
   if (store_state(inv->store) == STORE_READ_ONLY)
     return;
-  pending = g_new0(InvPending, 1);
-  pending->durable = true;
-  inv_enqueue(inv, pending, NULL, 0);
+  batch = g_new(ReserveBatch, 1);
+  *batch = (ReserveBatch){inv->reserve_batches, inv, inv->epoch,
+                          next_reserve(inv, inv_snapshot_revision(inv->head))};
+  inv->reserve_batches = batch;
+  meta = reserve_to_meta(&batch->reserve);
+  store_submit(inv->store, NULL, 0, (const char *const *)meta, on_reserve_written, batch);
 }
 
 WsId inv_new_id(Inventory *inv)
@@ -295,6 +317,24 @@ static void on_written(const GError *error, void *arg)
   advance(inv);
 }
 
+/* When it fails, the store fails what was submitted after it; what was before has been published by now. */
+static void on_reserve_written(const GError *error, void *arg)
+{
+  ReserveBatch *batch = arg, **at;
+  Inventory *inv = batch->inv;
+
+  if (inv) {
+    for (at = &inv->reserve_batches; *at != batch; at = &(*at)->next)
+      ;
+    *at = batch->next;
+    if (error && batch->epoch == inv->epoch)
+      roll_back(inv, error);
+    else if (!error)
+      inv->reserved = batch->reserve;
+  }
+  g_free(batch);
+}
+
 void inv_enqueue(Inventory *inv, InvPending *pending, StoreRow *rows, guint n_rows)
 {
   Revision revision = inv_snapshot_revision(pending->root ? pending->root : inv->head);
@@ -315,8 +355,7 @@ void inv_enqueue(Inventory *inv, InvPending *pending, StoreRow *rows, guint n_ro
     return;
   }
   if (runs_low(inv, revision)) {
-    pending->reserve = (InvReserve){revision + INV_RESERVE_REVISIONS, inv->next_id + INV_RESERVE_IDS};
-    inv->asked = pending->reserve;
+    pending->reserve = next_reserve(inv, revision);
     meta = reserve_to_meta(&pending->reserve);
   }
   store_submit(inv->store, rows, n_rows, (const char *const *)meta, on_written, pending);

@@ -16,8 +16,8 @@
  * transaction carries the root it leads to, so publishing is one store, and a failed write throws the head
  * back to what is published.
  *
- * Invariants: revisions only grow, also over restarts (a reserve is kept in the store); each watcher sees each
- * change exactly once, in order, or is told to relist.
+ * Invariants: revisions only grow, also over restarts (a reserve is kept in the store); each watcher sees
+ * each change exactly once, in order, or is told to relist.
  *
  * Threads: transactions belong to the core loop (a commit needs a coroutine). Snapshots may be taken and read
  * on any thread. */

@@ -6,7 +6,7 @@
 typedef struct {
   const WsField *field;
   InvRefPlan *part; /* of an OBJECT or an ARRAY of them; NULL: the field is a REF or an ARRAY of them */
-  bool indexed;
+  bool kept;
 } RefStep;
 
 /* Parts may contain each other, so plans of parts are a graph, owned by the hash table. */
@@ -46,7 +46,8 @@ static InvRefPlan *plan_refs(InvPlan *plan, const WsType *type)
   g_hash_table_insert(plan->ref_plans, (gpointer)type, refs);
   for (guint i = 0; i < type->n_fields; i++) {
     const WsField *field = &type->fields[i];
-    RefStep step = {.field = field, .indexed = (type->flags & WS_TYPE_RESOURCE) && is_indexed(field)};
+    bool indexed = (type->flags & WS_TYPE_RESOURCE) && is_indexed(field);
+    RefStep step = {.field = field, .kept = !indexed && !(field->flags & WS_FIELD_WEAK)};
     if (kind_of_value(field) == WS_KIND_OBJECT)
       step.part = plan_refs(plan, field->sub);
     else if (!is_checked_ref(field))
@@ -74,7 +75,7 @@ static void plan_incoming(InvPlan *plan, const InvTypePlan *from)
 {
   for (guint i = 0; i < from->n_indexes; i++) {
     InvTypePlan *to;
-    if (!is_checked_ref(from->indexes[i]))
+    if (!is_checked_ref(from->indexes[i]) || (from->indexes[i]->flags & WS_FIELD_WEAK))
       continue;
     to = &plan->types[from->indexes[i]->sub->index];
     to->incoming = g_renew(InvIncoming, to->incoming, to->n_incoming + 1);
@@ -289,7 +290,7 @@ static void visit(const RefStep *step, const void *at, RefWalk *walk)
   if (id == 0)
     return;
   if (walk->found) {
-    InvRef ref = {id, step->field->sub, walk->n, step->indexed};
+    InvRef ref = {id, step->field->sub, walk->n, step->kept};
     g_array_append_val(walk->found, ref);
   }
   if (walk->path && walk->n == walk->wanted)

@@ -6,8 +6,9 @@
  * resource. An index holds (value, id): the id of what is referred to, the number of an enum's name, or a
  * keyed hash of a text.
  *
- * References that are checked are fields of kind REF, at any depth. ANYREF fields may outlive what they name;
- * history is not in memory and can be named freely.
+ * References that are checked are fields of kind REF, at any depth. A weak one must name something when it is
+ * set, but does not hold it: the target may go and leave the reference behind. ANYREF fields may outlive what
+ * they name; history is not in memory and can be named freely.
  *
  * Threads: constant after it was made; counted. */
 #pragma once
@@ -59,8 +60,8 @@ bool inv_plan_has_text(const WsField *field, const void *object, const char *tex
 typedef struct {
   WsId id;
   const WsType *target;
-  guint nth;    /* in the order of the walk: inv_plan_ref_path() */
-  bool indexed; /* found through an index, so not kept among the referrers */
+  guint nth; /* in the order of the walk: inv_plan_ref_path() */
+  bool kept; /* among the referrers: no index leads to it, and it is not weak */
 } InvRef;
 /* Appends all checked references of an object, sorted by id. object NULL: none. */
 void inv_plan_refs(const InvPlan *plan, const WsType *type, const void *object, GArray *refs);

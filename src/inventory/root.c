@@ -195,7 +195,7 @@ static void update_array_index(const InvPlan *plan, Pmap *index, const WsField *
 typedef struct {
   const GArray *of, *other;
   guint i, k;
-  bool indexed_too;
+  bool all; /* not only those kept among the referrers */
 } RefDiff;
 
 static const InvRef *next_ref(RefDiff *diff)
@@ -206,8 +206,8 @@ static const InvRef *next_ref(RefDiff *diff)
     while (diff->k < diff->other->len && g_array_index(diff->other, InvRef, diff->k).id < ref->id)
       diff->k++;
     for (guint k = diff->k; k < diff->other->len && g_array_index(diff->other, InvRef, k).id == ref->id; k++)
-      in_other |= diff->indexed_too || !g_array_index(diff->other, InvRef, k).indexed;
-    if (!in_other && (diff->indexed_too || !ref->indexed))
+      in_other |= diff->all || g_array_index(diff->other, InvRef, k).kept;
+    if (!in_other && (diff->all || ref->kept))
       return ref;
   }
   return NULL;

@@ -40,6 +40,7 @@ typedef enum {
   WS_FIELD_NAME_LIKE = 1 << 8, /* person's text: control characters refused, trimmed */
   WS_FIELD_TRANSIENT = 1 << 9, /* in requests or answers only (a password, a fresh token): never written in STORED form */
   WS_FIELD_NULLABLE = 1 << 10, /* null is accepted on create and means absent */
+  WS_FIELD_WEAK = 1 << 11,     /* REF: must exist when it is set, but does not keep its target from being deleted */
 } WsFieldFlags;
 
 typedef struct WsType WsType;

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inventory-rig.h"
+#include "base/log.h"
+#include <glib/gstdio.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+InvRig *inv_rig_new(bool in_memory)
+{
+  InvRig *rig = g_new0(InvRig, 1);
+
+  if (!g_test_verbose())
+    ws_log_init("test", WS_LOG_ERROR, "/dev/null"); /* what the tests provoke is logged as errors */
+  if (!in_memory) {
+    rig->dir = g_dir_make_tmp("inventory-XXXXXX", NULL);
+    g_assert_nonnull(rig->dir);
+    rig->path = g_build_filename(rig->dir, "inventory.db", NULL);
+  }
+  inv_rig_open(rig);
+  return rig;
+}
+
+void inv_rig_open(InvRig *rig)
+{
+  GError *error = NULL;
+
+  g_assert_null(rig->inv);
+  rig->loop = ws_loop_new(ws_clock_system());
+  rig->store = store_open(rig->path ? rig->path : ":memory:", rig->loop, &error);
+  g_assert_no_error(error);
+  rig->inv = inv_open(rig->loop, rig->store, &error);
+  g_assert_no_error(error);
+}
+
+void inv_rig_close(InvRig *rig)
+{
+  g_clear_pointer(&rig->inv, inv_close);
+  g_clear_pointer(&rig->store, store_close);
+  g_clear_pointer(&rig->loop, ws_loop_free);
+}
+
+InvRig *inv_rig_copy(InvRig *rig)
+{
+  static const char *const suffixes[] = {"", "-wal"};
+  InvRig *copy = g_new0(InvRig, 1);
+
+  copy->dir = g_dir_make_tmp("inventory-XXXXXX", NULL);
+  copy->path = g_build_filename(copy->dir, "inventory.db", NULL);
+  for (guint i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+    g_autofree char *from = g_strconcat(rig->path, suffixes[i], NULL),
+                    *to = g_strconcat(copy->path, suffixes[i], NULL);
+    g_autofree char *bytes = NULL;
+    gsize n;
+    g_assert_true(g_file_get_contents(from, &bytes, &n, NULL));
+    g_assert_true(g_file_set_contents(to, bytes, (gssize)n, NULL));
+  }
+  inv_rig_open(copy);
+  return copy;
+}
+
+void inv_rig_free(InvRig *rig)
+{
+  const char *name;
+  GDir *dir;
+
+  if (!rig)
+    return;
+  inv_rig_close(rig);
+  if (rig->dir) {
+    dir = g_dir_open(rig->dir, 0, NULL);
+    while (dir && (name = g_dir_read_name(dir))) {
+      g_autofree char *path = g_build_filename(rig->dir, name, NULL);
+      g_unlink(path);
+    }
+    g_clear_pointer(&dir, g_dir_close);
+    g_rmdir(rig->dir);
+  }
+  g_free(rig->dir);
+  g_free(rig->path);
+  g_free(rig);
+}
+
+/* ---- running ---- */
+
+void inv_rig_wait(InvRig *rig, const bool *flag)
+{
+  gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+  while (!*flag) {
+    g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+    ws_loop_step(rig->loop, 1000);
+  }
+}
+
+typedef struct {
+  WsCoFunc func;
+  void *arg;
+  bool ended;
+} Run;
+
+static void run(void *arg)
+{
+  Run *r = arg;
+
+  r->func(r->arg);
+  r->ended = true;
+}
+
+void inv_rig_run(InvRig *rig, WsCoFunc func, void *arg)
+{
+  Run r = {func, arg, false};
+
+  ws_co_start(rig->loop, run, &r);
+  inv_rig_wait(rig, &r.ended);
+}
+
+typedef struct {
+  InvTxn *txn;
+  Revision *revision;
+  GError **error;
+  bool ok;
+} Commit;
+
+static void commit(void *arg)
+{
+  Commit *c = arg;
+
+  c->ok = inv_commit(c->txn, c->revision, c->error);
+}
+
+bool inv_rig_commit(InvRig *rig, InvTxn *txn, Revision *revision, GError **error)
+{
+  Commit c = {txn, revision, error, false};
+
+  inv_rig_run(rig, commit, &c);
+  return c.ok;
+}
+
+Revision inv_rig_commit_ok(InvRig *rig, InvTxn *txn)
+{
+  GError *error = NULL;
+  Revision revision = 0;
+
+  inv_rig_commit(rig, txn, &revision, &error);
+  g_assert_no_error(error);
+  inv_txn_free(txn);
+  return revision;
+}
+
+/* ---- objects ---- */
+
+WsPool *inv_rig_pool(InvTxn *txn, const char *name)
+{
+  WsPool *pool = inv_create(txn, &ws_type_pool);
+
+  pool->name = g_strdup(name);
+  return pool;
+}
+
+WsVolume *inv_rig_volume(InvTxn *txn, WsId pool, const char *name)
+{
+  WsVolume *volume = inv_create(txn, &ws_type_volume);
+
+  volume->name = g_strdup(name);
+  volume->pool = pool;
+  volume->size_bytes = 1 << 20;
+  return volume;
+}
+
+WsVm *inv_rig_vm(InvTxn *txn, const char *uuid)
+{
+  WsVm *vm = inv_create(txn, &ws_type_vm);
+
+  vm->name = g_strdup("vm");
+  vm->uuid = g_strdup(uuid);
+  return vm;
+}
+
+void inv_rig_attach(WsVm *vm, WsId volume)
+{
+  WsVmDisk *disk = ws_object_new(&ws_type_vm_disk);
+
+  disk->volume = volume;
+  vm->disks.items = g_renew(WsVmDisk *, vm->disks.items, vm->disks.len + 1);
+  vm->disks.items[vm->disks.len++] = disk;
+}
+
+WsEvent *inv_rig_event(const char *object, gint64 wall_us)
+{
+  WsEvent *event = ws_object_new(&ws_type_event);
+
+  event->time = wall_us;
+  event->object = g_strdup(object);
+  event->text = g_strdup("vm_started");
+  return event;
+}
+
+void inv_rig_assert_error(GError **error, WsErrorCode code, const char *field)
+{
+  g_assert_error(*error, WS_ERROR, (gint)code);
+  if (field)
+    g_assert_cmpstr(ws_error_field(*error), ==, field);
+  g_clear_error(error);
+}

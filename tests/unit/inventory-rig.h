@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the inventory's tests share: a loop, a store and an inventory in a directory of their own, coroutines
+ * run to their end, and small objects. */
+#pragma once
+#include "inventory/inventory.h"
+#include "model/model.h"
+
+typedef struct {
+  char *dir, *path; /* path NULL: in memory */
+  WsLoop *loop;
+  Store *store;
+  Inventory *inv;
+} InvRig;
+
+/* A fresh directory, removed by inv_rig_free(). in_memory: no files at all. */
+InvRig *inv_rig_new(bool in_memory);
+/* Opens the database there (again); asserts success. */
+void inv_rig_open(InvRig *rig);
+void inv_rig_close(InvRig *rig);
+/* A rig of its own on a copy of the files as they are now: what a process that is killed leaves. */
+InvRig *inv_rig_copy(InvRig *rig);
+void inv_rig_free(InvRig *rig);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(InvRig, inv_rig_free)
+
+/* Runs func(arg) in a coroutine and the loop until it has ended. */
+void inv_rig_run(InvRig *rig, WsCoFunc func, void *arg);
+/* Steps the loop until *flag; asserts that it takes less than a minute. */
+void inv_rig_wait(InvRig *rig, const bool *flag);
+/* Commits from outside of a coroutine. */
+bool inv_rig_commit(InvRig *rig, InvTxn *txn, Revision *revision, GError **error);
+/* The same, asserting success; frees the transaction. */
+Revision inv_rig_commit_ok(InvRig *rig, InvTxn *txn);
+
+/* Objects in a transaction, with nothing but what is given. */
+WsPool *inv_rig_pool(InvTxn *txn, const char *name);
+WsVolume *inv_rig_volume(InvTxn *txn, WsId pool, const char *name);
+WsVm *inv_rig_vm(InvTxn *txn, const char *uuid);
+void inv_rig_attach(WsVm *vm, WsId volume); /* one more disk */
+WsEvent *inv_rig_event(const char *object, gint64 wall_us);
+
+/* Asserts the error's code and clears it. */
+void inv_rig_assert_error(GError **error, WsErrorCode code, const char *field);

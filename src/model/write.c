@@ -146,7 +146,7 @@ static void write_members(const WsType *type, const void *object, WsWriteMode mo
 {
   guint hidden = hidden_flags(mode);
   ws_json_begin_object(w);
-  if (ws_type_is_resource(type)) {
+  if (ws_type_is_resource(type) && ((const WsResource *)object)->id) { /* one that is not created yet has none */
     const WsResource *resource = object;
     ws_json_key_raw(w, "\"id\":", 5);
     write_id(type, resource->id, w);

@@ -4,11 +4,14 @@ import argparse
 import os
 import sys
 
-from . import contract, emit_center, emit_inventory, emit_model, emit_rpc, errors
+from . import contract, emit_center, emit_inventory, emit_model, emit_openapi, emit_rpc, errors
 from .problem import Problem, Problems
 
 # part -> {file name: function of the Contract giving its text}
 PARTS = {
+    'documents': {
+        'openapi.json': emit_openapi.openapi_json,
+    },
     'base': {
         'error-codes.h': lambda k: errors.codes_h(k.errors),
         'error-catalogue.h': lambda k: errors.catalogue_h(k.errors),
@@ -17,6 +20,8 @@ PARTS = {
     'model': {
         'model.h': emit_model.model_h,
         'model.c': emit_model.model_c,
+        'openapi.h': emit_openapi.openapi_h,
+        'openapi.c': emit_openapi.openapi_c,
     },
     'inventory': {
         'typed.h': emit_inventory.typed_h,

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of the compute domain: what its files share. Core loop, in coroutines. */
+#pragma once
+#include "center/center.h"
+#include "center/hosts/hosts.h"
+#include "model/model.h"
+#include "rpc/methods.h"
+
+/* ---- what a host is told (spec.c) ---- */
+/* The VM with its references resolved: volumes to pool and file, port groups to bridge and VLAN. WS_ERROR_BAD_REFERENCE. Caller frees. */
+WsVmSpec *compute_spec(const InvSnapshot *snap, const WsVm *vm, GError **error);
+
+/* ---- what a host says (report.c) ---- */
+/* Writes a host's report into an edited VM: power, guest, pending restart, and settings that were left to the host's defaults. */
+void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report);
+void compute_take_power(Center *center, WsVm *vm, const WsPower *power);
+
+/* ---- tasks on one VM ---- */
+typedef struct {
+  Center *center;
+  WsId id, host;
+  const char *uuid; /* borrowed from the function's snapshot */
+} VmJob;
+/* Finds the target, checks that `kind` is allowed in its state (not when resumed), locks it. */
+bool compute_begin(Task *task, VmJob *job, GError **error);
+/* The VM as it is now, or WS_ERROR_NOT_FOUND. Borrowed from snap. */
+const WsVm *compute_find(const InvSnapshot *snap, WsId id, GError **error);
+RpcLink *compute_link(const VmJob *job, GError **error);
+/* Waits until the VM's power state is one of `states` (bits 1 << state). False: WS_ERROR_DEADLINE_EXCEEDED or cancelled. */
+bool compute_wait_power(Task *task, WsId id, guint states, gint64 timeout_us, const char *what, GError **error);
+
+static inline int compute_power_state(const WsVm *vm)
+{
+  return vm->power ? (int)vm->power->state : WS_POWER_STATE_UNKNOWN;
+}
+
+/* First free key "disk-0", "nic-1", ... given how to look one up. Caller frees. */
+char *compute_free_key(const char *stem, bool (*taken)(const char *key, const void *arg), const void *arg);
+bool compute_has_disk(const char *key, const void *vm);
+bool compute_has_cdrom(const char *key, const void *vm);
+bool compute_has_nic(const char *key, const void *vm);
+
+/* A MAC address no VM has, in QEMU's range 52:54:00. Caller frees. */
+char *compute_new_mac(Center *center, const InvSnapshot *snap);
+/* Completes a draft's disks, CD drives and NICs: keys, MAC addresses. */
+void compute_complete_devices(Center *center, const InvSnapshot *snap, WsVm *draft);
+/* Refuses a draft that refers to what cannot be used on `host`: volumes in use, foreign hosts, missing port groups; with field. */
+bool compute_check_devices(const InvSnapshot *snap, const WsVm *draft, WsId self, WsId host, GError **error);

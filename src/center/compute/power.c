@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Power verbs: each is one call to the VM's host. The host's answer carries the new power state, which enters the inventory with the
+ * step's end; so a start is done when the host says that the VM runs, never before. */
+#include "center/compute/compute.h"
+
+/* A step that makes one call (vm, uuid) and takes the power state of the answer. Methods differ in their types only. */
+#define POWER_STEP(name, Name)                                                                                         \
+  static bool name##_step(Task *task, void *ctx, GError **error)                                                       \
+  {                                                                                                                    \
+    VmJob *job = ctx;                                                                                                  \
+    RpcLink *link = compute_link(job, error);                                                                          \
+    WsRpcVm##Name params = {.vm = job->id, .uuid = (char *)job->uuid};                                                 \
+    g_autoptr(WsRpcVm##Name##Result) result = NULL;                                                                    \
+    if (!link ||                                                                                                       \
+        !rpc_vm_##name(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error))            \
+      return false;                                                                                                    \
+    WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, job->id);                                                      \
+    if (vm)                                                                                                            \
+      compute_take_power(job->center, vm, result->power);                                                              \
+    return true;                                                                                                       \
+  }
+
+POWER_STEP(shutdown, Shutdown)
+POWER_STEP(power_off, PowerOff)
+POWER_STEP(reboot, Reboot)
+POWER_STEP(reset, Reset)
+POWER_STEP(pause, Pause)
+POWER_STEP(resume, Resume)
+POWER_STEP(hibernate, Hibernate)
+POWER_STEP(discard_saved, DiscardSaved)
+
+static bool one_call(Task *task, const char *name, TaskBody body, GError **error)
+{
+  VmJob job;
+  return compute_begin(task, &job, error) && TASK_STEP(task, name, body, NULL, &job, error);
+}
+
+bool vm_power_off(Task *task, GError **error)
+{
+  return one_call(task, "power off", power_off_step, error);
+}
+
+bool vm_reboot(Task *task, GError **error)
+{
+  return one_call(task, "reboot", reboot_step, error);
+}
+
+bool vm_reset(Task *task, GError **error)
+{
+  return one_call(task, "reset", reset_step, error);
+}
+
+bool vm_pause(Task *task, GError **error)
+{
+  return one_call(task, "pause", pause_step, error);
+}
+
+bool vm_resume(Task *task, GError **error)
+{
+  return one_call(task, "resume", resume_step, error);
+}
+
+bool vm_hibernate(Task *task, GError **error)
+{
+  return one_call(task, "hibernate", hibernate_step, error);
+}
+
+bool vm_discard_saved(Task *task, GError **error)
+{
+  return one_call(task, "discard", discard_saved_step, error);
+}
+
+/* ---- start: with a choice ---- */
+
+typedef struct {
+  VmJob vm; /* first: steps of this file take a VmJob */
+  const WsVmStart *args;
+} Start;
+
+static bool start_step(Task *task, void *ctx, GError **error)
+{
+  Start *start = ctx;
+  RpcLink *link = compute_link(&start->vm, error);
+  WsRpcVmStart params = {
+      .vm = start->vm.id, .uuid = (char *)start->vm.uuid, .paused = start->args && start->args->paused};
+  g_autoptr(WsRpcVmStartResult) result = NULL;
+  if (!link || !rpc_vm_start(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
+    return false;
+  WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, start->vm.id);
+  if (vm)
+    compute_take_power(start->vm.center, vm, result->power);
+  return true;
+}
+
+bool vm_start(Task *task, GError **error)
+{
+  Start start = {.args = task_args(task)};
+  return compute_begin(task, &start.vm, error) && TASK_STEP(task, "start", start_step, NULL, &start, error);
+}
+
+/* ---- shut down: the guest is asked, then awaited ---- */
+
+typedef struct {
+  VmJob vm;
+  const WsVmShutdown *args;
+} Shutdown;
+
+#define ENDED ((1u << WS_POWER_STATE_OFF) | (1u << WS_POWER_STATE_CRASHED) | (1u << WS_POWER_STATE_HIBERNATED))
+
+static bool await_end(Task *task, void *ctx, GError **error)
+{
+  Shutdown *s = ctx;
+  g_autoptr(GError) late = NULL;
+  if (compute_wait_power(task, s->vm.id, ENDED, s->args->timeout_s * G_USEC_PER_SEC, "the guest's shutdown", &late))
+    return true;
+  if (ws_error_code(late) == WS_ERROR_DEADLINE_EXCEEDED && s->args->or_power_off)
+    return power_off_step(task, &s->vm, error);
+  g_propagate_error(error, g_steal_pointer(&late));
+  return false;
+}
+
+bool vm_shutdown(Task *task, GError **error)
+{
+  Shutdown s = {.args = task_args(task)};
+  return compute_begin(task, &s.vm, error) && TASK_STEP(task, "ask the guest", shutdown_step, NULL, &s.vm, error) &&
+         TASK_STEP(task, "wait for the guest", await_end, NULL, &s, error);
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What all tasks on a VM share: find, check, lock, wait; keys and addresses of its devices. See compute.h. */
+#include "center/compute/compute.h"
+#include "center/api/allowed.h"
+
+#define POLL_US 100000
+
+const WsVm *compute_find(const InvSnapshot *snap, WsId id, GError **error)
+{
+  const WsVm *vm = inv_find(snap, &ws_type_vm, id);
+  char text[WS_ID_TEXT_MAX];
+  if (!vm)
+    ws_fail(error, WS_ERROR_NOT_FOUND, "object", ws_id_format(ws_type_vm.prefix, id, text), NULL);
+  return vm;
+}
+
+bool compute_begin(Task *task, VmJob *job, GError **error)
+{
+  const WsVm *vm = task_find_target(task, error);
+  if (!vm)
+    return false;
+  *job = (VmJob){task_center(task), vm->id, vm->host, vm->uuid};
+  TaskLockRef lock = {&ws_type_vm, vm->id, false};
+  return (task_is_resumed(task) || allowed_check(task_kind_name(task), vm, error)) && task_lock(task, &lock, 1, error);
+}
+
+RpcLink *compute_link(const VmJob *job, GError **error)
+{
+  return hosts_link(job->center, job->host, error);
+}
+
+bool compute_wait_power(Task *task, WsId id, guint states, gint64 timeout_us, const char *what, GError **error)
+{
+  Center *center = task_center(task);
+  gint64 end = ws_clock_monotonic_us(center->clock) + timeout_us;
+  for (;;) {
+    g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+    const WsVm *vm = compute_find(snap, id, error);
+    if (!vm)
+      return false;
+    if (states & (1u << compute_power_state(vm)))
+      return true;
+    if (task_cancelled(task))
+      return ws_fail(error, WS_ERROR_CANCELLED, NULL);
+    if (ws_clock_monotonic_us(center->clock) >= end) {
+      g_autofree char *timeout = g_strdup_printf("%" G_GINT64_FORMAT " s", timeout_us / G_USEC_PER_SEC);
+      return ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", what, "timeout", timeout, NULL);
+    }
+    ws_co_sleep(POLL_US);
+  }
+}
+
+/* ---- keys ---- */
+
+char *compute_free_key(const char *stem, bool (*taken)(const char *key, const void *arg), const void *arg)
+{
+  for (guint i = 0;; i++) {
+    g_autofree char *key = g_strdup_printf("%s-%u", stem, i);
+    if (!taken(key, arg))
+      return g_steal_pointer(&key);
+  }
+}
+
+#define HAS_KEY(list)                                                                                                  \
+  const WsVm *it = vm;                                                                                                 \
+  for (guint i = 0; i < it->list.len; i++)                                                                             \
+    if (g_strcmp0(it->list.items[i]->key, key) == 0)                                                                   \
+      return true;                                                                                                     \
+  return false
+
+bool compute_has_disk(const char *key, const void *vm)
+{
+  HAS_KEY(disks);
+}
+
+bool compute_has_cdrom(const char *key, const void *vm)
+{
+  HAS_KEY(cdroms);
+}
+
+bool compute_has_nic(const char *key, const void *vm)
+{
+  HAS_KEY(nics);
+}
+
+typedef struct {
+  const char *mac;
+  bool taken;
+} MacLook;
+
+static bool look_for_mac(const void *object, void *arg)
+{
+  const WsVm *vm = object;
+  MacLook *look = arg;
+  for (guint i = 0; i < vm->nics.len; i++)
+    look->taken |= vm->nics.items[i]->mac && g_ascii_strcasecmp(vm->nics.items[i]->mac, look->mac) == 0;
+  return !look->taken;
+}
+
+char *compute_new_mac(Center *center, const InvSnapshot *snap)
+{
+  for (;;) {
+    guint8 b[3];
+    center->clock->random_bytes(center->clock, b, sizeof b);
+    g_autofree char *mac = g_strdup_printf("52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]);
+    MacLook look = {mac, false};
+    inv_each(snap, &ws_type_vm, look_for_mac, &look);
+    if (!look.taken)
+      return g_steal_pointer(&mac);
+  }
+}
+
+void compute_complete_devices(Center *center, const InvSnapshot *snap, WsVm *draft)
+{
+  for (guint i = 0; i < draft->disks.len; i++)
+    if (!draft->disks.items[i]->key)
+      draft->disks.items[i]->key = compute_free_key("disk", compute_has_disk, draft);
+  for (guint i = 0; i < draft->cdroms.len; i++)
+    if (!draft->cdroms.items[i]->key)
+      draft->cdroms.items[i]->key = compute_free_key("cd", compute_has_cdrom, draft);
+  for (guint i = 0; i < draft->nics.len; i++) {
+    WsVmNic *nic = draft->nics.items[i];
+    if (!nic->key)
+      nic->key = compute_free_key("nic", compute_has_nic, draft);
+    if (!nic->mac)
+      nic->mac = compute_new_mac(center, snap);
+  }
+}
+
+/* ---- may these devices be used? ---- */
+
+static bool refuse(GError **error, WsErrorCode code, const char *list, guint i, const char *field, const char *name1,
+                   const char *value1, const char *name2, const char *value2)
+{
+  g_autofree char *path = g_strdup_printf("%s[%u].%s", list, i, field);
+  return ws_fail(error, code, "field", path, name1, value1, name2, value2, NULL);
+}
+
+static bool check_volume(const InvSnapshot *snap, WsId id, WsId self, WsId host, bool shared, const char *list, guint i,
+                         GError **error)
+{
+  char text[WS_ID_TEXT_MAX];
+  const WsVolume *volume = inv_find(snap, &ws_type_volume, id);
+  const WsPool *pool = volume ? inv_find(snap, &ws_type_pool, volume->pool) : NULL;
+  if (!pool)
+    return refuse(error, WS_ERROR_BAD_REFERENCE, list, i, "volume", "object", ws_id_format("vol", id, text), "id", text);
+  if (volume->state != WS_VOLUME_STATE_READY)
+    return refuse(error, WS_ERROR_WRONG_STATE, list, i, "volume", "object", volume->name, "state",
+                  volume->state ? ws_volume_state_names[volume->state - 1] : "unknown");
+  if (volume->in_bin_since)
+    return refuse(error, WS_ERROR_WRONG_STATE, list, i, "volume", "object", volume->name, "state", "in the recycle bin");
+  if (pool->hosts.items[0] != host)
+    return refuse(error, WS_ERROR_BAD_VALUE, list, i, "volume", "expected", "a volume that the VM's host reaches", "id", text);
+  if (!shared && volume->used_by && volume->used_by != self) {
+    const WsVm *user = inv_find(snap, &ws_type_vm, volume->used_by);
+    return refuse(error, WS_ERROR_IN_USE, list, i, "volume", "object", volume->name, "user", user ? user->name : "a VM");
+  }
+  if (!shared && inv_find_by(snap, &ws_type_volume, "parent", id, NULL))
+    return refuse(error, WS_ERROR_IN_USE, list, i, "volume", "object", volume->name, "user", "its linked clones");
+  return true;
+}
+
+static bool check_disks(const InvSnapshot *snap, const WsVm *draft, WsId self, WsId host, GError **error)
+{
+  for (guint i = 0; i < draft->disks.len; i++) {
+    const WsVmDisk *disk = draft->disks.items[i];
+    if (disk->new_volume ? disk->volume != 0 : disk->volume == 0)
+      return refuse(error, WS_ERROR_BAD_VALUE, "disks", i, "volume", "expected", "either volume or new_volume", "key",
+                    disk->key);
+    if (disk->volume && !check_volume(snap, disk->volume, self, host, disk->shared, "disks", i, error))
+      return false;
+    for (guint j = 0; j < i; j++)
+      if (disk->volume && draft->disks.items[j]->volume == disk->volume)
+        return refuse(error, WS_ERROR_BAD_VALUE, "disks", i, "volume", "expected", "each volume once", "key", disk->key);
+  }
+  return true;
+}
+
+bool compute_check_devices(const InvSnapshot *snap, const WsVm *draft, WsId self, WsId host, GError **error)
+{
+  char text[WS_ID_TEXT_MAX];
+  if (!check_disks(snap, draft, self, host, error))
+    return false;
+  for (guint i = 0; i < draft->cdroms.len; i++)
+    if (draft->cdroms.items[i]->volume &&
+        !check_volume(snap, draft->cdroms.items[i]->volume, self, host, true, "cdroms", i, error))
+      return false;
+  for (guint i = 0; i < draft->nics.len; i++) {
+    WsId id = draft->nics.items[i]->port_group;
+    const WsPortGroup *group = inv_find(snap, &ws_type_port_group, id);
+    const WsSwitch *sw = group ? inv_find(snap, &ws_type_switch, group->switch_) : NULL;
+    if (!sw)
+      return refuse(error, WS_ERROR_BAD_REFERENCE, "nics", i, "port_group", "object", ws_id_format("pg", id, text), "id", text);
+    if (sw->host != host)
+      return refuse(error, WS_ERROR_BAD_VALUE, "nics", i, "port_group", "expected", "a port group of the VM's host", "id", text);
+  }
+  return true;
+}

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Making VMs: from nothing, from existing disks, from an ISO (create), and from an image (deploy).
+ *
+ * Both come to the same: a draft of the whole VM, checked; entered with the volumes that are to be made; the files made; the VM defined
+ * on its host; started where asked. Ids are chosen once (task_new_id), all other invented values (UUID, MAC addresses, file names) enter with
+ * the objects, and later steps read them there. */
+#include "center/compute/compute.h"
+#include "center/compute/place.h"
+
+typedef struct {
+  Center *center;
+  WsVm *draft;          /* owned by the task function */
+  const WsImage *image; /* deploy; borrowed from the function's snapshot */
+  bool linked, start;
+  WsId id, host;
+  WsId volumes[64];     /* ids of the volumes to be made, by disk; 0: exists already */
+} Build;
+
+/* ---- the draft's own checks ---- */
+
+static bool check_numbers(const WsVm *draft, GError **error)
+{
+  const WsVmCpu *cpu = draft->cpu;
+  char text[32];
+  if (draft->memory_max_bytes != WS_INT_UNSET && draft->memory_max_bytes < draft->memory_bytes)
+    return ws_fail(error, WS_ERROR_OUT_OF_RANGE, "field", "memory_max_bytes", "min", "memory_bytes", "max", "16 TiB", NULL);
+  if (!cpu)
+    return true;
+  g_snprintf(text, sizeof text, "%" G_GINT64_FORMAT, cpu->vcpus);
+  if (cpu->max_vcpus != WS_INT_UNSET && cpu->max_vcpus < cpu->vcpus)
+    return ws_fail(error, WS_ERROR_OUT_OF_RANGE, "field", "cpu.max_vcpus", "min", text, "max", "512", NULL);
+  if (cpu->mode == WS_VM_CPU_MODE_CUSTOM && !cpu->model)
+    return ws_fail(error, WS_ERROR_REQUIRED, "field", "cpu.model", NULL);
+  return true;
+}
+
+static void complete_draft(Build *b, const InvSnapshot *snap)
+{
+  WsVm *draft = b->draft;
+  const WsHost *host = inv_find(snap, &ws_type_host, b->host);
+  if (!draft->cpu) {
+    draft->cpu = ws_vm_cpu_new();
+    ws_apply_defaults(&ws_type_vm_cpu, draft->cpu);
+  }
+  if (!(int)draft->architecture && host)
+    draft->architecture = (int)host->architecture;
+  compute_complete_devices(b->center, snap, draft);
+}
+
+/* The pool for a new disk: the one asked for, or the roomiest usable one of the host. */
+static bool pick_pools(Build *b, const InvSnapshot *snap, GError **error)
+{
+  for (guint i = 0; i < b->draft->disks.len; i++) {
+    WsVmNewVolume *volume = b->draft->disks.items[i]->new_volume;
+    g_autofree char *field = g_strdup_printf("disks[%u].new_volume.pool", i);
+    if (volume && !place_pool(snap, b->host, volume->size_bytes, &volume->pool, field, error))
+      return false;
+  }
+  return true;
+}
+
+/* ---- steps ---- */
+
+static void enter_volume(Task *task, Build *b, guint i, const WsVm *vm)
+{
+  const WsVmNewVolume *from = b->draft->disks.items[i]->new_volume;
+  char uuid[40], id[WS_ID_TEXT_MAX];
+  WsVolume *volume = inv_create_with_id(task_txn(task), &ws_type_volume, b->volumes[i]);
+  volume->name = from->name ? g_strdup(from->name) : g_strdup_printf("%s %s", vm->name, vm->disks.items[i]->key);
+  volume->pool = from->pool;
+  volume->kind = WS_VOLUME_KIND_DISK;
+  volume->size_bytes = from->size_bytes;
+  volume->format = (int)from->format;
+  volume->provisioning = (int)from->provisioning;
+  volume->parent = i == 0 && b->image && b->linked ? b->image->volume : 0;
+  volume->state = WS_VOLUME_STATE_CREATING;
+  volume->used_by = vm->id;
+  volume->created = ws_clock_wall_us(b->center->clock);
+  volume->file = g_strdup_printf("%s-%.8s.%s", ws_id_format(ws_type_volume.prefix, volume->id, id),
+                                 ws_uuid_new(b->center->clock, uuid), from->format == WS_VM_NEW_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
+  task_lock_new(task, task_txn(task), volume);
+}
+
+static void take_volumes(Task *task, Build *b, WsVm *vm)
+{
+  for (guint i = 0; i < vm->disks.len; i++) {
+    WsVmDisk *disk = vm->disks.items[i];
+    if (!b->volumes[i]) {
+      WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, disk->volume);
+      if (volume && !disk->shared)
+        volume->used_by = vm->id;
+      continue;
+    }
+    enter_volume(task, b, i, vm);
+    disk->volume = b->volumes[i];
+    g_clear_pointer(&disk->new_volume, ws_vm_new_volume_free);
+  }
+}
+
+static bool enter(Task *task, void *ctx, GError **error)
+{
+  Build *b = ctx;
+  char uuid[40];
+  gint64 now = ws_clock_wall_us(b->center->clock);
+  g_autoptr(WsVm) fields = ws_vm_copy(b->draft);
+  WsVm *vm = inv_create_with_id(task_txn(task), &ws_type_vm, b->id);
+  ws_resource_take_fields(&ws_type_vm, vm, fields);
+  vm->host = b->host;
+  vm->image = b->image ? b->image->id : 0;
+  vm->management = WS_VM_MANAGEMENT_MANAGED;
+  vm->created = now;
+  if (!vm->uuid)
+    vm->uuid = g_strdup(ws_uuid_new(b->center->clock, uuid));
+  vm->power = ws_power_new();
+  vm->power->state = WS_POWER_STATE_OFF;
+  vm->power->since = now;
+  take_volumes(task, b, vm);
+  task_lock_new(task, task_txn(task), vm);
+  task_set_object(task, &ws_type_vm, b->id);
+  return true;
+}
+
+static bool leave(Task *task, void *ctx, GError **error)
+{
+  Build *b = ctx;
+  g_autoptr(InvSnapshot) head = inv_head(b->center->inventory);
+  const WsVm *vm = inv_find(head, &ws_type_vm, b->id);
+  for (guint i = 0; vm && i < vm->disks.len; i++) {
+    WsVolume *volume = b->volumes[i] ? NULL : inv_edit_id(task_txn(task), &ws_type_volume, vm->disks.items[i]->volume);
+    if (b->volumes[i])
+      inv_delete(task_txn(task), &ws_type_volume, b->volumes[i]);
+    else if (volume && volume->used_by == b->id)
+      volume->used_by = 0;
+  }
+  inv_delete(task_txn(task), &ws_type_vm, b->id);
+  return true;
+}
+
+/* One step for all disks, so that the list of steps does not depend on their number; each file is made idempotently. */
+static bool make_disk(Task *task, Build *b, RpcLink *link, const WsVolume *volume, const WsVolume *source, gint64 *allocated,
+                      GError **error)
+{
+  if (source && !b->linked) {
+    g_autoptr(WsRpcVolumeCloneResult) result = NULL;
+    WsRpcVolumeClone params = {.pool = source->pool,
+                               .file = source->file,
+                               .source_format = (int)source->format,
+                               .target_pool = volume->pool,
+                               .target_file = volume->file,
+                               .format = (int)volume->format,
+                               .provisioning = (int)volume->provisioning,
+                               .size_bytes = volume->size_bytes};
+    if (!rpc_volume_clone(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error))
+      return false;
+    *allocated = result->allocated_bytes;
+    return true;
+  }
+  g_autoptr(WsRpcVolumeCreateResult) result = NULL;
+  WsRpcVolumeCreate params = {.pool = volume->pool,
+                              .file = volume->file,
+                              .size_bytes = volume->size_bytes,
+                              .format = (int)volume->format,
+                              .provisioning = (int)volume->provisioning,
+                              .parent_file = source ? source->file : NULL,
+                              .parent_format = source ? (int)source->format : 0};
+  if (!rpc_volume_create(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error))
+    return false;
+  *allocated = result->allocated_bytes;
+  return true;
+}
+
+static bool make_disks(Task *task, void *ctx, GError **error)
+{
+  Build *b = ctx;
+  const InvSnapshot *snap = task_snapshot(task);
+  gint64 allocated[64];
+  guint n = b->draft->disks.len;
+  for (guint i = 0; i < n; i++) {
+    const WsVolume *volume = b->volumes[i] ? inv_find(snap, &ws_type_volume, b->volumes[i]) : NULL;
+    const WsVolume *source = i == 0 && b->image ? inv_find(snap, &ws_type_volume, b->image->volume) : NULL;
+    RpcLink *link = hosts_link(b->center, b->host, error);
+    if (!link)
+      return false;
+    if (volume && !make_disk(task, b, link, volume, source, &allocated[i], error)) {
+      if (error && *error)
+        ws_error_context(error, "make disk %s", b->draft->disks.items[i]->key);
+      return false;
+    }
+  }
+  for (guint i = 0; i < n; i++) {
+    WsVolume *volume = b->volumes[i] ? inv_edit_id(task_txn(task), &ws_type_volume, b->volumes[i]) : NULL;
+    if (volume) {
+      volume->state = WS_VOLUME_STATE_READY;
+      volume->allocated_bytes = allocated[i];
+    }
+  }
+  return true;
+}
+
+static bool remove_disks(Task *task, void *ctx, GError **error)
+{
+  Build *b = ctx;
+  const InvSnapshot *snap = task_snapshot(task);
+  for (guint i = 0; i < b->draft->disks.len; i++) {
+    const WsVolume *volume = b->volumes[i] ? inv_find(snap, &ws_type_volume, b->volumes[i]) : NULL;
+    RpcLink *link = volume ? hosts_link(b->center, b->host, error) : NULL;
+    WsRpcVolumeDelete params = {.pool = volume ? volume->pool : 0, .file = volume ? volume->file : NULL};
+    if (volume && (!link || !rpc_volume_delete(link, &params, NULL, NULL, NULL, error)))
+      return false;
+  }
+  return true;
+}
+
+static bool define(Task *task, void *ctx, GError **error)
+{
+  Build *b = ctx;
+  const WsVm *vm = compute_find(task_snapshot(task), b->id, error);
+  g_autoptr(WsVmSpec) spec = vm ? compute_spec(task_snapshot(task), vm, error) : NULL;
+  RpcLink *link = spec ? hosts_link(b->center, b->host, error) : NULL;
+  g_autoptr(WsRpcVmDefineResult) result = NULL;
+  if (!link)
+    return false;
+  WsRpcVmDefine params = {.spec = spec, .cloud_init = vm->cloud_init};
+  if (!rpc_vm_define(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
+    return false;
+  WsVm *edit = inv_edit_id(task_txn(task), &ws_type_vm, b->id);
+  compute_take_report(b->center, edit, result->report);
+  /* The guest's password is on the seed CD, hashed; nobody needs it in the inventory any more. */
+  if (edit->cloud_init)
+    ws_secret_clear(&edit->cloud_init->password);
+  return true;
+}
+
+static bool undefine(Task *task, void *ctx, GError **error)
+{
+  Build *b = ctx;
+  const WsVm *vm = compute_find(task_snapshot(task), b->id, error);
+  RpcLink *link = vm ? hosts_link(b->center, b->host, error) : NULL;
+  WsRpcVmUndefine params = {.vm = b->id, .uuid = vm ? vm->uuid : NULL};
+  return link && rpc_vm_undefine(link, &params, NULL, NULL, NULL, error);
+}
+
+static bool start(Task *task, void *ctx, GError **error)
+{
+  Build *b = ctx;
+  const WsVm *vm = compute_find(task_snapshot(task), b->id, error);
+  RpcLink *link = vm ? hosts_link(b->center, b->host, error) : NULL;
+  WsRpcVmStart params = {.vm = b->id, .uuid = vm ? vm->uuid : NULL};
+  g_autoptr(WsRpcVmStartResult) result = NULL;
+  if (!link || !rpc_vm_start(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
+    return false;
+  WsVm *edit = inv_edit_id(task_txn(task), &ws_type_vm, b->id);
+  compute_take_power(b->center, edit, result->power);
+  return true;
+}
+
+static bool stop(Task *task, void *ctx, GError **error)
+{
+  Build *b = ctx;
+  const WsVm *vm = compute_find(task_snapshot(task), b->id, error);
+  RpcLink *link = vm ? hosts_link(b->center, b->host, error) : NULL;
+  WsRpcVmPowerOff params = {.vm = b->id, .uuid = vm ? vm->uuid : NULL};
+  return link && rpc_vm_power_off(link, &params, NULL, NULL, NULL, NULL, error);
+}
+
+static bool build(Task *task, Build *b, GError **error)
+{
+  GArray *locks = g_array_new(FALSE, FALSE, sizeof(TaskLockRef));
+  TaskLockRef lock = {&ws_type_host, b->host, true};
+  g_array_append_val(locks, lock);
+  b->id = task_new_id(task, "vm");
+  for (guint i = 0; i < b->draft->disks.len; i++) {
+    const WsVmDisk *disk = b->draft->disks.items[i];
+    g_autofree char *label = g_strdup_printf("volume %u", i);
+    b->volumes[i] = disk->new_volume ? task_new_id(task, label) : 0;
+    lock = (TaskLockRef){&ws_type_volume, disk->volume, disk->shared};
+    if (!disk->new_volume)
+      g_array_append_val(locks, lock);
+  }
+  lock = (TaskLockRef){&ws_type_image, b->image ? b->image->id : 0, true};
+  if (b->image)
+    g_array_append_val(locks, lock);
+  bool ok = task_lock(task, (TaskLockRef *)locks->data, locks->len, error);
+  g_array_unref(locks);
+  return ok && TASK_STEP(task, "enter", enter, leave, b, error) &&
+         TASK_STEP(task, "make disks", make_disks, remove_disks, b, error) &&
+         TASK_STEP(task, "define", define, undefine, b, error) &&
+         (!b->start || TASK_STEP(task, "start", start, stop, b, error));
+}
+
+/* ---- create ---- */
+
+bool vm_create(Task *task, GError **error)
+{
+  const WsVm *args = task_args(task);
+  const InvSnapshot *snap = task_snapshot(task);
+  g_autoptr(WsVm) draft = ws_vm_copy(args);
+  Build b = {.center = task_center(task), .draft = draft};
+  if (!check_numbers(draft, error) || !place_host(task, draft, &b.host, error))
+    return false;
+  complete_draft(&b, snap);
+  if (!task_is_resumed(task) && (!pick_pools(&b, snap, error) || !compute_check_devices(snap, draft, 0, b.host, error)))
+    return false;
+  return build(task, &b, error);
+}
+
+/* ---- deploy ---- */
+
+static const WsImage *usable_image(const InvSnapshot *snap, WsId id, GError **error)
+{
+  const WsImage *image = inv_find(snap, &ws_type_image, id);
+  char text[WS_ID_TEXT_MAX];
+  if (!image) {
+    ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", "image", "object", ws_id_format(ws_type_image.prefix, id, text), NULL);
+    return NULL;
+  }
+  if (image->kind == WS_IMAGE_KIND_ISO) {
+    ws_fail(error, WS_ERROR_BAD_VALUE, "field", "image", "expected", "a disk image; an ISO goes into the CD drive of a new VM", NULL);
+    return NULL;
+  }
+  if (image->state == WS_IMAGE_STATE_READY)
+    return image;
+  ws_fail(error, WS_ERROR_WRONG_STATE, "object", image->name, "verb", "be deployed", "state",
+          image->state ? ws_image_state_names[image->state - 1] : "unknown", NULL);
+  return NULL;
+}
+
+static void *copy_part(const WsType *type, const void *part)
+{
+  return part ? ws_object_copy(type, part) : NULL;
+}
+
+static gint64 at_least(gint64 value, gint64 least, gint64 preset)
+{
+  return value != WS_INT_UNSET ? value : least == WS_INT_UNSET ? preset : MAX(least, preset);
+}
+
+/* An image's needs and the request make the VM. */
+static WsVm *draft_of(const WsVmDeploy *args, const WsImage *image, const WsVolume *source)
+{
+  WsVm *draft = ws_vm_new();
+  ws_apply_defaults(&ws_type_vm, draft);
+  draft->name = g_strdup(args->name);
+  draft->description = g_strdup(args->description);
+  draft->host = args->host;
+  draft->architecture = (int)image->architecture;
+  draft->os = copy_part(&ws_type_vm_os, image->os);
+  draft->cpu = copy_part(&ws_type_vm_cpu, args->cpu);
+  if (!draft->cpu) {
+    draft->cpu = ws_vm_cpu_new();
+    ws_apply_defaults(&ws_type_vm_cpu, draft->cpu);
+    draft->cpu->vcpus = at_least(WS_INT_UNSET, image->min_vcpus, 1);
+  }
+  draft->memory_bytes = at_least(args->memory_bytes, image->min_memory_bytes, 256 << 20);
+  draft->cloud_init = copy_part(&ws_type_vm_cloud_init, args->cloud_init);
+  if (image->firmware == WS_IMAGE_FIRMWARE_UEFI)
+    draft->firmware = WS_VM_FIRMWARE_UEFI;
+  WsVmDisk *disk = ws_vm_disk_new();
+  ws_apply_defaults(&ws_type_vm_disk, disk);
+  disk->boot_order = 1;
+  disk->new_volume = ws_vm_new_volume_new();
+  ws_apply_defaults(&ws_type_vm_new_volume, disk->new_volume);
+  disk->new_volume->pool = args->pool;
+  disk->new_volume->size_bytes = source->size_bytes;
+  draft->disks.len = 1;
+  draft->disks.items = g_new(WsVmDisk *, 1);
+  draft->disks.items[0] = disk;
+  if (!draft->cloud_init && image->cloud_init)
+    draft->cloud_init = ws_vm_cloud_init_new(); /* at least its name */
+  return draft;
+}
+
+static void add_nic(WsVm *draft, WsId port_group)
+{
+  WsVmNic *nic = ws_vm_nic_new();
+  ws_apply_defaults(&ws_type_vm_nic, nic);
+  nic->port_group = port_group;
+  draft->nics.len = 1;
+  draft->nics.items = g_new(WsVmNic *, 1);
+  draft->nics.items[0] = nic;
+}
+
+static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsImage *image = usable_image(snap, args->image, error);
+  const WsVolume *source = image ? inv_find(snap, &ws_type_volume, image->volume) : NULL;
+  if (!source)
+    return image ? ws_fail(error, WS_ERROR_NOT_FOUND, "object", image->name, NULL) : false;
+  g_autoptr(WsVm) draft = draft_of(args, image, source);
+  Build b = {.center = task_center(task), .draft = draft, .image = image, .linked = args->linked, .start = args->start};
+  const WsPool *pool = inv_find(snap, &ws_type_pool, source->pool);
+  if (!draft->host && pool)
+    draft->host = pool->hosts.items[0]; /* a directory's image is deployed where it lies */
+  if (pool && draft->host != pool->hosts.items[0])
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "the host that holds the image's pool", NULL);
+  if (args->linked && args->pool && args->pool != source->pool)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the image's own pool for a linked deployment", NULL);
+  if (args->linked)
+    draft->disks.items[0]->new_volume->pool = source->pool;
+  if (!check_numbers(draft, error) || !place_host(task, draft, &b.host, error))
+    return false;
+  WsId group = args->port_group ? args->port_group : place_port_group(snap, b.host);
+  if (group)
+    add_nic(draft, group);
+  complete_draft(&b, snap);
+  if (!task_is_resumed(task) && (!pick_pools(&b, snap, error) || !compute_check_devices(snap, draft, 0, b.host, error)))
+    return false;
+  return build(task, &b, error);
+}
+
+#define DEPLOY_PARALLEL 8
+
+static bool deploy_many(Task *task, const WsVmDeploy *args, GError **error)
+{
+  g_autofree TaskChild *children = g_new0(TaskChild, args->count);
+  if (!usable_image(task_snapshot(task), args->image, error))
+    return false;
+  for (gint64 i = 0; i < args->count; i++) {
+    WsVmDeploy *one = ws_vm_deploy_copy(args);
+    g_free(one->name);
+    one->name = g_strdup_printf("%s-%" G_GINT64_FORMAT, args->name, i + 1);
+    one->count = 1;
+    children[i].args = one;
+  }
+  return task_run_children(task, task_kind_find(task_engine(task), "vm_deploy"), children, args->count, DEPLOY_PARALLEL, error);
+}
+
+bool vm_deploy(Task *task, GError **error)
+{
+  const WsVmDeploy *args = task_args(task);
+  return args->count > 1 ? deploy_many(task, args, error) : deploy_one(task, args, error);
+}

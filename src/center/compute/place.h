@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Where a new VM goes: asks src/plan with what the inventory knows. Core loop. */
+#pragma once
+#include "center/compute/compute.h"
+
+/* Host of a new VM: the one asked for, the one its volumes lie on, or the planner's choice; recorded in the task. The field
+ * host is refused when it is not connected, of another architecture, or does not reach the volumes. */
+bool place_host(Task *task, const WsVm *draft, WsId *host, GError **error);
+/* Pool for size_bytes on host: *pool when it is set and fits, else the one with most room. Errors carry `field`. */
+bool place_pool(const InvSnapshot *snap, WsId host, gint64 size_bytes, WsId *pool, const char *field, GError **error);
+/* First port group of the host that serves a subnet, else its first, else 0. */
+WsId place_port_group(const InvSnapshot *snap, WsId host);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Placement of one VM. See place.h. */
+#include "plan/place.h"
+
+/* NULL: it can. */
+static const char *refusal(const PlanHost *host, const PlanDemand *demand)
+{
+  if (demand->only_host && host->id != demand->only_host)
+    return "not the host that was asked for or that holds its volumes";
+  if (!host->usable)
+    return "not connected";
+  if (demand->architecture && host->architecture && host->architecture != demand->architecture)
+    return "another architecture";
+  if (host->memory_bytes && demand->memory_bytes > host->memory_bytes)
+    return "less memory in all than the VM needs";
+  return NULL;
+}
+
+static double free_share(const PlanHost *host, const PlanDemand *demand)
+{
+  if (host->memory_bytes <= 0)
+    return 0;
+  return (double)(host->memory_bytes - host->memory_used_bytes - demand->memory_bytes) / (double)host->memory_bytes;
+}
+
+WsId plan_place(const PlanHost *hosts, guint n, const PlanDemand *demand, char **why)
+{
+  GString *reasons = g_string_new(n ? NULL : "there is no host");
+  const PlanHost *best = NULL;
+  for (guint i = 0; i < n; i++) {
+    const char *reason = refusal(&hosts[i], demand);
+    if (reason)
+      g_string_append_printf(reasons, "%s%s: %s", reasons->len ? "; " : "", hosts[i].name, reason);
+    else if (!best || free_share(&hosts[i], demand) > free_share(best, demand))
+      best = &hosts[i];
+  }
+  *why = g_string_free(reasons, best != NULL);
+  return best ? best->id : 0;
+}

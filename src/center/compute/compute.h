@@ -46,3 +46,6 @@ char *compute_new_mac(Center *center, const InvSnapshot *snap);
 void compute_complete_devices(Center *center, const InvSnapshot *snap, WsVm *draft);
 /* Refuses a draft that refers to what cannot be used on `host`: volumes in use, foreign hosts, missing port groups; with field. */
 bool compute_check_devices(const InvSnapshot *snap, const WsVm *draft, WsId self, WsId host, GError **error);
+
+/* May the VM be deleted in its state? A running one is refused; one whose host is away, too. */
+bool compute_may_delete(Task *task, const WsVm *vm, GError **error);

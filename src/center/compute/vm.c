@@ -196,3 +196,8 @@ bool compute_check_devices(const InvSnapshot *snap, const WsVm *draft, WsId self
   }
   return true;
 }
+
+bool compute_may_delete(Task *task, const WsVm *vm, GError **error)
+{
+  return allowed_check(task_kind_name(task), vm, error);
+}

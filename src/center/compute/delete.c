@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Four ways for a VM to go (bin, bin with volumes, out of the inventory, destroyed), and the way back from the bin.
+ *
+ * A VM in the bin is not defined on its host any more, so nobody can start it there by hand; its settings, NVRAM and TPM state are kept. */
+#include "center/compute/compute.h"
+
+typedef struct {
+  VmJob vm; /* first */
+  int how;
+  bool wipe;
+} Delete;
+
+static bool undefine(Task *task, void *ctx, GError **error)
+{
+  Delete *d = ctx;
+  RpcLink *link = compute_link(&d->vm, error);
+  WsRpcVmUndefine params = {.vm = d->vm.id, .uuid = (char *)d->vm.uuid, .keep_state = d->how != WS_VM_DELETE_HOW_DESTROY};
+  return link && rpc_vm_undefine(link, &params, NULL, NULL, NULL, error);
+}
+
+/* Brings the definition back: the undo of the above, and the first step of a restore. */
+static bool define_again(Task *task, void *ctx, GError **error)
+{
+  VmJob *job = ctx;
+  const WsVm *vm = compute_find(task_snapshot(task), job->id, error);
+  g_autoptr(WsVmSpec) spec = vm ? compute_spec(task_snapshot(task), vm, error) : NULL;
+  RpcLink *link = spec ? compute_link(job, error) : NULL;
+  WsRpcVmDefine params = {.spec = spec};
+  return link && rpc_vm_define(link, &params, NULL, NULL, NULL, NULL, error);
+}
+
+static bool release(Task *task, void *ctx, GError **error)
+{
+  Delete *d = ctx;
+  RpcLink *link = compute_link(&d->vm, error);
+  WsRpcVmRelease params = {.vm = d->vm.id, .uuid = (char *)d->vm.uuid};
+  return link && rpc_vm_release(link, &params, NULL, NULL, NULL, error);
+}
+
+static bool own_volume(const WsVolume *volume, WsId vm)
+{
+  return volume && volume->used_by == vm;
+}
+
+/* The volumes stay and are free for others; the VM remembers them. */
+static bool into_bin(Task *task, void *ctx, GError **error)
+{
+  Delete *d = ctx;
+  InvTxn *txn = task_txn(task);
+  WsVm *vm = inv_edit_id(txn, &ws_type_vm, d->vm.id);
+  gint64 now = ws_clock_wall_us(d->vm.center->clock);
+  if (!vm)
+    return true;
+  vm->management = WS_VM_MANAGEMENT_IN_BIN;
+  vm->in_bin_since = now;
+  for (guint i = 0; i < vm->disks.len; i++) {
+    WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
+    if (!own_volume(volume, vm->id))
+      continue;
+    if (d->how == WS_VM_DELETE_HOW_BIN_WITH_VOLUMES)
+      volume->in_bin_since = now;
+    else
+      volume->used_by = 0;
+  }
+  return true;
+}
+
+/* Out of the inventory: on the host nothing happens, its volumes' files stay where they are, their records too. */
+static bool forget(Task *task, void *ctx, GError **error)
+{
+  Delete *d = ctx;
+  InvTxn *txn = task_txn(task);
+  const WsVm *vm = inv_edit_id(txn, &ws_type_vm, d->vm.id);
+  for (guint i = 0; vm && i < vm->disks.len; i++) {
+    WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
+    if (own_volume(volume, d->vm.id))
+      volume->used_by = 0;
+  }
+  inv_delete(txn, &ws_type_vm, d->vm.id);
+  return true;
+}
+
+static bool delete_files(Task *task, void *ctx, GError **error)
+{
+  Delete *d = ctx;
+  const WsVm *vm = compute_find(task_snapshot(task), d->vm.id, error);
+  for (guint i = 0; vm && i < vm->disks.len; i++) {
+    const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, vm->disks.items[i]->volume);
+    if (!own_volume(volume, vm->id))
+      continue;
+    RpcLink *link = compute_link(&d->vm, error);
+    WsRpcVolumeDelete params = {.pool = volume->pool, .file = volume->file, .wipe = d->wipe};
+    if (!link || !rpc_volume_delete(link, &params, task_progress_of_call, task, NULL, error))
+      return false;
+  }
+  return vm != NULL;
+}
+
+static bool destroy(Task *task, void *ctx, GError **error)
+{
+  Delete *d = ctx;
+  InvTxn *txn = task_txn(task);
+  const WsVm *vm = inv_edit_id(txn, &ws_type_vm, d->vm.id);
+  for (guint i = 0; vm && i < vm->disks.len; i++) {
+    WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
+    if (own_volume(volume, d->vm.id))
+      inv_delete(txn, &ws_type_volume, vm->disks.items[i]->volume);
+  }
+  inv_delete(txn, &ws_type_vm, d->vm.id);
+  return true;
+}
+
+/* Volumes that others depend on cannot be destroyed with the VM. */
+static bool check_destroy(const InvSnapshot *snap, const WsVm *vm, GError **error)
+{
+  for (guint i = 0; i < vm->disks.len; i++) {
+    const WsVolume *volume = inv_find(snap, &ws_type_volume, vm->disks.items[i]->volume);
+    const WsVolume *child = volume ? inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL) : NULL;
+    const WsImage *image = volume ? inv_find_by(snap, &ws_type_image, "volume", volume->id, NULL) : NULL;
+    if (own_volume(volume, vm->id) && (child || image))
+      return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", child ? child->name : image->name, NULL);
+  }
+  return true;
+}
+
+static bool lock_with_volumes(Task *task, const WsVm *vm, GError **error)
+{
+  TaskLockRef locks[65] = {{&ws_type_vm, vm->id, false}};
+  guint n = 1;
+  for (guint i = 0; i < vm->disks.len && n < G_N_ELEMENTS(locks); i++) {
+    const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, vm->disks.items[i]->volume);
+    if (volume)
+      locks[n++] = (TaskLockRef){&ws_type_volume, volume->id, !own_volume(volume, vm->id)};
+  }
+  return task_lock(task, locks, n, error);
+}
+
+static bool to_bin(Task *task, Delete *d, GError **error)
+{
+  return TASK_STEP(task, "undefine", undefine, define_again, d, error) && TASK_LAST(task, "to the bin", into_bin, d, error);
+}
+
+static bool out_for_good(Task *task, Delete *d, GError **error)
+{
+  task_allow_cancel(task, false); /* from the first file on there is no way back */
+  return TASK_STEP(task, "undefine", undefine, NULL, d, error) &&
+         TASK_STEP(task, "delete files", delete_files, NULL, d, error) && TASK_LAST(task, "forget", destroy, d, error);
+}
+
+bool vm_delete(Task *task, GError **error)
+{
+  const WsVmDelete *args = task_args(task);
+  const WsVm *vm = task_find_target(task, error);
+  if (!vm)
+    return false;
+  Delete d = {.vm = {task_center(task), vm->id, vm->host, vm->uuid}, .how = (int)args->how, .wipe = args->wipe};
+  bool binned = vm->management == WS_VM_MANAGEMENT_IN_BIN;
+  if (!task_is_resumed(task)) {
+    if (d.how != WS_VM_DELETE_HOW_FORGET && !compute_may_delete(task, vm, error))
+      return false;
+    if (d.how == WS_VM_DELETE_HOW_DESTROY && !check_destroy(task_snapshot(task), vm, error))
+      return false;
+    if (binned && d.how != WS_VM_DELETE_HOW_DESTROY)
+      return ws_fail(error, WS_ERROR_WRONG_STATE, "object", vm->name, "verb", "delete", "state", "in the recycle bin", NULL);
+  }
+  if (!lock_with_volumes(task, vm, error))
+    return false;
+  switch (d.how) {
+  case WS_VM_DELETE_HOW_FORGET:
+    return TASK_STEP(task, "release", release, NULL, &d, error) && TASK_LAST(task, "forget", forget, &d, error);
+  case WS_VM_DELETE_HOW_DESTROY:
+    return out_for_good(task, &d, error);
+  default:
+    return to_bin(task, &d, error);
+  }
+}
+
+/* ---- restore ---- */
+
+static bool check_restore(const InvSnapshot *snap, const WsVm *vm, GError **error)
+{
+  for (guint i = 0; i < vm->disks.len; i++) {
+    const WsVolume *volume = inv_find(snap, &ws_type_volume, vm->disks.items[i]->volume);
+    const WsVm *user = volume && volume->used_by && volume->used_by != vm->id ? inv_find(snap, &ws_type_vm, volume->used_by) : NULL;
+    char id[WS_ID_TEXT_MAX];
+    if (!volume)
+      return ws_fail(error, WS_ERROR_NOT_FOUND, "object",
+                     ws_id_format(ws_type_volume.prefix, vm->disks.items[i]->volume, id), NULL);
+    if (user)
+      return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", user->name, NULL);
+  }
+  return true;
+}
+
+static bool out_of_bin(Task *task, void *ctx, GError **error)
+{
+  VmJob *job = ctx;
+  InvTxn *txn = task_txn(task);
+  WsVm *vm = inv_edit_id(txn, &ws_type_vm, job->id);
+  if (!vm)
+    return true;
+  vm->management = WS_VM_MANAGEMENT_MANAGED;
+  vm->in_bin_since = 0;
+  for (guint i = 0; i < vm->disks.len; i++) {
+    WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
+    if (!volume)
+      continue;
+    volume->in_bin_since = 0;
+    if (!volume->used_by && !vm->disks.items[i]->shared)
+      volume->used_by = vm->id;
+  }
+  return true;
+}
+
+static bool undefine_again(Task *task, void *ctx, GError **error)
+{
+  VmJob *job = ctx;
+  RpcLink *link = compute_link(job, error);
+  WsRpcVmUndefine params = {.vm = job->id, .uuid = (char *)job->uuid, .keep_state = true};
+  return link && rpc_vm_undefine(link, &params, NULL, NULL, NULL, error);
+}
+
+bool vm_restore(Task *task, GError **error)
+{
+  const WsVm *vm = task_find_target(task, error);
+  VmJob job;
+  if (!vm || (!task_is_resumed(task) && !check_restore(task_snapshot(task), vm, error)))
+    return false;
+  return compute_begin(task, &job, error) && TASK_STEP(task, "define", define_again, undefine_again, &job, error) &&
+         TASK_LAST(task, "restore", out_of_bin, &job, error);
+}

@@ -40,7 +40,7 @@ struct Center {
   GHashTable *web_files;
   HttpIo *io;
   HttpServer *server;
-  WsTimer *sweep_timer;
+  WsTimer *sweep_timer, *usage_timer;
   gint64 started_us; /* wall */
 };
 

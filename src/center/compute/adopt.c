@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/* VMs that somebody made past the platform: adopt, ignore; and reading a VM's state again. */
+#include "center/api/call.h"
+#include "center/compute/compute.h"
+
+static bool mark_on_host(Task *task, void *ctx, GError **error)
+{
+  VmJob *job = ctx;
+  RpcLink *link = compute_link(job, error);
+  WsRpcVmAdopt params = {.vm = job->id, .uuid = (char *)job->uuid};
+  g_autoptr(WsRpcVmAdoptResult) result = NULL;
+  if (!link || !rpc_vm_adopt(link, &params, &result, NULL, NULL, NULL, error))
+    return false;
+  WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, job->id);
+  vm->management = WS_VM_MANAGEMENT_MANAGED;
+  compute_take_report(job->center, vm, result->report);
+  return true;
+}
+
+static bool unmark_on_host(Task *task, void *ctx, GError **error)
+{
+  VmJob *job = ctx;
+  RpcLink *link = compute_link(job, error);
+  WsRpcVmRelease params = {.vm = job->id, .uuid = (char *)job->uuid};
+  return link && rpc_vm_release(link, &params, NULL, NULL, NULL, error);
+}
+
+bool vm_adopt(Task *task, GError **error)
+{
+  VmJob job;
+  const WsVm *vm = task_find_target(task, error);
+  if (!vm)
+    return false;
+  if (!task_is_resumed(task) && vm->adopt_blockers.len)
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", vm->name, "verb", "be adopted", "reason",
+                   vm->adopt_blockers.items[0], NULL);
+  return compute_begin(task, &job, error) && TASK_STEP(task, "adopt", mark_on_host, unmark_on_host, &job, error);
+}
+
+bool vm_ignore(ApiCall *call, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
+  const WsVm *vm = api_call_find_target(call, head, error);
+  if (!vm)
+    return false;
+  WsId id = vm->id;
+  if (api_call_is_dry_run(call))
+    return api_call_answer_dry(call, (const char *[]){"ignore", NULL});
+  g_autoptr(InvTxn) txn = api_call_begin(call);
+  WsVm *edit = inv_edit(txn, vm);
+  edit->management = WS_VM_MANAGEMENT_IGNORED;
+  return api_call_commit(call, txn, error) && api_call_answer_object(call, 200, &ws_type_vm, id, error);
+}
+
+static bool read_again(Task *task, void *ctx, GError **error)
+{
+  VmJob *job = ctx;
+  RpcLink *link = compute_link(job, error);
+  WsRpcVmGet params = {.vm = job->id, .uuid = (char *)job->uuid};
+  g_autoptr(WsRpcVmGetResult) result = NULL;
+  if (!link || !rpc_vm_get(link, &params, &result, NULL, NULL, NULL, error))
+    return false;
+  WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, job->id);
+  if (vm)
+    compute_take_report(job->center, vm, result->report);
+  return true;
+}
+
+bool vm_sync(Task *task, GError **error)
+{
+  VmJob job;
+  return compute_begin(task, &job, error) && TASK_STEP(task, "read", read_again, NULL, &job, error);
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What hosts say of VMs: full reports, events, load. The host is right about what is; the inventory about what should be.
+ *
+ * A report replaces all that is known of a host's domains: ours take power, guest and pending changes from it; one that is ours but gone
+ * is told; one that nobody knows becomes a found VM, which may be adopted. Differences that no task of ours made are events. */
+#include "base/log.h"
+#include "center/compute/compute.h"
+#include "center/domains.h"
+
+#define USAGE_US (5 * (gint64)G_USEC_PER_SEC)
+
+/* ---- taking facts into a VM ---- */
+
+void compute_take_power(Center *center, WsVm *vm, const WsPower *power)
+{
+  if (!power)
+    return;
+  int before = compute_power_state(vm);
+  gint64 since = vm->power ? vm->power->since : 0;
+  if (vm->power)
+    ws_power_free(vm->power);
+  vm->power = ws_power_copy(power);
+  if (before == (int)power->state && since)
+    vm->power->since = since;
+  else if (!vm->power->since)
+    vm->power->since = ws_clock_wall_us(center->clock);
+  if (vm->power->state != WS_POWER_STATE_RUNNING)
+    g_clear_pointer(&vm->usage, ws_vm_usage_free);
+}
+
+static void take_strings(guint *len, char ***items, guint n, char *const *from)
+{
+  for (guint i = 0; i < *len; i++)
+    g_free((*items)[i]);
+  g_free(*items);
+  *items = g_new0(char *, n);
+  *len = n;
+  for (guint i = 0; i < n; i++)
+    (*items)[i] = g_strdup(from[i]);
+}
+
+/* Settings that were left to the host's defaults are written back, so that they stay when a default changes. */
+static void take_defaults(WsVm *vm, const WsVmSpec *spec)
+{
+  if (!spec)
+    return;
+  if (!vm->machine)
+    vm->machine = g_strdup(spec->machine);
+  if (!(int)vm->firmware)
+    vm->firmware = (int)spec->firmware;
+  if (!(int)vm->video)
+    vm->video = (int)spec->video;
+  for (guint i = 0; i < vm->disks.len && i < spec->disks.len; i++)
+    if (!(int)vm->disks.items[i]->bus)
+      vm->disks.items[i]->bus = (int)spec->disks.items[i]->bus;
+  for (guint i = 0; i < vm->cdroms.len && i < spec->cdroms.len; i++)
+    if (!(int)vm->cdroms.items[i]->bus)
+      vm->cdroms.items[i]->bus = (int)spec->cdroms.items[i]->bus;
+  for (guint i = 0; i < vm->nics.len && i < spec->nics.len; i++)
+    if (!(int)vm->nics.items[i]->model)
+      vm->nics.items[i]->model = (int)spec->nics.items[i]->model;
+}
+
+void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report)
+{
+  if (!report)
+    return;
+  compute_take_power(center, vm, report->power);
+  take_defaults(vm, report->spec);
+  take_strings(&vm->pending_restart.len, &vm->pending_restart.items, report->pending_restart.len,
+               report->pending_restart.items);
+  if (report->guest) {
+    if (vm->guest)
+      ws_vm_guest_free(vm->guest);
+    vm->guest = ws_vm_guest_copy(report->guest);
+  }
+}
+
+/* ---- found VMs ---- */
+
+static void fill_found(WsVm *vm, const WsVmReport *report)
+{
+  if (report->spec) {
+    gsize n;
+    g_autofree char *json = ws_object_to_json(&ws_type_vm_spec, report->spec, WS_WRITE_STORED, &n);
+    g_autoptr(WsVm) settings = ws_vm_parse(json, n, WS_PARSE_STORED, NULL);
+    if (settings) {
+      ws_resource_take_fields(&ws_type_vm, vm, settings);
+      for (guint i = 0; i < vm->disks.len && i < report->spec->disks.len; i++) {
+        vm->disks.items[i]->volume = 0;
+        vm->disks.items[i]->source = g_strdup(report->spec->disks.items[i]->path);
+      }
+      for (guint i = 0; i < vm->cdroms.len && i < report->spec->cdroms.len; i++) {
+        vm->cdroms.items[i]->volume = 0;
+        vm->cdroms.items[i]->source = g_strdup(report->spec->cdroms.items[i]->path);
+      }
+      for (guint i = 0; i < vm->nics.len; i++)
+        vm->nics.items[i]->port_group = 0;
+    }
+  }
+  g_free(vm->name);
+  vm->name = g_strdup(report->name);
+  g_free(vm->uuid);
+  vm->uuid = g_strdup(report->uuid);
+}
+
+static WsId enter_found(Center *center, InvTxn *txn, WsId host, const WsVmReport *report)
+{
+  WsVm *vm = inv_create(txn, &ws_type_vm);
+  fill_found(vm, report);
+  vm->host = host;
+  vm->management = WS_VM_MANAGEMENT_FOUND;
+  take_strings(&vm->adopt_blockers.len, &vm->adopt_blockers.items, report->blockers.len, report->blockers.items);
+  compute_take_report(center, vm, report);
+  return vm->id;
+}
+
+/* ---- one report of one domain ---- */
+
+static const WsVm *known(const InvSnapshot *snap, WsId host, const char *uuid)
+{
+  const WsVm *vm = inv_find_by(snap, &ws_type_vm, "uuid", 0, uuid);
+  return vm && vm->host == host ? vm : NULL;
+}
+
+/* A change of power that no living task is responsible for came from outside: virsh, the guest itself, a crash. */
+static void tell_power(Center *center, const WsVm *before, const WsPower *power)
+{
+  if (!power || before->activity || compute_power_state(before) == (int)power->state)
+    return;
+  bool bad = power->state == WS_POWER_STATE_CRASHED || power->state == WS_POWER_STATE_IO_HELD;
+  center_event(center, bad ? CENTER_MAJOR : CENTER_INFO, &ws_type_vm, before->id, "outside", "vm_power_changed", "state",
+               ws_power_state_names[power->state - 1], "reason", power->reason ? power->reason : "-", NULL);
+}
+
+static bool take_one(Center *center, WsId host, const WsVmReport *report, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  const WsVm *vm = known(head, host, report->uuid);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  if (!vm) {
+    WsId id = enter_found(center, txn, host, report);
+    if (!inv_commit(txn, NULL, error))
+      return false;
+    center_event(center, CENTER_INFO, &ws_type_vm, id, "outside", "vm_found", "name", report->name, NULL);
+    return true;
+  }
+  tell_power(center, vm, report->power);
+  WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
+  if (edit->management == WS_VM_MANAGEMENT_FOUND)
+    take_strings(&edit->adopt_blockers.len, &edit->adopt_blockers.items, report->blockers.len, report->blockers.items);
+  compute_take_report(center, edit, report);
+  return inv_commit(txn, NULL, error);
+}
+
+/* A domain that is not on its host any more. A found one leaves the inventory; one of ours stays, off, with an event: its
+ * settings are here and it can be started again. */
+static void take_gone(Center *center, const WsVm *vm)
+{
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  if (vm->activity || vm->management == WS_VM_MANAGEMENT_IN_BIN)
+    return;
+  if (vm->management != WS_VM_MANAGEMENT_MANAGED) {
+    inv_delete(txn, &ws_type_vm, vm->id);
+    inv_commit(txn, NULL, NULL);
+    return;
+  }
+  WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
+  WsPower power = {.state = WS_POWER_STATE_OFF, .reason = (char *)"undefined"};
+  if (compute_power_state(vm) == WS_POWER_STATE_OFF && vm->power->reason && strcmp(vm->power->reason, "undefined") == 0)
+    return;
+  compute_take_power(center, edit, &power);
+  center_event(center, CENTER_MAJOR, &ws_type_vm, vm->id, "outside", "vm_vanished", "name", vm->name, NULL);
+  inv_commit(txn, NULL, NULL);
+}
+
+typedef struct {
+  GHashTable *seen; /* uuid */
+  GPtrArray *gone;  /* WsVm, referenced */
+} GoneLook;
+
+static bool look_for_gone(const void *object, void *arg)
+{
+  GoneLook *look = arg;
+  const WsVm *vm = object;
+  if (!g_hash_table_contains(look->seen, vm->uuid))
+    g_ptr_array_add(look->gone, ws_resource_ref(vm));
+  return true;
+}
+
+/* ---- full reports ---- */
+
+static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
+{
+  g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  g_autofree char *after = NULL;
+  for (bool more = true; more;) {
+    g_autoptr(WsRpcVmListResult) page = NULL;
+    WsRpcVmList params = {.after = after};
+    if (!rpc_vm_list(link, &params, &page, NULL, NULL, NULL, error))
+      return false;
+    for (guint i = 0; i < page->vms.len; i++) {
+      g_autoptr(GError) failed = NULL;
+      g_hash_table_add(seen, g_strdup(page->vms.items[i]->uuid));
+      if (!take_one(center, host, page->vms.items[i], &failed))
+        ws_log_error(WS_LOG_WARNING, "vm-report", failed, "uuid", page->vms.items[i]->uuid, NULL);
+    }
+    more = page->more && page->vms.len;
+    g_free(after);
+    after = more ? g_strdup(page->vms.items[page->vms.len - 1]->uuid) : NULL;
+  }
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  GoneLook look = {seen, gone};
+  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, look_for_gone, &look);
+  for (guint i = 0; i < gone->len; i++)
+    take_gone(center, gone->pdata[i]);
+  return true;
+}
+
+/* The agent reports by itself after libvirt came back. What is gone is known only after the last page; then the list is read anew. */
+bool serve_vm_report(RpcCall *call, const WsRpcVmReport *params, GError **error)
+{
+  Center *center = hosts_center_of_call(call);
+  WsId host = hosts_of_call(call);
+  if (!params->last)
+    return true;
+  return resync_vms(center, host, rpc_call_link(call), error);
+}
+
+/* ---- events ---- */
+
+static void take_guest(WsVm *vm, const WsVmGuest *guest)
+{
+  if (vm->guest)
+    ws_vm_guest_free(vm->guest);
+  vm->guest = ws_vm_guest_copy(guest);
+}
+
+bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
+{
+  Center *center = hosts_center_of_call(call);
+  WsId host = hosts_of_call(call);
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  const WsVm *vm = known(head, host, params->uuid);
+  if (params->report)
+    return take_one(center, host, params->report, error);
+  if (!vm)
+    return true; /* a report of it follows with its definition */
+  if (params->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED) {
+    take_gone(center, vm);
+    return true;
+  }
+  tell_power(center, vm, params->power);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
+  compute_take_power(center, edit, params->power);
+  if (params->guest)
+    take_guest(edit, params->guest);
+  else if (params->power && params->power->state != WS_POWER_STATE_RUNNING)
+    g_clear_pointer(&edit->guest, ws_vm_guest_free);
+  return inv_commit(txn, NULL, error);
+}
+
+/* ---- load ---- */
+
+static void take_samples(Center *center, WsId host, const WsRpcVmStatsResult *result)
+{
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  for (guint i = 0; i < result->samples.len; i++) {
+    const WsVmSample *sample = result->samples.items[i];
+    WsVm *vm = sample->vm ? inv_edit_id(txn, &ws_type_vm, sample->vm) : NULL;
+    if (!vm || vm->host != host || !sample->usage)
+      continue;
+    if (vm->usage)
+      ws_vm_usage_free(vm->usage);
+    vm->usage = ws_vm_usage_copy(sample->usage);
+  }
+  inv_commit(txn, NULL, NULL);
+}
+
+static void poll_usage(Center *center, WsId host)
+{
+  g_autoptr(WsRpcVmStatsResult) result = NULL;
+  WsRpcVmStats params = {0};
+  RpcLink *link = hosts_link(center, host, NULL);
+  if (link && rpc_vm_stats(link, &params, &result, NULL, NULL, NULL, NULL))
+    take_samples(center, host, result);
+}
+
+static bool poll_host(const void *object, void *arg)
+{
+  const WsHost *host = object;
+  if (host->state == WS_HOST_STATE_CONNECTED)
+    g_array_append_val((GArray *)arg, host->id);
+  return true;
+}
+
+/* One coroutine for all: a host that hangs costs its own deadline, so each gets its own turn in a coroutine of its own. */
+typedef struct {
+  Center *center;
+  WsId host;
+} Poll;
+
+static void poll_one(void *arg)
+{
+  g_autofree Poll *poll = arg;
+  poll_usage(poll->center, poll->host);
+}
+
+static void poll_all(void *arg)
+{
+  Center *center = arg;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  g_autoptr(GArray) hosts = g_array_new(FALSE, FALSE, sizeof(WsId));
+  inv_each(snap, &ws_type_host, poll_host, hosts);
+  for (guint i = 0; i < hosts->len; i++) {
+    Poll *poll = g_new(Poll, 1);
+    *poll = (Poll){center, g_array_index(hosts, WsId, i)};
+    ws_co_start(center->loop, poll_one, poll);
+  }
+  center->usage_timer = ws_loop_after(center->loop, USAGE_US, poll_all, center);
+}
+
+/* The host is away: what its VMs do is not known. */
+static bool forget_power(const void *object, void *arg)
+{
+  Center *center = ((void **)arg)[0];
+  InvTxn *txn = ((void **)arg)[1];
+  const WsVm *vm = object;
+  if (compute_power_state(vm) == WS_POWER_STATE_OFF || vm->management == WS_VM_MANAGEMENT_IN_BIN)
+    return true;
+  WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
+  WsPower power = {.state = WS_POWER_STATE_UNKNOWN, .reason = (char *)"host lost"};
+  compute_take_power(center, edit, &power);
+  return true;
+}
+
+static void vms_down(Center *center, WsId host)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  void *arg[] = {center, txn};
+  inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, forget_power, arg);
+  inv_commit(txn, NULL, NULL);
+}
+
+void compute_start(Center *center)
+{
+  hosts_add_resync(center, resync_vms);
+  hosts_add_down(center, vms_down);
+  center->usage_timer = ws_loop_after(center->loop, USAGE_US, poll_all, center);
+}

@@ -9,3 +9,5 @@
 /* May the method or verb that task/call `operation` serves be done to the object now? Otherwise WS_ERROR_WRONG_STATE with object,
  * verb and state. An unknown operation is allowed: it has no table row. */
 bool allowed_check(const char *operation, const void *object, GError **error);
+/* The same for a route at hand. */
+bool allowed_check_route(const WsRoute *route, const void *object, GError **error);

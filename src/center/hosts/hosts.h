@@ -16,6 +16,9 @@ RpcLink *hosts_link(Center *center, WsId host, GError **error);
 bool hosts_is_connected(Center *center, WsId host);
 /* The host at the other end of a link (in handlers of its notifications); 0: none. */
 WsId hosts_of_link(Center *center, RpcLink *link);
+/* Inside a handler of a host's call or notification: whose it is. */
+Center *hosts_center_of_call(RpcCall *call);
+WsId hosts_of_call(RpcCall *call);
 
 /* Called in a coroutine each time a host has connected, in order of registration, and by the verb sync. An error is logged, becomes an event,
  * and the next function runs all the same. */
@@ -36,3 +39,6 @@ bool hosts_certificate_valid(Center *center, const char *cn, const char *serial,
  * attached to it with arg (I/O thread). The name goes into the RPC that asks for the stream. `arg` is destroyed if the stream
  * never comes. Caller frees the name. Any thread. */
 char *hosts_expect_stream(Center *center, WsId host, const HttpSocketEvents *events, void *arg, GDestroyNotify destroy);
+
+/* Ends the link of a host that leaves the inventory. At start. */
+void hosts_watch_removals(Center *center);

@@ -97,6 +97,16 @@ WsId hosts_of_link(Center *center, RpcLink *link)
   return 0;
 }
 
+Center *hosts_center_of_call(RpcCall *call)
+{
+  return ((Peer *)rpc_link_arg(rpc_call_link(call)))->center;
+}
+
+WsId hosts_of_call(RpcCall *call)
+{
+  return ((Peer *)rpc_link_arg(rpc_call_link(call)))->host;
+}
+
 void hosts_add_resync(Center *center, HostResync func)
 {
   g_ptr_array_add(center->links->resyncs, func);
@@ -235,7 +245,9 @@ bool hosts_certificate_valid(Center *center, const char *cn, const char *serial,
     return false;
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   const WsHost *host = inv_find(snap, &ws_type_host, *id);
-  return host && host->certificate && g_ascii_strcasecmp(host->certificate->serial, serial) == 0;
+  return host && host->certificate &&
+         (g_ascii_strcasecmp(host->certificate->serial, serial) == 0 ||
+          (host->previous_serial && g_ascii_strcasecmp(host->previous_serial, serial) == 0));
 }
 
 void fixed_agent(ApiCall *call)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pools: made, watched, suspended, removed. A pool's object exists from the first step of its creation, in state `creating`. */
 #include "base/log.h"
+#include "base/text.h"
 #include "center/domains.h"
 #include "center/storage/storage.h"
 #include "rpc/methods.h"
@@ -51,8 +52,9 @@ bool storage_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 prom
   if (promised_bytes <= promise_left && real_bytes <= available)
     return true;
   bool promise = promised_bytes > promise_left;
-  g_autofree char *need = ws_size_format(promise ? promised_bytes : real_bytes);
-  g_autofree char *left = ws_size_format(MAX(0, promise ? promise_left : available));
+  char need[WS_SIZE_TEXT_MAX], left[WS_SIZE_TEXT_MAX];
+  ws_size_format(promise ? promised_bytes : real_bytes, need);
+  ws_size_format(MAX(0, promise ? promise_left : available), left);
   return ws_fail(error, WS_ERROR_NO_CAPACITY, "object", pool->name, "need", need, "free", left, NULL);
 }
 

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Hosts come and go: join tokens, enrolment, renewal of certificates, removal.
+ *
+ * A join token reads "wsj_<secret>.<fingerprint of the site's CA>": the host checks the manager by the fingerprint before it tells the
+ * secret, so neither is fooled by somebody in between. */
+#include "base/hash.h"
+#include "center/api/call.h"
+#include "center/domains.h"
+#include "center/hosts/hosts.h"
+#include "center/pki.h"
+#include "model/model.h"
+
+/* ---- join tokens ---- */
+
+bool join_token_create(ApiCall *call, GError **error)
+{
+  Center *center = api_call_center(call);
+  WsJoinToken *body = api_call_body(call);
+  if (api_call_is_dry_run(call))
+    return api_call_answer_dry(call, (const char *[]){"create join token", NULL});
+  g_autofree char *fingerprint = center_pki_fingerprint(center, error);
+  if (!fingerprint)
+    return false;
+  g_autofree char *secret = ws_token_new(center->clock, "wsj_");
+  g_autoptr(InvTxn) txn = api_call_begin(call);
+  WsJoinToken *token = inv_create(txn, &ws_type_join_token);
+  ws_resource_take_fields(&ws_type_join_token, token, body);
+  token->token_hash = ws_sha256_hex(secret, strlen(secret));
+  token->expires = ws_clock_wall_us(center->clock) + token->minutes * 60 * (gint64)G_USEC_PER_SEC;
+  g_autoptr(WsJoinToken) answer = ws_join_token_copy(token);
+  answer->token = g_strdup_printf("%s.%s", secret, fingerprint);
+  api_call_set_object(call, &ws_type_join_token, token->id);
+  return api_call_commit(call, txn, error) && api_call_answer_value(call, 201, &ws_type_join_token, answer);
+}
+
+/* The token without the part that is for the host itself. */
+static const WsJoinToken *find_token(Center *center, const InvSnapshot *head, const char *text)
+{
+  const char *dot = strchr(text, '.');
+  gsize n = dot ? (gsize)(dot - text) : strlen(text);
+  g_autofree char *hash = ws_sha256_hex(text, n);
+  const WsJoinToken *token = inv_find_by(head, &ws_type_join_token, "token_hash", 0, hash);
+  return token && !token->used_by && token->expires > ws_clock_wall_us(center->clock) ? token : NULL;
+}
+
+/* ---- enrolment ---- */
+
+static WsHost *enter_host(Center *center, InvTxn *txn, const WsEnrol *body, const char *name, const CenterCertificate *cert)
+{
+  WsHost *host = inv_edit_id(txn, &ws_type_host, cert->host);
+  if (!host)
+    host = inv_create_with_id(txn, &ws_type_host, cert->host);
+  g_free(host->name);
+  host->name = g_strdup(name ? name : body->hostname);
+  host->state = WS_HOST_STATE_JOINING;
+  host->state_since = host->joined = ws_clock_wall_us(center->clock);
+  host->architecture = (int)body->architecture;
+  host->certificate = ws_host_certificate_new();
+  host->certificate->serial = g_strdup(cert->serial);
+  host->certificate->not_after = cert->not_after_us;
+  return host;
+}
+
+static GString *answer_of(const CenterCertificate *cert, const char *ca)
+{
+  char id[WS_ID_TEXT_MAX];
+  GString *body = g_string_new(NULL);
+  WsJsonWriter w = ws_json_writer(body);
+  ws_json_begin_object(&w);
+  ws_json_key(&w, "host");
+  ws_json_string(&w, ws_id_format(ws_type_host.prefix, cert->host, id));
+  ws_json_key(&w, "certificate");
+  ws_json_string(&w, cert->pem);
+  ws_json_key(&w, "ca");
+  ws_json_string(&w, ca);
+  ws_json_end_object(&w);
+  return body;
+}
+
+bool enrol_host(ApiCall *call, GError **error)
+{
+  Center *center = api_call_center(call);
+  const WsEnrol *body = api_call_body(call);
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  const WsJoinToken *token = find_token(center, head, body->token);
+  if (!token)
+    return ws_fail(error, WS_ERROR_TICKET_INVALID, NULL);
+  if (api_call_is_dry_run(call))
+    return api_call_answer_dry(call, (const char *[]){"enrol host", NULL});
+  g_auto(CenterCertificate) cert = {.host = inv_new_id(center->inventory)};
+  g_autofree char *ca = center_pki_ca_pem(center, error);
+  if (!ca || !center_pki_issue_host(center, body->csr, &cert, error))
+    return false;
+  g_autoptr(InvTxn) txn = api_call_begin(call);
+  WsJoinToken *used = inv_edit(txn, token);
+  char id[WS_ID_TEXT_MAX];
+  used->used_by = g_strdup(ws_id_format(ws_type_host.prefix, cert.host, id));
+  enter_host(center, txn, body, token->host_name, &cert);
+  api_call_set_object(call, &ws_type_host, cert.host);
+  if (!api_call_commit(call, txn, error))
+    return false;
+  center_event(center, CENTER_INFO, &ws_type_host, cert.host, "user", "host_joined", "address", api_call_origin(call), NULL);
+  return api_call_answer_json(call, 201, answer_of(&cert, ca));
+}
+
+/* ---- renewal: the agent asks over its link ---- */
+
+bool serve_host_renew_certificate(RpcCall *call, const WsRpcHostRenewCertificate *params,
+                                  WsRpcHostRenewCertificateResult **result, GError **error)
+{
+  Center *center = hosts_center_of_call(call);
+  g_auto(CenterCertificate) cert = {.host = hosts_of_call(call)};
+  if (!center_pki_issue_host(center, params->csr, &cert, error))
+    return false;
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  WsHost *host = inv_edit_id(txn, &ws_type_host, cert.host);
+  if (!host)
+    return ws_fail(error, WS_ERROR_CERTIFICATE_REFUSED, "reason", "the host is not in the inventory any more", NULL);
+  if (!host->certificate)
+    host->certificate = ws_host_certificate_new();
+  /* The old one stays good until the host has come with the new one: the answer may be lost. */
+  g_free(host->previous_serial);
+  host->previous_serial = g_strdup(host->certificate->serial);
+  g_free(host->certificate->serial);
+  host->certificate->serial = g_strdup(cert.serial);
+  host->certificate->not_after = cert.not_after_us;
+  if (!inv_commit(txn, NULL, error))
+    return false;
+  *result = ws_rpc_host_renew_certificate_result_new();
+  (*result)->certificate = g_strdup(cert.pem);
+  return true;
+}
+
+/* ---- removal ---- */
+
+typedef struct {
+  Center *center;
+  WsId id;
+  bool force;
+} Remove;
+
+static bool refuse_user(const char *name, const WsHost *host, GError **error)
+{
+  return ws_fail(error, WS_ERROR_IN_USE, "object", host->name, "user", name, NULL);
+}
+
+static bool first_pool(const void *object, void *arg)
+{
+  const void **look = arg;
+  const WsPool *pool = object;
+  if (pool->hosts.len && pool->hosts.items[0] == *(const WsId *)look[0])
+    look[1] = pool;
+  return !look[1];
+}
+
+static bool check_empty(Task *task, const WsHost *host, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsVm *vm = inv_find_by(snap, &ws_type_vm, "host", host->id, NULL);
+  const WsSwitch *sw = inv_find_by(snap, &ws_type_switch, "host", host->id, NULL);
+  const void *look[2] = {&host->id, NULL};
+  inv_each(snap, &ws_type_pool, first_pool, look);
+  if (vm)
+    return refuse_user(vm->name, host, error);
+  if (look[1])
+    return refuse_user(((const WsPool *)look[1])->name, host, error);
+  return !sw || refuse_user(sw->name, host, error);
+}
+
+static bool drop_vm(const void *object, void *arg)
+{
+  inv_delete(arg, &ws_type_vm, ((const WsVm *)object)->id);
+  return true;
+}
+
+typedef struct {
+  InvTxn *txn;
+  const InvSnapshot *head;
+  WsId host;
+} DropAll;
+
+static bool drop_image(const void *object, void *arg)
+{
+  inv_delete(arg, &ws_type_image, ((const WsImage *)object)->id);
+  return true;
+}
+
+static bool drop_volume(const void *object, void *arg)
+{
+  inv_delete(arg, &ws_type_volume, ((const WsVolume *)object)->id);
+  return true;
+}
+
+static bool drop_pool(const void *object, void *arg)
+{
+  DropAll *drop = arg;
+  const WsPool *pool = object;
+  if (!pool->hosts.len || pool->hosts.items[0] != drop->host)
+    return true;
+  inv_each_by(drop->head, &ws_type_image, ws_type_field(&ws_type_image, "pool", 4), pool->id, NULL, drop_image, drop->txn);
+  inv_each_by(drop->head, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool->id, NULL, drop_volume, drop->txn);
+  inv_delete(drop->txn, &ws_type_pool, pool->id);
+  return true;
+}
+
+static bool drop_group(const void *object, void *arg)
+{
+  inv_delete(arg, &ws_type_port_group, ((const WsPortGroup *)object)->id);
+  return true;
+}
+
+static bool drop_switch(const void *object, void *arg)
+{
+  DropAll *drop = arg;
+  const WsSwitch *sw = object;
+  inv_each_by(drop->head, &ws_type_port_group, ws_type_field(&ws_type_port_group, "switch", 6), sw->id, NULL, drop_group, drop->txn);
+  inv_delete(drop->txn, &ws_type_switch, sw->id);
+  return true;
+}
+
+/* With force: all that lay on it goes with it; on the host itself nothing changes. */
+static bool forget_host(Task *task, void *ctx, GError **error)
+{
+  Remove *r = ctx;
+  InvTxn *txn = task_txn(task);
+  g_autoptr(InvSnapshot) head = inv_head(r->center->inventory);
+  DropAll drop = {txn, head, r->id};
+  if (r->force) {
+    inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), r->id, NULL, drop_vm, txn);
+    inv_each(head, &ws_type_pool, drop_pool, &drop);
+    inv_each_by(head, &ws_type_switch, ws_type_field(&ws_type_switch, "host", 4), r->id, NULL, drop_switch, &drop);
+  }
+  inv_delete(txn, &ws_type_host, r->id);
+  return true;
+}
+
+static void on_change(const InvChange *change, void *arg)
+{
+  if (change->type == &ws_type_host && !change->new_object)
+    hosts_disconnect(arg, change->id, "the host was removed");
+}
+
+bool host_delete(Task *task, GError **error)
+{
+  const WsHost *host = task_find_target(task, error);
+  const WsHostDelete *args = task_args(task);
+  if (!host)
+    return false;
+  Remove r = {task_center(task), host->id, args && args->force};
+  if (!r.force && !task_is_resumed(task) && !check_empty(task, host, error))
+    return false;
+  TaskLockRef lock = {&ws_type_host, r.id, false};
+  return task_lock(task, &lock, 1, error) && TASK_LAST(task, "forget", forget_host, &r, error);
+}
+
+void hosts_watch_removals(Center *center)
+{
+  inv_add_listener(center->inventory, on_change, center);
+}

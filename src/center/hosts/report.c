@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What hosts say of themselves: facts on connect and when devices change, load every few seconds. */
+#include "center/domains.h"
+#include "center/hosts/hosts.h"
+#include "model/model.h"
+#include "rpc/methods.h"
+
+static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError **error)
+{
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  WsHost *host = facts ? inv_edit_id(txn, &ws_type_host, id) : NULL;
+  if (!host)
+    return true;
+  if (host->facts)
+    ws_host_facts_free(host->facts);
+  host->facts = ws_host_facts_copy(facts);
+  if ((int)facts->architecture)
+    host->architecture = (int)facts->architecture;
+  if (facts->versions && facts->versions->agent) {
+    g_free(host->agent_version);
+    host->agent_version = g_strdup(facts->versions->agent);
+  }
+  return inv_commit(txn, NULL, error);
+}
+
+static bool resync_facts(Center *center, WsId host, RpcLink *link, GError **error)
+{
+  g_autoptr(WsRpcHostFactsResult) result = NULL;
+  WsRpcHostFacts params = {0};
+  return rpc_host_facts(link, &params, &result, NULL, NULL, NULL, error) && take_facts(center, host, result->facts, error);
+}
+
+bool serve_host_facts_changed(RpcCall *call, const WsRpcHostFactsChanged *params, GError **error)
+{
+  return take_facts(hosts_center_of_call(call), hosts_of_call(call), params->facts, error);
+}
+
+bool serve_host_load(RpcCall *call, const WsRpcHostLoad *params, GError **error)
+{
+  Center *center = hosts_center_of_call(call);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  WsHost *host = inv_edit_id(txn, &ws_type_host, hosts_of_call(call));
+  if (!host)
+    return true;
+  if (host->load)
+    ws_host_load_free(host->load);
+  host->load = ws_host_load_copy(params->load);
+  if (params->load->time)
+    host->clock_offset_ms = (params->load->time - ws_clock_wall_us(center->clock)) / 1000;
+  return inv_commit(txn, NULL, error);
+}
+
+/* ---- verb sync: all of it again ---- */
+
+static bool sync_step(Task *task, void *ctx, GError **error)
+{
+  return hosts_resync(task_center(task), *(WsId *)ctx, error);
+}
+
+bool host_sync(Task *task, GError **error)
+{
+  WsId id = task_target(task);
+  TaskLockRef lock = {&ws_type_host, id, true};
+  return task_find_target(task, error) && (task_is_resumed(task) || hosts_link(task_center(task), id, error)) &&
+         task_lock(task, &lock, 1, error) && TASK_STEP(task, "read", sync_step, NULL, &id, error);
+}
+
+void hosts_start(Center *center)
+{
+  hosts_add_resync(center, resync_facts);
+  hosts_watch_removals(center);
+}

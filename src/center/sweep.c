@@ -61,7 +61,7 @@ static void sweep(void *arg)
   idempotency_expire(center);
   store_expire_history(center->store, &ws_type_event, ws_clock_wall_us(center->clock) - HISTORY_KEEP_US);
   center_pki_renew(center);
-  if (store_is_writable(center->store))
+  if (store_state(center->store) == STORE_WRITABLE)
     center_alarm_close(center, NULL, 0, "store_read_only");
   else
     center_alarm_open(center, CENTER_CRITICAL, NULL, 0, "store_read_only");

@@ -100,6 +100,8 @@ void inv_append_history(InvTxn *txn, void *object);
  *
  * A failing sync does not return: the process ends and replays. */
 bool inv_commit(InvTxn *txn, Revision *revision, GError **error);
+/* Only the checks of a commit, at once and without any effect: for dry runs. The transaction is used up. */
+bool inv_check(InvTxn *txn, GError **error);
 void inv_txn_free(InvTxn *txn); /* aborts unless committed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(InvTxn, inv_txn_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(InvSnapshot, inv_snapshot_unref)

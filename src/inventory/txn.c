@@ -265,6 +265,19 @@ static bool wait_until_done(InvPending *pending, GError **error)
   return ok;
 }
 
+bool inv_check(InvTxn *txn, GError **error)
+{
+  InvPending *pending = g_new0(InvPending, 1);
+  bool volatile_only;
+  g_assert(!txn->used && ws_loop_is_own_thread(txn->inv->loop));
+  txn->used = true;
+  pending->owned = true;
+  bool ok = collect_changes(txn, pending, &volatile_only, error) &&
+            (pending->n_changes == 0 || build_root(txn, pending, error));
+  inv_pending_free(pending);
+  return ok;
+}
+
 bool inv_commit(InvTxn *txn, Revision *revision, GError **error)
 {
   Inventory *inv = txn->inv;

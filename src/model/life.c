@@ -274,3 +274,14 @@ void ws_map_set(WsMap *map, const char *key, const char *value)
     map->len++;
   }
 }
+
+void ws_resource_take_fields(const WsType *type, void *to, void *from)
+{
+  g_assert(ws_type_is_resource(type));
+  gsize head = sizeof(WsResource), n = type->size - head;
+  for (const WsField *f = type->fields, *end = f + type->n_fields; f < end; f++)
+    ws_value_clear(f, f->kind, ws_field_at(f, to));
+  memcpy((char *)to + head, (char *)from + head, n);
+  g_autofree WsResource *empty = ws_object_new(type);
+  memcpy((char *)from + head, (char *)empty + head, n);
+}

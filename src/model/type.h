@@ -176,6 +176,10 @@ WsSort *ws_sort_parse(const WsType *type, const char *text, GError **error);
 void ws_sort_free(WsSort *sort);
 int ws_sort_compare(const WsSort *sort, const void *a, const void *b);
 
+/* Moves all fields but id, revision and reference count from one resource to another of the type (which must be fresh or empty);
+ * `from` is left without fields. For turning a parsed request into an inventory object. */
+void ws_resource_take_fields(const WsType *type, void *to, void *from);
+
 /* Address of a field's value. */
 static inline void *ws_field_at(const WsField *field, const void *object)
 {

@@ -38,7 +38,7 @@ void fixed_health(ApiCall *call)
 {
   GString *body = g_string_new(NULL);
   WsJsonWriter w = ws_json_writer(body);
-  bool writable = store_is_writable(call->center->store);
+  bool writable = store_state(call->center->store) == STORE_WRITABLE;
   ws_json_begin_object(&w);
   ws_json_key(&w, "status");
   ws_json_string(&w, writable ? "ok" : "read_only");

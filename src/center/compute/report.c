@@ -282,9 +282,8 @@ static void take_samples(Center *center, WsId host, const WsRpcVmStatsResult *re
 static void poll_usage(Center *center, WsId host)
 {
   g_autoptr(WsRpcVmStatsResult) result = NULL;
-  WsRpcVmStats params = {0};
   RpcLink *link = hosts_link(center, host, NULL);
-  if (link && rpc_vm_stats(link, &params, &result, NULL, NULL, NULL, NULL))
+  if (link && rpc_vm_stats(link, &result, NULL, NULL, NULL, NULL))
     take_samples(center, host, result);
 }
 

@@ -26,8 +26,7 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
 static bool resync_facts(Center *center, WsId host, RpcLink *link, GError **error)
 {
   g_autoptr(WsRpcHostFactsResult) result = NULL;
-  WsRpcHostFacts params = {0};
-  return rpc_host_facts(link, &params, &result, NULL, NULL, NULL, error) && take_facts(center, host, result->facts, error);
+  return rpc_host_facts(link, &result, NULL, NULL, NULL, error) && take_facts(center, host, result->facts, error);
 }
 
 bool serve_host_facts_changed(RpcCall *call, const WsRpcHostFactsChanged *params, GError **error)
@@ -45,8 +44,8 @@ bool serve_host_load(RpcCall *call, const WsRpcHostLoad *params, GError **error)
   if (host->load)
     ws_host_load_free(host->load);
   host->load = ws_host_load_copy(params->load);
-  if (params->load->time)
-    host->clock_offset_ms = (params->load->time - ws_clock_wall_us(center->clock)) / 1000;
+  if (params->load->sampled)
+    host->clock_offset_ms = (params->load->sampled - ws_clock_wall_us(center->clock)) / 1000;
   return inv_commit(txn, NULL, error);
 }
 

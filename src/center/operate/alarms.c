@@ -53,7 +53,7 @@ void center_alarm_open(Center *center, CenterLevel level, const WsType *type, Ws
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   Look look = {type, object, kind, NULL, NULL};
   inv_each(head, &ws_type_alarm, look_at, &look);
-  if (look.same && look.same->level == (int)level)
+  if (look.same && (int)look.same->level == (int)level)
     return;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsAlarm *alarm = look.same ? inv_edit(txn, look.same) : inv_create(txn, &ws_type_alarm);
@@ -63,7 +63,7 @@ void center_alarm_open(Center *center, CenterLevel level, const WsType *type, Ws
     alarm->since = ws_clock_wall_us(center->clock);
   }
   alarm->level = (int)level;
-  if (!look.worst || look.worst->level < (int)level)
+  if (!look.worst || (int)look.worst->level < (int)level)
     set_health(center, txn, type, object, (int)level, alarm->id);
   commit(txn, kind);
   center_event(center, level, type, object, "alarm", "alarm_opened", "kind", kind, NULL);

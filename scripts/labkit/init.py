@@ -13,9 +13,9 @@ import stat
 import subprocess
 import sys
 
-# Which folders a host has for itself. Those that the machine lacks are left out: it has no such program.
+# Which folders a host has for itself. A mount needs a folder under it: empty ones of the product may be made.
 OWN_FOLDERS = ["/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log", "/etc/openvswitch",
-               "/var/lib/openvswitch"]
+               "/var/lib/openvswitch", "/var/lib/winsphere", "/var/lib/winserverd"]
 OWN_FILES = ["/etc/machine-id", "/etc/hosts", "/etc/resolv.conf"]
 
 
@@ -37,9 +37,9 @@ def make_view(folder, accel):
 
     own = os.path.join(folder, "fs")
     for path in OWN_FOLDERS:
-        if os.path.isdir(path):
-            os.makedirs(own + path, exist_ok=True)
-            mount("--bind", own + path, path)
+        os.makedirs(path, exist_ok=True)
+        os.makedirs(own + path, exist_ok=True)
+        mount("--bind", own + path, path)
     for path in OWN_FILES:
         if os.path.exists(path):
             mount("--bind", own + path, os.path.realpath(path))

@@ -50,8 +50,8 @@ typedef struct RpcMethod {
   bool notification;
 } RpcMethod;
 
-/* Serves one incoming call in a coroutine: params is a parsed plain object (borrowed); *result a new plain object of method->result.
- * For a notification *result is ignored and an error is logged. */
+/* Serves one incoming call in a coroutine: params is a parsed plain object (borrowed); *result a new plain object of method->result;
+ * result is NULL when the method has none. The error of a notification is logged. */
 typedef bool (*RpcHandler)(RpcCall *call, const void *params, void **result, GError **error);
 typedef struct { const RpcMethod *method; RpcHandler handler; } RpcService;
 

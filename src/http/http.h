@@ -48,7 +48,7 @@ typedef struct {
   /* A request whose head is complete. Decide: nothing (on_body comes when the body is whole), http_call_stream_body(),
    * http_call_upgrade(), or answer now. */
   void (*on_request)(HttpCall *call, void *arg);
-  /* The whole body is there (also when empty). bytes are borrowed for this callback. NULL: every call answers or streams. */
+  /* The whole body is there (also when empty), of a call that is not answered yet. Borrowed for this callback. */
   void (*on_body)(HttpCall *call, const char *body, gsize n, void *arg);
   void *arg;
 

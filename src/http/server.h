@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What connections and calls ask of their server. Private to src/http. */
+#pragma once
+#include "http/connection.h"
+
+const HttpServerConfig *server_config(const HttpServer *server); /* (any) defaults filled in */
+GBytes *server_refusal(HttpServer *server, int status, const char *why);
+void server_count_call(HttpServer *server);
+void server_count_socket(HttpServer *server, int change);
+void server_count_refusal(HttpServer *server);
+void server_connection_over(HttpServer *server, Connection *connection);
+
+/* ---- for the handshake thread ---- */
+/* Counts a new connection from this address. 0: welcome; 429 or 503: full, to be told so; -1: not even that.
+ */
+int server_admit(HttpServer *server, const char *address);
+void server_leave(HttpServer *server, const char *address); /* undoes it */
+SSL_CTX *server_dup_context(HttpServer *server);
+void server_count_failed_handshake(HttpServer *server);
+/* A connection is ready (I/O thread). Takes fd and ssl. */
+void server_adopt(HttpServer *server, int fd, SSL *ssl, const char *address, int refusal);

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A WebSocket between its owner (http.h, any thread) and its connection. Private to src/http; I/O thread. */
+#pragma once
+#include "http/connection.h"
+
+/* (any) The reference is the living socket's own: it goes after `closed`. */
+HttpSocket *socket_new(HttpIo *io, bool is_server, const HttpSocketEvents *events, void *arg);
+/* The handshake is done and all of it queued: the socket becomes the connection's role, and `opened` is
+ * called. false: it was closed meanwhile. */
+bool socket_start(HttpSocket *socket, Connection *connection);
+/* It never opens; nothing when it is closed already. */
+void socket_fail(HttpSocket *socket, const char *why);
+/* The answer to a Sec-WebSocket-Key; caller frees. */
+char *socket_accept_key(const char *key);

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+/* TLS settings and explanations; see tls.h. */
+#include "http/tls.h"
+#include "base/error.h"
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+static const char tls12_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+static const unsigned char session_context[] = "winsphere";
+
+/* OpenSSL's last error as text; NULL: none. */
+static char *last_error_text(void)
+{
+  unsigned long code = ERR_peek_last_error();
+  const char *reason = code ? ERR_reason_error_string(code) : NULL;
+  ERR_clear_error();
+  return g_strdup(reason);
+}
+
+static bool fail_file(GError **error, const char *path)
+{
+  g_autofree char *why = last_error_text();
+  return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", why, NULL);
+}
+
+static void name_and_serial(X509 *cert, char **cn, char **serial)
+{
+  char name[256];
+  int n = X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof name);
+  *cn = n > 0 && (gsize)n == strlen(name) && g_utf8_validate(name, n, NULL) ? g_strdup(name) : NULL;
+  g_autoptr(GString) hex = g_string_new(NULL);
+  const ASN1_INTEGER *number = X509_get0_serialNumber(cert);
+  const unsigned char *bytes = ASN1_STRING_get0_data(number);
+  for (int i = 0; i < ASN1_STRING_length(number); i++)
+    g_string_append_printf(hex, "%02x", bytes[i]);
+  *serial = g_string_free(g_steal_pointer(&hex), FALSE);
+}
+
+static bool ask_hook(SSL_CTX *context, X509 *cert)
+{
+  const TlsHook *hook = SSL_CTX_get_app_data(context);
+  if (!hook || !hook->accept_peer)
+    return true;
+  g_autofree char *cn = NULL, *serial = NULL;
+  name_and_serial(cert, &cn, &serial);
+  return hook->accept_peer(cn ? cn : "", serial, hook->arg);
+}
+
+/* Called for each certificate of a chain; depth 0 is the peer's own, after its issuers. */
+static int verify_peer(int ok, X509_STORE_CTX *store)
+{
+  SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+  if (!ok || X509_STORE_CTX_get_error_depth(store) > 0)
+    return ok;
+  if (ask_hook(SSL_get_SSL_CTX(ssl), X509_STORE_CTX_get_current_cert(store)))
+    return 1;
+  X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED);
+  return 0;
+}
+
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
+                           unsigned int in_n, void *arg)
+{
+  static const unsigned char ours[] = "\x02h2\x08http/1.1";
+  if (SSL_select_next_proto((unsigned char **)out, out_n, ours, sizeof ours - 1, in, in_n) !=
+      OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+static SSL_CTX *new_context(const SSL_METHOD *method)
+{
+  SSL_CTX *context = SSL_CTX_new(method);
+  g_assert(context);
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_cipher_list(context, tls12_ciphers);
+  SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+  /* Whoever reads here knows from the protocol itself whether something was cut off. */
+  SSL_CTX_set_options(context,
+                      SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(context, 1); /* one read() for a record instead of two */
+  return context;
+}
+
+static bool load_own(SSL_CTX *context, const HttpTls *tls, GError **error)
+{
+  if (SSL_CTX_use_certificate_chain_file(context, tls->cert_file) != 1)
+    return fail_file(error, tls->cert_file);
+  if (SSL_CTX_use_PrivateKey_file(context, tls->key_file, SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1)
+    return fail_file(error, tls->key_file);
+  return true;
+}
+
+SSL_CTX *http_tls_server_context(const HttpTls *tls, TlsHook *hook, GError **error)
+{
+  SSL_CTX *context = new_context(TLS_server_method());
+  SSL_CTX_set_app_data(context, hook);
+  SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+  SSL_CTX_set_session_id_context(context, session_context, sizeof session_context - 1);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets resume without memory here */
+  SSL_CTX_set_num_tickets(context, 1);
+  if (!load_own(context, tls, error))
+    goto failed;
+  if (tls->ca_file) {
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(tls->ca_file);
+    if (!names || SSL_CTX_load_verify_file(context, tls->ca_file) != 1) {
+      sk_X509_NAME_pop_free(names, X509_NAME_free);
+      fail_file(error, tls->ca_file);
+      goto failed;
+    }
+    SSL_CTX_set_client_CA_list(context, names);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, verify_peer);
+  }
+  return context;
+failed:
+  SSL_CTX_free(context);
+  return NULL;
+}
+
+SSL_CTX *http_tls_client_context(const HttpTls *tls, GError **error)
+{
+  SSL_CTX *context = new_context(TLS_client_method());
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+  SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x08http/1.1", 9);
+  if (SSL_CTX_load_verify_file(context, tls->ca_file) != 1)
+    fail_file(error, tls->ca_file);
+  else if (!tls->cert_file || load_own(context, tls, error))
+    return context;
+  SSL_CTX_free(context);
+  return NULL;
+}
+
+SSL *http_tls_new(SSL_CTX *context, int fd, const char *server_name, WsClock *clock)
+{
+  SSL *ssl = SSL_new(context);
+  g_assert(ssl && SSL_set_fd(ssl, fd) == 1);
+  X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+  X509_VERIFY_PARAM_set_time(param, (time_t)(ws_clock_wall_us(clock) / G_USEC_PER_SEC));
+  if (!server_name) {
+    SSL_set_accept_state(ssl);
+    return ssl;
+  }
+  SSL_set_connect_state(ssl);
+  if (X509_VERIFY_PARAM_set1_ip_asc(param, server_name) != 1) {
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    X509_VERIFY_PARAM_set1_host(param, server_name, 0);
+    SSL_set_tlsext_host_name(ssl, server_name);
+  }
+  ERR_clear_error(); /* set1_ip_asc complains about names */
+  return ssl;
+}
+
+bool http_tls_peer_is_accepted(SSL *ssl)
+{
+  X509 *cert = SSL_get0_peer_certificate(ssl);
+  return !cert || !SSL_session_reused(ssl) || ask_hook(SSL_get_SSL_CTX(ssl), cert);
+}
+
+void http_tls_peer_identity(SSL *ssl, char **cn, char **serial)
+{
+  X509 *cert = SSL_get0_peer_certificate(ssl);
+  *cn = *serial = NULL;
+  if (cert)
+    name_and_serial(cert, cn, serial);
+}
+
+bool http_tls_speaks_h2(SSL *ssl)
+{
+  const unsigned char *name;
+  unsigned int n;
+  SSL_get0_alpn_selected(ssl, &name, &n);
+  return n == 2 && memcmp(name, "h2", 2) == 0;
+}
+
+char *http_tls_why(SSL *ssl, int ssl_error)
+{
+  int saved_errno = errno;
+  long verdict = SSL_get_verify_result(ssl);
+  g_autofree char *reason = last_error_text();
+  if (verdict != X509_V_OK)
+    return g_strdup_printf("certificate verify failed: %s", X509_verify_cert_error_string(verdict));
+  if (ssl_error == SSL_ERROR_ZERO_RETURN)
+    return g_strdup("the peer closed the connection");
+  if (ssl_error == SSL_ERROR_SYSCALL && saved_errno != 0)
+    return g_strdup(g_strerror(saved_errno));
+  if (!reason || strstr(reason, "unexpected eof"))
+    return g_strdup("the peer broke off the connection");
+  if (strstr(reason, "alert"))
+    return g_strdup_printf("the peer refused us: %s", reason);
+  return g_steal_pointer(&reason);
+}

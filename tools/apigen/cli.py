@@ -4,13 +4,15 @@ import argparse
 import os
 import sys
 
-from . import contract, emit_center, emit_inventory, emit_model, emit_openapi, emit_rpc, errors
+from . import contract, emit_center, emit_docs, emit_inventory, emit_model, emit_openapi, emit_rpc, emit_ts, errors, texts
 from .problem import Problem, Problems
 
 # part -> {file name: function of the Contract giving its text}
 PARTS = {
     'documents': {
         'openapi.json': emit_openapi.openapi_json,
+        'types.ts': emit_ts.types_ts,
+        'reference.md': emit_docs.reference_md,
     },
     'base': {
         'error-codes.h': lambda k: errors.codes_h(k.errors),
@@ -22,6 +24,7 @@ PARTS = {
         'model.c': emit_model.model_c,
         'openapi.h': emit_openapi.openapi_h,
         'openapi.c': emit_openapi.openapi_c,
+        'texts-tables.c': texts.tables_c,
     },
     'inventory': {
         'typed.h': emit_inventory.typed_h,

@@ -14,7 +14,7 @@ from . import c, errors, schema, texts, yamlfile
 from .problem import Problem, Problems
 from .schema import Builder, Enum, Field, Type, suggest  # noqa: F401  (part of this module's face)
 
-_NO_TYPES = {'errors.yaml', 'texts.yaml', 'openapi.yaml'}
+_NO_TYPES = {'errors.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
 
 _RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'history'}
@@ -114,6 +114,7 @@ class Contract:
     api: dict                 # openapi.yaml: info, servers, ...
     errors: dict
     texts: dict
+    words: dict
 
     @property
     def operations(self):
@@ -165,8 +166,9 @@ class _Loader:
         self.builder.check_c_names()
         self._check_unique(resources, fixed)
         catalogue = self.files.get('errors.yaml', {})
-        words = self.files.get('texts.yaml', {})
-        for check in (lambda: errors.check(catalogue), lambda: texts.check(words)):
+        sentences, words = self.files.get('texts.yaml', {}), self.files.get('words.yaml', {})
+        for check in (lambda: errors.check(catalogue), lambda: texts.check(sentences),
+                      lambda: texts.check_words(words, self._words_used(resources))):
             try:
                 check()
             except Problem as problem:
@@ -175,7 +177,20 @@ class _Loader:
             raise Problems(self.problems)
         return Contract(list(self.builder.types.values()), list(self.builder.enums.values()), resources, [r for r in rpcs if r],
                         [f for f in fixed if f],
-                        {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'paths'}, catalogue, words)
+                        {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'paths'}, catalogue, sentences, words)
+
+    def _words_used(self, resources):
+        """Activities, and the words of enums that are columns of a table: people see these in their language."""
+        used = [(o.activity, f'{o.where}.activity') for r in resources for o in r.operations if o.activity]
+        for r in resources:
+            for column in r.columns:
+                path = r.type.path(column)
+                last = path[-1] if path else None
+                if last and last.kind == 'OBJECT' and last.sub and last.sub.field('state'):
+                    last = last.sub.field('state')
+                if last and last.base_kind == 'ENUM':
+                    used += [(word, last.where) for word in last.enum.values]
+        return used
 
     # ---- resources ----
 

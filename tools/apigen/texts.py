@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""texts.yaml: sentences of task logs and events, words for states; and what all catalogues have in common."""
+"""texts.yaml (sentences), words.yaml (words that stand alone): their checks and the C tables; and what all catalogues have in common."""
 import re
 
 from . import c
 from .problem import Problem
 
 FILE = 'api/texts.yaml'
+WORDS = 'api/words.yaml'
 _KEYS = {'params', 'en', 'zh', 'hint_en', 'hint_zh'}
 
 
@@ -40,3 +41,30 @@ def check(catalogue):
     """Raises Problem for the first text that is not whole."""
     for name, entry in catalogue.items():
         check_entry(f'{FILE}: {name}', name, entry)
+
+
+def check_words(words, used):
+    """`used`: (word, where) of each word that people get to see."""
+    for name, entry in words.items():
+        if not isinstance(entry, dict) or set(entry) != {'en', 'zh'} or not all(isinstance(v, str) and v for v in entry.values()):
+            raise Problem(f'{WORDS}: {name}', 'a word is {en: ..., zh: ...}')
+    for word, where in used:
+        if word not in words:
+            raise Problem(where, f'the word {word} is missing in {WORDS}')
+
+
+def _row(entry, keys):
+    return '{' + ', '.join(c.string(entry.get(k)) for k in keys) + '}'
+
+
+def tables_c(contract):
+    out = [c.head('Sentences and words for people.', f'{FILE} and {WORDS}'), '#include "model/texts.h"\n\nconst WsText ws_texts[] = {\n']
+    for name in sorted(contract.texts, key=str.encode):
+        e = contract.texts[name]
+        params = ', '.join([c.string(p) for p in e.get('params', [])] + ['NULL'])
+        out.append(f'  {{{c.string(name)}, {_row(e, ("en", "zh"))}, {_row(e, ("hint_en", "hint_zh"))}, (const char *const[]){{{params}}}}},\n')
+    out.append('};\nconst guint ws_n_texts = G_N_ELEMENTS(ws_texts);\n\nconst WsWord ws_words[] = {\n')
+    for name in sorted(contract.words, key=str.encode):
+        out.append(f'  {{{c.string(name)}, {_row(contract.words[name], ("en", "zh"))}}},\n')
+    out.append('};\nconst guint ws_n_words = G_N_ELEMENTS(ws_words);\n')
+    return ''.join(out)

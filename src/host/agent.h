@@ -38,6 +38,10 @@ struct Agent {
   Hypervisor *hypervisor;
   Network *network;
   Node *node;
+  HttpTls tls;         /* paths of key, certificate and CA */
+  WsTimer *dial_timer, *renew_timer;
+  gint64 backoff_us;   /* last wait before dialling; 0: none yet */
+  bool stopping;
 };
 
 /* In a serve_* function: whose call it is. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The fixed routes and the small ones among them. See fixed.h. */
 #include "center/api/fixed.h"
+#include "center/pki.h"
 #include "model/openapi.h"
 
 static const struct {
@@ -9,6 +10,7 @@ static const struct {
 } fixed_routes[] = {
     {"openapi", fixed_openapi},
     {"health", fixed_health},
+    {"ca", fixed_ca},
     {"whoami", fixed_whoami},
     {"watch", fixed_watch},
     {"agent", fixed_agent},
@@ -46,6 +48,18 @@ void fixed_health(ApiCall *call)
   ws_json_string(&w, WINSPHERE_VERSION);
   ws_json_end_object(&w);
   api_answer_json(call->http, call->request_id, writable ? 200 : 503, body, 0, NULL);
+  api_call_free(call);
+}
+
+void fixed_ca(ApiCall *call)
+{
+  g_autoptr(GError) error = NULL;
+  char *pem = center_pki_ca_pem(call->center, &error);
+  g_autoptr(GBytes) text = pem ? g_bytes_new_take(pem, strlen(pem)) : NULL;
+  if (text)
+    http_call_answer(call->http, 200, "application/x-pem-file", text);
+  else
+    api_answer_error(call->http, call->request_id, call->lang, error, NULL);
   api_call_free(call);
 }
 

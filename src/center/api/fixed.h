@@ -10,11 +10,11 @@ ApiFixed api_fixed_find(const char *operation); /* NULL: not a fixed one */
 
 void fixed_openapi(ApiCall *call);        /* api/fixed.c */
 void fixed_health(ApiCall *call);         /* api/fixed.c */
+void fixed_ca(ApiCall *call);             /* api/fixed.c */
 void fixed_whoami(ApiCall *call);         /* api/fixed.c */
 void fixed_watch(ApiCall *call);          /* api/watch.c */
 void fixed_agent(ApiCall *call);          /* hosts/link.c: the agents' WebSocket */
 void fixed_agent_stream(ApiCall *call);   /* hosts/stream.c: dial-back of consoles and transfers */
-void fixed_enrol(ApiCall *call);          /* hosts/enrol.c */
 void fixed_console(ApiCall *call);        /* compute/console.c: WebSocket by ticket */
 void fixed_volume_upload(ApiCall *call);  /* storage/transfer.c */
 void fixed_volume_download(ApiCall *call); /* storage/transfer.c */

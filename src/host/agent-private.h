@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The agent's own parts: identity (identity.c), enrolment (join.c), link (agent.c). Not for the rooms. */
+#pragma once
+#include "host/agent.h"
+
+/* Name in every manager's certificate: an agent trusts the site's CA and this name, not whatever address it dials. */
+#define AGENT_MANAGER_NAME "winsphere-manager"
+
+/* ---- identity.c: key and certificate in state_dir (host.key 0600, host.crt, ca.crt), address of the manager (manager) ---- */
+/* Fills agent->tls and config.manager_url. WS_ERROR_UNAUTHENTICATED when the host has not joined. */
+bool agent_identity_load(Agent *agent, GError **error);
+void agent_identity_clear(Agent *agent);
+bool agent_identity_is_due(const Agent *agent); /* two thirds of the certificate's life are over */
+char *agent_identity_csr(Agent *agent, GError **error);                       /* for the key at hand; caller frees */
+bool agent_identity_take(Agent *agent, const char *cert_pem, GError **error); /* checked against the key, then kept */
+
+/* ---- join.c: blocking, before the loop runs ---- */
+/* Enrols with a join token. The key is made here and never leaves. Repeating it after success with the same token fails, the files stay. */
+bool agent_join(const AgentConfig *config, WsClock *clock, const char *manager_url, const char *token, GError **error);
+
+/* "wss://manager:8443"; caller frees. */
+char *agent_socket_url(const Agent *agent);
+
+/* config's strings must outlive the agent. */
+Agent *agent_new(const AgentConfig *config, WsClock *clock, WsLoop *loop, GError **error);
+void agent_free(Agent *agent);

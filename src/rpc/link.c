@@ -66,6 +66,11 @@ void rpc_link_set_peer(RpcLink *link, const char *peer)
   link->peer = g_strdup(peer);
 }
 
+void *rpc_link_arg(const RpcLink *link)
+{
+  return link->arg;
+}
+
 const char *rpc_link_peer(const RpcLink *link)
 {
   return link->peer;

@@ -69,6 +69,7 @@ void rpc_link_unref(RpcLink *link);   /* (any) NULL is fine. A carrier holds a r
 /* Name of the peer for errors and logs: "host-7". */
 void rpc_link_set_peer(RpcLink *link, const char *peer);
 const char *rpc_link_peer(const RpcLink *link);
+void *rpc_link_arg(const RpcLink *link); /* what was given to rpc_link_new() */
 bool rpc_link_is_up(const RpcLink *link);
 guint rpc_link_version(const RpcLink *link); /* agreed protocol version; 0: not up */
 /* Fails what waits, tells the peer `reason`, calls `down`. Without a carrier: nothing. */

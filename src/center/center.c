@@ -138,7 +138,7 @@ Center *center_new(const CenterConfig *config, WsClock *clock, WsLoop *loop, GEr
   center->started_us = ws_clock_wall_us(clock);
   if (prepare_data_dir(center->config.data_dir, error) && center_pki_prepare(center, error) &&
       open_inventory(center, error) && open_rooms(center, error) && run_start(center, error) && door_open(center, error)) {
-    center_event(center, CENTER_INFO, NULL, 0, "start", "manager_started", "version", WINSPHERE_VERSION, NULL);
+    center_event(center, CENTER_INFO, NULL, 0, "start", "manager_started", "version", WS_VERSION, NULL);
     return center;
   }
   center_free(center);

@@ -45,7 +45,7 @@ void fixed_health(ApiCall *call)
   ws_json_key(&w, "status");
   ws_json_string(&w, writable ? "ok" : "read_only");
   ws_json_key(&w, "version");
-  ws_json_string(&w, WINSPHERE_VERSION);
+  ws_json_string(&w, WS_VERSION);
   ws_json_end_object(&w);
   api_answer_json(call->http, call->request_id, writable ? 200 : 503, body, 0, NULL);
   api_call_free(call);

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from . import contract, emit_center, emit_docs, emit_inventory, emit_model, emit_openapi, emit_rpc, emit_ts, errors, texts
+from . import contract, emit_center, emit_cli, emit_docs, emit_inventory, emit_model, emit_openapi, emit_rpc, emit_ts, errors, texts
 from .problem import Problem, Problems
 
 # part -> {file name: function of the Contract giving its text}
@@ -38,6 +38,9 @@ PARTS = {
         'verbs.c': emit_center.verbs_c,
         'routes.c': emit_center.routes_c,
         'services.c': emit_rpc.services_c('center', 'host'),
+    },
+    'cli': {
+        'commands.c': emit_cli.commands_c,
     },
     'host': {
         'services.c': emit_rpc.services_c('host', 'manager'),

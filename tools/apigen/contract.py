@@ -17,7 +17,7 @@ from .schema import Builder, Enum, Field, Type, suggest  # noqa: F401  (part of 
 _NO_TYPES = {'errors.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
 
-_RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'history'}
+_RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'en', 'history'}
 _METHODS = ('list', 'get', 'create', 'update', 'delete')
 _METHOD_KEYS = {
     'list': {'permission', 'summary', 'zh'},
@@ -81,6 +81,8 @@ class Resource:
     zh: str
     history: bool
     file: str
+    one: str                  # "port group", "VM"
+    many: str
     columns: list = dc_field(default_factory=list)      # dotted paths
     operations: list = dc_field(default_factory=list)
 
@@ -211,7 +213,8 @@ class _Loader:
             self.problem(where, 'x-resource.zh (Chinese name) is missing')
         if not type_.description:
             self.problem(where, 'description is missing')
-        r = Resource(type_, str(prefix), str(plural), str(x.get('zh', '')), x.get('history', False) is True, file)
+        r = Resource(type_, str(prefix), str(plural), str(x.get('zh', '')), x.get('history', False) is True, file,
+                     str(x.get('en', type_.snake.replace('_', ' '))), f"{x['en']}s" if 'en' in x else str(plural).replace('-', ' '))
         type_.resource = r
         for f in type_.fields:
             if 'INTERNAL' in f.flags:
@@ -258,17 +261,16 @@ class _Loader:
             return
         self._keys(spec, keys, where)
         o = Operation(name, kind, where, method, path, f'{r.type.snake}_{name}', spec.get('permission'), r)
-        one = r.type.snake.replace('_', ' ')
         if name in self._SUMMARIES and kind == name.upper():
-            en, zh = (t.format(one=one, plural=r.plural.replace('-', ' '), zh=r.zh) for t in self._SUMMARIES[name])
+            en, zh = (t.format(one=r.one, plural=r.many, zh=r.zh) for t in self._SUMMARIES[name])
         else:
             en = zh = ''
             for key in ('summary', 'zh'):
                 if not spec.get(key):
                     self.problem(where, f'{key} is missing')
         o.summary, o.zh = str(spec.get('summary', en)), str(spec.get('zh', zh))
-        if re.search(r'\ba [aeiou]', o.summary) and 'summary' not in spec:
-            o.summary = re.sub(r'\ba ([aeiou])', r'an \1', o.summary)
+        if re.search(r'\ba [aeiouA]', o.summary) and 'summary' not in spec:
+            o.summary = re.sub(r'\ba ([aeiouA])', r'an \1', o.summary)
         self._served(o, spec, where)
         o.danger = spec.get('danger', 0)
         if o.danger not in (0, 1, 2, 3) or isinstance(o.danger, bool):
@@ -341,7 +343,7 @@ class _Loader:
                 continue
             r.operations.append(Operation(
                 'batch', 'BATCH', f'api/{r.file}: {r.type.name}', 'POST', f'/{r.plural}/batch', f'{r.type.snake}_batch',
-                'any', r, f'Run one verb on many {r.plural.replace("-", " ")}.', f'批量操作{r.zh}',
+                'any', r, f'Run one verb on many {r.many}.', f'批量操作{r.zh}',
                 audit_kind='resource_operation', risk='high', body=batch))
 
     def _finish_resource(self, r):

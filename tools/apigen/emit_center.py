@@ -54,7 +54,8 @@ def _place(type_, f):
     return f'&ws_fields_{type_.snake}[{type_.fields.index(f)}]'
 
 
-def _allowed(o):
+def allowed_rows(o):
+    """Initializers of a verb's WsAllowed."""
     rows = []
     for a in o.allowed:
         part = a.fields[0] if len(a.fields) == 2 else None
@@ -70,7 +71,7 @@ def routes_c(contract):
     out = [c.head('The routes of the API.'), '#include "center/verbs.h"\n#include "model/model.h"\n#include "model/routes.h"\n\n']
     for o in contract.operations:
         if o.allowed:
-            out.append(f'static const WsAllowed {o.id}_allowed[] = {{\n' + ''.join(_allowed(o)) + '};\n')
+            out.append(f'static const WsAllowed {o.id}_allowed[] = {{\n' + ''.join(allowed_rows(o)) + '};\n')
     out.append('\nconst WsRoute ws_routes[] = {\n')
     for o in contract.operations:
         row = [f'.kind = WS_ROUTE_{o.kind}', f'.method = {c.string(o.method)}', f'.path = {c.string(BASE + o.path)}',

@@ -24,6 +24,8 @@ struct ApiCall {
   bool if_match_any;        /* "*" or none */
   bool dry_run;
   WsLang lang;
+  WsRouteCall then;         /* streamed calls: what the core loop runs; NULL: the route's own */
+  void *stream;             /* theirs */
   GError *refused;          /* found by the I/O thread; only audit is left to do */
 
   /* core half */
@@ -32,6 +34,7 @@ struct ApiCall {
   WsId object;
   char *task_text;           /* "task-7" when it goes on as a task */
   bool audited;              /* the audit record went with the call's own transaction */
+  bool streamed;             /* the answer went its own way: nothing is left to send */
   int status;                /* the answer, sent once the audit record is durable; 0: none yet */
   GString *answer;
   Revision etag;

@@ -23,7 +23,7 @@ static bool answer_with_record(ApiCall *call, const WsIdempotencyKey *record)
 static bool answer_cut_short(ApiCall *call, const InvSnapshot *head, bool *replayed, GError **error)
 {
   const WsTask *task = inv_find_by(head, &ws_type_task, "idempotency_key", 0, call->idempotency_key);
-  if (!task || task->user != call->identity.user)
+  if (!task || task->user.id != call->identity.user)
     return true;
   *replayed = true;
   return api_call_answer_object(call, 202, &ws_type_task, task->id, error);

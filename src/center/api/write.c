@@ -6,6 +6,7 @@
  * it is durable. */
 #include "base/hash.h"
 #include "base/log.h"
+#include "center/api/allowed.h"
 #include "center/api/batch.h"
 #include "center/api/call-private.h"
 #include "center/api/idempotency.h"
@@ -178,17 +179,42 @@ bool api_call_start_task(ApiCall *call, const TaskKind *kind, WsId target, void 
   return api_call_answer_object(call, 202, &ws_type_task, started.task_id, error);
 }
 
+/* A task that updates gets the patch itself: what it means depends on the version that it finds. */
+static WsPatch *patch_args(ApiCall *call)
+{
+  WsPatch *patch = ws_patch_new();
+  patch->patch = g_strndup(call->patch, call->patch_bytes);
+  return patch;
+}
+
+/* Checks the patch against the object as it is, and the state table; the task's own checks follow. */
+static bool check_before_task(ApiCall *call, GError **error)
+{
+  const WsType *type = call->route->type;
+  g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
+  const void *object = api_call_find_target(call, head, error);
+  if (!object || !allowed_check_route(call->route, object, error))
+    return false;
+  if (call->route->kind != WS_ROUTE_UPDATE)
+    return true;
+  void *copy = ws_object_copy(type, object);
+  bool changed = false, ok = ws_object_merge_patch(type, copy, call->patch, call->patch_bytes, &changed, error);
+  ws_object_free(type, copy);
+  if (ok && !changed)
+    return api_call_answer_value(call, 200, type, object); /* the same PATCH twice is no change */
+  return ok;
+}
+
 static bool run_task(ApiCall *call, GError **error)
 {
   const TaskKind *kind = task_kind_find(call->center->tasks, call->route->task);
   g_assert(kind);
-  if (call->target) {
-    g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
-    if (!api_call_find_target(call, head, error))
-      return false;
-  }
-  /* A task that updates gets the patch itself: what it means depends on the version that it finds. */
-  return api_call_start_task(call, kind, call->target, g_steal_pointer(&call->body), error);
+  if (call->target && !check_before_task(call, error))
+    return false;
+  if (call->status)
+    return true;
+  void *args = call->route->kind == WS_ROUTE_UPDATE ? patch_args(call) : g_steal_pointer(&call->body);
+  return api_call_start_task(call, kind, call->target, args, error);
 }
 
 /* ---- one call from beginning to end ---- */
@@ -196,6 +222,8 @@ static bool run_task(ApiCall *call, GError **error)
 static bool execute(ApiCall *call, GError **error)
 {
   const WsRoute *route = call->route;
+  if (call->then)
+    return call->then(call, error);
   if (route->kind == WS_ROUTE_BATCH)
     return api_batch(call, error);
   if (route->call)
@@ -227,6 +255,8 @@ static void run_call(void *arg)
     audit_alone(call, ok ? NULL : error);
     idempotency_end(call, ok);
   }
+  if (call->streamed)
+    return;
   if (ok)
     api_answer_json(call->http, call->request_id, call->status, g_steal_pointer(&call->answer), call->etag,
                     call->location);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "center/api/call.h"
 #include "model/model.h"
+#include "center/verbs.h"
 
 #define DAY_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
 #define HASH_TIMEOUT_MS 30000

@@ -2,6 +2,7 @@
 /* VMs that somebody made past the platform: adopt, ignore; and reading a VM's state again. */
 #include "center/api/call.h"
 #include "center/compute/compute.h"
+#include "center/verbs.h"
 
 static bool mark_on_host(Task *task, void *ctx, GError **error)
 {

@@ -3,8 +3,10 @@
  *
  * All come to one step: from the VM as it is and what is wanted, make the VM as it should be; tell the host, which changes at once what a
  * running guest can take; enter both in one transaction, with what waits for a restart. Its undo tells the host the VM as it is. */
+#include "base/hash.h"
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
+#include "center/verbs.h"
 
 typedef struct Change Change;
 /* Modifies a private copy of the VM; false with error when it cannot be. Runs again after a restart, so it is pure. */

@@ -11,6 +11,7 @@
 #include "center/api/fixed.h"
 #include "center/compute/compute.h"
 #include "center/tickets.h"
+#include "center/verbs.h"
 
 #define TICKET_LIFE_S 60
 #define QUEUE_HIGH (1 << 20)

@@ -4,8 +4,10 @@
  * Both come to the same: a draft of the whole VM, checked; entered with the volumes that are to be made; the files made; the VM defined
  * on its host; started where asked. Ids are chosen once (task_new_id), all other invented values (UUID, MAC addresses, file names) enter with
  * the objects, and later steps read them there. */
+#include "base/hash.h"
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
+#include "center/verbs.h"
 
 typedef struct {
   Center *center;

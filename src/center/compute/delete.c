@@ -3,6 +3,7 @@
  *
  * A VM in the bin is not defined on its host any more, so nobody can start it there by hand; its settings, NVRAM and TPM state are kept. */
 #include "center/compute/compute.h"
+#include "center/verbs.h"
 
 typedef struct {
   VmJob vm; /* first */

@@ -2,6 +2,7 @@
 /* Power verbs: each is one call to the VM's host. The host's answer carries the new power state, which enters the inventory with the
  * step's end; so a start is done when the host says that the VM runs, never before. */
 #include "center/compute/compute.h"
+#include "center/verbs.h"
 
 /* A step that makes one call (vm, uuid) and takes the power state of the answer. Methods differ in their types only. */
 #define POWER_STEP(name, Name)                                                                                         \

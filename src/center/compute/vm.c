@@ -21,7 +21,7 @@ bool compute_begin(Task *task, VmJob *job, GError **error)
     return false;
   *job = (VmJob){task_center(task), vm->id, vm->host, vm->uuid};
   TaskLockRef lock = {&ws_type_vm, vm->id, false};
-  return (task_is_resumed(task) || allowed_check(task_kind_name(task), vm, error)) && task_lock(task, &lock, 1, error);
+  return (task_is_resumed(task) || allowed_check(task_kind(task)->name, vm, error)) && task_lock(task, &lock, 1, error);
 }
 
 RpcLink *compute_link(const VmJob *job, GError **error)
@@ -199,5 +199,5 @@ bool compute_check_devices(const InvSnapshot *snap, const WsVm *draft, WsId self
 
 bool compute_may_delete(Task *task, const WsVm *vm, GError **error)
 {
-  return allowed_check(task_kind_name(task), vm, error);
+  return allowed_check(task_kind(task)->name, vm, error);
 }

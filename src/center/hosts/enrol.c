@@ -9,6 +9,8 @@
 #include "center/hosts/hosts.h"
 #include "center/pki.h"
 #include "model/model.h"
+#include "rpc/methods.h"
+#include "center/verbs.h"
 
 /* ---- join tokens ---- */
 
@@ -54,7 +56,9 @@ static WsHost *enter_host(Center *center, InvTxn *txn, const WsEnrol *body, cons
   host->name = g_strdup(name ? name : body->hostname);
   host->state = WS_HOST_STATE_JOINING;
   host->state_since = host->joined = ws_clock_wall_us(center->clock);
-  host->architecture = (int)body->architecture;
+  for (int i = 0; body->architecture && ws_architecture_names[i]; i++)
+    if (strcmp(ws_architecture_names[i], body->architecture) == 0)
+      host->architecture = i + 1;
   host->certificate = ws_host_certificate_new();
   host->certificate->serial = g_strdup(cert->serial);
   host->certificate->not_after = cert->not_after_us;

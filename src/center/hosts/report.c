@@ -4,6 +4,7 @@
 #include "center/hosts/hosts.h"
 #include "model/model.h"
 #include "rpc/methods.h"
+#include "center/verbs.h"
 
 static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError **error)
 {

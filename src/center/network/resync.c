@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "center/domains.h"
 #include "center/network/network.h"
+#include "rpc/methods.h"
 
 /* ---- a host has connected: what should be is applied again ---- */
 

@@ -7,6 +7,7 @@
 #include "center/domains.h"
 #include "center/network/network.h"
 #include "rpc/methods.h"
+#include "center/verbs.h"
 
 static void replace(char **to, const char *from)
 {

@@ -4,6 +4,7 @@
 #include "center/api/call.h"
 #include "center/center.h"
 #include "model/model.h"
+#include "center/verbs.h"
 
 typedef struct {
   const WsType *type;

@@ -5,6 +5,7 @@
 #include "center/domains.h"
 #include "center/storage/storage.h"
 #include "rpc/methods.h"
+#include "center/verbs.h"
 
 /* ---- shared by the domain ---- */
 

@@ -5,6 +5,7 @@
  * carries; the last step makes it `ready`. So whatever is cut short is known by name and can be removed. */
 #include "center/storage/storage.h"
 #include "rpc/methods.h"
+#include "center/verbs.h"
 
 typedef struct {
   Center *center;
@@ -16,6 +17,7 @@ typedef struct {
   WsId source;
   gint64 size_bytes;
   bool wipe;
+  bool abort_upload;   /* bytes may have been uploaded that are no volume yet */
 } Job;
 
 /* ---- steps shared by create and clone ---- */
@@ -41,6 +43,9 @@ static bool remove_file(Task *task, void *ctx, GError **error)
 {
   Job *job = ctx;
   RpcLink *link = link_of_pool(job, error);
+  WsRpcVolumeUploadAbort abort = {.pool = job->pool, .file = (char *)job->file};
+  if (job->abort_upload && (!link || !rpc_volume_upload_abort(link, &abort, NULL, NULL, NULL, error)))
+    return false;
   WsRpcVolumeDelete params = {.pool = job->pool, .file = (char *)job->file, .wipe = job->wipe};
   return link && rpc_volume_delete(link, &params, task_progress_of_call, task, NULL, error);
 }
@@ -102,11 +107,46 @@ static bool check_room_for(Task *task, WsId pool_id, gint64 size_bytes, bool thi
   return pool && storage_check_room(task_snapshot(task), pool, size_bytes, thin ? 0 : size_bytes, error);
 }
 
+/* One that is to be uploaded has no file yet: its object waits for the bytes. */
+static bool enter_awaiting(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  enter_created(task, ctx, error);
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, job->id);
+  volume->state = WS_VOLUME_STATE_AWAITING_UPLOAD;
+  if (volume->size_bytes == WS_INT_UNSET)
+    volume->size_bytes = volume->upload_bytes;
+  if (volume->kind == WS_VOLUME_KIND_ISO)
+    volume->format = WS_VOLUME_FORMAT_RAW;
+  return true;
+}
+
+static bool create_for_upload(Task *task, Job *job, GError **error)
+{
+  const WsVolume *args = job->as;
+  if (!task_is_resumed(task) && !check_room_for(task, args->pool, args->upload_bytes, false, "take an upload", error))
+    return false;
+  TaskLockRef lock = {&ws_type_pool, args->pool, true};
+  if (!task_lock(task, &lock, 1, error))
+    return false;
+  job->id = task_new_id(task, "volume");
+  const char *ending = args->kind == WS_VOLUME_KIND_ISO ? "iso" : args->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2";
+  g_autofree char *file = storage_new_file(job->center, job->id, ending);
+  job->file = task_choose(task, "file", file);
+  return TASK_STEP(task, "enter", enter_awaiting, forget_volume, job, error);
+}
+
 bool volume_create(Task *task, GError **error)
 {
   const WsVolume *args = task_args(task);
   Job job = {.center = task_center(task), .as = args, .pool = args->pool};
   bool thin = args->provisioning == WS_VOLUME_PROVISIONING_THIN;
+  if (args->upload_bytes != WS_INT_UNSET)
+    return create_for_upload(task, &job, error);
+  if (args->kind == WS_VOLUME_KIND_ISO)
+    return ws_fail(error, WS_ERROR_REQUIRED, "field", "upload_bytes", NULL);
+  if (args->size_bytes == WS_INT_UNSET)
+    return ws_fail(error, WS_ERROR_REQUIRED, "field", "size_bytes", NULL);
   if (!task_is_resumed(task) && (!check_room_for(task, args->pool, args->size_bytes, thin, "hold a new volume", error) ||
                                  !link_of_pool(&job, error)))
     return false;
@@ -345,7 +385,8 @@ bool volume_delete(Task *task, GError **error)
              .id = volume->id,
              .pool = volume->pool,
              .file = volume->file,
-             .wipe = args && args->wipe};
+             .wipe = args && args->wipe,
+             .abort_upload = volume->upload_bytes != WS_INT_UNSET};
   TaskLockRef lock = {&ws_type_volume, volume->id, false};
   if (!task_lock(task, &lock, 1, error))
     return false;

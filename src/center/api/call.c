@@ -121,6 +121,16 @@ const char *api_call_origin(ApiCall *call)
   return http_call_peer_address(call->http);
 }
 
+const char *api_call_query(ApiCall *call, const char *name)
+{
+  return http_call_query(call->http, name);
+}
+
+void api_call_add_header(ApiCall *call, const char *name, const char *value)
+{
+  http_call_add_header(call->http, name, value);
+}
+
 const char *api_call_user_agent(ApiCall *call)
 {
   return http_call_header(call->http, "user-agent");

@@ -41,6 +41,8 @@ void *api_call_body(ApiCall *call);
 /* For update: the merge patch as it came. */
 const char *api_call_patch(ApiCall *call, gsize *n);
 bool api_call_is_dry_run(ApiCall *call);
+const char *api_call_query(ApiCall *call, const char *name);
+void api_call_add_header(ApiCall *call, const char *name, const char *value);
 const char *api_call_origin(ApiCall *call);
 const char *api_call_user_agent(ApiCall *call);
 const char *api_call_request_id(ApiCall *call);

@@ -145,7 +145,16 @@ bool session_create(ApiCall *call, GError **error)
   edit->last_login_address = g_strdup(api_call_origin(call));
   edit->failures = 0;
   edit->locked_until = 0;
-  return api_call_commit(call, txn, error) && api_call_answer_value(call, 201, &ws_type_session, answer);
+  if (!api_call_commit(call, txn, error))
+    return false;
+  /* For browsers: a cookie that scripts cannot read and that goes only to our own pages' requests. */
+  if (g_strcmp0(api_call_query(call, "cookie"), "true") == 0) {
+    g_autofree char *cookie =
+        g_strdup_printf("winsphere_session=%s; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=%u", token, center->config.session_max_s);
+    api_call_add_header(call, "set-cookie", cookie);
+    ws_secret_clear(&answer->token);
+  }
+  return api_call_answer_value(call, 201, &ws_type_session, answer);
 }
 
 bool session_delete(ApiCall *call, GError **error)

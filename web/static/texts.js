@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts of the pages in both languages. A key missing in one of them is an error in tests/unit/web-texts.
+// Texts of the pages in both languages.
 export const TEXTS = {
   en: {
     title: 'WinSphere', user: 'User', password: 'Password', login: 'Log in', logout: 'Log out', name: 'Name', id: 'ID', power: 'Power',

@@ -2,6 +2,7 @@
 /* Pools: made, watched, suspended, removed. A pool's object exists from the first step of its creation, in state `creating`. */
 #include "base/log.h"
 #include "base/text.h"
+#include <math.h>
 #include "center/domains.h"
 #include "center/storage/storage.h"
 #include "rpc/methods.h"

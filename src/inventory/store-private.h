@@ -10,11 +10,12 @@
  * is the only one that takes it once the program runs (before, the thread that opens). `lock` guards the
  * queues and is held for moments. */
 #pragma once
+#include "inventory/schema.h"
 #include "inventory/store.h"
 #include <pthread.h> /* not GMutex: ThreadSanitizer does not see into GLib */
 #include <sqlite3.h>
 
-#define STORE_SCHEMA         1          /* PRAGMA user_version: the number of the last migration */
+#define STORE_SCHEMA         WS_SCHEMA_VERSION /* PRAGMA user_version: the number of the last migration */
 #define STORE_APPLICATION_ID 0x57536e76 /* "WSnv" */
 #define STORE_GROUP_ROWS     2048       /* a group takes no further batch beyond so many rows */
 #define STORE_WAL_BYTES_MAX  (32 << 20) /* checkpoint at once */

@@ -17,11 +17,6 @@
  * only the tables that the inventory is loaded from. */
 #define FULL_CHECK_BYTES (256ll << 20)
 
-/* What bodies mean, step by step: entry i leads from schema i + 1 to i + 2. Runs in the opening transaction.
- */
-static const char *const migrations[] = {NULL};
-G_STATIC_ASSERT(G_N_ELEMENTS(migrations) == STORE_SCHEMA);
-
 /* ---- small things ---- */
 
 bool store_sql_fail(Store *store, sqlite3 *db, WsErrorCode code, const char *doing, GError **error)
@@ -180,14 +175,16 @@ static bool make_tables(Store *store, GError **error)
   return true;
 }
 
+/* Runs api/schema/NNN.sql from the database's version on. Before tables and columns are made: those are filled from the bodies as
+ * they are now. A new database (version 0) has nothing to change. */
 static bool migrate(Store *store, GError **error)
 {
   gint64 schema = query_int(store->db, "PRAGMA user_version");
   g_autofree char *stamp =
       g_strdup_printf("PRAGMA user_version=%d; PRAGMA application_id=%d", STORE_SCHEMA, STORE_APPLICATION_ID);
 
-  for (gint64 i = MAX(schema, 1); i < STORE_SCHEMA; i++)
-    if (!store_sql_exec(store, store->db, migrations[i - 1], error))
+  for (gint64 i = schema; i > 0 && i < STORE_SCHEMA; i++)
+    if (!store_sql_exec(store, store->db, ws_schema_migrations[i - 1], error))
       return false;
   return schema == STORE_SCHEMA || store_sql_exec(store, store->db, stamp, error);
 }
@@ -197,7 +194,7 @@ static bool upgrade(Store *store, GError **error)
 {
   if (!store_sql_exec(store, store->db, "BEGIN IMMEDIATE", error))
     return false;
-  if (make_tables(store, error) && migrate(store, error) && store_sql_exec(store, store->db, "COMMIT", error))
+  if (migrate(store, error) && make_tables(store, error) && store_sql_exec(store, store->db, "COMMIT", error))
     return true;
   if (!sqlite3_get_autocommit(store->db))
     sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);

@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the contract in api/ and writes one group of generated files into a folder."""
+"""Reads the contract in api/ and writes one group of generated files into a folder, or looks after the stored shape."""
 import argparse
 import os
 import sys
 
-from . import contract, emit_center, emit_cli, emit_docs, emit_inventory, emit_model, emit_openapi, emit_rpc, emit_ts, errors, texts
+from . import contract, emit_center, emit_cli, emit_docs, emit_inventory, emit_model, emit_openapi, emit_rpc, emit_ts, errors, stored, texts
 from .problem import Problem, Problems
 
 # part -> {file name: function of the Contract giving its text}
 PARTS = {
-    'documents': {
-        'openapi.json': emit_openapi.openapi_json,
-        'types.ts': emit_ts.types_ts,
-        'reference.md': emit_docs.reference_md,
-    },
     'base': {
         'error-codes.h': lambda k: errors.codes_h(k.errors),
         'error-catalogue.h': lambda k: errors.catalogue_h(k.errors),
@@ -28,6 +23,8 @@ PARTS = {
     },
     'inventory': {
         'typed.h': emit_inventory.typed_h,
+        'schema.h': stored.schema_h,
+        'schema.c': stored.schema_c,
     },
     'rpc': {
         'methods.h': emit_rpc.methods_h,
@@ -39,28 +36,48 @@ PARTS = {
         'routes.c': emit_center.routes_c,
         'services.c': emit_rpc.services_c('center', 'host'),
     },
-    'cli': {
-        'commands.c': emit_cli.commands_c,
-    },
     'host': {
         'services.c': emit_rpc.services_c('host', 'manager'),
     },
+    'cli': {
+        'commands.c': emit_cli.commands_c,
+    },
+    'documents': {
+        'openapi.json': emit_openapi.openapi_json,
+        'types.ts': emit_ts.types_ts,
+        'reference.md': emit_docs.reference_md,
+    },
 }
+
+
+def _write(args):
+    api = contract.load(args.api)
+    files = {name: emit(api) for name, emit in PARTS[args.command].items()}
+    for name, text in files.items():
+        with open(os.path.join(args.out, name), 'w', encoding='utf-8') as f:
+            f.write(text)
+
+
+def _schema(args):
+    api = contract.load(args.api)
+    print((stored.record if args.new else stored.check)(args.api, api))
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(prog='apigen', description=__doc__)
     parser.add_argument('--api', required=True, metavar='DIR', help='folder of the contract')
-    parser.add_argument('part', choices=sorted(PARTS), help='group of files')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    for part, files in PARTS.items():
+        command = commands.add_parser(part, help='write ' + ', '.join(files))
+        command.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
+        command.set_defaults(run=_write)
+    command = commands.add_parser('schema', help='is the stored shape the recorded one? (stored.py)')
+    command.add_argument('--new', action='store_true', help='record it and write the next migration')
+    command.set_defaults(run=_schema)
     args = parser.parse_args(argv)
     try:
-        api = contract.load(args.api)
-        files = {name: emit(api) for name, emit in PARTS[args.part].items()}
+        args.run(args)
     except (Problem, Problems) as problem:
         print('\n'.join('apigen: ' + line for line in str(problem).split('\n')), file=sys.stderr)
         return 1
-    for name, text in files.items():
-        with open(os.path.join(args.out, name), 'w', encoding='utf-8') as f:
-            f.write(text)
     return 0

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field as dc_field
 from typing import Optional
 
-from . import c, errors, schema, texts, yamlfile
+from . import c, errors, stored, texts, yamlfile
 from .problem import Problem, Problems
 from .schema import Builder, Enum, Field, Type, suggest  # noqa: F401  (part of this module's face)
 
@@ -117,6 +117,7 @@ class Contract:
     errors: dict
     texts: dict
     words: dict
+    migrations: list = dc_field(default_factory=list)  # texts of api/schema/NNN.sql
 
     @property
     def operations(self):
@@ -488,4 +489,6 @@ class _Loader:
 
 
 def load(api):
-    return _Loader(api).load()
+    contract = _Loader(api).load()
+    contract.migrations = stored.migrations(api)
+    return contract

@@ -122,6 +122,7 @@ bool task_cancel(TaskEngine *engine, WsId task, const char *user, GError **error
 /* ---- inside a task ---- */
 const void *task_args(const Task *task);
 WsId task_target(const Task *task);
+const TaskKind *task_kind(const Task *task);
 WsId task_id(const Task *task); /* 0 before the first step */
 void *task_center(const Task *task);
 Inventory *task_inventory(const Task *task);

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Batches: a step whose body is a number of child tasks, some at a time.
+ *
+ * The children are recorded, queued, in the transaction that records the step's start: from then on they are all there whatever
+ * happens, and what the caller passes in is not looked at again. A queued child is a record without a coroutine. The counts in the
+ * parent's record are volatile; after a crash they are counted anew. */
+#include "task/task-private.h"
+
+#define CANCELS_PER_COMMIT 500
+
+typedef struct {
+  WsId id;
+  WsTaskState state;
+} Child;
+
+struct Batch {
+  Task *parent;
+  const char *step;
+  const TaskKind *kind;
+  const TaskChild *wanted; /* before they are recorded */
+  guint n_wanted, parallel;
+  GArray *children; /* of Child, by ordinal; NULL: not loaded yet */
+  guint next;       /* those before it are not queued any more */
+  guint n_running;  /* launched and not ended */
+};
+
+/* ---- counting ---- */
+
+static gint64 *count_of(WsTaskChildren *counts, WsTaskState state)
+{
+  switch (state) {
+  case WS_TASK_STATE_QUEUED:
+    return &counts->queued;
+  case WS_TASK_STATE_DONE:
+  case WS_TASK_STATE_PARTLY_DONE:
+    return &counts->done;
+  case WS_TASK_STATE_FAILED:
+  case WS_TASK_STATE_ROLLED_BACK:
+    return &counts->failed;
+  case WS_TASK_STATE_CANCELLED:
+    return &counts->cancelled;
+  default:
+    return &counts->running;
+  }
+}
+
+static void show_progress(Batch *batch)
+{
+  const WsTaskChildren *counts = batch->parent->rec->children;
+
+  task_progress(batch->parent, counts->done + counts->failed + counts->cancelled, counts->total, "tasks");
+}
+
+static void set_child_state(Batch *batch, guint ordinal, WsTaskState state)
+{
+  Child *child = &g_array_index(batch->children, Child, ordinal);
+  WsTaskChildren *counts = batch->parent->rec->children;
+
+  --*count_of(counts, child->state);
+  ++*count_of(counts, state);
+  child->state = state;
+  show_progress(batch);
+}
+
+static void count_all(Batch *batch)
+{
+  WsTaskChildren *counts = ws_task_children_new();
+
+  counts->total = batch->children->len;
+  counts->queued = counts->running = counts->done = counts->failed = counts->cancelled = 0;
+  for (guint i = 0; i < batch->children->len; i++)
+    ++*count_of(counts, g_array_index(batch->children, Child, i).state);
+  ws_task_children_free(batch->parent->rec->children);
+  batch->parent->rec->children = counts;
+  show_progress(batch);
+}
+
+/* ---- recording and loading ---- */
+
+static bool record_children(Task *parent, InvTxn *txn, void *ctx, GError **error)
+{
+  Batch *batch = ctx;
+
+  for (guint i = 0; i < batch->n_wanted; i++) {
+    WsTask *row = inv_create(txn, &ws_type_task);
+    g_autoptr(WsTask) rec = task_new_child_record(parent, batch->kind, batch->wanted[i].target, batch->wanted[i].args);
+    rec->ordinal = i;
+    rec->batch_step = g_strdup(batch->step);
+    record_swap(row, rec);
+  }
+  return true;
+}
+
+static bool load_child(const void *object, void *arg)
+{
+  Batch *batch = arg;
+  const WsTask *rec = object;
+  Child child = {rec->id, rec->state};
+
+  if (g_strcmp0(rec->batch_step, batch->step) != 0)
+    return true;
+  if (rec->ordinal >= batch->children->len)
+    g_array_set_size(batch->children, (guint)rec->ordinal + 1);
+  g_array_index(batch->children, Child, rec->ordinal) = child;
+  return true;
+}
+
+static void load_children(Batch *batch)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(batch->parent->engine->inv);
+  const WsField *parent = ws_type_field(&ws_type_task, "parent", strlen("parent"));
+
+  if (batch->children)
+    return;
+  batch->children = g_array_new(FALSE, TRUE, sizeof(Child));
+  inv_each_by(snap, &ws_type_task, parent, batch->parent->rec->id, NULL, load_child, batch);
+  count_all(batch);
+}
+
+/* ---- running ---- */
+
+/* A child that had begun before a restart is alive already: it only needs its coroutine. */
+static void launch(Batch *batch, Child *child, guint ordinal)
+{
+  TaskEngine *engine = batch->parent->engine;
+  g_autoptr(Task) task = NULL;
+
+  if (engine_find(engine, child->id)) {
+    task = task_ref(engine_find(engine, child->id));
+  } else {
+    g_autoptr(InvSnapshot) head = inv_head(engine->inv);
+    task = engine_adopt(engine, inv_find(head, &ws_type_task, child->id));
+    set_child_state(batch, ordinal, WS_TASK_STATE_RUNNING);
+  }
+  batch->n_running++;
+  engine_run_when_slot(task);
+}
+
+static void launch_begun(Batch *batch)
+{
+  for (guint i = 0; i < batch->children->len; i++) {
+    Child *child = &g_array_index(batch->children, Child, i);
+    if (!task_state_is_end(child->state) && child->state != WS_TASK_STATE_QUEUED)
+      launch(batch, child, i);
+  }
+}
+
+static void launch_queued(Batch *batch)
+{
+  for (; batch->next < batch->children->len && batch->n_running < batch->parallel; batch->next++) {
+    Child *child = &g_array_index(batch->children, Child, batch->next);
+    if (child->state == WS_TASK_STATE_QUEUED)
+      launch(batch, child, batch->next);
+  }
+}
+
+void batch_child_ended(Task *parent, const WsTask *child)
+{
+  Batch *batch = parent->batch;
+
+  if (!batch || !batch->children || g_strcmp0(child->batch_step, batch->step) != 0)
+    return;
+  set_child_state(batch, (guint)child->ordinal, child->state);
+  batch->n_running--;
+  task_wake(parent);
+}
+
+/* ---- cancelling ---- */
+
+static void end_queued(WsTask *row, gint64 now_us, const char *user)
+{
+  row->state = WS_TASK_STATE_CANCELLED;
+  row->ended = now_us;
+  row->cancellable = false;
+  g_clear_pointer(&row->args, g_free);
+  if (user) {
+    WsTaskLogLine *line = ws_task_log_line_new();
+    line->time = now_us;
+    line->text = g_strdup("task_cancel_asked");
+    ws_map_set(&line->params, "user", user);
+    ws_array_add(&row->log, line);
+  }
+}
+
+/* Marks up to CANCELS_PER_COMMIT queued children as cancelled. false: the store cannot write now. */
+static bool cancel_some_queued(Batch *batch, guint *from)
+{
+  TaskEngine *engine = batch->parent->engine;
+  g_autoptr(InvTxn) txn = inv_begin(engine->inv);
+  g_autoptr(GArray) marked = g_array_new(FALSE, FALSE, sizeof(guint));
+  guint i = *from;
+
+  for (; i < batch->children->len && marked->len < CANCELS_PER_COMMIT; i++) {
+    const Child *child = &g_array_index(batch->children, Child, i);
+    WsTask *row = child->state == WS_TASK_STATE_QUEUED ? inv_edit_id(txn, &ws_type_task, child->id) : NULL;
+    if (!row || row->state != WS_TASK_STATE_QUEUED)
+      continue;
+    end_queued(row, task_now_us(batch->parent), NULL);
+    g_array_append_val(marked, i);
+  }
+  if (marked->len && !inv_commit(txn, NULL, NULL))
+    return false;
+  for (guint k = 0; k < marked->len; k++) {
+    guint ordinal = g_array_index(marked, guint, k);
+    WsId id = g_array_index(batch->children, Child, ordinal).id;
+    set_child_state(batch, ordinal, WS_TASK_STATE_CANCELLED);
+    engine_wake_waits(engine, id);
+  }
+  *from = i;
+  return true;
+}
+
+static void cancel_rest(Batch *batch)
+{
+  guint from = batch->next, tries = 0;
+
+  batch->next = batch->children->len; /* nothing more is launched */
+  while (from < batch->children->len)
+    if (!cancel_some_queued(batch, &from))
+      task_nap(batch->parent, task_backoff_us(tries++));
+  for (guint i = 0; i < batch->children->len; i++) {
+    const Child *child = &g_array_index(batch->children, Child, i);
+    if (!task_state_is_end(child->state))
+      task_cancel(batch->parent->engine, child->id, NULL, NULL); /* one that cannot be stopped is waited for */
+  }
+}
+
+bool batch_cancel_queued(TaskEngine *engine, const WsTask *child, const char *user, GError **error)
+{
+  g_autoptr(InvTxn) txn = inv_begin(engine->inv);
+  Task *parent = engine_find(engine, child->parent);
+  WsTask *row = inv_edit_id(txn, &ws_type_task, child->id);
+  WsId id = child->id, parent_id = child->parent;
+  guint ordinal = (guint)child->ordinal;
+
+  if (!row || row->state != WS_TASK_STATE_QUEUED)
+    return task_cancel(engine, id, user, error); /* it has just begun */
+  /* Not to be launched while the commit is on its way. */
+  if (parent && parent->batch && parent->batch->children)
+    g_array_index(parent->batch->children, Child, ordinal).state = WS_TASK_STATE_CANCELLED;
+  end_queued(row, ws_clock_wall_us(ws_loop_clock(engine->loop)), user);
+  if (!inv_commit(txn, NULL, error))
+    return false;
+  parent = engine_find(engine, parent_id);
+  if (parent && parent->batch && parent->batch->children) {
+    count_all(parent->batch);
+    task_wake(parent);
+  }
+  engine_wake_waits(engine, id);
+  return true;
+}
+
+/* ---- the step ---- */
+
+static bool all_ended(const Batch *batch)
+{
+  const WsTaskChildren *counts = batch->parent->rec->children;
+
+  return counts->queued == 0 && counts->running == 0;
+}
+
+/* Until all have ended; `stop`: those that have not are cancelled. */
+static void run_all(Batch *batch, bool stop)
+{
+  Task *parent = batch->parent;
+  bool stopped = false;
+
+  load_children(batch);
+  parent->batch = batch;
+  launch_begun(batch);
+  while (!all_ended(batch)) {
+    if (!stopped && (stop || g_atomic_int_get(&parent->cancel))) {
+      stopped = true;
+      cancel_rest(batch);
+      continue;
+    }
+    launch_queued(batch);
+    if (!all_ended(batch))
+      task_nap(parent, -1);
+  }
+  parent->batch = NULL;
+}
+
+static bool fail_as_first_child(Batch *batch, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(batch->parent->engine->inv);
+
+  for (guint i = 0; i < batch->children->len; i++) {
+    const Child *child = &g_array_index(batch->children, Child, i);
+    const WsTask *rec = inv_find(snap, &ws_type_task, child->id);
+    if (rec && rec->error) {
+      g_propagate_error(error, ws_failure_to_error(rec->error));
+      return false;
+    }
+  }
+  return ws_fail(error, WS_ERROR_CANCELLED, NULL);
+}
+
+static bool run_batch(Task *parent, void *ctx, GError **error)
+{
+  Batch *batch = ctx;
+  const WsTaskChildren *counts;
+
+  run_all(batch, false);
+  counts = parent->rec->children;
+  if (g_atomic_int_get(&parent->cancel))
+    return ws_fail(error, WS_ERROR_CANCELLED, NULL);
+  if (counts->done == 0 && counts->total > 0)
+    return fail_as_first_child(batch, error);
+  parent->partly = parent->partly || counts->done < counts->total;
+  task_set_result(parent, counts->done < counts->total ? "partly" : "wholly");
+  return true;
+}
+
+/* Each child has undone itself when it failed; what is done stays done. */
+static bool stop_batch(Task *parent, void *ctx, GError **error)
+{
+  run_all(ctx, true);
+  return true;
+}
+
+bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
+{
+  Batch batch = {.parent = task, .step = kind->name, .kind = kind, .wanted = children, .n_wanted = n,
+                 .parallel = MAX(parallel, 1)};
+  bool ok;
+
+  g_assert(n <= TASK_CHILDREN_MAX && task->depth + 1 < TASK_DEPTH_MAX);
+  ok = step_run(task, &(Step){.name = batch.step, .body = run_batch, .undo = stop_batch, .ctx = &batch, .batch = true,
+                              .at_start = record_children}, error);
+  for (guint i = 0; i < n; i++)
+    if (children[i].args)
+      ws_object_free(kind->args_type, children[i].args);
+  if (batch.children)
+    g_array_unref(batch.children);
+  return ok;
+}

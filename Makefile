@@ -2,7 +2,7 @@
 # What a person repeats; the work itself is in scripts/.
 DATA   ?= data
 HOSTS  ?= 2
-LAB    ?= data/lab
+LAB    ?= .cache/hosts
 STAGES ?=
 
 .DEFAULT_GOAL := help
@@ -29,7 +29,7 @@ check: ## the checks that need no build
 bench: ## figures of a release build
 	@scripts/bench
 
-lab: ## HOSTS=2 hosts out of namespaces, in LAB=data/lab
+lab: ## HOSTS=2 hosts out of namespaces, in LAB=.cache/hosts
 	@scripts/lab up --hosts $(HOSTS) --dir '$(LAB)'
 
 lab-down: ## end that lab and delete it

@@ -114,6 +114,10 @@ class Host:
         _ip("link", "del", self.cable, check=False)  # the kernel does it too, but later
         _copy_missing(self._learned, os.path.join(LEARNED, self.lab.accel))
 
+    def set_cable(self, plugged):
+        """Pulls the network cable, or plugs it in again."""
+        _ip("link", "set", self.cable, "up" if plugged else "down")
+
 
 class Lab:
     """A lab in a directory. Making the object changes nothing."""

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A pool's directory: opened without following a link, told apart by its identity file, swept of leftovers. */
+#include "host/storage/pool_dir.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "host/storage/storage-private.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define IDENTITY_FIRST_LINE "winsphere-pool 1\nuuid "
+#define DIRECTORY_MODE 0711 /* QEMU, another user, must get at the files it is handed; nobody else may list them */
+
+/* The root that `path` lies below, or NULL; *rest: what follows it. */
+static const char *find_root(char *const *allowed_roots, const char *path, const char **rest)
+{
+  for (; *allowed_roots; allowed_roots++) {
+    gsize n = strlen(*allowed_roots);
+    if (strncmp(path, *allowed_roots, n) == 0 && path[n] == '/' && path[n + 1]) {
+      *rest = path + n + 1;
+      return *allowed_roots;
+    }
+  }
+  return NULL;
+}
+
+/* What the contract's pattern says: plain components, none of them hidden, "." or "..". */
+static bool is_plain(const char *path)
+{
+  for (const char *c = path; *c; c++)
+    if ((*c == '/' && (c[1] == '.' || c[1] == '/' || c[1] == '-' || c[1] == 0)) || !(g_ascii_isalnum(*c) || strchr("/._-", *c)))
+      return false;
+  return *path == '/';
+}
+
+bool pool_dir_check_path(char *const *allowed_roots, const char *path, GError **error)
+{
+  const char *rest;
+  if (is_plain(path) && find_root(allowed_roots, path, &rest))
+    return true;
+  g_autofree char *roots = g_strjoinv(", ", (char **)allowed_roots);
+  g_autofree char *expected = g_strdup_printf("a plain path below one of: %s", roots);
+  return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "path", "expected", expected, NULL);
+}
+
+int pool_dir_open_beneath(int dir_fd, const char *name, int flags, mode_t mode)
+{
+  struct open_how how = {.flags = (guint64)flags,
+                         .mode = flags & O_CREAT ? mode : 0,
+                         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+  return (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+}
+
+/* With its mode whatever our umask is. */
+static bool make_directory(int parent_fd, const char *name)
+{
+  if (mkdirat(parent_fd, name, DIRECTORY_MODE) < 0)
+    return errno == EEXIST;
+  return fchmodat(parent_fd, name, DIRECTORY_MODE, 0) == 0;
+}
+
+int pool_dir_open(char *const *allowed_roots, const char *path, bool make, GError **error)
+{
+  const char *rest;
+  if (!pool_dir_check_path(allowed_roots, path, error))
+    return -1;
+  const char *root = find_root(allowed_roots, path, &rest);
+  if (make && g_mkdir_with_parents(root, 0755) < 0) {
+    ws_fail(error, WS_ERROR_IO_ERROR, "path", root, "cause", g_strerror(errno), NULL);
+    return -1;
+  }
+  int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) {
+    ws_fail(error, WS_ERROR_IO_ERROR, "path", root, "cause", g_strerror(errno), NULL);
+    return -1;
+  }
+  g_auto(GStrv) parts = g_strsplit(rest, "/", -1);
+  for (char **part = parts; *part; part++) {
+    if (make && !make_directory(fd, *part)) {
+      ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
+      close(fd);
+      return -1;
+    }
+    int next = pool_dir_open_beneath(fd, *part, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    int saved = errno;
+    close(fd);
+    fd = next;
+    if (fd < 0) {
+      ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause",
+              saved == ELOOP || saved == ENOTDIR ? "a part of it is a symbolic link or no folder" : g_strerror(saved), NULL);
+      return -1;
+    }
+  }
+  return fd;
+}
+
+char *pool_dir_identity(int dir_fd, const char *path, GError **error)
+{
+  int fd = pool_dir_open_beneath(dir_fd, POOL_IDENTITY_FILE, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) {
+    if (errno != ENOENT)
+      ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
+    return NULL;
+  }
+  char buf[128] = {0};
+  gssize n = read(fd, buf, sizeof buf - 1);
+  close(fd);
+  gsize head = strlen(IDENTITY_FIRST_LINE);
+  if (n < (gssize)head + 37 || strncmp(buf, IDENTITY_FIRST_LINE, head) != 0 || buf[head + 36] != '\n') {
+    ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", "its identity file " POOL_IDENTITY_FILE " is damaged", NULL);
+    return NULL;
+  }
+  return g_strndup(buf + head, 36);
+}
+
+bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, GError **error)
+{
+  g_autofree char *text = g_strconcat(IDENTITY_FIRST_LINE, uuid, "\n", NULL);
+  static const char temp[] = NEW_PREFIX "identity";
+  unlinkat(dir_fd, temp, 0);
+  int fd = pool_dir_open_beneath(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  gssize n = (gssize)strlen(text);
+  bool ok = fd >= 0 && write(fd, text, (gsize)n) == n && fsync(fd) == 0 &&
+            renameat2(dir_fd, temp, dir_fd, POOL_IDENTITY_FILE, RENAME_NOREPLACE) == 0 && fsync(dir_fd) == 0;
+  int saved = errno;
+  if (fd >= 0)
+    close(fd);
+  if (ok)
+    return true;
+  unlinkat(dir_fd, temp, 0);
+  return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(saved), NULL);
+}
+
+void pool_dir_sweep(int dir_fd, const char *path)
+{
+  int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  if (!dir)
+    return;
+  for (struct dirent *e; (e = readdir(dir));)
+    if (g_str_has_prefix(e->d_name, NEW_PREFIX) && unlinkat(dir_fd, e->d_name, 0) == 0)
+      ws_log(WS_LOG_NOTICE, "pool-leftover-removed", "path", path, "file", e->d_name, NULL);
+  closedir(dir);
+}
+
+char *pool_dir_filesystem(int dir_fd)
+{
+  static const struct { long magic; const char *name; } known[] = {
+      {0xef53, "ext4"}, {0x58465342, "xfs"}, {0x9123683e, "btrfs"}, {0x01021994, "tmpfs"}, {0x794c7630, "overlay"},
+      {0x6969, "nfs"}, {0x2fc12fc1, "zfs"}, {0x65735546, "fuse"}, {0xf2f52010, "f2fs"},
+  };
+  struct statfs fs;
+  if (fstatfs(dir_fd, &fs) < 0)
+    return NULL;
+  for (guint i = 0; i < G_N_ELEMENTS(known); i++)
+    if ((unsigned long)fs.f_type == (unsigned long)known[i].magic)
+      return g_strdup(known[i].name);
+  return g_strdup_printf("%#lx", (unsigned long)fs.f_type);
+}
+
+/* XFS has it or not by how it was made: only trying tells. */
+bool pool_dir_can_reflink(int dir_fd)
+{
+  static const char a[] = NEW_PREFIX "probe-a", b[] = NEW_PREFIX "probe-b";
+  int in = openat(dir_fd, a, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  int out = openat(dir_fd, b, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  char block[4096] = {1};
+  bool can = in >= 0 && out >= 0 && write(in, block, sizeof block) == sizeof block && ioctl(out, FICLONE, in) == 0;
+  if (in >= 0)
+    close(in);
+  if (out >= 0)
+    close(out);
+  unlinkat(dir_fd, a, 0);
+  unlinkat(dir_fd, b, 0);
+  return can;
+}
+
+bool pool_dir_is_empty(int dir_fd)
+{
+  int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  if (!dir)
+    return false;
+  bool empty = true;
+  for (struct dirent *e; (e = readdir(dir));)
+    if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, POOL_IDENTITY_FILE) != 0)
+      empty = false;
+  closedir(dir);
+  return empty;
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A pool's directory, before it is a pool in use: opening, identity, sweeping. Threads: any; no state. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define POOL_IDENTITY_FILE ".winsphere-pool"
+
+/* Plain, and below one of the roots: else WS_ERROR_BAD_VALUE. */
+bool pool_dir_check_path(char *const *allowed_roots, const char *path, GError **error);
+/* Opens `path`, which must lie below one of the roots, following no symbolic link below that root. make: creates what is absent. -1:
+ * WS_ERROR_BAD_VALUE (not below a root), WS_ERROR_IO_ERROR. */
+int pool_dir_open(char *const *allowed_roots, const char *path, bool make, GError **error);
+/* Opens what lies below the directory, through no symbolic link and no way out of it (openat2, Linux 5.6). -1 with errno. */
+int pool_dir_open_beneath(int dir_fd, const char *name, int flags, mode_t mode);
+/* UUID in its identity file. NULL without error: it has none. Caller frees. */
+char *pool_dir_identity(int dir_fd, const char *path, GError **error);
+bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, GError **error);
+/* Removes what a crash left half made. Not while calls run on the pool. */
+void pool_dir_sweep(int dir_fd, const char *path);
+char *pool_dir_filesystem(int dir_fd); /* "ext4"; a number for one that is not known */
+bool pool_dir_can_reflink(int dir_fd); /* by trying */
+/* Nothing but the identity in it. */
+bool pool_dir_is_empty(int dir_fd);

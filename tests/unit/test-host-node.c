@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Facts and load of a host. tests/data/node/NAME.tree is a recorded machine (its form: `record` beside it), NAME.json what must be
+ * read from it. A new machine is two new files and its name below. */
+#include "host/node/node.h"
+#include "host/node/tree.h"
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static char *data_path(const char *name, const char *suffix)
+{
+  g_autofree char *file = g_strconcat(name, suffix, NULL);
+  return g_build_filename(g_getenv("G_TEST_SRCDIR"), "..", "data", "node", file, NULL);
+}
+
+/* ---- unpacking ---- */
+
+static void put(const char *root, const char *path, const void *bytes, gsize n)
+{
+  g_autofree char *full = g_strconcat(root, path, NULL), *directory = g_path_get_dirname(full);
+  g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
+  g_autoptr(GError) error = NULL;
+  g_file_set_contents(full, bytes, (gssize)n, &error);
+  g_assert_no_error(error);
+}
+
+static void put_text(const char *root, const char *path, const char *text)
+{
+  put(root, path, text, strlen(text));
+}
+
+static void put_hex(const char *root, const char *path, const char *hex)
+{
+  g_autoptr(GByteArray) bytes = g_byte_array_new();
+  for (; g_ascii_isxdigit(hex[0]) && g_ascii_isxdigit(hex[1]); hex += 2) {
+    guint8 byte = (guint8)(g_ascii_xdigit_value(hex[0]) << 4 | g_ascii_xdigit_value(hex[1]));
+    g_byte_array_append(bytes, &byte, 1);
+  }
+  put(root, path, bytes->data, bytes->len);
+}
+
+static void put_link(const char *root, const char *path, const char *target)
+{
+  g_autofree char *full = g_strconcat(root, path, NULL), *directory = g_path_get_dirname(full);
+  g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
+  g_assert_cmpint(symlink(target, full), ==, 0);
+}
+
+static char *unpack(const char *name)
+{
+  char *root = g_dir_make_tmp("ws-node-XXXXXX", NULL);
+  g_autofree char *path = data_path(name, ".tree"), *text = NULL;
+  g_autoptr(GError) error = NULL;
+  g_file_get_contents(path, &text, NULL, &error);
+  g_assert_no_error(error);
+  g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+  for (char **line = lines; *line; line++) {
+    char *arrow = strstr(*line, " -> "), *colon = strstr(*line, " : "), *equals = strstr(*line, " =");
+    if (**line != '/')
+      continue;
+    if (equals) {
+      *equals = 0;
+      g_autofree char *content = g_strconcat(equals[2] ? equals + 3 : "", "\n", NULL);
+      put_text(root, *line, content);
+    } else if (arrow) {
+      *arrow = 0;
+      put_link(root, *line, arrow + 4);
+    } else if (colon) {
+      *colon = 0;
+      put_hex(root, *line, colon + 3);
+    } else {
+      g_autoptr(GString) content = g_string_new(NULL);
+      const char *file = *line;
+      for (; line[1] && line[1][0] == '|'; line++)
+        g_string_append_printf(content, "%s\n", line[1] + MIN(2, strlen(line[1])));
+      put_text(root, file, content->str);
+    }
+  }
+  return root;
+}
+
+static void remove_tree(const char *path)
+{
+  g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+  const char *name;
+  while (dir && (name = g_dir_read_name(dir))) {
+    g_autofree char *child = g_build_filename(path, name, NULL);
+    if (g_file_test(child, G_FILE_TEST_IS_DIR) && !g_file_test(child, G_FILE_TEST_IS_SYMLINK))
+      remove_tree(child);
+    else
+      g_unlink(child);
+  }
+  g_rmdir(path);
+}
+
+/* ---- facts ---- */
+
+static void machine_is_read_as_expected(gconstpointer data)
+{
+  const char *name = data;
+  g_autofree char *root = unpack(name), *path = data_path(name, ".json"), *expected_json = NULL;
+  g_autoptr(WsHostFacts) facts = node_read_facts(root);
+  remove_tree(root);
+  gsize n;
+  g_autofree char *json = ws_object_to_json(&ws_type_host_facts, facts, WS_WRITE_PEER, &n);
+  g_autoptr(GError) error = NULL;
+  /* what is read must be what may be sent */
+  g_autoptr(WsHostFacts) sent = ws_host_facts_parse(json, n, WS_PARSE_RPC, &error);
+  g_assert_no_error(error);
+  g_assert_true(ws_host_facts_equal(sent, facts));
+  g_file_get_contents(path, &expected_json, &n, &error);
+  g_assert_no_error(error);
+  g_autoptr(WsHostFacts) expected = ws_host_facts_parse(expected_json, n, WS_PARSE_STORED, &error);
+  g_assert_no_error(error);
+  g_clear_pointer(&expected->versions->agent, g_free);
+  expected->versions->agent = g_strdup(WS_VERSION);
+  if (!ws_host_facts_equal(facts, expected))
+    g_error("%s: read %s", name, json);
+}
+
+static void this_machine_is_read(void)
+{
+  g_autoptr(WsHostFacts) facts = node_read_facts("");
+  g_assert_cmpint(facts->cpu->threads, ==, sysconf(_SC_NPROCESSORS_ONLN));
+  g_assert_cmpint(facts->memory_bytes, >, 0);
+  g_assert_nonnull(facts->hostname);
+  g_assert_cmpint(facts->virtualisation->kind, !=, 0);
+  g_assert_nonnull(facts->virtualisation->reason);
+  gsize n;
+  g_autofree char *json = ws_object_to_json(&ws_type_host_facts, facts, WS_WRITE_PEER, &n);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsHostFacts) sent = ws_host_facts_parse(json, n, WS_PARSE_RPC, &error);
+  g_assert_no_error(error);
+}
+
+static void absent_machine_is_no_error(void)
+{
+  g_autoptr(WsHostFacts) facts = node_read_facts("/nonexistent");
+  g_assert_cmpint(facts->cpu->threads, ==, 0);
+  g_assert_cmpint(facts->virtualisation->kind, ==, WS_HOST_VIRTUALISATION_KIND_TCG);
+  g_autoptr(NodeSampler) sampler = node_sampler_new("/nonexistent", ws_clock_system());
+  g_autoptr(WsHostLoad) load = node_sampler_take(sampler);
+  g_assert_cmpfloat(load->cpu_percent, ==, 0);
+}
+
+/* Firmware tables come from outside: cut and garbled ones must be survived. */
+static void damaged_firmware_tables_are_survived(void)
+{
+  g_autofree char *root = unpack("xeon-two-sockets"), *table = g_strconcat(root, "/sys/firmware/dmi/tables/DMI", NULL), *bytes = NULL;
+  gsize n;
+  g_assert_true(g_file_get_contents(table, &bytes, &n, NULL));
+  for (gsize cut = 0; cut < n; cut += 3) {
+    g_autofree guint8 *copy = g_memdup2(bytes, n);
+    copy[cut] ^= 0xff;
+    put(root, "/sys/firmware/dmi/tables/DMI", copy, n);
+    ws_host_facts_free(node_read_facts(root));
+    if (cut % 30 == 0) {
+      put(root, "/sys/firmware/dmi/tables/DMI", bytes, cut);
+      ws_host_facts_free(node_read_facts(root));
+    }
+  }
+  remove_tree(root);
+}
+
+/* ---- load ---- */
+
+static gint64 fake_now_us;
+
+static gint64 fake_time(WsClock *clock)
+{
+  return fake_now_us;
+}
+
+static void load_is_the_difference_of_two_samples(void)
+{
+  g_autofree char *root = g_dir_make_tmp("ws-node-XXXXXX", NULL);
+  WsClock clock = {.wall_us = fake_time, .monotonic_us = fake_time};
+  put_text(root, "/sys/devices/system/node/online", "0-1\n");
+  put_text(root, "/sys/devices/system/node/node0/cpulist", "0\n");
+  put_text(root, "/sys/devices/system/node/node1/cpulist", "1\n");
+  put_text(root, "/sys/devices/system/node/node0/meminfo", "Node 0 MemFree:   100 kB\n");
+  put_text(root, "/sys/class/net/eth0/type", "1\n");
+  put_text(root, "/sys/class/net/vnet0/type", "1\n");
+  put_text(root, "/sys/class/net/vnet0/tun_flags", "0x1\n");
+  put_text(root, "/sys/block/sda/size", "1000\n");
+  put_text(root, "/proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 400 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\n");
+  put_text(root, "/proc/loadavg", "1.25 1.00 0.50 1/100 1\n");
+  put_text(root, "/proc/uptime", "4711.10 1.0\n");
+  put_text(root, "/proc/stat", "cpu  100 0 100 1000 0 0 0 0 0 0\ncpu0 50 0 50 500 0 0 0 0 0 0\ncpu1 50 0 50 500 0 0 0 0 0 0\nintr 1\n");
+  put_text(root, "/proc/self/net/dev",
+           "Inter-| x\n face |bytes\n  eth0: 1000 10 0 0 0 0 0 0 2000 20 0 0 0 0 0 0\n vnet0: 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
+  put_text(root, "/proc/diskstats", "   8 0 sda 100 0 800 5 50 0 400 5 0 1000 10\n   8 1 sda1 100 0 800 5 50 0 400 5 0 1000 10\n");
+  fake_now_us = 1000000;
+  g_autoptr(NodeSampler) sampler = node_sampler_new(root, &clock);
+
+  fake_now_us += 2 * G_USEC_PER_SEC;
+  put_text(root, "/proc/stat", "cpu  150 0 150 1200 100 0 0 0 0 0\ncpu0 100 0 100 500 0 0 0 0 0 0\ncpu1 50 0 50 700 100 0 0 0 0 0\nintr 1\n");
+  put_text(root, "/proc/self/net/dev", "  eth0: 21000 30 1 1 0 0 0 0 2000 20 0 4 0 0 0 0\n vnet0: 9 9 0 0 0 0 0 0 9 9 0 0 0 0 0 0\n");
+  put_text(root, "/proc/diskstats", "   8 0 sda 120 0 1000 5 10 0 4 5 0 1500 10\n   8 1 sda1 120 0 1000 5 50 0 400 5 0 1500 10\n");
+  g_autoptr(WsHostLoad) load = node_sampler_take(sampler);
+  g_assert_cmpint(load->interval_ms, ==, 2000);
+  g_assert_cmpfloat(load->cpu_percent, ==, 25);
+  g_assert_cmpfloat(load->iowait_percent, ==, 25);
+  g_assert_cmpfloat(load->load_average, ==, 1.25);
+  g_assert_cmpint(load->uptime_s, ==, 4711);
+  g_assert_cmpint(load->memory_used_bytes, ==, 600 * 1024);
+  g_assert_cmpint(load->swap_used_bytes, ==, 10 * 1024);
+  g_assert_cmpuint(load->numa_nodes.len, ==, 2);
+  g_assert_cmpfloat(load->numa_nodes.items[0]->cpu_percent, ==, 100);
+  g_assert_cmpfloat(load->numa_nodes.items[1]->cpu_percent, ==, 0);
+  g_assert_cmpint(load->numa_nodes.items[0]->memory_free_bytes, ==, 100 * 1024);
+  g_assert_cmpuint(load->nics.len, ==, 1);
+  g_assert_cmpint(load->nics.items[0]->rx_bytes_per_s, ==, 10000);
+  g_assert_cmpint(load->nics.items[0]->rx_packets_per_s, ==, 10);
+  g_assert_cmpint(load->nics.items[0]->errors_per_s, ==, 3);
+  g_assert_cmpuint(load->disks.len, ==, 1);
+  g_assert_cmpint(load->disks.items[0]->reads_per_s, ==, 10);
+  g_assert_cmpint(load->disks.items[0]->read_bytes_per_s, ==, 200 * 512 / 2);
+  g_assert_cmpint(load->disks.items[0]->writes_per_s, ==, 0); /* the counter went back: the device came anew */
+  g_assert_cmpfloat(load->disks.items[0]->busy_percent, ==, 25);
+  remove_tree(root);
+}
+
+static gint64 cpu_time_us(void)
+{
+  struct rusage use;
+  getrusage(RUSAGE_SELF, &use);
+  return (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * G_USEC_PER_SEC + use.ru_utime.tv_usec + use.ru_stime.tv_usec;
+}
+
+/* The agent samples every five seconds: below 1 % of a core is below 50 ms a sample. */
+static void sample_costs_little(void)
+{
+  g_autoptr(NodeSampler) sampler = node_sampler_new("", ws_clock_system());
+  enum { N = 20 };
+  gint64 before = cpu_time_us();
+  for (guint i = 0; i < N; i++)
+    ws_host_load_free(node_sampler_take(sampler));
+  gint64 each_us = (cpu_time_us() - before) / N;
+  g_test_message("%" G_GINT64_FORMAT " us of CPU a sample", each_us);
+  g_assert_cmpint(each_us, <, 25000);
+}
+
+/* ---- small ones ---- */
+
+static void cpu_lists_are_read(void)
+{
+  g_autoptr(GArray) a = tree_parse_cpu_list("0-2,5,7-8"), b = tree_parse_cpu_list(""), c = tree_parse_cpu_list(NULL);
+  g_autoptr(GArray) endless = tree_parse_cpu_list("0-99999999999");
+  g_assert_cmpuint(a->len, ==, 6);
+  g_assert_cmpint(g_array_index(a, gint64, 3), ==, 5);
+  g_assert_cmpuint(b->len + c->len, ==, 0);
+  g_assert_cmpuint(endless->len, ==, 65536);
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  static const char *const machines[] = {"virtual-epyc", "xeon-two-sockets", "kunpeng-920", "loongson-3c5000l"};
+  for (guint i = 0; i < G_N_ELEMENTS(machines); i++) {
+    g_autofree char *test = g_strconcat("/host/node/machine_is_read_as_expected/", machines[i], NULL);
+    g_test_add_data_func(test, machines[i], machine_is_read_as_expected);
+  }
+  g_test_add_func("/host/node/this_machine_is_read", this_machine_is_read);
+  g_test_add_func("/host/node/absent_machine_is_no_error", absent_machine_is_no_error);
+  g_test_add_func("/host/node/damaged_firmware_tables_are_survived", damaged_firmware_tables_are_survived);
+  g_test_add_func("/host/node/load_is_the_difference_of_two_samples", load_is_the_difference_of_two_samples);
+  g_test_add_func("/host/node/sample_costs_little", sample_costs_little);
+  g_test_add_func("/host/node/cpu_lists_are_read", cpu_lists_are_read);
+  return g_test_run();
+}

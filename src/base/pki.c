@@ -24,8 +24,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EVP_PKEY, EVP_PKEY_free)
 /* Fails with what OpenSSL said last. */
 static bool fail_ssl(GError **error, WsErrorCode code, const char *name, const char *value)
 {
-  unsigned long number = ERR_peek_last_error();
-  const char *why = number ? ERR_reason_error_string(number) : NULL;
+  unsigned long number = ERR_peek_error(); /* the first: later ones only say where it went through */
+  const char *why = ERR_SYSTEM_ERROR(number) ? g_strerror(ERR_GET_REASON(number)) : ERR_reason_error_string(number);
   ERR_clear_error();
   return ws_fail(error, code, name, value, "cause", why, NULL);
 }

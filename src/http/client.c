@@ -204,8 +204,7 @@ HttpSocket *http_socket_connect(HttpIo *io, const HttpClientConfig *config, cons
     dial_unref(&upgrade->dial);
   } else {
     g_free(upgrade->request);
-    const char *cause = ws_error_cause(error);
-    upgrade->request = g_strdup_printf("%s%s%s", error->message, cause ? " " : "", cause ? cause : "");
+    upgrade->request = g_strdup(error->message); /* no request will be sent: it says why */
     io_post(io, fail_now, upgrade, (GDestroyNotify)dial_unref);
   }
   return result;

@@ -502,6 +502,7 @@ void gate_dial(Gate *gate, Dial *dial)
 static gpointer run(gpointer arg)
 {
   Gate *gate = arg;
+  io_block_signals();
   ws_loop_run(gate->loop);
   return NULL;
 }

@@ -4,6 +4,7 @@
 #include "http/connection.h"
 #include "http/fields.h"
 #include "http/gate.h"
+#include <signal.h>
 
 /* Deadlines are looked at together, not by a timer each: they move with every byte. No more often than this.
  */
@@ -40,9 +41,17 @@ void io_unref(HttpIo *io)
   g_free(io);
 }
 
+void io_block_signals(void)
+{
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
 static gpointer run(gpointer arg)
 {
   HttpIo *io = arg;
+  io_block_signals();
   ws_loop_run(io->loop);
   return NULL;
 }

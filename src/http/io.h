@@ -57,3 +57,5 @@ const char *io_date(HttpIo *io); /* of now, for a Date header */
 
 /* (any other thread) Runs func(arg) on a loop and waits for it. */
 void io_call_on_loop(WsLoop *loop, WsLoopFunc func, void *arg);
+/* For our own threads: signals are the program's business, and SIGPIPE must not end it when a peer is gone. */
+void io_block_signals(void);

@@ -13,10 +13,10 @@ static const unsigned char session_context[] = "winsphere";
 /* OpenSSL's last error as text; NULL: none. */
 static char *last_error_text(void)
 {
-  unsigned long code = ERR_peek_last_error();
+  unsigned long code = ERR_peek_error(); /* the first: later ones only say where it went through */
   const char *reason = code ? ERR_reason_error_string(code) : NULL;
   ERR_clear_error();
-  return g_strdup(reason);
+  return g_strdup(ERR_SYSTEM_ERROR(code) ? g_strerror(ERR_GET_REASON(code)) : reason);
 }
 
 static bool fail_file(GError **error, const char *path)
@@ -190,7 +190,8 @@ char *http_tls_why(SSL *ssl, int ssl_error)
     return g_strdup(g_strerror(saved_errno));
   if (!reason || strstr(reason, "unexpected eof"))
     return g_strdup("the peer broke off the connection");
-  if (strstr(reason, "alert"))
-    return g_strdup_printf("the peer refused us: %s", reason);
+  const char *alert = strstr(reason, "alert "); /* "sslv3 alert certificate revoked" */
+  if (alert)
+    return g_strdup_printf("the peer refused us: %s", alert + strlen("alert "));
   return g_steal_pointer(&reason);
 }

@@ -7,7 +7,7 @@
 #include <glib/gstdio.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
-#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -322,6 +322,7 @@ Site *site_new(void (*change)(HttpServerConfig *config))
   g_autoptr(GError) error = NULL;
   Site *site = g_new0(Site, 1);
   the_site = site;
+  signal(SIGPIPE, SIG_IGN); /* for the raw peer's writes */
   g_mutex_init(&site->lock);
   g_cond_init(&site->changed);
   make_certificates(site);
@@ -366,7 +367,25 @@ void site_free(Site *site)
 
 /* ---- a raw peer ---- */
 
-Peer *peer_new(Site *site, PeerFlags flags)
+static SSL_CTX *peer_context(Site *site, PeerFlags flags)
+{
+  SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_load_verify_file(context, site->ca);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+  SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
+  if (flags & (PEER_CERT | PEER_STRANGER)) {
+    bool ours = flags & PEER_CERT;
+    SSL_CTX_use_certificate_chain_file(context, ours ? site->client_cert : site->stranger_cert);
+    SSL_CTX_use_PrivateKey_file(context, ours ? site->client_key : site->stranger_key, SSL_FILETYPE_PEM);
+  }
+  if (flags & PEER_TLS11) {
+    SSL_CTX_set_security_level(context, 0);
+    SSL_CTX_set_max_proto_version(context, TLS1_1_VERSION);
+  }
+  return context;
+}
+
+static Peer *peer_connect(Site *site, PeerFlags flags)
 {
   struct sockaddr_in to = {.sin_family = AF_INET,
                            .sin_port = htons(http_server_port(site->server)),
@@ -375,20 +394,7 @@ Peer *peer_new(Site *site, PeerFlags flags)
   int small = 4096;
   Peer *peer = g_new0(Peer, 1);
   peer->input = g_string_new(NULL);
-  peer->context = SSL_CTX_new(TLS_client_method());
-  SSL_CTX_load_verify_file(peer->context, site->ca);
-  SSL_CTX_set_verify(peer->context, SSL_VERIFY_PEER, NULL);
-  SSL_CTX_set_options(peer->context, SSL_OP_IGNORE_UNEXPECTED_EOF);
-  if (flags & (PEER_CERT | PEER_STRANGER)) {
-    bool ours = flags & PEER_CERT;
-    SSL_CTX_use_certificate_chain_file(peer->context, ours ? site->client_cert : site->stranger_cert);
-    SSL_CTX_use_PrivateKey_file(peer->context, ours ? site->client_key : site->stranger_key,
-                                SSL_FILETYPE_PEM);
-  }
-  if (flags & PEER_TLS11) {
-    SSL_CTX_set_security_level(peer->context, 0);
-    SSL_CTX_set_max_proto_version(peer->context, TLS1_1_VERSION);
-  }
+  peer->context = peer_context(site, flags);
   peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(peer->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -397,11 +403,25 @@ Peer *peer_new(Site *site, PeerFlags flags)
   g_assert_cmpint(connect(peer->fd, (struct sockaddr *)&to, sizeof to), ==, 0);
   peer->ssl = SSL_new(peer->context);
   SSL_set_fd(peer->ssl, peer->fd);
+  return peer;
+}
+
+Peer *peer_new(Site *site, PeerFlags flags)
+{
+  Peer *peer = peer_connect(site, flags);
   if (SSL_connect(peer->ssl) == 1)
     return peer;
   ERR_clear_error();
   peer_free(peer);
   return NULL;
+}
+
+Peer *peer_resume(Site *site, SSL_SESSION *session)
+{
+  Peer *peer = peer_connect(site, PEER_CERT);
+  SSL_set_session(peer->ssl, session);
+  SSL_connect(peer->ssl);
+  return peer;
 }
 
 void peer_free(Peer *peer)

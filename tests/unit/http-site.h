@@ -58,6 +58,8 @@ typedef struct {
 
 typedef enum { PEER_PLAIN = 0, PEER_CERT = 1, PEER_STRANGER = 2, PEER_TLS11 = 4, PEER_SMALL_BUFFER = 8 } PeerFlags;
 Peer *peer_new(Site *site, PeerFlags flags); /* NULL: the handshake failed */
+/* As PEER_CERT, with the session of an earlier connection; the handshake's outcome is not looked at. */
+Peer *peer_resume(Site *site, SSL_SESSION *session);
 void peer_free(Peer *peer);
 void peer_send(Peer *peer, const char *text);
 void peer_send_bytes(Peer *peer, const void *bytes, gsize n); /* ignores a peer that is gone */

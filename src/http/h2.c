@@ -317,22 +317,12 @@ static int take_data(nghttp2_session *session, uint8_t flags, int32_t id, const 
   if (!stream)
     return 0;
   stream->unseen += n;
-  stream->moved_us = now_us(stream->h2);
+  if (!stream->is_answered)
+    stream->moved_us = now_us(stream->h2);
   if (stream->call)
     call_body_bytes(stream->call, (const char *)bytes, n);
-  if (!stream->call || !stream->call->is_paused)
+  if (!stream->is_answered && !(stream->call && stream->call->is_paused))
     give_back(stream);
-  return 0;
-}
-
-/* The answer is out, but the peer still sends a body that nobody wants: it may stop. */
-static int sent_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-  Stream *stream = find_stream(user, frame->hd.stream_id);
-  bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-              (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
-  if (stream && ends && !stream->input_ended)
-    reset(stream, NGHTTP2_NO_ERROR);
   return 0;
 }
 
@@ -397,7 +387,11 @@ static void look_at_streams(H2 *h2)
   for (GList *link = h2->streams.head; link; link = link->next) {
     Stream *stream = link->data;
     HttpCall *call = stream->call;
-    if (!call)
+    /* Answered early, and the peer does not stop. Not at once: some clients then forget the answer that they
+     * have. */
+    if (stream->is_answered && !stream->input_ended && now >= stream->moved_us + LOOK_EVERY_US)
+      reset(stream, NGHTTP2_NO_ERROR);
+    if (!call || stream->is_answered)
       continue;
     bool reads = !stream->input_ended && call_wants_body(call) && !call->is_paused;
     bool body_late = reads && (call->body_mode == BODY_WHOLE ? now >= stream->since_us + body_us
@@ -468,7 +462,6 @@ static nghttp2_session *new_session(H2 *h2)
   nghttp2_session_callbacks_set_on_header_callback(callbacks, take_field);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, take_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, take_data);
-  nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, sent_frame);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, close_stream);
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);

@@ -378,6 +378,8 @@ static SSL_CTX *peer_context(Site *site, PeerFlags flags)
     SSL_CTX_use_certificate_chain_file(context, ours ? site->client_cert : site->stranger_cert);
     SSL_CTX_use_PrivateKey_file(context, ours ? site->client_key : site->stranger_key, SSL_FILETYPE_PEM);
   }
+  if (flags & PEER_H2)
+    SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x02h2", 3);
   if (flags & PEER_TLS11) {
     SSL_CTX_set_security_level(context, 0);
     SSL_CTX_set_max_proto_version(context, TLS1_1_VERSION);

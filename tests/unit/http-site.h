@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* For the HTTP tests: a site with certificates, a server with a few routes, and a peer that speaks raw TLS, so that it can
- * also say what no client library would. All on 127.0.0.1; every wait has a deadline of some seconds. */
+/* For the HTTP tests: a site with certificates, a server with a few routes, and a peer that speaks raw TLS,
+ * so that it can also say what no client library would. All on 127.0.0.1; every wait has a deadline of some
+ * seconds. */
 #pragma once
 #include "http/http.h"
 #include <openssl/ssl.h>
@@ -21,7 +22,7 @@ typedef struct {
   guint32 body_sum;
   int close_code;
   char *close_reason;
-  HttpCall *held; /* /hold: kept unanswered; /slow: the paused upload */
+  HttpCall *held;     /* /hold: kept unanswered; /slow: the paused upload */
   HttpSocket *socket; /* the last one upgraded by /socket */
 } Site;
 
@@ -45,7 +46,8 @@ HttpCall *site_wait_held(Site *site);
  *   GET  /not-modified   304
  *   POST /upload         streamed; answers bytes and sum. POST /slow: paused at the first piece, held
  *   POST /early          answers 403 before the body
- *   GET  /socket         WebSocket echo, protocol "echo"; the text "close" closes it, "flood" sends 1 MiB, "pause" pauses */
+ *   GET  /socket         WebSocket echo, protocol "echo"; the text "close" closes it, "flood" sends 1 MiB,
+ * "pause" pauses */
 
 /* ---- a raw peer ---- */
 typedef struct {
@@ -56,7 +58,14 @@ typedef struct {
   bool is_closed;
 } Peer;
 
-typedef enum { PEER_PLAIN = 0, PEER_CERT = 1, PEER_STRANGER = 2, PEER_TLS11 = 4, PEER_SMALL_BUFFER = 8 } PeerFlags;
+typedef enum {
+  PEER_PLAIN = 0,
+  PEER_CERT = 1,
+  PEER_STRANGER = 2,
+  PEER_TLS11 = 4,
+  PEER_SMALL_BUFFER = 8,
+  PEER_H2 = 16
+} PeerFlags;
 Peer *peer_new(Site *site, PeerFlags flags); /* NULL: the handshake failed */
 /* As PEER_CERT, with the session of an earlier connection; the handshake's outcome is not looked at. */
 Peer *peer_resume(Site *site, SSL_SESSION *session);

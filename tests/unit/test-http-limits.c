@@ -23,7 +23,8 @@ static void client_certificates_are_optional_and_shown(void)
   site_free(site);
 }
 
-/* A TLS 1.3 client is through before the server has looked at its certificate: the refusal shows at the first read. */
+/* A TLS 1.3 client is through before the server has looked at its certificate: the refusal shows at the first
+ * read. */
 static void expect_refused(Site *site, PeerFlags flags)
 {
   g_autoptr(Peer) peer = peer_new(site, flags);
@@ -169,7 +170,8 @@ static void slow_requests_get_408(void)
   peer_send(head, "GET /hello HTTP/1.1\r\nHost:");
   peer_send(body, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
   peer_send(stream, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
-  g_autoptr(Answer) one = peer_answer(head, false), two = peer_answer(body, false), three = peer_answer(stream, false);
+  g_autoptr(Answer) one = peer_answer(head, false), two = peer_answer(body, false),
+                    three = peer_answer(stream, false);
   g_assert_cmpint(one->status, ==, 408);
   g_assert_cmpint(two->status, ==, 408);
   g_assert_cmpint(three->status, ==, 408);
@@ -295,7 +297,8 @@ static void lonely(HttpServerConfig *config)
 static void one_address_cannot_take_all(void)
 {
   Site *site = site_new(lonely);
-  g_autoptr(Peer) one = peer_new(site, PEER_PLAIN), two = peer_new(site, PEER_PLAIN), three = peer_new(site, PEER_PLAIN);
+  g_autoptr(Peer) one = peer_new(site, PEER_PLAIN), two = peer_new(site, PEER_PLAIN),
+                  three = peer_new(site, PEER_PLAIN);
   g_autoptr(Answer) fine = peer_ask(two, GET("/hello"), 200);
   g_autoptr(Answer) full = peer_ask(three, GET("/hello"), 429);
   g_autofree char *retry = answer_header(full, "retry-after");
@@ -308,7 +311,8 @@ static void one_address_cannot_take_all(void)
 
 static void a_peer_may_vanish_at_any_byte(void)
 {
-  static const char text[] = "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+  static const char text[] =
+      "POST /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
   Site *site = site_new(NULL);
   for (gsize n = 0; n < sizeof text; n += 3) {
     g_autoptr(Peer) rude = peer_new(site, PEER_PLAIN), polite = peer_new(site, PEER_PLAIN);
@@ -325,9 +329,13 @@ static void a_peer_may_vanish_at_any_byte(void)
 
 static void a_peer_may_vanish_during_each_kind_of_answer(void)
 {
-  static const char *const requests[] = {GET("/big?n=5000000"), GET("/pour?n=5000000"), GET("/later"), GET("/hello"),
-                                         "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
-                                         "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\nabc"};
+  static const char *const requests[] = {
+      GET("/big?n=5000000"),
+      GET("/pour?n=5000000"),
+      GET("/later"),
+      GET("/hello"),
+      "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+      "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\nabc"};
   Site *site = site_new(NULL);
   for (guint i = 0; i < G_N_ELEMENTS(requests); i++)
     for (int delay_ms = 0; delay_ms < 8; delay_ms += 2) {

@@ -76,7 +76,10 @@ static void a_close_is_answered(void)
 {
   Site *site = site_new(NULL);
   g_autoptr(Peer) peer = new_socket(site), silent = new_socket(site);
-  peer_frame(peer, 0x80 | FRAME_CLOSE, "\x0f\xa2" "bye", 5);
+  peer_frame(peer, 0x80 | FRAME_CLOSE,
+             "\x0f\xa2"
+             "bye",
+             5);
   expect_close(peer, 4002);
   g_assert_true(peer_wait_close(peer));
   site_wait(site, &site->socket_closed, 1);
@@ -113,15 +116,15 @@ static void bad_frames_end_the_socket(void)
     gsize n;
     int code;
   } cases[] = {
-    {0xc0 | FRAME_TEXT, "x", 1, 1002},              /* reserved bit */
-    {0x80 | 3, "x", 1, 1002},                       /* unknown opcode */
-    {0x80, "x", 1, 1002},                           /* continues nothing */
-    {FRAME_PING, "x", 1, 1002},                     /* fragmented control frame */
-    {0x80 | FRAME_CLOSE, "x", 1, 1002},             /* half a code */
-    {0x80 | FRAME_CLOSE, "\x03\xed", 2, 1002},      /* 1005 may not be sent */
-    {0x80 | FRAME_CLOSE, "\x03\xe8\xff", 3, 1007},  /* reason is not UTF-8 */
-    {TEXT, "\xff\xfe", 2, 1007},                    /* text is not UTF-8 */
-    {TEXT, "\xed\xa0\x80", 3, 1007},                /* a surrogate */
+      {0xc0 | FRAME_TEXT, "x", 1, 1002},             /* reserved bit */
+      {0x80 | 3, "x", 1, 1002},                      /* unknown opcode */
+      {0x80, "x", 1, 1002},                          /* continues nothing */
+      {FRAME_PING, "x", 1, 1002},                    /* fragmented control frame */
+      {0x80 | FRAME_CLOSE, "x", 1, 1002},            /* half a code */
+      {0x80 | FRAME_CLOSE, "\x03\xed", 2, 1002},     /* 1005 may not be sent */
+      {0x80 | FRAME_CLOSE, "\x03\xe8\xff", 3, 1007}, /* reason is not UTF-8 */
+      {TEXT, "\xff\xfe", 2, 1007},                   /* text is not UTF-8 */
+      {TEXT, "\xed\xa0\x80", 3, 1007},               /* a surrogate */
   };
   Site *site = site_new(NULL);
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -219,14 +222,16 @@ static void what_asks_wrongly_stays_http(void)
   Site *site = site_new(NULL);
   g_autoptr(Peer) peer = peer_new(site, PEER_PLAIN);
   g_autoptr(Answer) plain = peer_ask(peer, "GET /socket HTTP/1.1\r\nHost: x\r\n\r\n", 426);
-  g_autoptr(Answer) version = peer_ask(peer,
-                                       "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                                       "Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-                                       426);
-  g_autoptr(Answer) post = peer_ask(peer,
-                                    "POST /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-                                    426);
+  g_autoptr(Answer) version =
+      peer_ask(peer,
+               "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+               426);
+  g_autoptr(Answer) post =
+      peer_ask(peer,
+               "POST /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+               426);
   site_free(site);
 }
 
@@ -234,9 +239,10 @@ static void frames_sent_with_the_request_are_not_lost(void)
 {
   Site *site = site_new(NULL);
   g_autoptr(Peer) peer = peer_new(site, PEER_PLAIN);
-  static const char text[] = "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-                             "\x81\x82\x01\x01\x01\x01\x69\x68"; /* "hi" */
+  static const char text[] =
+      "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+      "\x81\x82\x01\x01\x01\x01\x69\x68"; /* "hi" */
   peer_send_bytes(peer, text, sizeof text - 1);
   g_autoptr(Answer) answer = peer_answer(peer, false);
   g_assert_cmpint(answer->status, ==, 101);
@@ -316,7 +322,7 @@ static void seen_free(Seen *seen)
 }
 
 static const HttpSocketEvents client_events = {
-  .opened = client_opened, .message = client_message, .closed = client_closed};
+    .opened = client_opened, .message = client_message, .closed = client_closed};
 
 typedef struct {
   const char *host, *path, *ca, *cert, *key, *name;
@@ -327,8 +333,9 @@ typedef struct {
 static HttpSocket *dial(Site *site, Where where, Seen *seen)
 {
   const char *host = where.host ? where.host : "127.0.0.1";
-  g_autofree char *url = g_strdup_printf("wss://%s:%u%s", host, where.port ? where.port : http_server_port(site->server),
-                                         where.path ? where.path : "/socket");
+  g_autofree char *url =
+      g_strdup_printf("wss://%s:%u%s", host, where.port ? where.port : http_server_port(site->server),
+                      where.path ? where.path : "/socket");
   HttpClientConfig config = {.url = url,
                              .tls = {where.cert, where.key, where.ca ? where.ca : site->ca},
                              .server_name = where.name,
@@ -340,7 +347,8 @@ static void our_client_talks_to_our_server(void)
 {
   Site *site = site_new(NULL);
   Seen *seen = seen_new();
-  g_autoptr(HttpSocket) socket = dial(site, (Where){.host = "localhost", .cert = site->client_cert, .key = site->client_key}, seen);
+  g_autoptr(HttpSocket) socket =
+      dial(site, (Where){.host = "localhost", .cert = site->client_cert, .key = site->client_key}, seen);
   g_autoptr(GBytes) early = g_bytes_new_static("early ", 6), late = g_bytes_new_static("late", 4);
   g_assert_true(http_socket_send(socket, early, false)); /* waits for the opening */
   wait_seen(seen, &seen->opened, 1);
@@ -383,12 +391,14 @@ static void our_client_says_why_it_failed(void)
   g_autofree char *other = g_build_filename(site->directory, "other.crt", NULL);
   expect_failure(site, (Where){.ca = other}, "certificate verify failed: ");
   expect_failure(site, (Where){.port = 1}, "Connection refused");
-  expect_failure(site, (Where){.cert = site->stranger_cert, .key = site->stranger_key}, "the peer refused us: unknown ca");
+  expect_failure(site, (Where){.cert = site->stranger_cert, .key = site->stranger_key},
+                 "the peer refused us: unknown ca");
   expect_failure(site, (Where){.cert = site->client_cert, .key = site->stranger_key}, "key values mismatch");
   expect_failure(site, (Where){.ca = "/nonexistent"}, "No such file or directory");
   expect_failure(site, (Where){.path = "/\r\nEvil: 1"}, "wss://");
   site->revoked = g_strdup(site->serial);
-  expect_failure(site, (Where){.cert = site->client_cert, .key = site->client_key}, "the peer refused us: certificate revoked");
+  expect_failure(site, (Where){.cert = site->client_cert, .key = site->client_key},
+                 "the peer refused us: certificate revoked");
   site_free(site);
 }
 

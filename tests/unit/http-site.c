@@ -171,6 +171,16 @@ static void answer_echo(HttpCall *call, const char *body, gsize n)
   http_call_answer(call, 200, "text/plain", bytes);
 }
 
+static void hold(Site *site, HttpCall *call)
+{
+  g_mutex_lock(&site->lock);
+  HttpCall *old = site->held;
+  site->held = http_call_ref(call);
+  g_mutex_unlock(&site->lock);
+  http_call_unref(old);
+  tell(site, NULL);
+}
+
 static void take_piece(HttpCall *call, const char *bytes, gsize n, void *arg)
 {
   Site *site = the_site;
@@ -189,9 +199,7 @@ static void take_piece(HttpCall *call, const char *bytes, gsize n, void *arg)
   }
   if (arg && site->pieces == 0) {
     http_call_pause_body(call);
-    g_mutex_lock(&site->lock);
-    site->held = http_call_ref(call);
-    g_mutex_unlock(&site->lock);
+    hold(site, call);
   }
   tell(site, &site->pieces);
 }
@@ -278,10 +286,7 @@ static void on_request(HttpCall *call, void *arg)
     g_thread_unref(g_thread_new("later", answer_later, http_call_ref(call)));
   } else if (strcmp(path, "/hold") == 0) {
     http_call_on_gone(call, on_gone, site);
-    g_mutex_lock(&site->lock);
-    site->held = http_call_ref(call);
-    g_mutex_unlock(&site->lock);
-    tell(site, NULL);
+    hold(site, call);
   } else if (strcmp(path, "/headers") == 0) {
     g_assert_true(http_call_add_header(call, "X-Good", "yes"));
     g_assert_false(http_call_add_header(call, "X-Split", "a\r\nSet-Cookie: evil=1"));

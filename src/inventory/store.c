@@ -298,12 +298,25 @@ static StoreJob *group_end(StoreJob *first)
   return end;
 }
 
+/* Whatever hinders a write, to those who wait for it the answer is one. */
+static void become_read_only(GError **error)
+{
+  GError *cause = *error;
+
+  if (g_error_matches(cause, WS_ERROR, WS_ERROR_READ_ONLY))
+    return;
+  *error = NULL;
+  ws_fail(error, WS_ERROR_READ_ONLY, "cause", ws_error_cause(cause), NULL);
+  g_error_free(cause);
+}
+
 static void write_group(Store *store, StoreJob *first)
 {
   GError *error = NULL;
 
   if (first->epoch > store->failed_epoch) {
-    store_sql_write(store, first, NULL, &error);
+    if (!store_sql_write(store, first, NULL, &error))
+      become_read_only(&error);
     set_state(store, error);
   } else {
     ws_fail(&error, WS_ERROR_READ_ONLY, "cause", "an earlier change could not be written", NULL);

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The store by itself: what it accepts as its database, groups, order, history, checkpoints. */
+#include "inventory-rig.h"
+#include <glib/gstdio.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- helpers ---- */
+
+static void run_sql(const char *path, const char *sql)
+{
+  sqlite3 *db;
+  char *message = NULL;
+
+  g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+  sqlite3_exec(db, sql, NULL, NULL, &message);
+  g_assert_cmpstr(message, ==, NULL);
+  g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+}
+
+static gint64 query_sql(const char *path, const char *sql)
+{
+  sqlite3 *db;
+  sqlite3_stmt *statement;
+  gint64 value;
+
+  g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+  g_assert_cmpint(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), ==, SQLITE_OK);
+  g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
+  value = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+  return value;
+}
+
+static void assert_refuses_to_open(InvRig *rig, WsErrorCode code, const char *cause)
+{
+  GError *error = NULL;
+  WsLoop *loop = ws_loop_new(ws_clock_system());
+
+  g_assert_null(store_open(rig->path, loop, &error));
+  if (cause)
+    g_assert_nonnull(strstr(ws_error_cause(error), cause));
+  inv_rig_assert_error(&error, code, NULL);
+  ws_loop_free(loop);
+}
+
+/* Counts fault points; says what to inject at one of them. */
+typedef struct {
+  guint begins, commits, checkpoints, syncs;
+  const char *at;
+  int result;
+} Points;
+
+static int count_points(const char *point, void *arg)
+{
+  Points *points = arg;
+
+  points->begins += strcmp(point, "begin") == 0;
+  points->commits += strcmp(point, "committed") == 0;
+  points->checkpoints += strcmp(point, "checkpoint") == 0;
+  points->syncs += strcmp(point, "sync") == 0;
+  return points->at && strcmp(point, points->at) == 0 ? points->result : 0;
+}
+
+/* ---- the database ---- */
+
+static void files_are_private(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  g_autoptr(GDir) dir = g_dir_open(rig->dir, 0, NULL);
+  const char *name;
+  guint n = 0;
+
+  for (; (name = g_dir_read_name(dir)); n++) {
+    g_autofree char *path = g_build_filename(rig->dir, name, NULL);
+    struct stat st;
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+  }
+  g_assert_cmpuint(n, ==, 4); /* database, WAL, shared memory, lock */
+}
+
+static void file_that_others_could_read_is_closed_to_them(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  struct stat st;
+
+  inv_rig_close(rig);
+  g_assert_cmpint(g_chmod(rig->path, 0644), ==, 0);
+  inv_rig_open(rig);
+  g_assert_cmpint(stat(rig->path, &st), ==, 0);
+  g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+}
+
+static void database_in_use_is_refused(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+
+  assert_refuses_to_open(rig, WS_ERROR_IO_ERROR, "another process");
+}
+
+static void newer_database_is_refused(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+
+  inv_rig_close(rig);
+  run_sql(rig->path, "PRAGMA user_version=1000000");
+  assert_refuses_to_open(rig, WS_ERROR_VERSION_MISMATCH, NULL);
+}
+
+static void strangers_database_is_refused_and_left_alone(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+
+  inv_rig_close(rig);
+  g_unlink(rig->path);
+  run_sql(rig->path, "CREATE TABLE theirs (x)");
+  assert_refuses_to_open(rig, WS_ERROR_IO_ERROR, "not a WinSphere database");
+  g_assert_cmpint(query_sql(rig->path, "SELECT count(*) FROM sqlite_schema"), ==, 1);
+  g_assert_true(g_file_set_contents(rig->path, "text", 4, NULL));
+  assert_refuses_to_open(rig, WS_ERROR_IO_ERROR, NULL);
+}
+
+static void missing_directory_is_an_error(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  g_autofree char *good = rig->path;
+
+  inv_rig_close(rig);
+  rig->path = g_build_filename(rig->dir, "absent", "inventory.db", NULL);
+  assert_refuses_to_open(rig, WS_ERROR_IO_ERROR, "No such file");
+}
+
+static void damaged_database_is_refused(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  InvTxn *txn = inv_begin(rig->inv);
+  g_autofree char *bytes = NULL;
+  gsize n;
+
+  for (guint i = 0; i < 500; i++)
+    inv_rig_pool(txn, "some name that takes a little room");
+  inv_rig_commit_ok(rig, txn);
+  inv_rig_close(rig);
+  g_assert_true(g_file_get_contents(rig->path, &bytes, &n, NULL));
+  for (gsize page = 4096 * 2; page + 4096 <= n; page += 4096)
+    memset(bytes + page, 0x5a, 16); /* headers of b-tree pages */
+  g_assert_true(g_file_set_contents(rig->path, bytes, (gssize)n, NULL));
+  assert_refuses_to_open(rig, WS_ERROR_IO_ERROR, NULL);
+}
+
+static void row_that_cannot_be_read_is_named(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  InvTxn *txn = inv_begin(rig->inv);
+  GError *error = NULL;
+
+  inv_rig_pool(txn, "p");
+  inv_rig_commit_ok(rig, txn);
+  inv_rig_close(rig);
+  run_sql(rig->path, "UPDATE pools SET body = '{\"id\":'");
+  rig->loop = ws_loop_new(ws_clock_system());
+  rig->store = store_open(rig->path, rig->loop, &error);
+  g_assert_no_error(error);
+  g_assert_null(inv_open(rig->loop, rig->store, &error));
+  g_assert_nonnull(strstr(ws_error_cause(error), "table pools, row 1"));
+  inv_rig_assert_error(&error, WS_ERROR_IO_ERROR, NULL);
+}
+
+static void facts_are_kept(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  static const char *const meta[] = {"site_uuid", "one", "other", "two", NULL};
+  g_autofree char *value = NULL, *absent = NULL;
+
+  g_assert_true(store_put_meta(rig->store, meta, NULL));
+  inv_rig_close(rig);
+  inv_rig_open(rig);
+  value = store_get_meta(rig->store, "site_uuid");
+  absent = store_get_meta(rig->store, "unknown");
+  g_assert_cmpstr(value, ==, "one");
+  g_assert_null(absent);
+}
+
+/* ---- batches ---- */
+
+typedef struct {
+  guint expected;
+  guint n_done;
+  bool all;
+} Order;
+
+typedef struct {
+  Order *order;
+  guint number;
+} Ticket;
+
+static void on_done(const GError *error, void *arg)
+{
+  Ticket *ticket = arg;
+
+  g_assert_no_error(error);
+  g_assert_cmpuint(ticket->number, ==, ticket->order->n_done++);
+  ticket->order->all = ticket->order->n_done == ticket->order->expected;
+}
+
+static StoreRow *event_row(WsId id, const char *object, gint64 wall_us)
+{
+  WsEvent *event = inv_rig_event(object, wall_us);
+  StoreRow *row = g_new(StoreRow, 1);
+
+  event->id = id;
+  *row = (StoreRow){&ws_type_event, id, 1, event};
+  return row;
+}
+
+static void waiting_batches_share_a_sync_and_come_back_in_order(void)
+{
+  enum { N = 200 };
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  Ticket tickets[N];
+  Order order = {.expected = N};
+  Points points = {.at = NULL};
+
+  store_set_fault(rig->store, count_points, &points);
+  for (guint i = 0; i < N; i++) {
+    tickets[i] = (Ticket){&order, i};
+    store_submit(rig->store, event_row(i + 1, "vm-1", 1), 1, NULL, on_done, &tickets[i]);
+  }
+  inv_rig_wait(rig, &order.all);
+  g_assert_cmpuint(points.commits, >=, 1);
+  g_assert_cmpuint(points.commits, <=, N / 4);
+  g_assert_cmpuint(points.syncs, <=, points.commits + 1); /* one more may be for the header of a fresh WAL */
+}
+
+static void closing_writes_and_hands_back_what_is_queued(void)
+{
+  enum { N = 50 };
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  Ticket tickets[N];
+  Order order = {.expected = N};
+
+  for (guint i = 0; i < N; i++) {
+    tickets[i] = (Ticket){&order, i};
+    store_submit(rig->store, event_row(i + 1, "vm-1", 1), 1, NULL, on_done, &tickets[i]);
+  }
+  inv_rig_close(rig);
+  g_assert_true(order.all);
+  g_assert_cmpint(query_sql(rig->path, "SELECT count(*) FROM events"), ==, N);
+}
+
+/* ---- history ---- */
+
+static guint query(InvRig *rig, const char *field, const char *value, WsId before, guint limit, WsId *ids)
+{
+  g_autoptr(GPtrArray) found = g_ptr_array_new();
+  StoreWhere where = {field, value};
+  GError *error = NULL;
+
+  g_assert_true(
+      store_query_history(rig->store, &ws_type_event, &where, field ? 1 : 0, before, limit, found, &error));
+  g_assert_no_error(error);
+  for (guint i = 0; i < found->len; i++) {
+    WsEvent *event = g_ptr_array_index(found, i);
+    if (field && strcmp(field, "object") == 0)
+      g_assert_cmpstr(event->object, ==, value);
+    ids[i] = event->id;
+    ws_resource_unref(event);
+  }
+  return found->len;
+}
+
+static void append_events(InvRig *rig, guint n)
+{
+  InvTxn *txn = inv_begin(rig->inv);
+
+  for (guint i = 0; i < n; i++)
+    inv_append_history(txn, inv_rig_event(i % 2 ? "vm-1" : "vm-2", (gint64)(i + 1) * G_USEC_PER_SEC));
+  inv_rig_commit_ok(rig, txn);
+}
+
+static void history_is_found_newest_first(gconstpointer in_memory)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(GPOINTER_TO_INT(in_memory));
+  WsId ids[100];
+
+  append_events(rig, 40);
+  g_assert_cmpuint(query(rig, NULL, NULL, 0, 100, ids), ==, 40);
+  for (guint i = 1; i < 40; i++)
+    g_assert_cmpuint(ids[i], <, ids[i - 1]);
+  g_assert_cmpuint(query(rig, "object", "vm-1", 0, 8, ids), ==, 8);
+  g_assert_cmpuint(query(rig, "object", "vm-1", ids[7], 100, ids), ==, 12);
+  g_assert_cmpuint(query(rig, "object", "vm-3", 0, 100, ids), ==, 0);
+  g_assert_cmpuint(query(rig, "time", "1970-01-01T00:00:05.000000Z", 0, 100, ids), ==, 1);
+}
+
+static void history_is_not_searched_by_fields_without_index(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(true);
+  g_autoptr(GPtrArray) found = g_ptr_array_new();
+  StoreWhere where = {"object_name", "x"};
+  GError *error = NULL;
+
+  g_assert_false(store_query_history(rig->store, &ws_type_event, &where, 1, 0, 10, found, &error));
+  inv_rig_assert_error(&error, WS_ERROR_UNKNOWN_FIELD, "object_name");
+}
+
+static void history_does_not_give_a_revision_but_survives(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  g_autoptr(InvSnapshot) before = inv_snapshot(rig->inv);
+  WsId ids[100];
+
+  append_events(rig, 3);
+  g_autoptr(InvSnapshot) after = inv_snapshot(rig->inv);
+  g_assert_cmpuint(inv_snapshot_revision(after), ==, inv_snapshot_revision(before));
+  inv_rig_close(rig);
+  inv_rig_open(rig);
+  g_assert_cmpuint(query(rig, "object", "vm-2", 0, 100, ids), ==, 2);
+}
+
+/* As when a later version of the contract indexes one more field. */
+static void new_index_is_filled_in_from_what_is_there(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  WsId ids[100];
+
+  append_events(rig, 40);
+  inv_rig_close(rig);
+  run_sql(rig->path, "DROP INDEX \"events.object\"; ALTER TABLE events DROP COLUMN object;"
+                     "DROP INDEX \"events.time\"; ALTER TABLE events DROP COLUMN time");
+  inv_rig_open(rig);
+  g_assert_cmpuint(query(rig, "object", "vm-1", 0, 100, ids), ==, 20);
+  g_assert_cmpuint(query(rig, "time", "1970-01-01T00:00:05.000000Z", 0, 100, ids), ==, 1);
+}
+
+static void old_history_goes_in_portions(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+  static WsId ids[5000];
+  guint n;
+
+  append_events(rig, 4500);
+  store_expire_history(rig->store, &ws_type_event, 4000 * (gint64)G_USEC_PER_SEC);
+  append_events(rig, 1); /* gets its turn; it is old as well, and goes too */
+  while ((n = query(rig, NULL, NULL, 0, 5000, ids)) != 501) {
+    g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+    ws_loop_step(rig->loop, 10);
+  }
+  g_assert_cmpuint(query(rig, "time", "1970-01-01T01:06:40.000000Z", 0, 10, ids), ==, 1);
+}
+
+/* ---- checkpoints ---- */
+
+static gint64 wal_bytes(InvRig *rig)
+{
+  g_autofree char *path = g_strconcat(rig->path, "-wal", NULL);
+  struct stat st;
+
+  g_assert_cmpint(stat(path, &st), ==, 0);
+  return st.st_size;
+}
+
+static void idle_store_moves_its_log_into_the_database_once(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  Points points = {.at = NULL};
+  gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+  guint turns = 0;
+
+  store_set_fault(rig->store, count_points, &points);
+  append_events(rig, 10);
+  for (; points.checkpoints == 0; turns++) {
+    g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+    ws_loop_step(rig->loop, 1000);
+  }
+  ws_loop_step(rig->loop, 1500); /* and then it sleeps */
+  g_assert_cmpuint(points.checkpoints, ==, 1);
+}
+
+static void large_log_is_moved_at_once(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  Points points = {.at = NULL};
+
+  store_set_fault(rig->store, count_points, &points);
+  for (guint round = 0; round < 50; round++) {
+    InvTxn *txn = inv_begin(rig->inv);
+    inv_rig_pool(txn, "p")->description = g_strnfill(2 << 20, 'x');
+    inv_rig_commit_ok(rig, txn);
+  }
+  inv_rig_close(rig); /* so that the last checkpoint has been counted */
+  g_assert_cmpuint(points.checkpoints, >=, 2);
+  g_assert_cmpuint(points.checkpoints, <=, 3);
+}
+
+static void log_does_not_grow_without_bound(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+
+  for (guint round = 0; round < 40; round++) {
+    InvTxn *txn = inv_begin(rig->inv);
+    inv_rig_pool(txn, "p")->description = g_strnfill(2 << 20, 'x');
+    inv_rig_commit_ok(rig, txn);
+  }
+  g_assert_cmpint(wal_bytes(rig), <, 48 << 20);
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+#define TEST(name) g_test_add_func("/inventory/store/" #name, name)
+  TEST(files_are_private);
+  TEST(file_that_others_could_read_is_closed_to_them);
+  TEST(database_in_use_is_refused);
+  TEST(newer_database_is_refused);
+  TEST(strangers_database_is_refused_and_left_alone);
+  TEST(missing_directory_is_an_error);
+  TEST(damaged_database_is_refused);
+  TEST(row_that_cannot_be_read_is_named);
+  TEST(facts_are_kept);
+  TEST(waiting_batches_share_a_sync_and_come_back_in_order);
+  TEST(closing_writes_and_hands_back_what_is_queued);
+  g_test_add_data_func("/inventory/store/history_is_found_newest_first", GINT_TO_POINTER(0),
+                       history_is_found_newest_first);
+  g_test_add_data_func("/inventory/store/history_is_found_newest_first_in_memory", GINT_TO_POINTER(1),
+                       history_is_found_newest_first);
+  TEST(history_is_not_searched_by_fields_without_index);
+  TEST(history_does_not_give_a_revision_but_survives);
+  TEST(new_index_is_filled_in_from_what_is_there);
+  TEST(old_history_goes_in_portions);
+  TEST(idle_store_moves_its_log_into_the_database_once);
+  TEST(large_log_is_moved_at_once);
+  TEST(log_does_not_grow_without_bound);
+  return g_test_run();
+}

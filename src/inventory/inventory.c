@@ -58,18 +58,27 @@ static char **reserve_to_meta(const InvReserve *reserve)
 }
 
 /* What was reserved may have been used before a crash: go on behind it, and reserve anew before anything is
- * handed out. */
+ * handed out. With a full disk there is nothing in reserve, so only what can be written is published. */
 static bool open_reserves(Inventory *inv, GError **error)
 {
   Revision start = MAX(inv->reserved.revision, MAX(read_number(inv->store, "revision_reserve"), 1));
+  GError *refused = NULL;
   g_auto(GStrv) meta = NULL;
 
   inv->next_id = MAX(inv->next_id, MAX(read_number(inv->store, "next_id"), 1));
   inv->reserved = (InvReserve){start + INV_RESERVE_REVISIONS, inv->next_id + INV_RESERVE_IDS};
-  inv->asked = inv->reserved;
   root_set_revision(inv->head, start);
   meta = reserve_to_meta(&inv->reserved);
-  return store_put_meta(inv->store, (const char *const *)meta, error);
+  if (!store_put_meta(inv->store, (const char *const *)meta, &refused)) {
+    if (!g_error_matches(refused, WS_ERROR, WS_ERROR_READ_ONLY)) {
+      g_propagate_error(error, refused);
+      return false;
+    }
+    g_error_free(refused);
+    inv->reserved = (InvReserve){start, inv->next_id};
+  }
+  inv->asked = inv->reserved;
+  return true;
 }
 
 static void inventory_free(Inventory *inv)

@@ -80,7 +80,7 @@ struct Store {
   /* under sql_lock */
   pthread_mutex_t sql_lock;
   sqlite3 *db;
-  sqlite3_stmt *begin, *commit, *put_meta;
+  sqlite3_stmt *begin, *commit, *rollback, *put_meta;
   StoreTable *tables; /* by type->index */
   GString *body;      /* scratch */
   gint wal_bytes;     /* atomic: not yet checkpointed */

@@ -236,12 +236,11 @@ bool store_sql_open(Store *store, GError **error)
   sqlite3_wal_hook(store->db, count_wal, store); /* in place of automatic checkpoints */
   if (!upgrade(store, error) || !check_content(store, error))
     return false;
-  store->begin = store_sql_prepare(store, store->db, "BEGIN IMMEDIATE", error);
-  store->commit = store->begin ? store_sql_prepare(store, store->db, "COMMIT", error) : NULL;
-  store->put_meta = store->commit ? store_sql_prepare(store, store->db,
-                                                      "INSERT OR REPLACE INTO meta VALUES (?1, ?2)", error)
-                                  : NULL;
-  return store->put_meta != NULL;
+  return (store->begin = store_sql_prepare(store, store->db, "BEGIN IMMEDIATE", error)) != NULL &&
+         (store->commit = store_sql_prepare(store, store->db, "COMMIT", error)) != NULL &&
+         (store->rollback = store_sql_prepare(store, store->db, "ROLLBACK", error)) != NULL &&
+         (store->put_meta = store_sql_prepare(
+              store, store->db, "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", error)) != NULL;
 }
 
 void store_sql_close(Store *store)
@@ -254,6 +253,7 @@ void store_sql_close(Store *store)
   g_clear_pointer(&store->tables, g_free);
   sqlite3_finalize(store->begin);
   sqlite3_finalize(store->commit);
+  sqlite3_finalize(store->rollback);
   sqlite3_finalize(store->put_meta);
   if (store->db && sqlite3_close(store->db) != SQLITE_OK)
     g_error("store: a statement was left open");
@@ -357,11 +357,12 @@ static bool commit(Store *store, GError **error)
   return store_sql_fail(store, store->db, WS_ERROR_READ_ONLY, "commit", error);
 }
 
-/* After an error SQLite has sometimes rolled back by itself. */
+/* After an error SQLite has sometimes rolled back by itself. The statement is prepared: there may be no
+ * memory now. */
 static void roll_back(Store *store)
 {
   if (!sqlite3_get_autocommit(store->db))
-    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    run(store->rollback);
   if (!sqlite3_get_autocommit(store->db))
     store_die(store, "rollback", sqlite3_errmsg(store->db));
 }
@@ -414,16 +415,6 @@ char *store_get_meta(Store *store, const char *name)
   value = query_text(store->db, "SELECT value FROM meta WHERE name = ?1", name);
   pthread_mutex_unlock(&store->sql_lock);
   return value;
-}
-
-bool store_put_meta(Store *store, const char *const *meta, GError **error)
-{
-  bool ok;
-
-  pthread_mutex_lock(&store->sql_lock);
-  ok = store_sql_write_meta(store, meta, error);
-  pthread_mutex_unlock(&store->sql_lock);
-  return ok;
 }
 
 static bool load_row(Store *store, const WsType *type, sqlite3_stmt *rows, StoreEach each, void *arg,

@@ -163,6 +163,47 @@ void store_set_fault(Store *store, StoreFault fault, void *arg)
   pthread_mutex_unlock(&store->sql_lock);
 }
 
+/* ---- state ---- */
+
+static void set_state(Store *store, const GError *error)
+{
+  gint state = error ? STORE_READ_ONLY : STORE_WRITABLE;
+
+  if (g_atomic_int_get(&store->state) == state)
+    return;
+  g_atomic_int_set(&store->state, state);
+  if (error)
+    ws_log_error(WS_LOG_ERROR, "store-read-only", error, "database", store->path, NULL);
+  else
+    ws_log(WS_LOG_NOTICE, "store-writable", "database", store->path, NULL);
+}
+
+/* Whatever hinders a write, to those who wait for it the answer is one. */
+static void become_read_only(GError **error)
+{
+  GError *cause = *error;
+
+  if (g_error_matches(cause, WS_ERROR, WS_ERROR_READ_ONLY))
+    return;
+  *error = NULL;
+  ws_fail(error, WS_ERROR_READ_ONLY, "cause", ws_error_cause(cause), NULL);
+  g_error_free(cause);
+}
+
+bool store_put_meta(Store *store, const char *const *meta, GError **error)
+{
+  GError *failure = NULL;
+
+  pthread_mutex_lock(&store->sql_lock);
+  if (!store_sql_write_meta(store, meta, &failure))
+    become_read_only(&failure);
+  set_state(store, failure);
+  pthread_mutex_unlock(&store->sql_lock);
+  if (failure)
+    g_propagate_error(error, failure);
+  return !failure;
+}
+
 /* ---- submitting (loop) ---- */
 
 static void enqueue(Store *store, StoreJob *job)
@@ -270,19 +311,6 @@ static void on_posted(void *arg)
 
 /* ---- the thread ---- */
 
-static void set_state(Store *store, const GError *error)
-{
-  gint state = error ? STORE_READ_ONLY : STORE_WRITABLE;
-
-  if (g_atomic_int_get(&store->state) == state)
-    return;
-  g_atomic_int_set(&store->state, state);
-  if (error)
-    ws_log_error(WS_LOG_ERROR, "store-read-only", error, "database", store->path, NULL);
-  else
-    ws_log(WS_LOG_NOTICE, "store-writable", "database", store->path, NULL);
-}
-
 /* The end of the group that begins with `first`: a batch that is too much, of another epoch, or no batch. */
 static StoreJob *group_end(StoreJob *first)
 {
@@ -296,18 +324,6 @@ static StoreJob *group_end(StoreJob *first)
     end = end->next;
   }
   return end;
-}
-
-/* Whatever hinders a write, to those who wait for it the answer is one. */
-static void become_read_only(GError **error)
-{
-  GError *cause = *error;
-
-  if (g_error_matches(cause, WS_ERROR, WS_ERROR_READ_ONLY))
-    return;
-  *error = NULL;
-  ws_fail(error, WS_ERROR_READ_ONLY, "cause", ws_error_cause(cause), NULL);
-  g_error_free(cause);
 }
 
 static void write_group(Store *store, StoreJob *first)

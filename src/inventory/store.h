@@ -38,7 +38,8 @@ void store_close(Store *store);
 typedef bool (*StoreEach)(void *resource, void *arg, GError **error);
 bool store_load(Store *store, StoreEach each, void *arg, GError **error);
 /* Small facts: "next_id", "revision_reserve", "site_uuid" ... NULL: absent; caller frees. Both block until
- * done: start-up only. `meta` is name, value, name, value, ..., NULL. */
+ * done: start-up only. `meta` is name, value, name, value, ..., NULL. WS_ERROR_READ_ONLY: nothing is written.
+ */
 char *store_get_meta(Store *store, const char *name);
 bool store_put_meta(Store *store, const char *const *meta, GError **error);
 

@@ -3,20 +3,35 @@
 #include "base/log.h"
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- life ---- */
 
-InvRig *inv_rig_new(bool in_memory)
+static char *make_dir(void)
+{
+  const char *parent = g_access("/dev/shm", W_OK) == 0 ? "/dev/shm" : g_get_tmp_dir();
+  char *dir = g_build_filename(parent, "inventory-XXXXXX", NULL);
+
+  g_assert_nonnull(g_mkdtemp(dir));
+  return dir;
+}
+
+InvRig *inv_rig_new_closed(const char *dir)
 {
   InvRig *rig = g_new0(InvRig, 1);
 
   if (!g_test_verbose())
     ws_log_init("test", WS_LOG_ERROR, "/dev/null"); /* what the tests provoke is logged as errors */
-  if (!in_memory) {
-    rig->dir = g_dir_make_tmp("inventory-XXXXXX", NULL);
-    g_assert_nonnull(rig->dir);
-    rig->path = g_build_filename(rig->dir, "inventory.db", NULL);
-  }
+  rig->dir = dir ? g_strdup(dir) : make_dir();
+  rig->keep_dir = dir != NULL;
+  rig->path = g_build_filename(rig->dir, "inventory.db", NULL);
+  return rig;
+}
+
+InvRig *inv_rig_new(bool in_memory)
+{
+  InvRig *rig = in_memory ? g_new0(InvRig, 1) : inv_rig_new_closed(NULL);
+
   inv_rig_open(rig);
   return rig;
 }
@@ -43,10 +58,8 @@ void inv_rig_close(InvRig *rig)
 InvRig *inv_rig_copy(InvRig *rig)
 {
   static const char *const suffixes[] = {"", "-wal"};
-  InvRig *copy = g_new0(InvRig, 1);
+  InvRig *copy = inv_rig_new_closed(NULL);
 
-  copy->dir = g_dir_make_tmp("inventory-XXXXXX", NULL);
-  copy->path = g_build_filename(copy->dir, "inventory.db", NULL);
   for (guint i = 0; i < G_N_ELEMENTS(suffixes); i++) {
     g_autofree char *from = g_strconcat(rig->path, suffixes[i], NULL),
                     *to = g_strconcat(copy->path, suffixes[i], NULL);
@@ -67,7 +80,7 @@ void inv_rig_free(InvRig *rig)
   if (!rig)
     return;
   inv_rig_close(rig);
-  if (rig->dir) {
+  if (rig->dir && !rig->keep_dir) {
     dir = g_dir_open(rig->dir, 0, NULL);
     while (dir && (name = g_dir_read_name(dir))) {
       g_autofree char *path = g_build_filename(rig->dir, name, NULL);

@@ -7,13 +7,17 @@
 
 typedef struct {
   char *dir, *path; /* path NULL: in memory */
+  bool keep_dir;
   WsLoop *loop;
   Store *store;
   Inventory *inv;
 } InvRig;
 
-/* A fresh directory, removed by inv_rig_free(). in_memory: no files at all. */
+/* A fresh directory, removed by inv_rig_free(). in_memory: no files at all. Where there is a file system in
+ * memory the directory is there: the tests are about order, not about a disk's speed. */
 InvRig *inv_rig_new(bool in_memory);
+/* A rig that is not open yet: on a directory of its own, or on one of the caller's (then it stays). */
+InvRig *inv_rig_new_closed(const char *dir);
 /* Opens the database there (again); asserts success. */
 void inv_rig_open(InvRig *rig);
 void inv_rig_close(InvRig *rig);

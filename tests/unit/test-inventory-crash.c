@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A process that is killed, or whose sync fails: nothing acknowledged is lost, nothing half done is there.
+ *
+ * The program runs itself as child: it opens the database, lets writers commit and tells each acknowledged
+ * transaction through a pipe. The parent kills it at a chosen or at a random moment, opens what is left, and
+ * compares. */
+#include "inventory-work.h"
+#include "sqlite-tap.h"
+#include <errno.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ACK_FD 3
+
+/* ---- the child: --child PLACE N TRANSACTIONS DIR ---- */
+
+typedef struct {
+  const char *place; /* "step": at the nth fault point of the store. "disk": at the nth operation that changes
+                        a file, from the very first. "sync": the nth sync fails. "never" */
+  gint n;
+} Plan;
+
+static void acknowledge(guint writer, guint64 k, void *arg)
+{
+  guint64 message[2] = {writer, k};
+
+  if (write(ACK_FD, message, sizeof message) != sizeof message)
+    _exit(3);
+}
+
+static int die_at_step(const char *point, void *arg)
+{
+  if (g_atomic_int_dec_and_test(&((Plan *)arg)->n))
+    kill(getpid(), SIGKILL);
+  return 0;
+}
+
+static int die_at_operation(const TapOp *op, void *arg)
+{
+  return die_at_step("", arg);
+}
+
+static int fail_sync(const TapOp *op, void *arg)
+{
+  return op->kind == TAP_SYNC && g_atomic_int_dec_and_test(&((Plan *)arg)->n) ? SQLITE_IOERR_FSYNC : 0;
+}
+
+static int run_child(char **argv)
+{
+  Plan plan = {argv[2], atoi(argv[3])};
+  guint64 transactions = strtoull(argv[4], NULL, 10);
+  g_autoptr(InvRig) rig = inv_rig_new_closed(argv[5]);
+
+  if (strcmp(plan.place, "disk") == 0)
+    sqlite_tap_install(die_at_operation, &plan);
+  else if (strcmp(plan.place, "sync") == 0)
+    sqlite_tap_install(fail_sync, &plan);
+  inv_rig_open(rig);
+  if (strcmp(plan.place, "step") == 0)
+    store_set_fault(rig->store, die_at_step, &plan);
+  return inv_work_run(rig, transactions, acknowledge, NULL) ? 0 : 2;
+}
+
+/* ---- the parent ---- */
+
+typedef struct {
+  pid_t pid;
+  int acks;
+} Child;
+
+static Child start_child(const char *place, guint n, guint transactions, const char *dir)
+{
+  g_autofree char *number = g_strdup_printf("%u", n), *count = g_strdup_printf("%u", transactions);
+  const char *argv[] = {"test-inventory-crash", "--child", place, number, count, dir, NULL};
+  Child child;
+  int pipe_fds[2];
+
+  g_assert_cmpint(pipe(pipe_fds), ==, 0);
+  child.acks = pipe_fds[0];
+  child.pid = fork();
+  g_assert_cmpint(child.pid, >=, 0);
+  if (child.pid == 0) {
+    if (pipe_fds[1] != ACK_FD)
+      dup2(pipe_fds[1], ACK_FD);
+    for (int fd = ACK_FD + 1; fd < 64; fd++)
+      close(fd);
+    execv("/proc/self/exe", (char **)argv);
+    _exit(4);
+  }
+  close(pipe_fds[1]);
+  return child;
+}
+
+/* Reads what was acknowledged until the child is gone; its wait status. */
+static int collect(Child *child, WorkState *acked)
+{
+  guint64 message[2];
+  int status;
+
+  while (read(child->acks, message, sizeof message) == sizeof message) {
+    g_assert_cmpuint(message[0], <, WORK_WRITERS);
+    g_assert_cmpuint(message[1], ==, acked->k[message[0]] + 1);
+    acked->k[message[0]] = message[1];
+  }
+  close(child->acks);
+  g_assert_cmpint(waitpid(child->pid, &status, 0), ==, child->pid);
+  return status;
+}
+
+/* Opens, compares, and asks for one more transaction of each writer: what is left must also work. */
+static void verify(const char *dir, const WorkState *acked, WorkState *found)
+{
+  g_autoptr(InvRig) rig = inv_rig_new_closed(dir);
+
+  inv_rig_open(rig);
+  inv_work_verify(rig, acked, found);
+  g_assert_true(inv_work_run(rig, 1, NULL, NULL));
+  for (guint i = 0; i < WORK_WRITERS; i++)
+    found->k[i]++;
+  inv_work_verify(rig, found, found);
+}
+
+/* One child on a fresh directory. Returns whether it came to its end. */
+static bool try_once(const char *place, guint n, int expected_exit)
+{
+  g_autoptr(InvRig) rig = inv_rig_new_closed(NULL);
+  WorkState acked = {{0}}, found;
+  Child child = start_child(place, n, 4, rig->dir);
+  int status = collect(&child, &acked);
+
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    for (guint i = 0; i < WORK_WRITERS; i++)
+      g_assert_cmpuint(acked.k[i], ==, 4);
+    verify(rig->dir, &acked, &found);
+    return true;
+  }
+  if (expected_exit == 0)
+    g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  else
+    g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == expected_exit);
+  verify(rig->dir, &acked, &found);
+  return false;
+}
+
+static void try_each(const char *place, int expected_exit, guint at_least)
+{
+  guint n = 1;
+
+  while (!try_once(place, n, expected_exit))
+    n++;
+  g_assert_cmpuint(n, >, at_least); /* the places are really there */
+  g_test_message("%s: %u places", place, n - 1);
+}
+
+static void killed_at_each_step_of_the_store(void)
+{
+  try_each("step", 0, 40);
+}
+
+static void killed_at_each_change_of_a_file(void)
+{
+  try_each("disk", 0, 40);
+}
+
+static void failing_sync_ends_the_process_and_replays(void)
+{
+  try_each("sync", 74, 5);
+}
+
+static void killed_at_random_moments(void)
+{
+  enum { ROUNDS = 40 };
+  g_autoptr(InvRig) rig = inv_rig_new_closed(NULL);
+  g_autoptr(GRand) rand = g_rand_new_with_seed(11);
+  WorkState acked = {{0}};
+  guint64 total = 0;
+
+  for (guint round = 0; round < ROUNDS; round++) {
+    Child child = start_child("never", 0, 0, rig->dir);
+    g_usleep((gulong)g_rand_int_range(rand, 0, 40000)); /* the moment is the point; nothing is waited for */
+    kill(child.pid, SIGKILL);
+    int status = collect(&child, &acked);
+    g_assert_true(WIFSIGNALED(status));
+    verify(rig->dir, &acked, &acked);
+  }
+  for (guint i = 0; i < WORK_WRITERS; i++)
+    total += acked.k[i];
+  g_assert_cmpuint(total, >, ROUNDS * WORK_WRITERS); /* more than what verify() adds: the children did work */
+}
+
+int main(int argc, char **argv)
+{
+  if (argc == 6 && strcmp(argv[1], "--child") == 0)
+    return run_child(argv);
+  g_test_init(&argc, &argv, NULL);
+#define TEST(name) g_test_add_func("/inventory/crash/" #name, name)
+  TEST(killed_at_each_step_of_the_store);
+  TEST(killed_at_each_change_of_a_file);
+  TEST(failing_sync_ends_the_process_and_replays);
+  TEST(killed_at_random_moments);
+  return g_test_run();
+}

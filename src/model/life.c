@@ -132,9 +132,13 @@ static bool kind_owns(WsKind kind)
 
 void *ws_object_copy(const WsType *type, const void *object)
 {
-  char *copy = g_memdup2(object, type->size);
-  if (ws_type_is_resource(type))
-    ((WsResource *)(void *)copy)->ref_count = 1;
+  char *copy = g_malloc(type->size);
+  gsize from = 0;
+  if (ws_type_is_resource(type)) { /* the original's count is not read: other threads may be counting */
+    *(WsResource *)(void *)copy = (WsResource){.type = type, .ref_count = 1};
+    from = G_STRUCT_OFFSET(WsResource, id);
+  }
+  memcpy(copy + from, (const char *)object + from, type->size - from);
   for (const WsField *f = type->fields, *end = f + type->n_fields; f < end; f++)
     if (kind_owns(f->kind))
       ws_value_copy(f, f->kind, ws_field_at(f, copy), ws_field_at(f, object));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Random transactions against a plain hash table: what may be committed is decided here once more, by looking at everything;
- * after each transaction both hold the same, and again after the database was opened anew. Fixed seeds. */
+/* Random transactions against a plain hash table: what may be committed is decided here once more, by looking
+ * at everything; after each transaction both hold the same, and again after the database was opened anew.
+ * Fixed seeds. */
 #include "inventory-rig.h"
 #include <errno.h>
 #include <string.h>
@@ -330,8 +331,8 @@ static void compare_indexes(Model *m, const InvSnapshot *snap)
     if (object->type == &ws_type_vm && (int)((WsVm *)v)->architecture == architecture)
       expected_of_kind += object->id;
     if (object->type == &ws_type_vm && ((WsVm *)v)->uuid)
-      g_assert_cmpuint(
-          ((const WsVm *)inv_find_by(snap, &ws_type_vm, "uuid", 0, ((WsVm *)v)->uuid))->id, ==, object->id);
+      g_assert_cmpuint(((const WsVm *)inv_find_by(snap, &ws_type_vm, "uuid", 0, ((WsVm *)v)->uuid))->id, ==,
+                       object->id);
   }
   inv_each_by(snap, &ws_type_volume, by_pool, pool, NULL, add_id, &in_pool);
   inv_each_by(snap, &ws_type_vm, by_kind, 0, by_kind->names[architecture - 1], add_id, &of_kind);
@@ -378,7 +379,8 @@ static bool only_reports(Model *m)
   g_hash_table_iter_init(&iter, m->shadow);
   while (g_hash_table_iter_next(&iter, &k, &v)) {
     const WsResource *other = g_hash_table_lookup(m->objects, k);
-    if (!other || (!ws_object_equal(other->type, v, other) && !ws_object_differs_only_volatile(other->type, v, other)))
+    if (!other ||
+        (!ws_object_equal(other->type, v, other) && !ws_object_differs_only_volatile(other->type, v, other)))
       return false;
   }
   return true;
@@ -396,8 +398,9 @@ static int refuse_commit(const char *point, void *arg)
 static guint outcome_of(const GError *error)
 {
   static const guint codes[][2] = {
-      {WS_ERROR_CONFLICT, CONFLICT}, {WS_ERROR_NOT_FOUND, NOT_FOUND},   {WS_ERROR_BAD_REFERENCE, BAD_REFERENCE},
-      {WS_ERROR_IN_USE, IN_USE},     {WS_ERROR_NAME_TAKEN, NAME_TAKEN}, {WS_ERROR_READ_ONLY, READ_ONLY},
+      {WS_ERROR_CONFLICT, CONFLICT},           {WS_ERROR_NOT_FOUND, NOT_FOUND},
+      {WS_ERROR_BAD_REFERENCE, BAD_REFERENCE}, {WS_ERROR_IN_USE, IN_USE},
+      {WS_ERROR_NAME_TAKEN, NAME_TAKEN},       {WS_ERROR_READ_ONLY, READ_ONLY},
   };
 
   for (guint i = 0; i < G_N_ELEMENTS(codes); i++)
@@ -484,7 +487,9 @@ static void reopen(Model *m)
 
 static void run(gconstpointer seed)
 {
-  Model m = {.rig = inv_rig_new(false), .rand = g_rand_new_with_seed(GPOINTER_TO_UINT(seed)), .objects = table_new()};
+  Model m = {.rig = inv_rig_new(false),
+             .rand = g_rand_new_with_seed(GPOINTER_TO_UINT(seed)),
+             .objects = table_new()};
 
   m.snapshots = g_ptr_array_new_with_free_func(unref_snapshot);
   reopen(&m);
@@ -502,9 +507,11 @@ static void run(gconstpointer seed)
       g_ptr_array_add(m.snapshots, inv_snapshot(m.rig->inv));
     }
   }
-  g_test_message("%u changed, %u nothing, %u conflicts, %u not found, %u bad references, %u in use, %u taken, %u read-only",
+  g_test_message("%u changed, %u nothing, %u conflicts, %u not found, %u bad references, %u in use, %u "
+                 "taken, %u read-only",
                  m.outcomes[OK], m.outcomes[NOTHING], m.outcomes[CONFLICT], m.outcomes[NOT_FOUND],
-                 m.outcomes[BAD_REFERENCE], m.outcomes[IN_USE], m.outcomes[NAME_TAKEN], m.outcomes[READ_ONLY]);
+                 m.outcomes[BAD_REFERENCE], m.outcomes[IN_USE], m.outcomes[NAME_TAKEN],
+                 m.outcomes[READ_ONLY]);
   for (guint i = 0; i < G_N_ELEMENTS(m.outcomes); i++)
     g_assert_cmpuint(m.outcomes[i], >, 0); /* the seed reaches everything */
   g_hash_table_destroy(m.objects);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Readers and watchers on other threads while the core loop changes things: a snapshot stays what it is, a watcher's replica
- * becomes what the inventory is. Run it under ThreadSanitizer and AddressSanitizer too.
+/* Readers and watchers on other threads while the core loop changes things: a snapshot stays what it is, a
+ * watcher's replica becomes what the inventory is. Run it under ThreadSanitizer and AddressSanitizer too.
  *
- * ThreadSanitizer does not follow coroutines that jump between stacks, so under it all changes are of the kind that needs none. */
+ * ThreadSanitizer does not follow coroutines that jump between stacks, so under it all changes are of the
+ * kind that needs none. */
 #include "inventory-rig.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -13,7 +14,7 @@
 
 #define N_POOLS 200
 #define TOTAL   (N_POOLS * (gint64)1000)
-#define N_MOVES 20000
+#define N_MOVES 60000 /* two changes each: more than the ring holds */
 
 typedef struct {
   InvRig *rig;

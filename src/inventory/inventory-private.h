@@ -43,7 +43,7 @@ typedef struct InvPending {
 
 /* The log of changes, a ring. Changes have numbers without gap; a number's place is its remainder. */
 typedef struct {
-  pthread_mutex_t lock; /* guards all down to `newest` */
+  pthread_mutex_t lock; /* guards all down to `newest`; taken before Inventory.lock */
   InvChange *ring;      /* INV_LOG_MAX */
   gsize *sizes;         /* of the old versions, each an estimate */
   guint64 first, end;   /* the oldest change kept, and the next one to come */
@@ -87,6 +87,7 @@ void inv_pending_free(InvPending *pending);
 /* watch.c */
 void inv_log_init(InvLog *log, Revision revision);
 void inv_log_clear(InvLog *log);
-/* Takes over the references that the changes hold. */
-void inv_log_append(InvLog *log, const InvChange *changes, guint n);
+/* Appends a revision's changes, after publish(arg): both under the log's lock, so who has seen the new
+ * revision in a snapshot finds its changes in the log. Takes references of its own. */
+void inv_log_append(InvLog *log, const InvChange *changes, guint n, void (*publish)(void *arg), void *arg);
 void inv_log_notify(InvLog *log);

@@ -243,25 +243,37 @@ void inv_pending_free(InvPending *pending)
   g_free(pending);
 }
 
+typedef struct {
+  Inventory *inv;
+  InvSnapshot *root; /* the new one; afterwards the old one */
+} Swap;
+
+static void swap_published(void *arg)
+{
+  Swap *swap = arg;
+  InvSnapshot *old;
+
+  pthread_mutex_lock(&swap->inv->lock);
+  old = swap->inv->published;
+  swap->inv->published = swap->root;
+  pthread_mutex_unlock(&swap->inv->lock);
+  swap->root = old;
+}
+
 static void publish(Inventory *inv, InvPending *pending)
 {
-  InvSnapshot *old;
+  Swap swap = {inv, pending->root};
 
   if (!pending->root)
     return;
-  pthread_mutex_lock(&inv->lock);
-  old = inv->published;
-  inv->published = g_steal_pointer(&pending->root);
-  pthread_mutex_unlock(&inv->lock);
-  inv_snapshot_unref(old);
+  pending->root = NULL;
+  inv_log_append(&inv->log, pending->changes, pending->n_changes, swap_published, &swap);
+  inv_snapshot_unref(swap.root);
   for (guint i = 0; i < pending->n_changes; i++)
     for (guint k = 0; k < inv->listeners->len; k++) {
       const Listener *listener = &g_array_index(inv->listeners, Listener, k);
       listener->func(&pending->changes[i], listener->arg);
     }
-  inv_log_append(&inv->log, pending->changes, pending->n_changes);
-  g_clear_pointer(&pending->changes, g_free);
-  pending->n_changes = 0;
 }
 
 /* Everything behind the failed one falls with it. */

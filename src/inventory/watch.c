@@ -91,6 +91,14 @@ void inv_log_clear(InvLog *log)
   pthread_mutex_destroy(&log->watch_lock);
 }
 
+static void hold(const InvChange *change)
+{
+  if (change->old_object)
+    ws_resource_ref(change->old_object);
+  if (change->new_object)
+    ws_resource_ref(change->new_object);
+}
+
 void inv_changes_release(InvChange *changes, guint n)
 {
   for (guint i = 0; i < n; i++) {
@@ -111,7 +119,7 @@ static void forget_oldest(InvLog *log, GArray *forgotten)
 }
 
 /* All changes of a revision at once, so that no reader takes half of them for the whole. */
-void inv_log_append(InvLog *log, const InvChange *changes, guint n)
+void inv_log_append(InvLog *log, const InvChange *changes, guint n, void (*publish)(void *arg), void *arg)
 {
   g_autoptr(GArray) forgotten = g_array_new(FALSE, FALSE, sizeof(InvChange));
   g_autofree gsize *sizes = g_new(gsize, n);
@@ -119,12 +127,14 @@ void inv_log_append(InvLog *log, const InvChange *changes, guint n)
   for (guint i = 0; i < n; i++)
     sizes[i] = changes[i].old_object ? bytes_of(changes[i].type, changes[i].old_object) : 0;
   pthread_mutex_lock(&log->lock);
+  publish(arg);
   for (guint i = 0; i < n; i++) {
     while (log->first < log->end &&
            (log->end - log->first == INV_LOG_MAX || log->bytes + sizes[i] > INV_LOG_BYTES_MAX))
       forget_oldest(log, forgotten);
     log->sizes[log->end % INV_LOG_MAX] = sizes[i];
-    *slot(log, log->end++) = changes[i];
+    *slot(log, log->end) = changes[i];
+    hold(slot(log, log->end++));
     log->bytes += sizes[i];
     log->newest = changes[i].revision;
   }
@@ -203,10 +213,7 @@ bool inv_watch_next(InvWatch *watch, InvChange *changes, guint max, guint *n, GE
   for (; !watch->lost && *n < max && watch->next < log->end; watch->next++) {
     InvChange *change = &changes[(*n)++];
     *change = *slot(log, watch->next);
-    if (change->old_object)
-      ws_resource_ref(change->old_object);
-    if (change->new_object)
-      ws_resource_ref(change->new_object);
+    hold(change);
   }
   if (*n == 0)
     g_atomic_int_set(&watch->armed, 1); /* under the lock: what is appended next finds it */

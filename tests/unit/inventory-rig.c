@@ -20,8 +20,6 @@ InvRig *inv_rig_new_closed(const char *dir)
 {
   InvRig *rig = g_new0(InvRig, 1);
 
-  if (!g_test_verbose())
-    ws_log_init("test", WS_LOG_ERROR, "/dev/null"); /* what the tests provoke is logged as errors */
   rig->dir = dir ? g_strdup(dir) : make_dir();
   rig->keep_dir = dir != NULL;
   rig->path = g_build_filename(rig->dir, "inventory.db", NULL);
@@ -41,6 +39,8 @@ void inv_rig_open(InvRig *rig)
   GError *error = NULL;
 
   g_assert_null(rig->inv);
+  if (!g_test_verbose())
+    ws_log_init("test", WS_LOG_ERROR, "/dev/null"); /* what the tests provoke is logged as errors */
   rig->loop = ws_loop_new(ws_clock_system());
   rig->store = store_open(rig->path ? rig->path : ":memory:", rig->loop, &error);
   g_assert_no_error(error);

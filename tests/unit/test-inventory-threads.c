@@ -153,6 +153,28 @@ static gpointer follow(gpointer arg)
   return NULL;
 }
 
+/* Whoever begins to watch from the revision of a fresh snapshot finds the log there. */
+static gpointer begin_watches(gpointer arg)
+{
+  Shared *shared = arg;
+  guint n_tries = 0, n_relists = 0;
+
+  for (; !g_atomic_int_get(&shared->stop); n_tries++) {
+    g_autoptr(InvSnapshot) snap = inv_snapshot(shared->rig->inv);
+    g_autoptr(InvWatch) watch = inv_watch_new(shared->rig->inv, inv_snapshot_revision(snap), NULL, NULL);
+    InvChange change;
+    guint n;
+    if (!inv_watch_next(watch, &change, 1, &n, NULL)) {
+      n_relists++; /* right only if this thread slept through the whole ring in between */
+      continue;
+    }
+    g_assert_true(n == 0 || change.revision == inv_snapshot_revision(snap) + 1);
+    inv_changes_release(&change, n);
+  }
+  g_assert_cmpuint(n_relists * 100, <=, n_tries);
+  return NULL;
+}
+
 /* ---- the writer: moves capacity between two pools ---- */
 
 static void move(InvRig *rig, GRand *rand, bool durable)
@@ -192,7 +214,7 @@ static void readers_and_watchers_go_on_beside_the_writer(void)
   g_autoptr(GRand) rand = g_rand_new_with_seed(3);
   Shared shared = {.rig = rig};
   Replica quick = {.shared = &shared}, slow = {.shared = &shared, .pause_us = 2000};
-  GThread *threads[5];
+  GThread *threads[6];
 
   fill_store(rig);
   threads[0] = g_thread_new("reader", read_snapshots, &shared);
@@ -200,6 +222,7 @@ static void readers_and_watchers_go_on_beside_the_writer(void)
   threads[2] = g_thread_new("quick", follow, &quick);
   threads[3] = g_thread_new("slow", follow, &slow);
   threads[4] = g_thread_new("history", query_history, &shared);
+  threads[5] = g_thread_new("begin", begin_watches, &shared);
   for (guint i = 0; i < N_MOVES || !g_atomic_int_get(&shared.revision_seen); i++) {
     move(rig, rand, WITH_COROUTINES && i % 50 == 0);
     if (i % 100 == 0)

@@ -2,9 +2,10 @@
 /* The agent's own parts: identity (identity.c), enrolment (join.c), link (agent.c). Not for the rooms. */
 #pragma once
 #include "host/agent.h"
+#include "http/rest.h"
 
 /* Name in every manager's certificate: an agent trusts the site's CA and this name, not whatever address it dials. */
-#define AGENT_MANAGER_NAME "winsphere-manager"
+#define AGENT_MANAGER_NAME REST_MANAGER_NAME
 
 /* ---- identity.c: key and certificate in state_dir (host.key 0600, host.crt, ca.crt), address of the manager (manager) ---- */
 /* Fills agent->tls and config.manager_url. WS_ERROR_UNAUTHENTICATED when the host has not joined. */

@@ -8,78 +8,30 @@
 #include "base/log.h"
 #include "base/pki.h"
 #include "host/agent-private.h"
+#include "http/rest.h"
 #include "model/model.h"
-#include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define ANSWER_MAX (256 * 1024)
-#define TIMEOUT_S 30
-
-static size_t collect(char *bytes, size_t size, size_t n, void *arg)
-{
-  GString *text = arg;
-  if (text->len + size * n > ANSWER_MAX)
-    return 0;
-  g_string_append_len(text, bytes, size * n);
-  return size * n;
-}
-
-/* One request. ca_file NULL: the peer is not checked (nothing secret is said then). body NULL: GET. */
-static bool request(const char *url, const char *connect_to, const char *ca_file, const char *body, GString *answer,
-                    long *status, GError **error)
-{
-  char why[CURL_ERROR_SIZE] = "";
-  CURL *curl = curl_easy_init();
-  struct curl_slist *to = connect_to ? curl_slist_append(NULL, connect_to) : NULL;
-  struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-  curl_easy_setopt(curl, CURLOPT_URL, url);
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
-  curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-  curl_easy_setopt(curl, CURLOPT_PROXY, "");
-  curl_easy_setopt(curl, CURLOPT_CONNECT_TO, to);
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-  curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, ca_file ? 1L : 0L);
-  curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, ca_file ? 2L : 0L);
-  if (ca_file)
-    curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file);
-  if (body) {
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-  }
-  CURLcode code = curl_easy_perform(curl);
-  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
-  curl_slist_free_all(to);
-  curl_slist_free_all(headers);
-  curl_easy_cleanup(curl);
-  return code == CURLE_OK ||
-         ws_fail(error, WS_ERROR_HOST_UNREACHABLE, "host", url, "cause", *why ? why : curl_easy_strerror(code), NULL);
-}
-
 /* ---- the CA ---- */
 
 static bool fetch_ca(const AgentConfig *config, const char *manager_url, const char *fingerprint, GError **error)
 {
-  g_autofree char *url = g_strconcat(manager_url, "/api/v1/ca", NULL);
   g_autofree char *path = g_build_filename(config->state_dir, "ca.crt", NULL);
-  g_autoptr(GString) pem = g_string_new(NULL);
-  long status = 0;
-  if (!request(url, NULL, NULL, NULL, pem, &status, error))
+  g_auto(RestAnswer) answer = {0};
+  RestPeer stranger = {.url = manager_url};
+  if (!rest_call(&stranger, "GET", "/api/v1/ca", NULL, NULL, &answer, error))
     return false;
-  g_autoptr(WsCert) cert = status == 200 ? ws_cert_parse(pem->str, error) : NULL;
+  g_autoptr(WsCert) cert = answer.status == 200 ? ws_cert_parse(answer.body->str, error) : NULL;
   if (!cert)
     return error && *error ? false : ws_fail(error, WS_ERROR_CERTIFICATE_REFUSED, "reason", "the manager gave no CA certificate", NULL);
   if (!cert->is_ca || g_ascii_strcasecmp(cert->fingerprint, fingerprint) != 0)
     return ws_fail(error, WS_ERROR_CERTIFICATE_REFUSED, "reason",
                    "the CA is not the one that the token names: this is another site, or somebody is in between", NULL);
-  return ws_file_write(path, pem->str, pem->len, 0644, error);
+  return ws_file_write(path, answer.body->str, answer.body->len, 0644, error);
 }
 
 /* ---- the request ---- */
@@ -144,20 +96,13 @@ static bool enrol(const AgentConfig *config, const char *manager_url, const char
   static const char *const names[] = {"certificate", NULL};
   g_autofree char *body = request_body(secret, csr);
   g_autofree char *ca = g_build_filename(config->state_dir, "ca.crt", NULL);
-  g_autoptr(GUri) uri = g_uri_parse(manager_url, G_URI_FLAGS_NONE, NULL);
-  if (!uri)
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "manager", "expected", "https://name:port", NULL);
-  int port = g_uri_get_port(uri) > 0 ? g_uri_get_port(uri) : 443;
-  bool v6 = strchr(g_uri_get_host(uri), ':') != NULL;
-  g_autofree char *url = g_strdup_printf("https://%s:%d/api/v1/enrol", AGENT_MANAGER_NAME, port);
-  g_autofree char *to = g_strdup_printf(v6 ? "%s:%d:[%s]:%d" : "%s:%d:%s:%d", AGENT_MANAGER_NAME, port, g_uri_get_host(uri), port);
-  g_autoptr(GString) answer = g_string_new(NULL);
-  long status = 0;
-  if (!request(url, to, ca, body, answer, &status, error))
+  g_auto(RestAnswer) answer = {0};
+  RestPeer manager = {.url = manager_url, .ca_file = ca};
+  if (!rest_call(&manager, "POST", "/api/v1/enrol", NULL, body, &answer, error))
     return false;
-  if (status != 201)
-    return refuse(answer, error);
-  read_members(answer->str, answer->len, names, cert);
+  if (answer.status != 201)
+    return refuse(answer.body, error);
+  read_members(answer.body->str, answer.body->len, names, cert);
   return *cert || ws_fail(error, WS_ERROR_INTERNAL, "cause", "the manager's answer holds no certificate", NULL);
 }
 
@@ -174,11 +119,8 @@ bool agent_join(const AgentConfig *config, WsClock *clock, const char *manager_u
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "token", "expected", "a join token (winctl join-token create)", NULL);
   if (g_mkdir_with_parents(config->state_dir, 0700) < 0)
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", config->state_dir, "cause", g_strerror(errno), NULL);
-  curl_global_init(CURL_GLOBAL_DEFAULT);
-  bool ok = fetch_ca(config, manager_url, dot + 1, error) && ws_pki_make_request(key, "host", &csr, error) &&
+  return fetch_ca(config, manager_url, dot + 1, error) && ws_pki_make_request(key, "host", &csr, error) &&
             enrol(config, manager_url, token, csr, &cert, error) &&
             ws_file_write(cert_path, cert, strlen(cert), 0600, error) &&
             ws_file_write(manager_path, manager_url, strlen(manager_url), 0644, error);
-  curl_global_cleanup();
-  return ok;
 }

@@ -347,7 +347,8 @@ static bool run_download(ApiCall *call, GError **error)
   g_autofree char *stream =
       hosts_expect_stream(call->center, pool->hosts.items[0], &events, transfer_ref(t), transfer_unref);
   WsRpcVolumeDownloadStream params = {
-      .pool = volume->pool, .file = volume->file, .stream = stream, .offset = from, .bytes = t->length};
+      .pool = volume->pool, .file = volume->file, .format = (int)volume->format, .stream = stream, .offset = from,
+      .bytes = t->length};
   g_autoptr(WsRpcVolumeDownloadStreamResult) result = NULL;
   bool ok = rpc_volume_download_stream(link, &params, &result, NULL, NULL, NULL, error);
   /* Once the head is out, a failure shows as a broken body; before it, as an ordinary error. */

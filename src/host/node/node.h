@@ -15,6 +15,10 @@ typedef struct Node Node; /* the room's state in the agent (serve.c) */
  * who is connected to them knows them. */
 WsHostFacts *node_read_facts(const char *root);
 
+/* (any thread) A room tells which version it has met; NULL: it is gone. The manager hears of it as of any changed fact. */
+typedef enum { NODE_LIBVIRT, NODE_QEMU, NODE_OVS, N_NODE_VERSIONS } NodeVersion;
+void node_tell_version(Node *node, NodeVersion what, const char *version);
+
 typedef struct NodeSampler NodeSampler;
 NodeSampler *node_sampler_new(const char *root, WsClock *clock);
 void node_sampler_free(NodeSampler *sampler); /* NULL is fine */

@@ -237,6 +237,10 @@ void ws_json_double(WsJsonWriter *w, double v)
     ws_json_null(w);
     return;
   }
+  if (v == 0 && signbit(v)) {
+    write_bytes(w, "-0.0", 4); /* "-0" would read back as an integer, which has no such thing */
+    return;
+  }
   if (write_short_decimal(w, v))
     return;
   char text[G_ASCII_DTOSTR_BUF_SIZE];

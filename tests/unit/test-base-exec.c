@@ -190,7 +190,7 @@ static void child_inherits_no_fds_but_the_passed_one(void)
   g_autofree char *passed = output_of(&(WsExec){.argv = ARGV(self, "--probe", "fds"), .pass_fd = fds[1]});
   g_assert_cmpstr(passed, ==, "0 1 2 3 ");
 
-  g_autofree char *out = output_of(&(WsExec){.argv = ARGV("sh", "-c", "echo hello >&3"), .pass_fd = fds[1]});
+  g_free(output_of(&(WsExec){.argv = ARGV("sh", "-c", "echo hello >&3"), .pass_fd = fds[1]}));
   char text[16] = {0};
   g_assert_cmpint(read(fds[0], text, sizeof text - 1), ==, 6);
   g_assert_cmpstr(text, ==, "hello\n");
@@ -289,7 +289,7 @@ static void cancel_kills_the_program(void)
 static void memory_is_limited(void)
 {
   const char *const *argv = ARGV("dd", "if=/dev/zero", "of=/dev/null", "bs=600M", "count=1");
-  g_autofree char *out = output_of(&(WsExec){.argv = argv});
+  g_free(output_of(&(WsExec){.argv = argv}));
   assert_fails(&(WsExec){.argv = argv, .max_memory_bytes = 200 << 20}, WS_ERROR_PROGRAM_FAILED, "status",
                "1");
 }

@@ -109,7 +109,7 @@ static void writer_writes_shortest_doubles(void)
     const char *json;
   } cases[] = {
       {0, "0"},
-      {-0.0, "-0"},
+      {-0.0, "-0.0"},
       {1, "1"},
       {-2.5, "-2.5"},
       {0.1, "0.1"},

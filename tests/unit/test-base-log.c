@@ -4,7 +4,13 @@
 #include "base/error.h"
 #include "base/log.h"
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static char *log_path;
 
@@ -119,6 +125,57 @@ static void library_messages_become_events(void)
   g_assert_cmpstr(event_of(text), ==, "library-message domain=Lib message=\"hello\\nthere\"");
 }
 
+/* ---- journald ---- */
+
+/* A socket where journald's would be, in a /run of our own. -1: not allowed here. */
+static int pretend_journal(void)
+{
+  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
+  if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount("tmpfs", "/run", "tmpfs", 0, NULL) != 0 ||
+      g_mkdir_with_parents("/run/systemd/journal", 0755) != 0)
+    return -1;
+  int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+  g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+  return fd;
+}
+
+/* Standard error becomes a pipe that JOURNAL_STREAM names. */
+static void claim_stderr(void)
+{
+  int fds[2];
+  struct stat st;
+  g_assert_true(pipe(fds) == 0 && dup2(fds[1], STDERR_FILENO) == STDERR_FILENO &&
+                fstat(STDERR_FILENO, &st) == 0);
+  g_autofree char *stream = g_strdup_printf("%lu:%lu", (gulong)st.st_dev, (gulong)st.st_ino);
+  g_setenv("JOURNAL_STREAM", stream, TRUE);
+}
+
+static void journald_gets_fields(void)
+{
+  if (g_test_subprocess()) {
+    int journal = pretend_journal();
+    if (journal < 0)
+      return;
+    claim_stderr();
+    ws_log_init("tester", WS_LOG_INFO, NULL);
+    ws_log(WS_LOG_WARNING, "disk-full", "pool-name", "p 1", "cause", "two\nlines", NULL);
+    char datagram[2048];
+    gssize n = recv(journal, datagram, sizeof datagram, MSG_DONTWAIT);
+    g_assert_cmpint(n, >, 0);
+    static const char expected[] =
+        "PRIORITY=4\nSYSLOG_IDENTIFIER=tester\n"
+        "MESSAGE=disk-full pool-name=\"p 1\" cause=\"two\\nlines\"\n"
+        "WS_EVENT=disk-full\nWS_POOL_NAME=p 1\nWS_CAUSE\n\x09\0\0\0\0\0\0\0two\nlines\n";
+    g_assert_cmpmem(datagram, n, expected, sizeof expected - 1);
+    return;
+  }
+  g_test_trap_subprocess(NULL, 0, 0);
+  g_test_trap_assert_passed();
+}
+
+/* ---- many threads ---- */
+
 #define THREADS 4
 #define LINES   500
 
@@ -176,6 +233,7 @@ int main(int argc, char **argv)
   TEST(levels_above_the_limit_are_dropped);
   TEST(error_is_told_with_code_text_and_cause);
   TEST(library_messages_become_events);
+  TEST(journald_gets_fields);
   TEST(lines_of_threads_do_not_interleave);
   TEST(unopenable_file_leaves_stderr);
   int status = g_test_run();

@@ -366,7 +366,7 @@ static void open_watcher(ApiCall *call, Subscription *s, Revision since)
 void fixed_watch(ApiCall *call)
 {
   g_autoptr(GError) error = NULL;
-  Revision since;
+  Revision since = 0;
   Subscription *s = NULL;
   if (!http_call_wants_upgrade(call->http))
     ws_fail(&error, WS_ERROR_BAD_VALUE, "field", "Upgrade", "expected", "a WebSocket handshake", NULL);

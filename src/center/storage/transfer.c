@@ -194,7 +194,7 @@ static bool run_upload(ApiCall *call, GError **error)
   const WsVolume *volume = find_volume(call, snap, error);
   const WsPool *pool = volume ? storage_usable_pool(snap, volume->pool, "take an upload", error) : NULL;
   RpcLink *link = pool ? storage_pool_link(call->center, pool, error) : NULL;
-  gint64 received;
+  gint64 received = 0;
   call->stream = NULL;
   if (!link)
     return false;
@@ -335,7 +335,7 @@ static bool run_download(ApiCall *call, GError **error)
   const WsVolume *volume = find_volume(call, snap, error);
   const WsPool *pool = volume ? storage_usable_pool(snap, volume->pool, "be read", error) : NULL;
   RpcLink *link = pool ? storage_pool_link(call->center, pool, error) : NULL;
-  gint64 from;
+  gint64 from = 0;
   call->stream = NULL;
   if (!link)
     return false;

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/* wincenterd: the manager. Options, signals, and a loop; all else is in center.c. */
+#include "base/log.h"
+#include "center/center.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+static WsLoop *main_loop;
+
+static void on_signal(int number)
+{
+  ws_loop_quit(main_loop); /* async-signal-safe */
+}
+
+static void catch_signals(void)
+{
+  struct sigaction action = {.sa_handler = on_signal};
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+/* A core of this process would hold keys and tokens; and each host's link is a descriptor. */
+static void set_limits(void)
+{
+  struct rlimit none = {0, 0}, files;
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = MIN(files.rlim_max, 65536);
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+typedef struct {
+  CenterConfig config;
+  char *log_file;
+  int port;
+  gboolean debug, version;
+} Options;
+
+static bool parse_options(int argc, char **argv, Options *options)
+{
+  const GOptionEntry entries[] = {
+      {"data", 'd', 0, G_OPTION_ARG_FILENAME, &options->config.data_dir, "Directory of database and keys", "DIR"},
+      {"web", 'w', 0, G_OPTION_ARG_FILENAME, &options->config.web_dir, "Directory of the web console's files", "DIR"},
+      {"bind", 'b', 0, G_OPTION_ARG_STRING, &options->config.bind_address, "Address to listen on (0.0.0.0)", "ADDRESS"},
+      {"port", 'p', 0, G_OPTION_ARG_INT, &options->port, "Port to listen on (8443); 0: any", "PORT"},
+      {"name", 'n', 0, G_OPTION_ARG_STRING_ARRAY, &options->config.names, "Further name or address of this manager", "NAME"},
+      {"log", 'l', 0, G_OPTION_ARG_FILENAME, &options->log_file, "Log to this file instead of stderr", "FILE"},
+      {"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug, "Log more", NULL},
+      {"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
+      {NULL, 0, 0, 0, NULL, NULL, NULL},
+  };
+  g_autoptr(GOptionContext) context = g_option_context_new("- the WinSphere manager");
+  g_autoptr(GError) error = NULL;
+  g_option_context_add_main_entries(context, entries, NULL);
+  if (g_option_context_parse(context, &argc, &argv, &error) && argc == 1)
+    return true;
+  g_printerr("wincenterd: %s\nTry: wincenterd --help\n", error ? error->message : "unexpected argument");
+  return false;
+}
+
+int main(int argc, char **argv)
+{
+  Options options = {.port = 8443};
+  g_autoptr(GError) error = NULL;
+  if (!parse_options(argc, argv, &options))
+    return 2;
+  if (options.version) {
+    g_print("wincenterd %s\n", WS_VERSION);
+    return 0;
+  }
+  if (!options.config.data_dir)
+    options.config.data_dir = g_strdup("/var/lib/winsphere/center");
+  options.config.port = (guint16)options.port;
+  set_limits();
+  ws_log_init("wincenterd", options.debug ? WS_LOG_DEBUG : WS_LOG_INFO, options.log_file);
+  main_loop = ws_loop_new(ws_clock_system());
+  catch_signals();
+  Center *center = center_new(&options.config, ws_clock_system(), main_loop, &error);
+  if (!center) {
+    ws_log_error(WS_LOG_ERROR, "start-failed", error, NULL);
+    g_printerr("wincenterd: %s\n", error->message);
+    return 1;
+  }
+  char port[8];
+  g_snprintf(port, sizeof port, "%u", http_server_port(center->server));
+  ws_log(WS_LOG_NOTICE, "started", "version", WS_VERSION, "port", port, "data", options.config.data_dir, NULL);
+  ws_loop_run(main_loop);
+  ws_log(WS_LOG_NOTICE, "stopping", NULL);
+  center_free(center);
+  ws_loop_free(main_loop);
+  return 0;
+}

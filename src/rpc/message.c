@@ -229,7 +229,7 @@ static GBytes *finish(WsJsonWriter *w)
 static void write_object(WsJsonWriter *w, const WsType *type, const void *object)
 {
   if (type && object) {
-    ws_object_write(type, object, WS_WRITE_STORED, NULL, w);
+    ws_object_write(type, object, WS_WRITE_PEER, NULL, w);
   } else {
     ws_json_begin_object(w);
     ws_json_end_object(w);

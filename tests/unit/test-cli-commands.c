@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The table of winctl's commands is sound: names are unique, options lead to fields that the body has. */
+#include "cli/commands.h"
+#include "model/model.h"
+#include <string.h>
+
+/* The field at a dotted path of a type, or NULL. */
+static const WsField *field_at(const WsType *type, const char *path)
+{
+  g_auto(GStrv) steps = g_strsplit(path, ".", -1);
+  const WsField *field = NULL;
+  for (char **step = steps; *step; step++) {
+    if (!type)
+      return NULL;
+    field = ws_type_field(type, *step, strlen(*step));
+    type = field && field->kind == WS_KIND_OBJECT ? field->sub : NULL;
+    if (!field)
+      return NULL;
+  }
+  return field;
+}
+
+static void check_command(const CliCommand *command)
+{
+  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+  g_test_message("%s", command->operation);
+  g_assert_true(g_str_has_prefix(command->path, "/api/v1/"));
+  g_assert_nonnull(command->summary);
+  g_assert_nonnull(command->zh);
+  for (guint i = 0; i < command->n_options; i++) {
+    const CliOption *option = &command->options[i];
+    g_assert_true(g_hash_table_add(seen, (char *)option->name));
+    if (option->place == CLI_IN_BODY)
+      g_assert_true(field_at(command->body, option->path) == option->field);
+    else
+      g_assert_cmpstr(option->field->name, ==, option->path);
+    g_assert_false(option->field->flags & (WS_FIELD_READ_ONLY | WS_FIELD_INTERNAL));
+  }
+}
+
+static void commands_lead_to_fields(void)
+{
+  g_autoptr(GHashTable) nouns = g_hash_table_new(g_str_hash, g_str_equal);
+  for (guint i = 0; i < cli_n_nouns; i++) {
+    const CliNoun *noun = &cli_nouns[i];
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    g_assert_true(g_hash_table_add(nouns, (char *)noun->name));
+    for (guint k = 0; k < noun->n_commands; k++) {
+      g_assert_true(g_hash_table_add(names, (char *)noun->commands[k].name));
+      check_command(&noun->commands[k]);
+    }
+  }
+}
+
+static void columns_lead_to_fields(void)
+{
+  for (guint i = 0; i < cli_n_nouns; i++)
+    for (guint k = 0; k < cli_nouns[i].n_columns; k++) {
+      const CliColumn *column = &cli_nouns[i].columns[k];
+      bool system = strcmp(column->path, "id") == 0 || strcmp(column->path, "revision") == 0;
+      g_test_message("%s.%s", cli_nouns[i].name, column->path);
+      g_assert_true(system || field_at(cli_nouns[i].type, column->path) == column->field);
+      g_assert_nonnull(column->heading);
+      g_assert_nonnull(column->zh);
+    }
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  g_test_add_func("/cli/commands/commands_lead_to_fields", commands_lead_to_fields);
+  g_test_add_func("/cli/commands/columns_lead_to_fields", columns_lead_to_fields);
+  return g_test_run();
+}

@@ -22,6 +22,7 @@ struct Batch {
   GArray *children; /* of Child, by ordinal; NULL: not loaded yet */
   guint next;       /* those before it are not queued any more */
   guint n_running;  /* launched and not ended */
+  bool stopping;    /* no child begins any more */
 };
 
 /* ---- counting ---- */
@@ -167,6 +168,13 @@ void batch_child_ended(Task *parent, const WsTask *child)
 
 /* ---- cancelling ---- */
 
+bool batch_stops(const Task *child)
+{
+  const Task *parent = child->rec->parent ? engine_find(child->engine, child->rec->parent) : NULL;
+
+  return parent && parent->batch && parent->batch->stopping && child->rec->batch_step;
+}
+
 static void end_queued(WsTask *row, gint64 now_us, const char *user)
 {
   row->state = WS_TASK_STATE_CANCELLED;
@@ -214,6 +222,7 @@ static void cancel_rest(Batch *batch)
 {
   guint from = batch->next, tries = 0;
 
+  batch->stopping = true;
   batch->next = batch->children->len; /* nothing more is launched */
   while (from < batch->children->len)
     if (!cancel_some_queued(batch, &from))

@@ -301,6 +301,8 @@ void task_main(void *arg)
 
   task->co = ws_co_self();
   record_set_failure(&task->rec->waiting, NULL);
+  if (!task_has_begun(task) && batch_stops(task))
+    g_atomic_int_set(&task->cancel, 1); /* while it waited for its slot */
   if (task_has_begun(task))
     record_log(task, "task_resumed", NULL);
   if (!read_args(task, &error)) {

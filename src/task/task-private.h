@@ -199,6 +199,7 @@ void locks_show_percent(Task *task, InvTxn *txn, gint64 percent);
 void locks_hide(Task *task, InvTxn *txn);
 
 /* children.c */
+bool batch_stops(const Task *child); /* its parent's batch is being cancelled */
 void batch_child_ended(Task *parent, const WsTask *child);
 bool batch_cancel_queued(TaskEngine *engine, const WsTask *child, const char *user, GError **error);
 

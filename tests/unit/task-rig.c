@@ -76,7 +76,7 @@ void task_rig_step(TaskRig *rig, bool may_leap)
 {
   ws_loop_step(rig->inv.loop, 1);
   gint64 idle_us = ws_loop_next_us(rig->inv.loop) - rig_monotonic_us(&rig->clock.clock);
-  rig->clock.ahead_us += may_leap && idle_us > 300 * 1000 ? 200 * 1000 : 10 * 1000;
+  rig->clock.ahead_us += may_leap ? CLAMP(idle_us, 10 * 1000, 250 * 1000) : 10 * 1000;
 }
 
 void task_rig_wait(TaskRig *rig, const bool *flag)

@@ -58,6 +58,7 @@ typedef struct {
   gint order[256], n_order; /* thing made: its number + 1; removed: minus that */
   gint n_points, stop_at;   /* a process ends by SIGKILL at point number stop_at (0: never) */
   gint stopped_in_store;    /* the point was one of the store's */
+  WsId ids[8];              /* whatever one process tells the next */
 } World;
 extern World *world; /* made by the first task_rig_new(), or world_new() before a fork */
 void world_new(void);

@@ -14,7 +14,8 @@ typedef struct {
   bool lock_all;   /* the parent holds all volumes itself */
   bool deep;       /* children are batches of one child each */
   bool then_step;  /* the parent has a step after the batch */
-  guint n_at_once, max_at_once, n_functions;
+  bool free;       /* children hold nothing */
+  guint n_at_once, max_at_once, n_bodies;
 } Script;
 static Script script;
 static bool gate;
@@ -34,6 +35,7 @@ static bool work(Task *task, void *ctx, GError **error)
   guint i = index_of(task_target(task));
 
   world_make(i);
+  script.n_bodies++;
   script.n_at_once++;
   script.max_at_once = MAX(script.max_at_once, script.n_at_once);
   do
@@ -53,7 +55,7 @@ static bool unwork(Task *task, void *ctx, GError **error)
 
 static bool child(Task *task, GError **error)
 {
-  return task_lock(task, &(TaskLockRef){&ws_type_volume, task_target(task), false}, 1, error) &&
+  return (script.free || task_lock(task, &(TaskLockRef){&ws_type_volume, task_target(task), false}, 1, error)) &&
          TASK_STEP(task, "work", work, unwork, NULL, error);
 }
 
@@ -77,7 +79,6 @@ static bool parent(Task *task, GError **error)
   g_autofree TaskChild *children = g_new0(TaskChild, script.n);
   g_autofree TaskLockRef *locks = g_new0(TaskLockRef, script.n);
 
-  script.n_functions++;
   for (guint i = 0; i < script.n; i++) {
     children[i].target = volumes[i % MANY];
     locks[i] = (TaskLockRef){&ws_type_volume, volumes[i % MANY], false};
@@ -266,6 +267,23 @@ static void cancel_of_the_parent_stops_all(void)
   end();
 }
 
+/* More at a time than there are coroutines for: the rest wait, and can be stopped while they do. */
+static void cancel_reaches_children_that_wait_for_a_coroutine(void)
+{
+  const guint n = 600;
+
+  begin(n, n);
+  script.wait = script.free = true;
+  WsId id = start();
+  task_rig_until(rig, script.n_at_once == 500);
+  g_assert_true(task_rig_cancel(rig, id, NULL));
+  const WsTask *rec = task_rig_end(rig, id);
+  assert_state(rec, WS_TASK_STATE_CANCELLED);
+  g_assert_cmpint(rec->children->cancelled, ==, n);
+  g_assert_cmpuint(script.n_bodies, ==, 500);
+  end();
+}
+
 static void one_queued_child_can_be_cancelled(void)
 {
   begin(6, 2);
@@ -360,6 +378,36 @@ static void ended_family_moves_to_history_as_a_whole(void)
   end();
 }
 
+static bool outlive(Task *task, void *ctx, GError **error)
+{
+  TaskStarted started;
+
+  return task_start(task_engine(task), task_kind_find(task_engine(task), "child"), volumes[0], NULL, NULL, false, task_id(task),
+                    &started, error);
+}
+
+static bool short_lived(Task *task, GError **error)
+{
+  return TASK_STEP(task, "start", outlive, NULL, NULL, error);
+}
+
+static void parent_of_a_living_child_stays(void)
+{
+  static const TaskKind kind = {"short_lived", short_lived, NULL, NULL, "starting"};
+
+  begin(0, 0);
+  script.wait = script.free = true; /* no reference keeps it either */
+  task_engine_register(rig->engine, &kind, 1);
+  task_engine_set_retention(rig->engine, 2000, G_USEC_PER_SEC);
+  WsId id = task_rig_accept(rig, "short_lived", 0, NULL);
+  task_rig_end(rig, id);
+  task_rig_run_for(rig, 100 * G_USEC_PER_SEC);
+  g_assert_nonnull(task_rig_record(rig, id));
+  gate = true;
+  task_rig_until(rig, n_tasks() == 0);
+  end();
+}
+
 static void only_so_many_ended_tasks_stay(void)
 {
   begin(1, 1);
@@ -384,11 +432,13 @@ int main(int argc, char **argv)
   add(children_may_hold_what_their_parent_holds);
   add(batches_may_be_nested);
   add(cancel_of_the_parent_stops_all);
+  add(cancel_reaches_children_that_wait_for_a_coroutine);
   add(one_queued_child_can_be_cancelled);
   add(one_running_child_can_be_cancelled);
   add(dry_run_of_a_batch_makes_no_children);
   add(batch_of_nothing_is_done);
   add(ended_family_moves_to_history_as_a_whole);
+  add(parent_of_a_living_child_stays);
   add(only_so_many_ended_tasks_stay);
   return g_test_run();
 }

@@ -51,14 +51,12 @@ static bool do_step(Task *task, void *ctx, GError **error)
       return ws_fail(error, WS_ERROR_CANCELLED, NULL);
     ws_co_sleep(1000);
   }
-  if (!scripted_failure(script.fail[i], &script.n_failures[i], error))
-    return false;
   if (script.txn[i]) {
     WsVolume *v = inv_edit_id(task_txn(task), &ws_type_volume, task_target(task));
     g_free(v->name);
     v->name = g_strdup_printf("step-%u", i);
   }
-  return true;
+  return scripted_failure(script.fail[i], &script.n_failures[i], error);
 }
 
 static bool undo_step(Task *task, void *ctx, GError **error)
@@ -494,7 +492,13 @@ static void step_waits_for_its_host_to_come_back(void)
   begin();
   script.fail[1] = WS_ERROR_HOST_UNREACHABLE;
   script.n_failures[1] = 4;
-  const WsTask *rec = task_rig_end(rig, accept());
+  script.wait[2] = true;
+  WsId id = accept();
+  task_rig_until(rig, task_rig_record(rig, id)->waiting);
+  task_rig_until(rig, script.n_bodies[2]);
+  g_assert_null(task_rig_record(rig, id)->waiting);
+  gate = true;
+  const WsTask *rec = task_rig_end(rig, id);
   assert_state(rec, WS_TASK_STATE_DONE);
   g_assert_cmpuint(script.n_bodies[1], ==, 5);
   g_assert_cmpuint(script.n_bodies[0], ==, 1);

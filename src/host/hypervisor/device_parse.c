@@ -257,10 +257,13 @@ static void read_video(VirtReading *r, const xmlNode *device)
 static void read_channel(VirtReading *r, const xmlNode *device)
 {
   const char *name = virt_xml_path_get(device, "target", "name");
-  if (g_strcmp0(name, "org.qemu.guest_agent.0") == 0)
+  const char *state = virt_xml_path_get(device, "target", "state");
+  if (g_strcmp0(name, "org.qemu.guest_agent.0") == 0) {
     r->spec->agent_channel = true;
-  else if (g_strcmp0(virt_xml_get(device, "type"), "spicevmc") != 0)
+    r->domain->agent_connected = state ? strcmp(state, "connected") == 0 : -1;
+  } else if (g_strcmp0(virt_xml_get(device, "type"), "spicevmc") != 0) {
     virt_read_block(r, "channel %s", name);
+  }
 }
 
 static void read_watchdog(VirtReading *r, const xmlNode *device)

@@ -27,6 +27,9 @@ typedef struct VirtHost {
   void *arg;
 } VirtHost;
 
+/* cgroup weights of WsVmCpu.shares (the kernel's default is 100), and the period that CPU ceilings are counted in. */
+enum { VIRT_WEIGHT_LOW = 50, VIRT_WEIGHT_NORMAL = 100, VIRT_WEIGHT_HIGH = 200, VIRT_CPU_PERIOD_US = 100000 };
+
 /* ---- architectures (arch.c) ---- */
 typedef struct {
   WsVmSpecArchitecture id;
@@ -77,6 +80,9 @@ const char *virt_places_dev(const VirtPlaces *places, const char *alias); /* <ta
 /* Writes the <address> that the device had, if it had one and was of the same kind: bus of a disk, model of a NIC or of
  * video, NULL for any other. false: nothing was written. */
 bool virt_places_write_address(const VirtPlaces *places, VirtXml *xml, const char *alias, const char *kind);
+/* Alias of a device of a running guest: ours by its key, else that of the disk with target `dev` or the NIC with address `mac` (either
+ * may be NULL). Borrowed; NULL: there is none. */
+const char *virt_places_alias(const VirtPlaces *places, const char *key, const char *dev, const char *mac);
 /* Writes the PCI controllers as they were, and as many more root ports as are missing to `root_ports`. */
 void virt_places_write_pci(const VirtPlaces *places, VirtXml *xml, guint root_ports);
 
@@ -100,6 +106,7 @@ typedef struct {
   GPtrArray *taps;     /* WsVmTap *: host interfaces, live XML only */
   GHashTable *devs;    /* key -> target name ("vda") of disks and CDs */
   bool live;           /* of a running guest */
+  int agent_connected; /* the guest agent's channel, live XML only: 1 open by the guest, 0 not, -1 no channel or not known */
 } VirtDomain;
 
 /* Reads a domain's XML, live or persistent, ours or anybody's. Devices without an alias of ours are known by the metadata's note
@@ -108,13 +115,11 @@ VirtDomain *virt_domain_parse(const char *xml, const VirtHost *host, GError **er
 void virt_domain_free(VirtDomain *domain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirtDomain, virt_domain_free)
 
-/* The <ws:vm> element of a domain's <metadata>. `devs` as in VirtDomain, to note how devices without an alias of ours are to be
- * known again (vm.adopt); NULL: all have one. */
+/* Our element in a domain's <metadata>, as virDomainSetMetadata() takes it (without the name space, which libvirt adds). `devs` as in
+ * VirtDomain, to note how devices without an alias of ours are to be known again (vm.adopt); NULL: all have one. */
 #define VIRT_METADATA_URI    "urn:winsphere:vm:1"
 #define VIRT_METADATA_PREFIX "ws"
 char *virt_metadata_xml(const WsVmSpec *spec, GHashTable *devs);
-/* Id of the VM that the text of the element names, 0: none. */
-WsId virt_metadata_vm(const char *element);
 
 /* Names of values in domain XML, one table for both directions (words.c). Index: the enum's value; [0] is NULL. */
 extern const char *const virt_word_disk_bus[];   /* WsVmSpecDiskBus */

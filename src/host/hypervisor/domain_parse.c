@@ -8,9 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define MIB         (1024 * 1024)
-#define SHARES_LOW  50
-#define SHARES_HIGH 200
+#define MIB (1024 * 1024)
 
 void virt_read_block(VirtReading *r, const char *format, ...)
 {
@@ -170,9 +168,9 @@ static void read_cputune(VirtReading *r)
       pin->vcpu = virt_xml_int(virt_xml_get(node, "vcpu"), 0);
       pin->cpus = g_strdup(virt_xml_get(node, "cpuset"));
       g_ptr_array_add(pins, pin);
-    } else if (virt_xml_is(node, "shares") && virt_xml_int(text, 0) == SHARES_LOW) {
+    } else if (virt_xml_is(node, "shares") && virt_xml_int(text, 0) == VIRT_WEIGHT_LOW) {
       cpu->shares = WS_VM_CPU_SHARES_LOW;
-    } else if (virt_xml_is(node, "shares") && virt_xml_int(text, 0) == SHARES_HIGH) {
+    } else if (virt_xml_is(node, "shares") && virt_xml_int(text, 0) == VIRT_WEIGHT_HIGH) {
       cpu->shares = WS_VM_CPU_SHARES_HIGH;
     } else if (virt_xml_is(node, "global_period")) {
       period = virt_xml_int(text, 0);
@@ -285,6 +283,7 @@ VirtDomain *virt_domain_parse(const char *xml, const VirtHost *host, GError **er
   domain->taps = g_ptr_array_new_with_free_func(tap_free);
   domain->devs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   domain->live = virt_xml_get(root, "id") != NULL;
+  domain->agent_connected = -1;
   g_autoptr(GHashTable) keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   VirtReading r = {.host = host, .root = root, .note = find_note(root), .domain = domain, .spec = domain->spec, .keys = keys};
   if (!read_type(&r, error))
@@ -310,11 +309,4 @@ void virt_domain_free(VirtDomain *domain)
   g_clear_pointer(&domain->taps, g_ptr_array_unref);
   g_clear_pointer(&domain->devs, g_hash_table_unref);
   g_free(domain);
-}
-
-WsId virt_metadata_vm(const char *element)
-{
-  g_autoptr(xmlDoc) doc = virt_xml_parse(element, NULL);
-  const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
-  return virt_xml_is(root, "vm") ? (WsId)MAX(0, virt_xml_int(virt_xml_get(root, "id"), 0)) : 0;
 }

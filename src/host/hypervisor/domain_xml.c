@@ -7,12 +7,9 @@
  * socket, so that a host opens no TCP port. */
 #include "host/hypervisor/build-private.h"
 
-#define KIB             1024
-#define DIMM_SLOTS      "16"
+#define KIB              1024
+#define DIMM_SLOTS       "16"
 #define SPARE_ROOT_PORTS 6
-#define CPU_PERIOD_US   100000 /* of the CPU ceiling: the kernel's default */
-#define SHARES_LOW      50     /* cgroup v2 weights; 100 is the kernel's default */
-#define SHARES_HIGH     200
 
 /* ---- metadata ---- */
 
@@ -22,11 +19,17 @@ typedef struct {
   WsId volume, pool, port_group;
 } Note;
 
-static void write_note(VirtXml *xml, const Note *note)
+/* Names of the elements: with our prefix inside a whole domain; bare where libvirt adds the name space (virDomainSetMetadata). */
+typedef struct {
+  const char *vm, *boot, *device;
+} NoteNames;
+static const NoteNames prefixed = {"ws:vm", "ws:boot", "ws:device"}, bare = {"vm", "boot", "device"};
+
+static void write_note(VirtXml *xml, const NoteNames *names, const Note *note)
 {
   if (!note->volume && !note->pool && !note->port_group && !note->dev && !note->mac)
     return;
-  virt_xml_open(xml, "ws:device");
+  virt_xml_open(xml, names->device);
   virt_xml_attr(xml, "key", note->key);
   virt_xml_attr(xml, "dev", note->dev);
   virt_xml_attr(xml, "mac", note->mac);
@@ -40,28 +43,29 @@ static void write_note(VirtXml *xml, const Note *note)
   virt_xml_close(xml);
 }
 
-static void write_notes(VirtXml *xml, const WsVmSpec *spec, GHashTable *devs)
+static void write_notes(VirtXml *xml, const NoteNames *names, const WsVmSpec *spec, GHashTable *devs)
 {
   for (guint i = 0; i < spec->disks.len; i++) {
     const WsVmSpecDisk *d = spec->disks.items[i];
-    write_note(xml, &(Note){.key = d->key, .dev = devs ? g_hash_table_lookup(devs, d->key) : NULL, .volume = d->volume,
+    write_note(xml, names, &(Note){.key = d->key, .dev = devs ? g_hash_table_lookup(devs, d->key) : NULL, .volume = d->volume,
                             .pool = d->pool, .file = d->pool ? d->file : NULL});
   }
   for (guint i = 0; i < spec->cdroms.len; i++) {
     const WsVmSpecCdrom *c = spec->cdroms.items[i];
-    write_note(xml, &(Note){.key = c->key, .dev = devs ? g_hash_table_lookup(devs, c->key) : NULL, .volume = c->volume,
+    write_note(xml, names, &(Note){.key = c->key, .dev = devs ? g_hash_table_lookup(devs, c->key) : NULL, .volume = c->volume,
                             .pool = c->pool, .file = c->pool ? c->file : NULL});
   }
   for (guint i = 0; i < spec->nics.len; i++) {
     const WsVmSpecNic *n = spec->nics.items[i];
-    write_note(xml, &(Note){.key = n->key, .mac = devs ? n->mac : NULL, .port_group = n->port_group});
+    write_note(xml, names, &(Note){.key = n->key, .mac = devs ? n->mac : NULL, .port_group = n->port_group});
   }
 }
 
-static void write_metadata(VirtXml *xml, const WsVmSpec *spec, GHashTable *devs)
+static void write_metadata(VirtXml *xml, const NoteNames *names, const WsVmSpec *spec, GHashTable *devs)
 {
-  virt_xml_open(xml, "ws:vm");
-  virt_xml_attr(xml, "xmlns:ws", VIRT_METADATA_URI);
+  virt_xml_open(xml, names->vm);
+  if (names == &prefixed)
+    virt_xml_attr(xml, "xmlns:" VIRT_METADATA_PREFIX, VIRT_METADATA_URI);
   virt_xml_attr_int(xml, "id", (gint64)spec->vm);
   virt_xml_attr(xml, "family", ws_vm_os_family_names[spec->os->family - 1]);
   virt_xml_attr(xml, "variant", spec->os->variant);
@@ -72,20 +76,20 @@ static void write_metadata(VirtXml *xml, const WsVmSpec *spec, GHashTable *devs)
   if (spec->memory_policy && spec->memory_policy->reservation_percent > 0)
     virt_xml_attr_int(xml, "memory_reservation_percent", spec->memory_policy->reservation_percent);
   if (spec->direct_boot) {
-    virt_xml_open(xml, "ws:boot");
+    virt_xml_open(xml, names->boot);
     virt_xml_attr_int(xml, "pool", (gint64)spec->direct_boot->pool);
     virt_xml_attr(xml, "kernel", spec->direct_boot->kernel);
     virt_xml_attr(xml, "initrd", spec->direct_boot->initrd);
     virt_xml_close(xml);
   }
-  write_notes(xml, spec, devs);
+  write_notes(xml, names, spec, devs);
   virt_xml_close(xml);
 }
 
 char *virt_metadata_xml(const WsVmSpec *spec, GHashTable *devs)
 {
   g_autoptr(VirtXml) xml = virt_xml_new();
-  write_metadata(xml, spec, devs);
+  write_metadata(xml, &bare, spec, devs);
   return virt_xml_finish(xml);
 }
 
@@ -113,7 +117,7 @@ static void write_names(VirtBuild *b)
   virt_xml_text(b->xml, "title", g_strdelimit(title, "\r\n\t", ' ')); /* libvirt refuses a line break there */
   virt_xml_text(b->xml, "description", spec->description);
   virt_xml_open(b->xml, "metadata");
-  write_metadata(b->xml, spec, NULL);
+  write_metadata(b->xml, &prefixed, spec, NULL);
   virt_xml_close(b->xml);
 }
 
@@ -186,10 +190,10 @@ static void write_vcpus(VirtBuild *b)
     virt_xml_close(xml);
   }
   if (cpu->shares != WS_VM_CPU_SHARES_NORMAL)
-    virt_xml_text_int(xml, "shares", cpu->shares == WS_VM_CPU_SHARES_LOW ? SHARES_LOW : SHARES_HIGH);
+    virt_xml_text_int(xml, "shares", cpu->shares == WS_VM_CPU_SHARES_LOW ? VIRT_WEIGHT_LOW : VIRT_WEIGHT_HIGH);
   if (cpu->limit_percent != WS_INT_UNSET) {
-    virt_xml_text_int(xml, "global_period", CPU_PERIOD_US);
-    virt_xml_text_int(xml, "global_quota", cpu->limit_percent * CPU_PERIOD_US / 100);
+    virt_xml_text_int(xml, "global_period", VIRT_CPU_PERIOD_US);
+    virt_xml_text_int(xml, "global_quota", cpu->limit_percent * VIRT_CPU_PERIOD_US / 100);
   }
   virt_xml_close(xml);
 }

@@ -85,6 +85,21 @@ bool virt_places_write_address(const VirtPlaces *places, VirtXml *xml, const cha
   return true;
 }
 
+const char *virt_places_alias(const VirtPlaces *places, const char *key, const char *dev, const char *mac)
+{
+  g_autofree char *own = virt_alias(key);
+  const xmlNode *device = places ? g_hash_table_lookup(places->by_alias, own) : NULL;
+  if (device)
+    return virt_xml_path_get(device, "alias", "name");
+  for (device = virt_xml_first(places ? places->devices : NULL); device; device = virt_xml_next(device)) {
+    bool same = (dev && virt_xml_is(device, "disk") && g_strcmp0(virt_xml_path_get(device, "target", "dev"), dev) == 0) ||
+                (mac && virt_xml_is(device, "interface") && g_strcmp0(virt_xml_path_get(device, "mac", "address"), mac) == 0);
+    if (same)
+      return virt_xml_path_get(device, "alias", "name");
+  }
+  return NULL;
+}
+
 static bool is_pci_controller(const xmlNode *device)
 {
   return virt_xml_is(device, "controller") && g_strcmp0(virt_xml_get(device, "type"), "pci") == 0;

@@ -5,13 +5,12 @@
  * it, no text can end its line or change its type, and a guest without cloud-init can pick single lines out of it. */
 #include "host/hypervisor/seed.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "host/hypervisor/iso.h"
 #include <crypt.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HOSTNAME_MAX 63
 
@@ -271,36 +270,6 @@ static bool fail_errno(GError **error, const char *path)
   return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
 }
 
-static bool write_all(int fd, const guint8 *bytes, gsize n)
-{
-  while (n > 0) {
-    ssize_t done = write(fd, bytes, n);
-    if (done < 0 && errno == EINTR)
-      continue;
-    if (done <= 0)
-      return false;
-    bytes += done;
-    n -= (gsize)done;
-  }
-  return true;
-}
-
-static bool replace_file(const char *path, const GByteArray *image, GError **error)
-{
-  g_autofree char *temporary = g_strconcat(path, ".new", NULL);
-  g_unlink(temporary);
-  int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0)
-    return fail_errno(error, temporary);
-  bool ok = write_all(fd, image->data, image->len) && fsync(fd) == 0;
-  ok = close(fd) == 0 && ok;
-  if (ok && rename(temporary, path) == 0)
-    return true;
-  fail_errno(error, path);
-  g_unlink(temporary);
-  return false;
-}
-
 bool seed_write(const VirtHost *host, const WsVmSpec *spec, const WsVmCloudInit *settings, const char *instance_id, WsClock *clock,
                 GError **error)
 {
@@ -316,7 +285,7 @@ bool seed_write(const VirtHost *host, const WsVmSpec *spec, const WsVmCloudInit 
   g_autofree char *path = virt_seed_path(host, spec->uuid);
   if (g_mkdir_with_parents(host->seed_dir, 0711) != 0) /* QEMU's user passes through, but lists nothing */
     return fail_errno(error, host->seed_dir);
-  bool ok = replace_file(path, image, error);
+  bool ok = ws_file_write(path, image->data, image->len, 0600, error);
   explicit_bzero(image->data, image->len);
   return ok;
 }

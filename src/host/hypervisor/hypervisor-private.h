@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of src/host/hypervisor: the struct, and what its files share. */
+#pragma once
+#include "base/error.h"
+#include "host/hypervisor/domain.h"
+#include "host/hypervisor/hypervisor.h"
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+/* One connection to libvirtd. Connections are few and shared by threads. Held by Hypervisor.conns, by callers, and by libvirt
+ * for its callbacks; it holds the Hypervisor, so a late callback finds it there (stopped). */
+typedef struct {
+  Hypervisor *hv;
+  virConnectPtr c;
+  gint refs;
+  guint calls; /* under way; guarded by Hypervisor.lock */
+  bool dead;   /* closed by the other side; guarded by Hypervisor.lock */
+} VirtConn;
+
+/* What is remembered of a domain beyond what libvirt knows. Guarded by Hypervisor.lock. */
+typedef struct {
+  WsId vm;               /* 0: a stranger */
+  WsPowerState state;    /* last seen; 0: never */
+  char *reason;
+  gint64 since_us;       /* wall; 0: before we looked */
+  WsVmGuest *guest;      /* NULL: nothing known */
+  bool asking_guest;     /* a question to the agent is under way */
+  gint64 ask_guest_us;   /* monotonic; 0: not asked */
+  guint guest_questions; /* since the agent connected */
+  guint agent_epoch;     /* grows when the agent comes or goes: an answer of an older one is dropped */
+  WsVmUsage *counters;   /* previous sample: totals in place of rates; NULL: none */
+  gint64 cpu_ns, sampled_us;
+} VirtFacts;
+
+struct Hypervisor {
+  gint refs;
+  HypervisorConfig config; /* strings are ours */
+  VirtHost host;           /* native, kvm: guarded by lock */
+  GThread *thread;         /* connects, watches, asks guests */
+  GMutex lock;
+  GCond changed;           /* connection, ready, stop, removed devices */
+  GPtrArray *conns;        /* VirtConn; [0] is the one with events. Empty: libvirt is away */
+  GArray *callbacks;       /* int: ids of event callbacks on conns[0] */
+  bool ready, stop;
+  GHashTable *facts;       /* uuid -> VirtFacts */
+  GQueue removed;          /* VirtRemoval: the newest device events, for those who wait */
+  gint64 sequence;         /* of the last event sent */
+  GMutex emit_lock;        /* held while an event gets its number and is sent: order. Taken before `lock` */
+  guint pending;           /* jobs of ours on config.workers; guarded by lock */
+};
+
+/* ---- connection.c ---- */
+Hypervisor *virt_hv_ref(Hypervisor *hv);
+void virt_hv_unref(void *hv);
+bool virt_is_stopped(Hypervisor *hv);
+/* A connection for one call. NULL: WS_ERROR_HYPERVISOR_UNREACHABLE. */
+VirtConn *virt_conn_acquire(Hypervisor *hv, GError **error);
+void virt_conn_release(VirtConn *conn); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirtConn, virt_conn_release)
+VirtConn *virt_conn_ref(VirtConn *conn);
+void virt_conn_unref(void *conn);
+/* What specs are filled with. */
+VirtHost virt_host(Hypervisor *hv);
+/* Runs func(arg) on a worker, in line with others of the same key, counted, so that hypervisor_free() can wait. When the hypervisor is
+ * stopped func is not called, destroy is. */
+void virt_run(Hypervisor *hv, const char *key, WsLoopFunc func, void *arg, GDestroyNotify destroy);
+
+/* ---- errors (fail.c) ---- */
+/* Sets `error` from libvirt's last error. operation: "start", ... Always false. */
+bool virt_fail(GError **error, WsId vm, const char *uuid, const char *operation);
+/* "vm-42", or the uuid for 0; into buf of WS_ID_TEXT_MAX or longer. */
+#define VIRT_OBJECT_MAX 48
+const char *virt_object(WsId vm, const char *uuid, char *buf);
+bool virt_wrong_state(GError **error, WsId vm, const char *uuid, const char *verb, WsPowerState state);
+/* Whether libvirt's last error has this code. */
+bool virt_error_is(int code);
+
+static inline void virt_domain_unref(virDomainPtr *domain)
+{
+  if (*domain)
+    virDomainFree(*domain);
+}
+#define VIRT_AUTO_DOMAIN __attribute__((cleanup(virt_domain_unref))) virDomainPtr
+
+/* The domain of a call. Free with virDomainFree(). NULL: WS_ERROR_NOT_FOUND or libvirt's error. */
+virDomainPtr virt_find(VirtConn *conn, WsId vm, const char *uuid, GError **error);
+
+/* ---- define.c ---- */
+/* A private copy of a spec from the manager, filled and checked for this host. NULL with error. */
+WsVmSpec *virt_prepare_spec(Hypervisor *hv, const WsVmSpec *spec, GError **error);
+/* Defines the domain so; makes, keeps or removes its seed CD and sets autostart. *domain (may hold one on entry: the domain as it is) is
+ * the domain afterwards. cloud_init NULL: the seed that is there stays. */
+bool virt_define(Hypervisor *hv, VirtConn *conn, const WsVmSpec *spec, const WsVmCloudInit *cloud_init, const char *instance_id,
+                 virDomainPtr *domain, GError **error);
+
+/* ---- facts.c ---- */
+/* Reads the domain's state, and remembers when it changed. NULL: libvirt's error, or gone. Caller frees. */
+WsPower *virt_power(Hypervisor *hv, virDomainPtr domain, GError **error);
+/* State of a domain now, without remembering; 0 on error. */
+WsPowerState virt_state(virDomainPtr domain);
+WsId virt_facts_vm(Hypervisor *hv, const char *uuid);
+void virt_facts_set_vm(Hypervisor *hv, const char *uuid, WsId vm);
+void virt_facts_forget(Hypervisor *hv, const char *uuid);
+WsVmGuest *virt_facts_guest(Hypervisor *hv, const char *uuid); /* a copy, NULL: nothing known */
+/* Call with the lock held. Never NULL; made when absent. */
+VirtFacts *virt_facts(Hypervisor *hv, const char *uuid);
+void virt_facts_free(void *facts);
+const char *virt_uuid(virDomainPtr domain, char *buf); /* buf of VIR_UUID_STRING_BUFLEN; returns buf */
+
+/* ---- report.c ---- */
+WsVmReport *virt_report(Hypervisor *hv, virDomainPtr domain, GError **error);
+/* Every domain, in order of UUID, page by page to config.on_report. */
+bool virt_report_all(Hypervisor *hv, VirtConn *conn, GError **error);
+/* XML of a domain; free() it. */
+char *virt_xml(virDomainPtr domain, bool live);
+
+/* ---- events.c ---- */
+bool virt_events_register(Hypervisor *hv, VirtConn *conn, GError **error);
+void virt_events_unregister(Hypervisor *hv, VirtConn *conn);
+/* Sends an event: numbers it, fills in the time and the VM. Takes it. */
+void virt_emit(Hypervisor *hv, WsRpcVmEvent *event);
+/* Waits until libvirt told that the device with this alias is gone (true) or refused, or timeout_ms passed (false). A removal that came
+ * before the call counts when it came after `since_us` (monotonic). */
+bool virt_wait_removed(Hypervisor *hv, const char *uuid, const char *alias, gint64 since_us, guint timeout_ms);
+void virt_removal_free(void *removal);
+
+/* ---- guest_agent.c ---- */
+/* The agent of a domain opened its channel (true), or it is closed or missing. Any thread. */
+void virt_guest_connected(Hypervisor *hv, const char *uuid, bool connected);
+/* The domain does not run any more. */
+void virt_guest_gone(Hypervisor *hv, const char *uuid);
+/* Asks the guests that are due. On the hypervisor's own thread. */
+void virt_guest_tick(Hypervisor *hv);

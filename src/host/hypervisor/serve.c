@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The hypervisor in the agent: the manager's calls, each on a worker, and events on their way back.
+ *
+ * Calls that ask QEMU something are in line with others of the same VM, so that a frozen one costs one thread however often it is
+ * asked; each has its deadline, after which the call fails and the thread stays with libvirt until that answers. To cut the power
+ * waits for no other call: it is the way out. */
+#include "base/error.h"
+#include "host/agent.h"
+#include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/serve-private.h"
+#include "host/storage/storage.h"
+#include "rpc/methods.h"
+#include <glib/gstdio.h>
+
+#define SEED_FOLDER   "seeds"
+#define SERIAL_FOLDER "serial"
+
+/* ---- one call ---- */
+
+typedef struct Work Work;
+typedef bool (*Run)(Work *work, GError **error);
+struct Work {
+  Hypervisor *hv;  /* referenced */
+  RpcCall *call;   /* referenced */
+  const RpcMethod *method;
+  void *params;    /* a copy: the call may be given up while it runs */
+  void *result;
+  Run run;
+};
+
+static void work_free(void *arg)
+{
+  Work *work = arg;
+  ws_object_free(work->method->params, work->params);
+  if (work->result)
+    ws_object_free(work->method->result, work->result);
+  rpc_call_unref(work->call);
+  virt_hv_unref(work->hv);
+  g_free(work);
+}
+
+static bool run_work(void *arg, GError **error)
+{
+  Work *work = arg;
+  return work->run(work, error);
+}
+
+/* key NULL: waits for no other call. */
+static bool serve(RpcCall *call, const RpcMethod *method, const void *params, const char *uuid, Run run, void **result, GError **error)
+{
+  Agent *agent = agent_of_call(call);
+  Work *work = g_new(Work, 1);
+  *work = (Work){virt_hv_ref(agent->hypervisor), rpc_call_ref(call), method,
+                 method->params ? ws_object_copy(method->params, params) : NULL,
+                 method->result ? ws_object_new(method->result) : NULL, run};
+  g_autofree char *key = uuid ? g_strconcat("vm ", uuid, NULL) : NULL;
+  bool ok = key ? ws_co_blocking_keyed(agent->workers, key, run_work, work, work_free, method->deadline_ms, error)
+                : ws_co_blocking(agent->workers, run_work, work, work_free, method->deadline_ms, error);
+  if (!ok)
+    return false;
+  if (result)
+    *result = g_steal_pointer(&work->result);
+  work_free(work);
+  return true;
+}
+
+/* ---- power: the answer is the state afterwards ---- */
+
+#define SERVE_POWER(name, Name, key)                                                                                   \
+  static bool run_##name(Work *w, GError **error)                                                                      \
+  {                                                                                                                    \
+    WsRpcVm##Name##Result *result = w->result;                                                                         \
+    return hypervisor_vm_##name(w->hv, w->params, &result->power, error);                                              \
+  }                                                                                                                    \
+  bool serve_vm_##name(RpcCall *call, const WsRpcVm##Name *params, WsRpcVm##Name##Result **result, GError **error)     \
+  {                                                                                                                    \
+    return serve(call, &rpc_method_vm_##name, params, key, run_##name, (void **)result, error);                        \
+  }
+
+SERVE_POWER(start, Start, params->uuid)
+SERVE_POWER(shutdown, Shutdown, params->uuid)
+SERVE_POWER(power_off, PowerOff, NULL)
+SERVE_POWER(reboot, Reboot, params->uuid)
+SERVE_POWER(reset, Reset, params->uuid)
+SERVE_POWER(pause, Pause, params->uuid)
+SERVE_POWER(resume, Resume, params->uuid)
+SERVE_POWER(discard_saved, DiscardSaved, params->uuid)
+
+static void hibernate_progress(gint64 done, gint64 total, void *arg)
+{
+  rpc_call_progress(arg, done, total, "bytes");
+}
+
+static bool run_hibernate(Work *w, GError **error)
+{
+  WsRpcVmHibernateResult *result = w->result;
+  HypervisorOp op = {hibernate_progress, w->call, rpc_call_cancelled(w->call)};
+  return hypervisor_vm_hibernate(w->hv, w->params, &op, &result->power, error);
+}
+
+bool serve_vm_hibernate(RpcCall *call, const WsRpcVmHibernate *params, WsRpcVmHibernateResult **result, GError **error)
+{
+  return serve(call, &rpc_method_vm_hibernate, params, params->uuid, run_hibernate, (void **)result, error);
+}
+
+/* ---- definition: the answer is a report ---- */
+
+#define SERVE_REPORT(name, Name, key)                                                                                  \
+  static bool run_##name(Work *w, GError **error)                                                                      \
+  {                                                                                                                    \
+    WsRpcVm##Name##Result *result = w->result;                                                                         \
+    return hypervisor_vm_##name(w->hv, w->params, &result->report, error);                                             \
+  }                                                                                                                    \
+  bool serve_vm_##name(RpcCall *call, const WsRpcVm##Name *params, WsRpcVm##Name##Result **result, GError **error)     \
+  {                                                                                                                    \
+    return serve(call, &rpc_method_vm_##name, params, key, run_##name, (void **)result, error);                        \
+  }
+
+SERVE_REPORT(define, Define, params->spec->uuid)
+SERVE_REPORT(adopt, Adopt, params->uuid)
+SERVE_REPORT(get, Get, NULL)
+
+static bool run_update_live(Work *w, GError **error)
+{
+  WsRpcVmUpdateLiveResult *result = w->result;
+  g_autoptr(GPtrArray) refused = NULL;
+  if (!hypervisor_vm_update_live(w->hv, w->params, &result->report, &refused, error))
+    return false;
+  for (guint i = 0; i < refused->len && i < 64; i++)
+    ws_array_add(&result->refused, g_strdup(refused->pdata[i]));
+  return true;
+}
+
+bool serve_vm_update_live(RpcCall *call, const WsRpcVmUpdateLive *params, WsRpcVmUpdateLiveResult **result, GError **error)
+{
+  return serve(call, &rpc_method_vm_update_live, params, params->spec->uuid, run_update_live, (void **)result, error);
+}
+
+/* ---- calls without an answer ---- */
+
+#define SERVE_PLAIN(name, Name)                                                                                        \
+  static bool run_##name(Work *w, GError **error)                                                                      \
+  {                                                                                                                    \
+    return hypervisor_vm_##name(w->hv, w->params, error);                                                              \
+  }                                                                                                                    \
+  bool serve_vm_##name(RpcCall *call, const WsRpcVm##Name *params, GError **error)                                     \
+  {                                                                                                                    \
+    return serve(call, &rpc_method_vm_##name, params, params->uuid, run_##name, NULL, error);                          \
+  }
+
+SERVE_PLAIN(undefine, Undefine)
+SERVE_PLAIN(release, Release)
+SERVE_PLAIN(disk_resize, DiskResize)
+SERVE_PLAIN(send_keys, SendKeys)
+
+/* ---- looking ---- */
+
+static bool run_list(Work *w, GError **error)
+{
+  g_clear_pointer((WsRpcVmListResult **)&w->result, ws_rpc_vm_list_result_free);
+  return hypervisor_vm_list(w->hv, w->params, (WsRpcVmListResult **)&w->result, error);
+}
+
+bool serve_vm_list(RpcCall *call, const WsRpcVmList *params, WsRpcVmListResult **result, GError **error)
+{
+  return serve(call, &rpc_method_vm_list, params, NULL, run_list, (void **)result, error);
+}
+
+static bool run_stats(Work *w, GError **error)
+{
+  g_clear_pointer((WsRpcVmStatsResult **)&w->result, ws_rpc_vm_stats_result_free);
+  return hypervisor_vm_stats(w->hv, (WsRpcVmStatsResult **)&w->result, error);
+}
+
+bool serve_vm_stats(RpcCall *call, WsRpcVmStatsResult **result, GError **error)
+{
+  return serve(call, &rpc_method_vm_stats, NULL, NULL, run_stats, (void **)result, error);
+}
+
+static bool run_get_xml(Work *w, GError **error)
+{
+  WsRpcVmGetXmlResult *result = w->result;
+  return hypervisor_vm_get_xml(w->hv, w->params, &result->xml, error);
+}
+
+bool serve_vm_get_xml(RpcCall *call, const WsRpcVmGetXml *params, WsRpcVmGetXmlResult **result, GError **error)
+{
+  return serve(call, &rpc_method_vm_get_xml, params, NULL, run_get_xml, (void **)result, error);
+}
+
+static bool run_screenshot(Work *w, GError **error)
+{
+  WsRpcVmScreenshotResult *result = w->result;
+  g_autoptr(GBytes) png = NULL;
+  if (!hypervisor_vm_screenshot(w->hv, w->params, &png, error))
+    return false;
+  result->png = g_base64_encode(g_bytes_get_data(png, NULL), g_bytes_get_size(png));
+  return true;
+}
+
+bool serve_vm_screenshot(RpcCall *call, const WsRpcVmScreenshot *params, WsRpcVmScreenshotResult **result, GError **error)
+{
+  return serve(call, &rpc_method_vm_screenshot, params, params->uuid, run_screenshot, (void **)result, error);
+}
+
+/* ---- console: the stream is dialled when the guest's end is open ---- */
+
+static bool run_console_open(Work *w, GError **error)
+{
+  return virt_serve_console(agent_of_call(w->call), w->hv, w->params, error);
+}
+
+bool serve_vm_console_open(RpcCall *call, const WsRpcVmConsoleOpen *params, GError **error)
+{
+  return serve(call, &rpc_method_vm_console_open, params, params->uuid, run_console_open, NULL, error);
+}
+
+/* ---- the room ---- */
+
+static char *pool_file(void *arg, WsId pool, const char *file, GError **error)
+{
+  return storage_volume_path(((Agent *)arg)->storage, pool, file, error);
+}
+
+static bool find_pool(void *arg, const char *path, WsId *pool, char **file)
+{
+  const char *name;
+  if (!storage_find_volume(((Agent *)arg)->storage, path, pool, &name))
+    return false;
+  *file = g_strdup(name);
+  return true;
+}
+
+static void on_event(WsRpcVmEvent *event, void *arg)
+{
+  agent_notify(arg, &rpc_method_vm_event, event);
+}
+
+static void on_report(WsRpcVmReport *page, void *arg)
+{
+  agent_notify(arg, &rpc_method_vm_report, page);
+}
+
+/* A folder beside the agent's own state, which nobody else may enter: QEMU opens files there, virtlogd writes some. */
+static char *own_folder(Agent *agent, const char *name, int mode, GError **error)
+{
+  g_autofree char *parent = g_path_get_dirname(agent->config.state_dir);
+  g_autofree char *path = g_build_filename(parent, name, NULL);
+  if (g_mkdir_with_parents(path, mode) == 0)
+    return g_steal_pointer(&path);
+  ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
+  return NULL;
+}
+
+bool hypervisor_room_start(Agent *agent, GError **error)
+{
+  g_autofree char *seeds = own_folder(agent, SEED_FOLDER, 0711, error);
+  g_autofree char *serial = seeds ? own_folder(agent, SERIAL_FOLDER, 0700, error) : NULL;
+  if (!serial)
+    return false;
+  const HypervisorConfig config = {
+    .uri = agent->config.libvirt_uri,
+    .clock = agent->clock,
+    .workers = agent->workers,
+    .seed_dir = seeds,
+    .serial_log_dir = serial,
+    .pool_file = pool_file,
+    .find_pool = find_pool,
+    .on_event = on_event,
+    .on_report = on_report,
+    .arg = agent,
+  };
+  agent->hypervisor = hypervisor_new(&config);
+  return true;
+}
+
+void hypervisor_room_stop(Agent *agent)
+{
+  g_clear_pointer(&agent->hypervisor, hypervisor_free);
+}
+
+/* The manager reads the list itself when a host's link comes up. */
+void hypervisor_room_link_up(Agent *agent)
+{
+}

@@ -93,7 +93,9 @@ static int tap_characteristics(sqlite3_file *f)
 
 static int tap_shm_map(sqlite3_file *f, int page, int bytes, int extend, void volatile **out)
 {
-  return real(f)->pMethods->xShmMap(real(f), page, bytes, extend, out);
+  int result = show(f, (TapOp){.kind = TAP_MAP, .offset = page});
+
+  return result ? result : real(f)->pMethods->xShmMap(real(f), page, bytes, extend, out);
 }
 
 static int tap_shm_lock(sqlite3_file *f, int offset, int n, int flags)

@@ -4,13 +4,14 @@
 #pragma once
 #include <glib.h>
 
-typedef enum { TAP_WRITE, TAP_SYNC, TAP_TRUNCATE, TAP_DELETE } TapKind;
+typedef enum { TAP_WRITE, TAP_SYNC, TAP_TRUNCATE, TAP_DELETE, TAP_MAP } TapKind;
 
 typedef struct {
   TapKind kind;
   const char *path;  /* of the file; borrowed */
   const void *bytes; /* WRITE */
-  gint64 n, offset;  /* WRITE: n bytes at offset. TRUNCATE: to offset */
+  gint64 n, offset;  /* WRITE: n bytes at offset. TRUNCATE: to offset. MAP: region number offset of the shared
+                        memory */
 } TapOp;
 
 /* Returns an SQLite result to inject (0: go on). On whatever thread SQLite runs. */

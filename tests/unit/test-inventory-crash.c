@@ -20,7 +20,8 @@
 
 typedef struct {
   const char *place; /* "step": at the nth fault point of the store. "disk": at the nth operation that changes
-                        a file, from the very first. "sync": the nth sync fails. "never" */
+                        a file, from the very first. "sync": the nth sync fails. "map": the index of the WAL
+                        cannot grow. "never" */
   gint n;
 } Plan;
 
@@ -41,7 +42,26 @@ static int die_at_step(const char *point, void *arg)
 
 static int die_at_operation(const TapOp *op, void *arg)
 {
-  return die_at_step("", arg);
+  return op->kind == TAP_MAP ? 0 : die_at_step("", arg);
+}
+
+/* SQLite extends its index of the WAL after the WAL has been synced: a commit that fails there is on the
+ * disk. */
+static int fail_map(const TapOp *op, void *arg)
+{
+  return op->kind == TAP_MAP && op->offset > 0 ? SQLITE_IOERR_SHMMAP : 0;
+}
+
+/* Large objects, one a transaction, until the WAL needs a second region in its index (after about 16 MiB). */
+static int run_large(InvRig *rig)
+{
+  for (guint64 k = 1; k < 100; k++) {
+    InvTxn *txn = inv_begin(rig->inv);
+    inv_rig_pool(txn, "large")->description = g_strnfill(1 << 20, 'x');
+    inv_rig_commit_ok(rig, txn);
+    acknowledge(0, k, NULL);
+  }
+  return 0;
 }
 
 static int fail_sync(const TapOp *op, void *arg)
@@ -59,7 +79,11 @@ static int run_child(char **argv)
     sqlite_tap_install(die_at_operation, &plan);
   else if (strcmp(plan.place, "sync") == 0)
     sqlite_tap_install(fail_sync, &plan);
+  else if (strcmp(plan.place, "map") == 0)
+    sqlite_tap_install(fail_map, &plan);
   inv_rig_open(rig);
+  if (strcmp(plan.place, "map") == 0)
+    return run_large(rig);
   if (strcmp(plan.place, "step") == 0)
     store_set_fault(rig->store, die_at_step, &plan);
   return inv_work_run(rig, transactions, acknowledge, NULL) ? 0 : 2;
@@ -171,6 +195,22 @@ static void failing_sync_ends_the_process_and_replays(void)
   try_each("sync", 74, 5);
 }
 
+static void commit_of_unknown_outcome_ends_the_process(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new_closed(NULL);
+  WorkState acked = {{0}};
+  Child child = start_child("map", 0, 0, rig->dir);
+  int status = collect(&child, &acked);
+
+  g_assert_true(WIFEXITED(status));
+  g_assert_cmpint(WEXITSTATUS(status), ==, 74);
+  g_assert_cmpuint(acked.k[0], >, 3);
+  inv_rig_open(rig);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->inv);
+  /* It is there: reported as rolled back, it would have come back from the dead. */
+  g_assert_cmpuint(inv_count(snap, &ws_type_pool), ==, acked.k[0] + 1);
+}
+
 static void killed_at_random_moments(void)
 {
   enum { ROUNDS = 40 };
@@ -201,6 +241,7 @@ int main(int argc, char **argv)
   TEST(killed_at_each_step_of_the_store);
   TEST(killed_at_each_change_of_a_file);
   TEST(failing_sync_ends_the_process_and_replays);
+  TEST(commit_of_unknown_outcome_ends_the_process);
   TEST(killed_at_random_moments);
   return g_test_run();
 }

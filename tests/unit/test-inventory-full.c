@@ -2,6 +2,7 @@
 /* A disk that is full, a write that fails, memory that runs out: the group is refused, the head goes back,
  * nothing is torn, and it all goes on when the trouble is over. */
 #include "inventory-work.h"
+#include "sqlite-tap.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -184,6 +185,61 @@ static void each_allocation_that_fails_at_opening_is_an_error_or_nothing(void)
   assert_exactly(rig, &acked);
 }
 
+/* ---- starting without room ---- */
+
+static int refuse_writes(const TapOp *op, void *arg)
+{
+  return op->kind == TAP_WRITE && *(bool *)arg ? SQLITE_FULL : 0;
+}
+
+static bool report(InvRig *rig)
+{
+  g_autoptr(InvTxn) txn = inv_begin(rig->inv);
+  g_autoptr(InvSnapshot) head = inv_head(rig->inv);
+  const WsPool *pool = NULL;
+
+  for (WsId id = 1; !pool; id++)
+    pool = inv_find(head, &ws_type_pool, id);
+  ((WsPool *)inv_edit(txn, pool))->capacity_bytes++;
+  return inv_rig_commit(rig, txn, NULL, NULL);
+}
+
+static void start_without_room_reads_and_later_writes(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new_closed(NULL), after = NULL;
+  WorkState acked = {{0}};
+  bool full = false;
+  Revision last;
+
+  sqlite_tap_install(refuse_writes, &full);
+  inv_rig_open(rig);
+  g_assert_true(inv_work_run(rig, 3, count_ack, &acked));
+  inv_rig_close(rig);
+
+  full = true;
+  inv_rig_open(rig);
+  g_assert_cmpint(store_state(rig->store), ==, STORE_READ_ONLY);
+  assert_exactly(rig, &acked);
+  g_assert_false(report(rig)); /* there is no revision in reserve */
+  g_assert_false(inv_work_run(rig, 1, count_ack, &acked));
+  assert_exactly(rig, &acked);
+
+  full = false;
+  g_assert_true(inv_work_run(rig, 1, count_ack, &acked));
+  for (guint i = 0; i < 10; i++)
+    g_assert_true(report(rig));
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->inv);
+  last = inv_snapshot_revision(snap);
+  after = inv_rig_copy(rig); /* as if killed now */
+  assert_exactly(after, &acked);
+  g_autoptr(InvSnapshot) reopened = inv_snapshot(after->inv);
+  g_assert_cmpuint(inv_snapshot_revision(reopened), >=, last);
+  g_assert_cmpuint(inv_new_id(after->inv), >=, inv_new_id(rig->inv));
+  inv_rig_close(after);
+  inv_rig_close(rig);
+  sqlite_tap_install(NULL, NULL);
+}
+
 /* ---- a file system that is really full ---- */
 
 static void fill(const char *path)
@@ -196,18 +252,6 @@ static void fill(const char *path)
     ;
   g_assert_cmpint(errno, ==, ENOSPC);
   close(fd);
-}
-
-static bool report(InvRig *rig)
-{
-  g_autoptr(InvTxn) txn = inv_begin(rig->inv);
-  g_autoptr(InvSnapshot) head = inv_head(rig->inv);
-  const WsPool *pool = NULL;
-
-  for (WsId id = 1; !pool; id++)
-    pool = inv_find(head, &ws_type_pool, id);
-  ((WsPool *)inv_edit(txn, pool))->capacity_bytes = 77;
-  return inv_commit(txn, NULL, NULL);
 }
 
 /* In a process of its own: --full DIR. */
@@ -281,6 +325,7 @@ int main(int argc, char **argv)
     return run_on_full_disk(argv[2]);
   g_test_init(&argc, &argv, NULL);
 #define TEST(name) g_test_add_func("/inventory/full/" #name, name)
+  TEST(start_without_room_reads_and_later_writes);
   TEST(full_disk_refuses_changes_until_there_is_room_again);
   g_test_add_data_func("/inventory/full/each_step_that_fails_for_room_is_survived", GINT_TO_POINTER(ENOSPC),
                        each_step_that_fails_is_survived);

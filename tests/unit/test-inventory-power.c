@@ -51,6 +51,8 @@ static int record(const TapOp *op, void *arg)
   Recording *r = arg;
   Op copy = {.kind = op->kind, .n = op->n, .offset = op->offset};
 
+  if (op->kind == TAP_MAP)
+    return 0;
   if (op->kind == TAP_WRITE)
     copy.bytes = g_memdup2(op->bytes, (gsize)op->n);
   g_mutex_lock(&r->lock);
@@ -164,6 +166,8 @@ static void apply(File *file, const Op *op, GRand *rand, double luck)
   case TAP_SYNC:
     file->exists = true;
     break;
+  case TAP_MAP:
+    g_assert_not_reached();
   }
 }
 

@@ -14,7 +14,8 @@ static int value_at(const WsAllowed *allowed, const void *object)
   return value;
 }
 
-bool ws_allowed_check(const WsAllowed *allowed, guint n_allowed, const void *object, const WsAllowed **failed, const char **word)
+bool ws_allowed_check(const WsAllowed *allowed, guint n_allowed, const void *object, const WsAllowed **failed,
+                      const char **word)
 {
   for (guint i = 0; i < n_allowed; i++) {
     int value = value_at(&allowed[i], object);

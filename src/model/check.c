@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What strings must look like: length, pattern, format. Formats are a table of small functions; tools/apigen knows their names.
+/* What strings must look like: length, pattern, format. Formats are a table of small functions; tools/apigen
+ * knows their names.
  *
  * Threads: any; compiled patterns are kept for the life of the program under one lock. */
 #include "model/type-private.h"
@@ -10,7 +11,8 @@
 /* Marks that turn the direction of text: with them one name can be shown as another. */
 static bool is_direction_mark(gunichar ch)
 {
-  return ch == 0x061c || (ch >= 0x200e && ch <= 0x200f) || (ch >= 0x202a && ch <= 0x202e) || (ch >= 0x2066 && ch <= 0x2069);
+  return ch == 0x061c || (ch >= 0x200e && ch <= 0x200f) || (ch >= 0x202a && ch <= 0x202e) ||
+         (ch >= 0x2066 && ch <= 0x2069);
 }
 
 bool ws_text_is_clean(const char *s, gsize n, bool lines)
@@ -39,8 +41,8 @@ static bool only(const char *s, gsize n, const char *allowed)
   return true;
 }
 
-#define DIGITS "0123456789"
-#define HEX DIGITS "abcdef"
+#define DIGITS  "0123456789"
+#define HEX     DIGITS "abcdef"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* ---- formats: each gets a NUL-terminated text without NUL inside ---- */
@@ -77,7 +79,8 @@ static bool is_cidr(const char *s, gsize n)
   if (!slash)
     return false;
   g_autofree char *address = g_strndup(s, (gsize)(slash - s));
-  return is_ipv4(address, 0) ? is_small_number(slash + 1, 32) : is_ipv6(address, 0) && is_small_number(slash + 1, 128);
+  return is_ipv4(address, 0) ? is_small_number(slash + 1, 32)
+                             : is_ipv6(address, 0) && is_small_number(slash + 1, 128);
 }
 
 static bool is_mac(const char *s, gsize n)
@@ -97,7 +100,8 @@ static bool is_hostname(const char *s, gsize n)
     return false;
   for (const char *label = s;;) {
     gsize len = strcspn(label, ".");
-    if (len == 0 || len > 63 || label[0] == '-' || label[len - 1] == '-' || !only(label, len, LETTERS DIGITS "-"))
+    if (len == 0 || len > 63 || label[0] == '-' || label[len - 1] == '-' ||
+        !only(label, len, LETTERS DIGITS "-"))
       return false;
     if (label[len] == '\0')
       return true;
@@ -128,11 +132,18 @@ static bool is_base64(const char *s, gsize n)
   return n % 4 == 0 && only(s, n - pad, LETTERS DIGITS "+/");
 }
 
-/* One line of an OpenSSH public key: type, base64, optional comment; the type inside the base64 must be the same. */
+/* One line of an OpenSSH public key: type, base64, optional comment; the type inside the base64 must be the
+ * same. */
 static bool is_ssh_key(const char *s, gsize n)
 {
-  static const char *const types[] = {"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
-                                      "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", NULL};
+  static const char *const types[] = {"ssh-ed25519",
+                                      "ssh-rsa",
+                                      "ecdsa-sha2-nistp256",
+                                      "ecdsa-sha2-nistp384",
+                                      "ecdsa-sha2-nistp521",
+                                      "sk-ssh-ed25519@openssh.com",
+                                      "sk-ecdsa-sha2-nistp256@openssh.com",
+                                      NULL};
   if (n > 16384 || !ws_text_is_clean(s, n, false))
     return false;
   g_auto(GStrv) parts = g_strsplit(s, " ", 3);
@@ -151,7 +162,8 @@ static bool is_url(const char *s, gsize n)
       return false;
   g_autoptr(GUri) uri = g_uri_parse(s, G_URI_FLAGS_NONE, NULL);
   const char *scheme = uri ? g_uri_get_scheme(uri) : NULL;
-  return scheme && (strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0) && g_uri_get_host(uri) && *g_uri_get_host(uri);
+  return scheme && (strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0) && g_uri_get_host(uri) &&
+         *g_uri_get_host(uri);
 }
 
 static bool is_email(const char *s, gsize n)
@@ -163,15 +175,18 @@ static bool is_email(const char *s, gsize n)
 
 static bool is_date(const char *s, gsize n)
 {
-  if (n != 10 || s[4] != '-' || s[7] != '-' || !only(s, 4, DIGITS) || !only(s + 5, 2, DIGITS) || !only(s + 8, 2, DIGITS))
+  if (n != 10 || s[4] != '-' || s[7] != '-' || !only(s, 4, DIGITS) || !only(s + 5, 2, DIGITS) ||
+      !only(s + 8, 2, DIGITS))
     return false;
-  guint64 year = g_ascii_strtoull(s, NULL, 10), month = g_ascii_strtoull(s + 5, NULL, 10), day = g_ascii_strtoull(s + 8, NULL, 10);
+  guint64 year = g_ascii_strtoull(s, NULL, 10), month = g_ascii_strtoull(s + 5, NULL, 10),
+          day = g_ascii_strtoull(s + 8, NULL, 10);
   return month >= 1 && month <= 12 && g_date_valid_dmy((GDateDay)day, (GDateMonth)month, (GDateYear)year);
 }
 
 static bool is_time_of_day(const char *s, gsize n)
 {
-  return n == 5 && s[2] == ':' && only(s, 2, DIGITS) && only(s + 3, 2, DIGITS) && strncmp(s, "24", 2) < 0 && s[3] < '6';
+  return n == 5 && s[2] == ':' && only(s, 2, DIGITS) && only(s + 3, 2, DIGITS) && strncmp(s, "24", 2) < 0 &&
+         s[3] < '6';
 }
 
 static const struct {
@@ -179,20 +194,20 @@ static const struct {
   bool (*check)(const char *s, gsize n);
   const char *expected;
 } formats[] = {
-  {"ipv4", is_ipv4, "an IPv4 address such as 192.0.2.7"},
-  {"ipv6", is_ipv6, "an IPv6 address such as 2001:db8::7"},
-  {"ip", is_ip, "an IP address"},
-  {"cidr", is_cidr, "a network such as 192.0.2.0/24"},
-  {"mac", is_mac, "a MAC address such as 52:54:00:12:34:56"},
-  {"hostname", is_hostname, "a host name"},
-  {"uuid", is_uuid, "a lower-case UUID"},
-  {"sha256", is_sha256, "64 lower-case hex digits"},
-  {"ssh-key", is_ssh_key, "one line of an OpenSSH public key"},
-  {"url", is_url, "an http or https URL"},
-  {"email", is_email, "an e-mail address"},
-  {"date", is_date, "a date such as 2026-01-31"},
-  {"time-of-day", is_time_of_day, "a time of day such as 23:30"},
-  {"base64", is_base64, "Base64"},
+    {"ipv4", is_ipv4, "an IPv4 address such as 192.0.2.7"},
+    {"ipv6", is_ipv6, "an IPv6 address such as 2001:db8::7"},
+    {"ip", is_ip, "an IP address"},
+    {"cidr", is_cidr, "a network such as 192.0.2.0/24"},
+    {"mac", is_mac, "a MAC address such as 52:54:00:12:34:56"},
+    {"hostname", is_hostname, "a host name"},
+    {"uuid", is_uuid, "a lower-case UUID"},
+    {"sha256", is_sha256, "64 lower-case hex digits"},
+    {"ssh-key", is_ssh_key, "one line of an OpenSSH public key"},
+    {"url", is_url, "an http or https URL"},
+    {"email", is_email, "an e-mail address"},
+    {"date", is_date, "a date such as 2026-01-31"},
+    {"time-of-day", is_time_of_day, "a time of day such as 23:30"},
+    {"base64", is_base64, "Base64"},
 };
 
 bool ws_format_is_known(const char *name)

@@ -24,7 +24,8 @@ static bool array_equal(const WsField *field, const WsArray *a, const WsArray *b
   if (a->len != b->len)
     return false;
   for (guint i = 0; i < a->len; i++)
-    if (!ws_value_equal(field, field->item_kind, (char *)a->items + i * size, (char *)b->items + i * size, skip_volatile))
+    if (!ws_value_equal(field, field->item_kind, (char *)a->items + i * size, (char *)b->items + i * size,
+                        skip_volatile))
       return false;
   return true;
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Filters of lists: "power.state=running and memory_bytes>=4294967296 and name~web". Grammar and meaning: type.h.
+/* Filters of lists: "power.state=running and memory_bytes>=4294967296 and name~web". Grammar and meaning:
+ * type.h.
  *
- * A filter is read once into terms with typed operands, so that matching an object compares numbers and does not parse. Through a list a
- * term holds when it holds for any item; != is the contrary of =, also there. An empty text as value means "absent". */
+ * A filter is read once into terms with typed operands, so that matching an object compares numbers and does
+ * not parse. Through a list a term holds when it holds for any item; != is the contrary of =, also there. An
+ * empty text as value means "absent". */
 #include "model/type-private.h"
 #include "base/clock.h"
 
@@ -11,16 +13,17 @@ typedef enum { OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_HAS } Op;
 static const struct {
   const char *text;
   Op op;
-} ops[] = {{"!=", OP_NE}, {"<=", OP_LE}, {">=", OP_GE}, {"=", OP_EQ}, {"<", OP_LT}, {">", OP_GT}, {"~", OP_HAS}};
+} ops[] = {{"!=", OP_NE}, {"<=", OP_LE}, {">=", OP_GE}, {"=", OP_EQ},
+           {"<", OP_LT},  {">", OP_GT},  {"~", OP_HAS}};
 
 typedef struct {
   WsFieldPath path;
-  WsKind kind;    /* of the value compared with */
+  WsKind kind; /* of the value compared with */
   Op op;
-  bool empty;     /* compared with nothing: absent or present */
+  bool empty; /* compared with nothing: absent or present */
   char *path_text, *text;
-  char *folded;   /* OP_HAS */
-  gint64 number;  /* BOOL, INT, ENUM, TIME; REF and ANYREF: id */
+  char *folded;  /* OP_HAS */
+  gint64 number; /* BOOL, INT, ENUM, TIME; REF and ANYREF: id */
   double real;
   const WsType *ref_type;
 } Term;
@@ -146,7 +149,8 @@ static bool operand(Reader *r, const WsType *type, Term *term, const char *at)
   case WS_KIND_DOUBLE:
     return operand_real(term->text, &term->real) || fail(r, at, "a number");
   case WS_KIND_TIME:
-    return operand_time(term->text, &term->number) || fail(r, at, "a time such as 2026-01-31T08:00:00Z, or a date");
+    return operand_time(term->text, &term->number) ||
+           fail(r, at, "a time such as 2026-01-31T08:00:00Z, or a date");
   case WS_KIND_ENUM: {
     if (operand_enum(field, term->text, &term->number))
       return true;
@@ -185,7 +189,8 @@ static bool op_fits(const Term *term, Reader *r, const char *at)
   case WS_KIND_OBJECT:
   case WS_KIND_MAP:
   case WS_KIND_ANY:
-    return (term->empty && (term->op == OP_EQ || term->op == OP_NE)) || fail(r, at, "=\"\" or !=\"\" (whether it is there), or a field inside");
+    return (term->empty && (term->op == OP_EQ || term->op == OP_NE)) ||
+           fail(r, at, "=\"\" or !=\"\" (whether it is there), or a field inside");
   case WS_KIND_BOOL:
   case WS_KIND_ANYREF:
     return term->op == OP_EQ || term->op == OP_NE || fail(r, at, "= or !=");
@@ -378,7 +383,8 @@ guint ws_filter_n_terms(const WsFilter *filter)
   return filter->terms->len;
 }
 
-void ws_filter_nth_term(const WsFilter *filter, guint i, const char **path, const char **op, const char **value)
+void ws_filter_nth_term(const WsFilter *filter, guint i, const char **path, const char **op,
+                        const char **value)
 {
   const Term *term = &g_array_index(filter->terms, Term, i);
   *path = term->path_text;

@@ -6,10 +6,10 @@
 gsize ws_kind_size(WsKind kind)
 {
   static const guint8 sizes[] = {
-    [WS_KIND_BOOL] = sizeof(bool),   [WS_KIND_INT] = sizeof(gint64),  [WS_KIND_DOUBLE] = sizeof(double),
-    [WS_KIND_STRING] = sizeof(char *), [WS_KIND_ENUM] = sizeof(int),  [WS_KIND_REF] = sizeof(WsId),
-    [WS_KIND_ANYREF] = sizeof(WsAnyRef), [WS_KIND_TIME] = sizeof(gint64), [WS_KIND_OBJECT] = sizeof(void *),
-    [WS_KIND_ARRAY] = sizeof(WsArray), [WS_KIND_MAP] = sizeof(WsMap), [WS_KIND_ANY] = sizeof(char *),
+      [WS_KIND_BOOL] = sizeof(bool),       [WS_KIND_INT] = sizeof(gint64),  [WS_KIND_DOUBLE] = sizeof(double),
+      [WS_KIND_STRING] = sizeof(char *),   [WS_KIND_ENUM] = sizeof(int),    [WS_KIND_REF] = sizeof(WsId),
+      [WS_KIND_ANYREF] = sizeof(WsAnyRef), [WS_KIND_TIME] = sizeof(gint64), [WS_KIND_OBJECT] = sizeof(void *),
+      [WS_KIND_ARRAY] = sizeof(WsArray),   [WS_KIND_MAP] = sizeof(WsMap),   [WS_KIND_ANY] = sizeof(char *),
   };
   return sizes[kind];
 }
@@ -90,7 +90,8 @@ static void copy_array(const WsField *field, WsArray *to, const WsArray *from)
   to->len = from->len;
   to->items = from->len ? g_malloc(from->len * size) : NULL;
   for (guint i = 0; i < from->len; i++)
-    ws_value_copy(field, field->item_kind, (char *)to->items + i * size, (const char *)from->items + i * size);
+    ws_value_copy(field, field->item_kind, (char *)to->items + i * size,
+                  (const char *)from->items + i * size);
 }
 
 static void copy_map(WsMap *to, const WsMap *from)
@@ -127,7 +128,8 @@ void ws_value_copy(const WsField *field, WsKind kind, void *to, const void *from
 /* True for kinds whose value is more than the bytes of its slot. */
 static bool kind_owns(WsKind kind)
 {
-  return kind == WS_KIND_STRING || kind == WS_KIND_ANY || kind == WS_KIND_OBJECT || kind == WS_KIND_ARRAY || kind == WS_KIND_MAP;
+  return kind == WS_KIND_STRING || kind == WS_KIND_ANY || kind == WS_KIND_OBJECT || kind == WS_KIND_ARRAY ||
+         kind == WS_KIND_MAP;
 }
 
 void *ws_object_copy(const WsType *type, const void *object)

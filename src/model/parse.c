@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* JSON to object, driven by the descriptors: one pass over the text, no tree. Every error tells the path of the field.
+/* JSON to object, driven by the descriptors: one pass over the text, no tree. Every error tells the path of
+ * the field.
  *
- * What is checked depends on the mode (type.h): CREATE trusts nothing, RPC checks limits but skips unknown fields, STORED takes
- * what an older or newer version of this program wrote. Keys mostly come in the contract's order, because we write them so:
- * the next field is guessed before it is looked up. */
+ * What is checked depends on the mode (type.h): CREATE trusts nothing, RPC checks limits but skips unknown
+ * fields, STORED takes what an older or newer version of this program wrote. Keys mostly come in the
+ * contract's order, because we write them so: the next field is guessed before it is looked up. */
 #include "model/type-private.h"
 #include "base/clock.h"
 #include <stdlib.h>
@@ -269,7 +270,8 @@ static bool parse_any(WsParser *parser, void *slot, const WsPath *path)
 
 static bool fail_count(WsParser *parser, const WsPath *path, gint64 min, gint64 max, const char *what)
 {
-  g_autofree char *expected = g_strdup_printf("%" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " %s", min, max, what);
+  g_autofree char *expected =
+      g_strdup_printf("%" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " %s", min, max, what);
   return ws_parse_fail(parser, WS_ERROR_BAD_VALUE, path, expected);
 }
 
@@ -321,7 +323,8 @@ bool ws_parse_map_count(WsParser *parser, const WsField *field, guint len, const
   return true;
 }
 
-bool ws_parse_map_entry(WsParser *parser, const WsField *field, const char *key, gsize key_len, WsMapEntry *entry, const WsPath *path)
+bool ws_parse_map_entry(WsParser *parser, const WsField *field, const char *key, gsize key_len,
+                        WsMapEntry *entry, const WsPath *path)
 {
   enum { KEY_MAX = 255 };
   const char *s;
@@ -329,7 +332,8 @@ bool ws_parse_map_entry(WsParser *parser, const WsField *field, const char *key,
   g_autofree char *owned = g_strndup(key, key_len); /* the reader's memory goes with the next call */
   WsPath at = {.up = path, .name = owned, .name_len = MIN(key_len, 128)};
   if (checks_limits(parser) && (key_len == 0 || key_len > KEY_MAX || !ws_text_is_clean(key, key_len, false)))
-    return ws_parse_fail(parser, WS_ERROR_BAD_VALUE, path, "keys of 1 to 255 bytes without control characters");
+    return ws_parse_fail(parser, WS_ERROR_BAD_VALUE, path,
+                         "keys of 1 to 255 bytes without control characters");
   if (!take_string(parser, &s, &n, "a string", &at))
     return false;
   if (checks_limits(parser) && (gint64)n > field->max_items && g_utf8_strlen(s, (gssize)n) > field->max_items)
@@ -399,11 +403,13 @@ static const WsField *find_field(const WsType *type, const char *key, gsize n, g
 
 static bool is_system_key(const WsType *type, const char *key, gsize n)
 {
-  return ws_type_is_resource(type) && ((n == 2 && memcmp(key, "id", 2) == 0) || (n == 8 && memcmp(key, "revision", 8) == 0));
+  return ws_type_is_resource(type) &&
+         ((n == 2 && memcmp(key, "id", 2) == 0) || (n == 8 && memcmp(key, "revision", 8) == 0));
 }
 
-bool ws_parse_next_field(WsParser *parser, const WsType *type, WsSeen *seen, guint *guess, const WsField **field, const char **key,
-                         gsize *key_len, bool *more, const WsPath *path)
+bool ws_parse_next_field(WsParser *parser, const WsType *type, WsSeen *seen, guint *guess,
+                         const WsField **field, const char **key, gsize *key_len, bool *more,
+                         const WsPath *path)
 {
   GError *failed = NULL;
   *more = true;
@@ -435,7 +441,8 @@ bool ws_parse_next_field(WsParser *parser, const WsType *type, WsSeen *seen, gui
 }
 
 /* "id" and "revision" of a resource: ours to give, so a client cannot. */
-static bool parse_system_field(WsParser *parser, const WsType *type, WsResource *resource, const char *key, gsize n, const WsPath *path)
+static bool parse_system_field(WsParser *parser, const WsType *type, WsResource *resource, const char *key,
+                               gsize n, const WsPath *path)
 {
   bool is_id = n == 2;
   WsPath at = {.up = path, .name = is_id ? "id" : "revision", .name_len = n};
@@ -453,7 +460,8 @@ static bool parse_system_field(WsParser *parser, const WsType *type, WsResource 
   return true;
 }
 
-bool ws_parse_complete(WsParser *parser, const WsType *type, void *object, const WsSeen *seen, const WsPath *path)
+bool ws_parse_complete(WsParser *parser, const WsType *type, void *object, const WsSeen *seen,
+                       const WsPath *path)
 {
   for (guint i = 0; i < type->n_fields; i++) {
     const WsField *field = &type->fields[i];

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* JSON merge patch onto a typed object.
  *
- * A field that clients may not change (read-only; immutable once the object exists) is patched on a copy and compared: so what a client
- * read and sends back unchanged is accepted, in whatever form.
+ * A field that clients may not change (read-only; immutable once the object exists) is patched on a copy and
+ * compared: so what a client read and sends back unchanged is accepted, in whatever form.
  *
- * Lists are replaced whole. Their items are parts; where parts have a field `key`, the new item that carries the key of an old one
- * *is* that one, edited: it is patched like any object. Other items are new and parsed like a request to create. */
+ * Lists are replaced whole. Their items are parts; where parts have a field `key`, the new item that carries
+ * the key of an old one *is* that one, edited: it is patched like any object. Other items are new and parsed
+ * like a request to create. */
 #include "model/type-private.h"
 
 static bool patch_members(WsParser *parser, const WsType *type, void *object, const WsPath *path);
@@ -60,7 +61,8 @@ static bool patch_map(WsParser *parser, const WsField *field, WsMap *map, const 
     ws_map_set(map, entry.key, entry.value);
     g_free(entry.key);
     g_free(entry.value);
-    /* Checked as it grows too, so that memory stays bounded; a patch may trade some entries for others within the limit. */
+    /* Checked as it grows too, so that memory stays bounded; a patch may trade some entries for others within
+     * the limit. */
     if (map->len > field->max && !ws_parse_map_count(parser, field, map->len, path))
       return false;
   }
@@ -85,7 +87,8 @@ static const char *key_of(const WsField *key, const void *item)
   return *(char *const *)ws_field_at(key, item);
 }
 
-/* The "key" in the JSON object `json`, to be freed; NULL: none, or not well-formed (which the real parse will tell). */
+/* The "key" in the JSON object `json`, to be freed; NULL: none, or not well-formed (which the real parse will
+ * tell). */
 static char *peek_key(const char *json, gsize n)
 {
   g_auto(WsJsonReader) reader;
@@ -96,7 +99,8 @@ static char *peek_key(const char *json, gsize n)
     return NULL;
   while (ws_json_next_key(&reader, &key, &key_len, NULL)) {
     bool is_key = key_len == 3 && memcmp(key, "key", 3) == 0;
-    if (is_key && ws_json_peek(&reader) == WS_JSON_STRING && ws_json_take_string(&reader, &value, &value_len, NULL))
+    if (is_key && ws_json_peek(&reader) == WS_JSON_STRING &&
+        ws_json_take_string(&reader, &value, &value_len, NULL))
       return g_strndup(value, value_len);
     if (!ws_json_take_raw(&reader, &value, &value_len, NULL))
       return NULL;
@@ -113,7 +117,8 @@ static void *take_old(WsArray *old, const WsField *key, const char *wanted)
   return NULL;
 }
 
-static bool patch_item(WsParser *parser, const WsField *field, const WsField *key, WsArray *old, void **slot, const WsPath *path)
+static bool patch_item(WsParser *parser, const WsField *field, const WsField *key, WsArray *old, void **slot,
+                       const WsPath *path)
 {
   WsJsonReader ahead = parser->reader; /* a second look at the same text */
   ahead.scratch = NULL;
@@ -127,7 +132,8 @@ static bool patch_item(WsParser *parser, const WsField *field, const WsField *ke
   return patch_object(parser, field, slot, path);
 }
 
-static bool patch_keyed_list(WsParser *parser, const WsField *field, const WsField *key, WsArray *list, const WsPath *path)
+static bool patch_keyed_list(WsParser *parser, const WsField *field, const WsField *key, WsArray *list,
+                             const WsPath *path)
 {
   GError *failed = NULL;
   if (ws_json_peek(&parser->reader) != WS_JSON_ARRAY)
@@ -177,7 +183,13 @@ static bool patch_value(WsParser *parser, const WsField *field, void *slot, cons
 /* Patches a copy with a free hand and demands that nothing came of it. */
 static bool patch_fixed(WsParser *parser, const WsField *field, void *slot, const WsPath *path)
 {
-  union { gint64 i; WsAnyRef ref; WsArray array; WsMap map; void *p; } copy; /* room for any slot */
+  union {
+    gint64 i;
+    WsAnyRef ref;
+    WsArray array;
+    WsMap map;
+    void *p;
+  } copy; /* room for any slot */
   ws_value_copy(field, field->kind, &copy, slot);
   parser->free_hand = true;
   bool ok = patch_value(parser, field, &copy, path);
@@ -185,11 +197,14 @@ static bool patch_fixed(WsParser *parser, const WsField *field, void *slot, cons
   bool equal = ok && ws_value_equal(field, field->kind, &copy, slot, false);
   ws_value_clear(field, field->kind, &copy);
   if (ok && !equal)
-    return ws_parse_fail(parser, field->flags & WS_FIELD_READ_ONLY ? WS_ERROR_READ_ONLY_FIELD : WS_ERROR_IMMUTABLE_FIELD, path, NULL);
+    return ws_parse_fail(
+        parser, field->flags & WS_FIELD_READ_ONLY ? WS_ERROR_READ_ONLY_FIELD : WS_ERROR_IMMUTABLE_FIELD, path,
+        NULL);
   return ok;
 }
 
-static bool patch_system_field(WsParser *parser, const WsType *type, const WsResource *resource, gsize key_len, const WsPath *path)
+static bool patch_system_field(WsParser *parser, const WsType *type, const WsResource *resource,
+                               gsize key_len, const WsPath *path)
 {
   bool is_id = key_len == 2;
   WsPath at = {.up = path, .name = is_id ? "id" : "revision", .name_len = key_len};
@@ -229,13 +244,14 @@ static bool patch_members(WsParser *parser, const WsType *type, void *object, co
   }
 }
 
-bool ws_object_merge_patch(const WsType *type, void *object, const char *json, gsize n, bool *changed, GError **error)
+bool ws_object_merge_patch(const WsType *type, void *object, const char *json, gsize n, bool *changed,
+                           GError **error)
 {
   WsParser parser = {.mode = WS_PARSE_CREATE, .error = error};
   void *before = changed ? ws_object_copy(type, object) : NULL;
   ws_json_reader_init(&parser.reader, json, n);
   bool ok = ws_json_peek(&parser.reader) == WS_JSON_OBJECT ? patch_members(&parser, type, object, NULL)
-                                                                : ws_parse_wrong_type(&parser, NULL, "an object");
+                                                           : ws_parse_wrong_type(&parser, NULL, "an object");
   ok = ok && ws_json_reader_end(&parser.reader, error);
   ws_json_reader_clear(&parser.reader);
   if (ok && changed)

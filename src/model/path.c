@@ -18,7 +18,8 @@ bool ws_field_path_parse(const WsType *type, const char *text, gsize n, WsFieldP
     const char *dot = memchr(text, '.', n);
     gsize len = dot ? (gsize)(dot - text) : n;
     const WsField *field = ws_type_field(type, text, len);
-    if (!field || (field->flags & (WS_FIELD_SECRET | WS_FIELD_INTERNAL)) || path->n_steps == WS_FIELD_PATH_MAX)
+    if (!field || (field->flags & (WS_FIELD_SECRET | WS_FIELD_INTERNAL)) ||
+        path->n_steps == WS_FIELD_PATH_MAX)
       return false;
     path->steps[path->n_steps++] = field;
     if (!dot)
@@ -29,7 +30,8 @@ bool ws_field_path_parse(const WsType *type, const char *text, gsize n, WsFieldP
       path->map_key = g_strndup(text, n);
       return n > 0;
     }
-    if (field->kind != WS_KIND_OBJECT && !(field->kind == WS_KIND_ARRAY && field->item_kind == WS_KIND_OBJECT))
+    if (field->kind != WS_KIND_OBJECT &&
+        !(field->kind == WS_KIND_ARRAY && field->item_kind == WS_KIND_OBJECT))
       return false;
     type = field->sub;
   }
@@ -42,7 +44,8 @@ void ws_field_path_clear(WsFieldPath *path)
 
 static bool visit(const WsFieldPath *path, guint step, const void *object, WsPathVisit func, void *arg);
 
-static bool visit_slot(const WsFieldPath *path, guint step, WsKind kind, const void *slot, WsPathVisit func, void *arg)
+static bool visit_slot(const WsFieldPath *path, guint step, WsKind kind, const void *slot, WsPathVisit func,
+                       void *arg)
 {
   const WsField *field = path->steps[step];
   if (kind == WS_KIND_ARRAY) {
@@ -76,5 +79,6 @@ bool ws_field_path_visit(const WsFieldPath *path, const void *object, WsPathVisi
     return visit(path, 0, object, func, arg);
   const WsResource *resource = object;
   return func(NULL, path->what == WS_PATH_ID ? WS_KIND_REF : WS_KIND_INT,
-              path->what == WS_PATH_ID ? (const void *)&resource->id : (const void *)&resource->revision, arg);
+              path->what == WS_PATH_ID ? (const void *)&resource->id : (const void *)&resource->revision,
+              arg);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Text as people compare it: case does not matter, numbers inside count by value. ASCII, the common case, allocates nothing. */
+/* Text as people compare it: case does not matter, numbers inside count by value. ASCII, the common case,
+ * allocates nothing. */
 #include "model/type-private.h"
 
 static inline bool is_digit(char c)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the files of the engine share. A *slot* is the address of one value: a struct member, or one item of a list.
- * Its form follows from (field, kind): kind is field->kind for the member and field->item_kind for an item.
+/* What the files of the engine share. A *slot* is the address of one value: a struct member, or one item of a
+ * list. Its form follows from (field, kind): kind is field->kind for the member and field->item_kind for an
+ * item.
  *
  * Threads: pure functions of their arguments. */
 #pragma once
@@ -58,7 +59,9 @@ typedef struct {
 
 /* Set of field positions already seen in an object. */
 #define WS_MAX_FIELDS 256
-typedef struct { guint64 words[WS_MAX_FIELDS / 64]; } WsSeen;
+typedef struct {
+  guint64 words[WS_MAX_FIELDS / 64];
+} WsSeen;
 static inline bool ws_seen_has(const WsSeen *seen, guint i)
 {
   return (seen->words[i / 64] >> (i % 64)) & 1;
@@ -68,15 +71,20 @@ static inline void ws_seen_add(WsSeen *seen, guint i)
   seen->words[i / 64] |= G_GUINT64_CONSTANT(1) << (i % 64);
 }
 
-/* Parses the value at hand into an absent slot, checking as parser->mode says. On failure the slot is valid to clear. */
+/* Parses the value at hand into an absent slot, checking as parser->mode says. On failure the slot is valid
+ * to clear. */
 bool ws_parse_value(WsParser *parser, const WsField *field, WsKind kind, void *slot, const WsPath *path);
 /* Defaults for what was not seen, and REQUIRED for what had to be. */
-bool ws_parse_complete(WsParser *parser, const WsType *type, void *object, const WsSeen *seen, const WsPath *path);
-/* The next key of the object at hand: its field, or NULL for "id" and "revision" of a resource (*key tells which). *more false: the object
- * has ended. Unknown keys are errors, or are skipped when the mode says so. A key given twice is an error. */
-bool ws_parse_next_field(WsParser *parser, const WsType *type, WsSeen *seen, guint *guess, const WsField **field, const char **key,
-                         gsize *key_len, bool *more, const WsPath *path);
-bool ws_parse_map_entry(WsParser *parser, const WsField *field, const char *key, gsize key_len, WsMapEntry *entry, const WsPath *path);
+bool ws_parse_complete(WsParser *parser, const WsType *type, void *object, const WsSeen *seen,
+                       const WsPath *path);
+/* The next key of the object at hand: its field, or NULL for "id" and "revision" of a resource (*key tells
+ * which). *more false: the object has ended. Unknown keys are errors, or are skipped when the mode says so. A
+ * key given twice is an error. */
+bool ws_parse_next_field(WsParser *parser, const WsType *type, WsSeen *seen, guint *guess,
+                         const WsField **field, const char **key, gsize *key_len, bool *more,
+                         const WsPath *path);
+bool ws_parse_map_entry(WsParser *parser, const WsField *field, const char *key, gsize key_len,
+                        WsMapEntry *entry, const WsPath *path);
 bool ws_parse_map_count(WsParser *parser, const WsField *field, guint len, const WsPath *path);
 bool ws_parse_fail(WsParser *parser, WsErrorCode code, const WsPath *path, const char *expected);
 bool ws_parse_wrong_type(WsParser *parser, const WsPath *path, const char *expected);
@@ -84,11 +92,13 @@ bool ws_parse_wrong_type(WsParser *parser, const WsPath *path, const char *expec
 /* ---- check.c: limits, patterns and formats of strings ---- */
 /* NULL when the text is valid; else what was expected, to be freed. */
 char *ws_string_check(const WsField *field, const char *s, gsize n);
-/* Person's text: false when it holds characters that people do not type. Long texts (max > 255) may have lines. */
+/* Person's text: false when it holds characters that people do not type. Long texts (max > 255) may have
+ * lines. */
 bool ws_text_is_clean(const char *s, gsize n, bool lines);
 
 /* ---- text.c: comparing text as people do ---- */
-/* Order of folded text, numbers inside by value: web-2 before web-10, Web next to web. 0 only for identical texts. */
+/* Order of folded text, numbers inside by value: web-2 before web-10, Web next to web. 0 only for identical
+ * texts. */
 int ws_text_compare(const char *a, const char *b);
 /* `folded` comes from ws_text_fold(). */
 bool ws_text_contains(const char *text, const char *folded);
@@ -102,10 +112,12 @@ typedef struct {
   guint n_steps;
   char *map_key; /* the last step is a MAP: the entry meant */
 } WsFieldPath;
-/* Resolves "power.state", "disks.volume", "labels.env", "id". false: there is no such field, or clients do not see it. */
+/* Resolves "power.state", "disks.volume", "labels.env", "id". false: there is no such field, or clients do
+ * not see it. */
 bool ws_field_path_parse(const WsType *type, const char *text, gsize n, WsFieldPath *path);
 void ws_field_path_clear(WsFieldPath *path);
-/* Calls func for each value at the path: none (absent parts), one, or many (lists). `field` is the last step; kind as for slots; for a map
- * entry and for WS_PATH_ID/REVISION see the caller. func returns true to stop; so does this. */
+/* Calls func for each value at the path: none (absent parts), one, or many (lists). `field` is the last step;
+ * kind as for slots; for a map entry and for WS_PATH_ID/REVISION see the caller. func returns true to stop;
+ * so does this. */
 typedef bool (*WsPathVisit)(const WsField *field, WsKind kind, const void *slot, void *arg);
 bool ws_field_path_visit(const WsFieldPath *path, const void *object, WsPathVisit func, void *arg);

@@ -11,7 +11,8 @@ static int compare_name(const void *key, const void *member)
 
 const WsType *ws_type_by_name(const char *name)
 {
-  const WsType *const *found = bsearch(name, ws_all_types, ws_n_all_types, sizeof *ws_all_types, compare_name);
+  const WsType *const *found =
+      bsearch(name, ws_all_types, ws_n_all_types, sizeof *ws_all_types, compare_name);
   return found ? *found : NULL;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Object to JSON, and the choice of fields to write. Absent values are left out; clients always get lists and maps, empty ones too. */
+/* Object to JSON, and the choice of fields to write. Absent values are left out; clients always get lists and
+ * maps, empty ones too. */
 #include "model/type-private.h"
 #include "base/clock.h"
 
@@ -51,7 +52,8 @@ static guint hidden_flags(WsWriteMode mode)
   g_assert_not_reached();
 }
 
-static void write_members(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set, WsJsonWriter *w);
+static void write_members(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set,
+                          WsJsonWriter *w);
 
 static void write_id(const WsType *type, WsId id, WsJsonWriter *w)
 {
@@ -83,7 +85,8 @@ static void write_map(const WsMap *map, WsJsonWriter *w)
   ws_json_end_object(w);
 }
 
-static void write_value(const WsField *field, WsKind kind, const void *slot, WsWriteMode mode, WsJsonWriter *w)
+static void write_value(const WsField *field, WsKind kind, const void *slot, WsWriteMode mode,
+                        WsJsonWriter *w)
 {
   switch (kind) {
   case WS_KIND_BOOL:
@@ -142,11 +145,13 @@ static bool is_list_or_map(const WsField *field)
   return field->kind == WS_KIND_ARRAY || field->kind == WS_KIND_MAP;
 }
 
-static void write_members(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set, WsJsonWriter *w)
+static void write_members(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set,
+                          WsJsonWriter *w)
 {
   guint hidden = hidden_flags(mode);
   ws_json_begin_object(w);
-  if (ws_type_is_resource(type) && ((const WsResource *)object)->id) { /* one that is not created yet has none */
+  if (ws_type_is_resource(type) &&
+      ((const WsResource *)object)->id) { /* one that is not created yet has none */
     const WsResource *resource = object;
     ws_json_key_raw(w, "\"id\":", 5);
     write_id(type, resource->id, w);
@@ -166,7 +171,8 @@ static void write_members(const WsType *type, const void *object, WsWriteMode mo
   ws_json_end_object(w);
 }
 
-void ws_object_write(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set, WsJsonWriter *w)
+void ws_object_write(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set,
+                     WsJsonWriter *w)
 {
   g_assert(!set || set->type == type);
   write_members(type, object, mode, set, w);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Any bytes as the body of a request. Input: the name of a type, a line break, JSON.
  *
- * Whatever is accepted must come through writing and reading unchanged; the same patch twice must be no change; whatever is
- * refused must say why. */
+ * Whatever is accepted must come through writing and reading unchanged; the same patch twice must be no
+ * change; whatever is refused must say why. */
 #include "model/model.h"
 #include <stdint.h>
 #include <string.h>

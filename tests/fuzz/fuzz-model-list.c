@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Any text as the filter, the order and the fields of a list. Input: the name of a type, a line break, the text.
+/* Any text as the filter, the order and the fields of a list. Input: the name of a type, a line break, the
+ * text.
  *
  * Whatever is accepted must work on an object, and an order must be one; whatever is refused must say why. */
 #include "model/model.h"
@@ -69,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
   if (sort) {
     int order = ws_sort_compare(sort, a, b);
     g_assert_cmpint(order, !=, 0);
-    g_assert_cmpint(order < 0, ==, ws_sort_compare(sort, b, a) > 0);
+    g_assert_cmpint(order<0, ==, ws_sort_compare(sort, b, a)> 0);
     g_assert_cmpint(ws_sort_compare(sort, a, a), ==, 0);
   } else {
     check_refusal(error);

@@ -8,15 +8,15 @@ enum { THING_COLOUR_RED = 1, THING_COLOUR_GREEN, THING_COLOUR_BLUE };
 typedef struct {
   char *key;
   gint64 size;
-  char *serial;  /* read-only */
-  char *secret;  /* internal */
-  char *model;   /* immutable */
+  char *serial; /* read-only */
+  char *secret; /* internal */
+  char *model;  /* immutable */
 } ThingPart;
 
 typedef struct {
-  char *word;       /* required */
-  bool loud;        /* default true */
-  double level;     /* volatile */
+  char *word;   /* required */
+  bool loud;    /* default true */
+  double level; /* volatile */
 } ThingInner;
 
 typedef struct {
@@ -31,9 +31,18 @@ typedef struct {
   WsAnyRef about;
   gint64 since;
   ThingInner *inner;
-  struct { guint len; ThingPart **items; } parts;
-  struct { guint len; gint64 *items; } numbers;
-  struct { guint len; int *items; } colours;
+  struct {
+    guint len;
+    ThingPart **items;
+  } parts;
+  struct {
+    guint len;
+    gint64 *items;
+  } numbers;
+  struct {
+    guint len;
+    int *items;
+  } colours;
   WsMap labels;
   char *extra;
   char *password;

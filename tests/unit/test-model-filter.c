@@ -4,11 +4,14 @@
 #include <string.h>
 
 static const char *const rows[] = {
-  "{\"id\":\"thing-1\",\"revision\":5,\"name\":\"web-10\",\"on\":true,\"count\":10,\"ratio\":0.5,\"colour\":\"red\",\"volume\":\"vol-7\","
-  "\"about\":\"vm-42\",\"since\":\"2026-01-31T08:00:00Z\",\"inner\":{\"word\":\"a b\"},\"parts\":[{\"key\":\"x\",\"size\":1},{\"key\":\"y\",\"size\":2}],"
-  "\"numbers\":[1,2],\"labels\":{\"env\":\"prod\",\"a.b\":\"c\"},\"colours\":[\"blue\"],\"extra\":{}}",
-  "{\"id\":\"thing-2\",\"revision\":6,\"name\":\"Web-2\",\"on\":false,\"count\":20,\"colour\":\"blue\",\"numbers\":[3]}",
-  "{\"id\":\"thing-3\",\"revision\":7,\"name\":\"ÄPFEL\",\"on\":false,\"note\":\"\"}",
+    "{\"id\":\"thing-1\",\"revision\":5,\"name\":\"web-10\",\"on\":true,\"count\":10,\"ratio\":0.5,"
+    "\"colour\":\"red\",\"volume\":\"vol-7\","
+    "\"about\":\"vm-42\",\"since\":\"2026-01-31T08:00:00Z\",\"inner\":{\"word\":\"a "
+    "b\"},\"parts\":[{\"key\":\"x\",\"size\":1},{\"key\":\"y\",\"size\":2}],"
+    "\"numbers\":[1,2],\"labels\":{\"env\":\"prod\",\"a.b\":\"c\"},\"colours\":[\"blue\"],\"extra\":{}}",
+    "{\"id\":\"thing-2\",\"revision\":6,\"name\":\"Web-2\",\"on\":false,\"count\":20,\"colour\":\"blue\","
+    "\"numbers\":[3]}",
+    "{\"id\":\"thing-3\",\"revision\":7,\"name\":\"ÄPFEL\",\"on\":false,\"note\":\"\"}",
 };
 
 static Thing *row(guint i)
@@ -21,23 +24,69 @@ static void filters_choose_rows(void)
   static const struct {
     const char *text, *rows;
   } cases[] = {
-    {"name=web-10", "1"}, {"name=Web-10", ""}, {"name!=web-10", "23"}, {"name~WEB", "12"}, {"name~äpfel", "3"}, {"name~b-1", "1"},
-    {"name<web-10", "2"}, {"name<=web-10", "12"}, {"name>web-2", "13"},
-    {"on=true", "1"}, {"on!=true", "23"}, {"on = false", "23"},
-    {"count=10", "1"}, {"count>=20", "2"}, {"count<20", "1"}, {"count!=10", "23"}, {"count=\"\"", "3"}, {"count!=\"\"", "12"},
-    {"ratio>0.25", "1"}, {"ratio<=0.5", "1"},
-    {"colour=blue", "2"}, {"colour>=green", "2"}, {"colour!=blue", "13"}, {"colour=\"\"", "3"},
-    {"volume=vol-7", "1"}, {"volume=vol-8", ""}, {"volume=\"\"", "23"}, {"volume>=vol-7", "1"},
-    {"about=vm-42", "1"}, {"about=vol-42", ""}, {"about!=vm-42", "23"},
-    {"since>2026-01-31", "1"}, {"since>2026-01-31T08:00:00Z", ""}, {"since>=2026-01-31T09:00:00+01:00", "1"}, {"since=\"\"", "23"},
-    {"inner.word=\"a b\"", "1"}, {"inner!=\"\"", "1"}, {"inner=\"\"", "23"}, {"inner.word!=x", "123"},
-    {"parts.size=2", "1"}, {"parts.size!=2", "23"}, {"parts.key=z", ""}, {"parts=\"\"", "23"}, {"parts!=\"\"", "1"},
-    {"numbers=3", "2"}, {"numbers>1", "12"}, {"numbers!=3", "13"}, {"colours=blue", "1"},
-    {"labels.env=prod", "1"}, {"labels.a.b=c", "1"}, {"labels.env!=prod", "23"}, {"labels.env=\"\"", "23"}, {"labels.env~RO", "1"}, {"labels!=\"\"", "1"},
-    {"extra!=\"\"", "1"}, {"note=\"\"", "123"},
-    {"id=thing-2", "2"}, {"id!=thing-2", "13"}, {"revision>5", "23"},
-    {"name~web and count>10", "2"}, {"name~web and on=true and count=10", "1"}, {"  name~web   and  on=false ", "2"},
-    {"name=\"say \\\"hi\\\\\"", ""},
+      {"name=web-10", "1"},
+      {"name=Web-10", ""},
+      {"name!=web-10", "23"},
+      {"name~WEB", "12"},
+      {"name~äpfel", "3"},
+      {"name~b-1", "1"},
+      {"name<web-10", "2"},
+      {"name<=web-10", "12"},
+      {"name>web-2", "13"},
+      {"on=true", "1"},
+      {"on!=true", "23"},
+      {"on = false", "23"},
+      {"count=10", "1"},
+      {"count>=20", "2"},
+      {"count<20", "1"},
+      {"count!=10", "23"},
+      {"count=\"\"", "3"},
+      {"count!=\"\"", "12"},
+      {"ratio>0.25", "1"},
+      {"ratio<=0.5", "1"},
+      {"colour=blue", "2"},
+      {"colour>=green", "2"},
+      {"colour!=blue", "13"},
+      {"colour=\"\"", "3"},
+      {"volume=vol-7", "1"},
+      {"volume=vol-8", ""},
+      {"volume=\"\"", "23"},
+      {"volume>=vol-7", "1"},
+      {"about=vm-42", "1"},
+      {"about=vol-42", ""},
+      {"about!=vm-42", "23"},
+      {"since>2026-01-31", "1"},
+      {"since>2026-01-31T08:00:00Z", ""},
+      {"since>=2026-01-31T09:00:00+01:00", "1"},
+      {"since=\"\"", "23"},
+      {"inner.word=\"a b\"", "1"},
+      {"inner!=\"\"", "1"},
+      {"inner=\"\"", "23"},
+      {"inner.word!=x", "123"},
+      {"parts.size=2", "1"},
+      {"parts.size!=2", "23"},
+      {"parts.key=z", ""},
+      {"parts=\"\"", "23"},
+      {"parts!=\"\"", "1"},
+      {"numbers=3", "2"},
+      {"numbers>1", "12"},
+      {"numbers!=3", "13"},
+      {"colours=blue", "1"},
+      {"labels.env=prod", "1"},
+      {"labels.a.b=c", "1"},
+      {"labels.env!=prod", "23"},
+      {"labels.env=\"\"", "23"},
+      {"labels.env~RO", "1"},
+      {"labels!=\"\"", "1"},
+      {"extra!=\"\"", "1"},
+      {"note=\"\"", "123"},
+      {"id=thing-2", "2"},
+      {"id!=thing-2", "13"},
+      {"revision>5", "23"},
+      {"name~web and count>10", "2"},
+      {"name~web and on=true and count=10", "1"},
+      {"  name~web   and  on=false ", "2"},
+      {"name=\"say \\\"hi\\\\\"", ""},
   };
   for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
     g_autoptr(GError) error = NULL;
@@ -59,44 +108,45 @@ static void bad_filters_tell_where(void)
   static const struct {
     const char *text, *position, *expected;
   } cases[] = {
-    {"", "1", "a field"},
-    {"=x", "1", "a field"},
-    {"nmae=x", "1", "a field of Thing"},
-    {"password=x", "1", "a field of Thing"},
-    {"hidden=x", "1", "a field of Thing"},
-    {"inner.wrod=x", "1", "a field of Thing"},
-    {"name.x=x", "1", "a field of Thing"},
-    {"labels.=x", "1", "a field of Thing"},
-    {"name", "5", "one of = != < <= > >= ~"},
-    {"name x", "6", "one of = != < <= > >= ~"},
-    {"name=", "6", "a value (\"\" for none)"},
-    {"name= and on=true", "11", "and, or the end"},
-    {"name=\"x", "6", "a closing quote"},
-    {"name~\"\"", "6", "a value"},
-    {"on=yes", "4", "true or false"},
-    {"on>true", "3", "= or !="},
-    {"count=x", "7", "an integer"},
-    {"count=99999999999999999999", "7", "an integer"},
-    {"count~1", "6", "one of = != < <= > >="},
-    {"ratio=half", "7", "a number"},
-    {"colour=pink", "8", "one of red, green, blue"},
-    {"volume=vm-1", "8", "an id such as vol-7"},
-    {"volume~1", "7", "= or !="},
-    {"about=7", "7", "an id such as vm-7"},
-    {"about>vm-7", "6", "= or !="},
-    {"since>soon", "7", "a time such as 2026-01-31T08:00:00Z, or a date"},
-    {"inner=x", "6", "=\"\" or !=\"\" (whether it is there), or a field inside"},
-    {"id=vm-1", "4", "an id such as thing-7"},
-    {"name=a or name=b", "8", "and, or the end"},
-    {"name=a and", "8", "and, or the end"},
-    {"name=a and ", "12", "a field"},
-    {"name=ä and x=1", "12", "a field of Thing"},
+      {"", "1", "a field"},
+      {"=x", "1", "a field"},
+      {"nmae=x", "1", "a field of Thing"},
+      {"password=x", "1", "a field of Thing"},
+      {"hidden=x", "1", "a field of Thing"},
+      {"inner.wrod=x", "1", "a field of Thing"},
+      {"name.x=x", "1", "a field of Thing"},
+      {"labels.=x", "1", "a field of Thing"},
+      {"name", "5", "one of = != < <= > >= ~"},
+      {"name x", "6", "one of = != < <= > >= ~"},
+      {"name=", "6", "a value (\"\" for none)"},
+      {"name= and on=true", "11", "and, or the end"},
+      {"name=\"x", "6", "a closing quote"},
+      {"name~\"\"", "6", "a value"},
+      {"on=yes", "4", "true or false"},
+      {"on>true", "3", "= or !="},
+      {"count=x", "7", "an integer"},
+      {"count=99999999999999999999", "7", "an integer"},
+      {"count~1", "6", "one of = != < <= > >="},
+      {"ratio=half", "7", "a number"},
+      {"colour=pink", "8", "one of red, green, blue"},
+      {"volume=vm-1", "8", "an id such as vol-7"},
+      {"volume~1", "7", "= or !="},
+      {"about=7", "7", "an id such as vm-7"},
+      {"about>vm-7", "6", "= or !="},
+      {"since>soon", "7", "a time such as 2026-01-31T08:00:00Z, or a date"},
+      {"inner=x", "6", "=\"\" or !=\"\" (whether it is there), or a field inside"},
+      {"id=vm-1", "4", "an id such as thing-7"},
+      {"name=a or name=b", "8", "and, or the end"},
+      {"name=a and", "8", "and, or the end"},
+      {"name=a and ", "12", "a field"},
+      {"name=ä and x=1", "12", "a field of Thing"},
   };
   for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
     GError *error = NULL;
     g_test_message("%s", cases[i].text);
     g_assert_null(ws_filter_parse(&thing_type, cases[i].text, &error));
-    assert_error(error, WS_ERROR_BAD_FILTER, "position", cases[i].position, "expected", cases[i].expected, NULL);
+    assert_error(error, WS_ERROR_BAD_FILTER, "position", cases[i].position, "expected", cases[i].expected,
+                 NULL);
   }
   GError *error = NULL;
   g_autofree char *long_text = g_strnfill(9000, 'a');
@@ -142,11 +192,32 @@ static void sorting_is_natural_total_and_keeps_absent_last(void)
   static const struct {
     const char *text, *order;
   } cases[] = {
-    {"name", "213"}, {"-name", "312"}, {"count", "123"}, {"-count", "213"}, {"on,-count", "231"}, {"-on,name", "123"},
-    {"ratio", "123"}, {"since", "123"}, {"colour", "123"}, {"-colour", "213"}, {"volume", "123"}, {"about", "123"},
-    {"inner.word", "123"}, {"labels.env", "123"}, {"id", "123"}, {"-id", "321"}, {"revision", "123"}, {"hidden_is_unknown", NULL},
-    {"-revision,name", "321"}, {"", NULL}, {"name,", NULL}, {"name,name,name,name,name", NULL}, {"numbers", NULL}, {"inner", NULL},
-    {"password", NULL}, {"extra", NULL},
+      {"name", "213"},
+      {"-name", "312"},
+      {"count", "123"},
+      {"-count", "213"},
+      {"on,-count", "231"},
+      {"-on,name", "123"},
+      {"ratio", "123"},
+      {"since", "123"},
+      {"colour", "123"},
+      {"-colour", "213"},
+      {"volume", "123"},
+      {"about", "123"},
+      {"inner.word", "123"},
+      {"labels.env", "123"},
+      {"id", "123"},
+      {"-id", "321"},
+      {"revision", "123"},
+      {"hidden_is_unknown", NULL},
+      {"-revision,name", "321"},
+      {"", NULL},
+      {"name,", NULL},
+      {"name,name,name,name,name", NULL},
+      {"numbers", NULL},
+      {"inner", NULL},
+      {"password", NULL},
+      {"extra", NULL},
   };
   for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
     GError *error = NULL;
@@ -173,8 +244,27 @@ static void sorting_is_natural_total_and_keeps_absent_last(void)
 /* Each name sorts before the next. */
 static void names_sort_as_people_expect(void)
 {
-  static const char *const names[] = {"", "2", "10", "a", "A", "a0", "a00", "a1", "a01b", "a2", "a10", "B", "web-2", "Web-2-x", "web-9999999999999999999999",
-                                      "web-10000000000000000000000", "zz", "äa", "Äb", "虚拟机2", "虚拟机10"};
+  static const char *const names[] = {"",
+                                      "2",
+                                      "10",
+                                      "a",
+                                      "A",
+                                      "a0",
+                                      "a00",
+                                      "a1",
+                                      "a01b",
+                                      "a2",
+                                      "a10",
+                                      "B",
+                                      "web-2",
+                                      "Web-2-x",
+                                      "web-9999999999999999999999",
+                                      "web-10000000000000000000000",
+                                      "zz",
+                                      "äa",
+                                      "Äb",
+                                      "虚拟机2",
+                                      "虚拟机10"};
   for (gsize i = 0; i + 1 < G_N_ELEMENTS(names); i++) {
     Thing a = {.id = 1, .name = (char *)names[i]}, b = {.id = 1, .name = (char *)names[i + 1]};
     g_autoptr(WsSort) sort = ws_sort_parse(&thing_type, "name", NULL);
@@ -194,7 +284,8 @@ int main(int argc, char **argv)
   g_test_add_func("/model/filter/filters_choose_rows", filters_choose_rows);
   g_test_add_func("/model/filter/bad_filters_tell_where", bad_filters_tell_where);
   g_test_add_func("/model/filter/equality_on_an_index_is_hinted", equality_on_an_index_is_hinted);
-  g_test_add_func("/model/sort/sorting_is_natural_total_and_keeps_absent_last", sorting_is_natural_total_and_keeps_absent_last);
+  g_test_add_func("/model/sort/sorting_is_natural_total_and_keeps_absent_last",
+                  sorting_is_natural_total_and_keeps_absent_last);
   g_test_add_func("/model/sort/names_sort_as_people_expect", names_sort_as_people_expect);
   return g_test_run();
 }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Life of objects: copies are deep, counting is exact, secrets are wiped, comparing knows what is volatile; the tables are sound. */
+/* Life of objects: copies are deep, counting is exact, secrets are wiped, comparing knows what is volatile;
+ * the tables are sound. */
 #include "model-thing.h"
 #include <math.h>
 #include <string.h>
 
-#define FULL                                                                                                           \
-  "{\"id\":\"thing-1\",\"revision\":7,\"on\":true,\"count\":30,\"ratio\":0.5,\"name\":\"web\",\"address\":\"::1\",\"colour\":\"red\"," \
-  "\"volume\":\"vol-7\",\"about\":\"vm-1\",\"since\":\"2026-01-01T00:00:00Z\",\"inner\":{\"word\":\"w\",\"level\":1.5},"            \
-  "\"parts\":[{\"key\":\"a\",\"size\":1},{\"key\":\"b\",\"size\":2}],\"numbers\":[1,2],\"colours\":[\"red\"],"          \
-  "\"labels\":{\"env\":\"prod\"},\"extra\":[1],\"password\":\"p\",\"hidden\":\"h\",\"load\":1,\"serial\":\"s\",\"origin\":\"o\",\"note\":\"n\"}"
+#define FULL                                                                                                 \
+  "{\"id\":\"thing-1\",\"revision\":7,\"on\":true,\"count\":30,\"ratio\":0.5,\"name\":\"web\",\"address\":"  \
+  "\"::1\",\"colour\":\"red\","                                                                              \
+  "\"volume\":\"vol-7\",\"about\":\"vm-1\",\"since\":\"2026-01-01T00:00:00Z\",\"inner\":{\"word\":\"w\","    \
+  "\"level\":1.5},"                                                                                          \
+  "\"parts\":[{\"key\":\"a\",\"size\":1},{\"key\":\"b\",\"size\":2}],\"numbers\":[1,2],\"colours\":["        \
+  "\"red\"],"                                                                                                \
+  "\"labels\":{\"env\":\"prod\"},\"extra\":[1],\"password\":\"p\",\"hidden\":\"h\",\"load\":1,\"serial\":"   \
+  "\"s\",\"origin\":\"o\",\"note\":\"n\"}"
 
 static void a_new_object_is_absent_all_over(void)
 {
@@ -48,13 +53,30 @@ static void comparing_sees_every_difference(void)
     const char *patch;
     bool is_volatile;
   } cases[] = {
-    {"\"on\":false", false}, {"\"count\":40", false}, {"\"ratio\":0.75", false}, {"\"name\":\"x\"", false}, {"\"address\":null", false},
-    {"\"colour\":\"blue\"", false}, {"\"volume\":\"vol-8\"", false}, {"\"about\":\"vm-2\"", false}, {"\"since\":\"2026-01-01T00:00:01Z\"", false},
-    {"\"inner\":{\"level\":2.5}", true}, {"\"inner\":{\"word\":\"x\"}", false}, {"\"inner\":null", false},
-    {"\"parts\":[{\"key\":\"a\",\"size\":1}]", false}, {"\"parts\":[{\"key\":\"a\",\"size\":1},{\"key\":\"b\",\"size\":3}]", false},
-    {"\"numbers\":[1,3]", false}, {"\"colours\":[]", false}, {"\"labels\":{\"env\":\"test\"}", false}, {"\"labels\":{\"x\":\"y\"}", false},
-    {"\"extra\":[2]", false}, {"\"password\":\"q\"", false}, {"\"load\":2", true}, {"\"note\":null", false},
-    {"\"load\":2,\"note\":null", false}, {"\"load\":null,\"inner\":{\"level\":null}", true},
+      {"\"on\":false", false},
+      {"\"count\":40", false},
+      {"\"ratio\":0.75", false},
+      {"\"name\":\"x\"", false},
+      {"\"address\":null", false},
+      {"\"colour\":\"blue\"", false},
+      {"\"volume\":\"vol-8\"", false},
+      {"\"about\":\"vm-2\"", false},
+      {"\"since\":\"2026-01-01T00:00:01Z\"", false},
+      {"\"inner\":{\"level\":2.5}", true},
+      {"\"inner\":{\"word\":\"x\"}", false},
+      {"\"inner\":null", false},
+      {"\"parts\":[{\"key\":\"a\",\"size\":1}]", false},
+      {"\"parts\":[{\"key\":\"a\",\"size\":1},{\"key\":\"b\",\"size\":3}]", false},
+      {"\"numbers\":[1,3]", false},
+      {"\"colours\":[]", false},
+      {"\"labels\":{\"env\":\"test\"}", false},
+      {"\"labels\":{\"x\":\"y\"}", false},
+      {"\"extra\":[2]", false},
+      {"\"password\":\"q\"", false},
+      {"\"load\":2", true},
+      {"\"note\":null", false},
+      {"\"load\":2,\"note\":null", false},
+      {"\"load\":null,\"inner\":{\"level\":null}", true},
   };
   g_autoptr(Thing) thing = thing_parse(FULL, WS_PARSE_STORED, NULL);
   for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -141,7 +163,8 @@ static void check_fields(const WsType *type)
       g_assert_true(ws_format_is_known(field->format));
     }
     if (field->pattern)
-      g_assert_true(g_regex_match_simple(field->pattern, "", G_REGEX_DOLLAR_ENDONLY, 0) || true); /* compiles */
+      g_assert_true(g_regex_match_simple(field->pattern, "", G_REGEX_DOLLAR_ENDONLY, 0) ||
+                    true); /* compiles */
   }
 }
 

@@ -6,12 +6,14 @@
 
 static void every_kind_survives_a_round_trip(void)
 {
-  const char *json = "{\"on\":false,\"count\":30,\"ratio\":0.25,\"name\":\"w\\u00e9b\",\"address\":\"2001:db8::1\",\"colour\":\"blue\","
-                     "\"volume\":\"vol-7\",\"about\":\"vm-42\",\"since\":\"2026-01-31T08:00:00.000000Z\","
-                     "\"inner\":{\"word\":\"hi\",\"loud\":false,\"level\":2.5},"
-                     "\"parts\":[{\"key\":\"a\",\"size\":1},{\"key\":\"b\",\"size\":2,\"model\":\"m\"}],\"numbers\":[1,2,3],"
-                     "\"colours\":[\"red\",\"blue\"],\"labels\":{\"b\":\"2\",\"a\":\"1\"},\"extra\":{\"x\":[1,null]},"
-                     "\"password\":\"secret\",\"origin\":\"here\",\"note\":\"two\\nlines\"}";
+  const char *json =
+      "{\"on\":false,\"count\":30,\"ratio\":0.25,\"name\":\"w\\u00e9b\",\"address\":\"2001:db8::1\","
+      "\"colour\":\"blue\","
+      "\"volume\":\"vol-7\",\"about\":\"vm-42\",\"since\":\"2026-01-31T08:00:00.000000Z\","
+      "\"inner\":{\"word\":\"hi\",\"loud\":false,\"level\":2.5},"
+      "\"parts\":[{\"key\":\"a\",\"size\":1},{\"key\":\"b\",\"size\":2,\"model\":\"m\"}],\"numbers\":[1,2,3],"
+      "\"colours\":[\"red\",\"blue\"],\"labels\":{\"b\":\"2\",\"a\":\"1\"},\"extra\":{\"x\":[1,null]},"
+      "\"password\":\"secret\",\"origin\":\"here\",\"note\":\"two\\nlines\"}";
   g_autoptr(GError) error = NULL;
   g_autoptr(Thing) thing = thing_parse(json, WS_PARSE_CREATE, &error);
   g_assert_no_error(error);
@@ -58,10 +60,16 @@ static void written_form_is_as_documented(void)
   g_autofree char *client = thing_json(thing, WS_WRITE_CLIENT);
   g_autofree char *stored = thing_json(thing, WS_WRITE_STORED);
   g_autofree char *peer = thing_json(thing, WS_WRITE_PEER);
-  g_assert_cmpstr(client, ==, "{\"id\":\"thing-3\",\"revision\":0,\"on\":false,\"name\":\"a\\\"b\",\"parts\":[],\"numbers\":[],\"colours\":[],"
-                              "\"labels\":{},\"fresh\":\"f\"}");
-  g_assert_cmpstr(stored, ==, "{\"id\":\"thing-3\",\"revision\":0,\"on\":false,\"name\":\"a\\\"b\",\"password\":\"p\",\"hidden\":\"h\"}");
-  g_assert_cmpstr(peer, ==, "{\"id\":\"thing-3\",\"revision\":0,\"on\":false,\"name\":\"a\\\"b\",\"password\":\"p\",\"hidden\":\"h\",\"fresh\":\"f\"}");
+  g_assert_cmpstr(client, ==,
+                  "{\"id\":\"thing-3\",\"revision\":0,\"on\":false,\"name\":\"a\\\"b\",\"parts\":[],"
+                  "\"numbers\":[],\"colours\":[],"
+                  "\"labels\":{},\"fresh\":\"f\"}");
+  g_assert_cmpstr(stored, ==,
+                  "{\"id\":\"thing-3\",\"revision\":0,\"on\":false,\"name\":\"a\\\"b\",\"password\":\"p\","
+                  "\"hidden\":\"h\"}");
+  g_assert_cmpstr(peer, ==,
+                  "{\"id\":\"thing-3\",\"revision\":0,\"on\":false,\"name\":\"a\\\"b\",\"password\":\"p\","
+                  "\"hidden\":\"h\",\"fresh\":\"f\"}");
 }
 
 static void defaults_fill_what_create_leaves_out(void)
@@ -90,59 +98,68 @@ typedef struct {
 } Bad;
 
 static const Bad bad_requests[] = {
-  {"", WS_ERROR_BAD_JSON, NULL, "position", "0"},
-  {"{\"name\":\"x\"", WS_ERROR_BAD_JSON, NULL, NULL, NULL},
-  {"{\"name\":\"x\"} x", WS_ERROR_BAD_JSON, NULL, NULL, NULL},
-  {"{\"name\":\"x\",\"name\":\"y\"}", WS_ERROR_BAD_JSON, NULL, "expected", "\"name\" only once"},
-  {"[]", WS_ERROR_WRONG_TYPE, NULL, "expected", "an object"},
-  {"{}", WS_ERROR_REQUIRED, "name", NULL, NULL},
-  {"{\"name\":null}", WS_ERROR_WRONG_TYPE, "name", "expected", "a string"},
-  {"{\"name\":\"x\",\"inner\":{}}", WS_ERROR_REQUIRED, "inner.word", NULL, NULL},
-  {"{\"name\":\"x\",\"nmae\":1}", WS_ERROR_UNKNOWN_FIELD, "nmae", NULL, NULL},
-  {"{\"name\":\"x\",\"inner\":{\"wrod\":1}}", WS_ERROR_UNKNOWN_FIELD, "inner.wrod", NULL, NULL},
-  {"{\"name\":\"x\",\"hidden\":\"h\"}", WS_ERROR_UNKNOWN_FIELD, "hidden", NULL, NULL},
-  {"{\"name\":\"x\",\"id\":\"thing-1\"}", WS_ERROR_READ_ONLY_FIELD, "id", NULL, NULL},
-  {"{\"name\":\"x\",\"revision\":1}", WS_ERROR_READ_ONLY_FIELD, "revision", NULL, NULL},
-  {"{\"name\":\"x\",\"serial\":\"s\"}", WS_ERROR_READ_ONLY_FIELD, "serial", NULL, NULL},
-  {"{\"name\":\"x\",\"parts\":[{\"size\":1,\"serial\":\"s\"}]}", WS_ERROR_READ_ONLY_FIELD, "parts[0].serial", NULL, NULL},
-  {"{\"name\":5}", WS_ERROR_WRONG_TYPE, "name", "expected", "a string"},
-  {"{\"name\":\"x\",\"on\":1}", WS_ERROR_WRONG_TYPE, "on", "expected", "true or false"},
-  {"{\"name\":\"x\",\"count\":\"20\"}", WS_ERROR_WRONG_TYPE, "count", "expected", "an integer"},
-  {"{\"name\":\"x\",\"count\":20.0}", WS_ERROR_WRONG_TYPE, "count", "expected", "an integer"},
-  {"{\"name\":\"x\",\"count\":99999999999999999999}", WS_ERROR_OUT_OF_RANGE, "count", "max", "100"},
-  {"{\"name\":\"x\",\"count\":110}", WS_ERROR_OUT_OF_RANGE, "count", "max", "100"},
-  {"{\"name\":\"x\",\"count\":0}", WS_ERROR_OUT_OF_RANGE, "count", "min", "10"},
-  {"{\"name\":\"x\",\"count\":25}", WS_ERROR_BAD_VALUE, "count", "expected", "a multiple of 10"},
-  {"{\"name\":\"x\",\"ratio\":1.6}", WS_ERROR_OUT_OF_RANGE, "ratio", "max", "1.5"},
-  {"{\"name\":\"x\",\"ratio\":\"1\"}", WS_ERROR_WRONG_TYPE, "ratio", "expected", "a number"},
-  {"{\"name\":\"\"}", WS_ERROR_BAD_VALUE, "name", "expected", "1 to 8 characters"},
-  {"{\"name\":\"   \"}", WS_ERROR_BAD_VALUE, "name", "expected", "1 to 8 characters"},
-  {"{\"name\":\"123456789\"}", WS_ERROR_BAD_VALUE, "name", "expected", "1 to 8 characters"},
-  {"{\"name\":\"a\\nb\"}", WS_ERROR_BAD_VALUE, "name", "expected", "text without control characters"},
-  {"{\"name\":\"a\\u202eb\"}", WS_ERROR_BAD_VALUE, "name", "expected", "text without control characters"},
-  {"{\"name\":\"x\",\"note\":\"a\\u0007\"}", WS_ERROR_BAD_VALUE, "note", NULL, NULL},
-  {"{\"name\":\"x\",\"address\":\"1.2.3\"}", WS_ERROR_BAD_VALUE, "address", "expected", "an IP address"},
-  {"{\"name\":\"x\",\"origin\":\"abc\\n\"}", WS_ERROR_BAD_VALUE, "origin", "expected", "text matching ^[a-z]+$"},
-  {"{\"name\":\"x\",\"colour\":\"pink\"}", WS_ERROR_BAD_VALUE, "colour", "expected", "one of red, green, blue"},
-  {"{\"name\":\"x\",\"colour\":2}", WS_ERROR_WRONG_TYPE, "colour", "expected", "a string"},
-  {"{\"name\":\"x\",\"volume\":\"vm-1\"}", WS_ERROR_BAD_VALUE, "volume", "expected", "an id such as vol-7"},
-  {"{\"name\":\"x\",\"volume\":\"vol-0\"}", WS_ERROR_BAD_VALUE, "volume", NULL, NULL},
-  {"{\"name\":\"x\",\"volume\":7}", WS_ERROR_WRONG_TYPE, "volume", "expected", "an id"},
-  {"{\"name\":\"x\",\"about\":\"nothing-1\"}", WS_ERROR_BAD_VALUE, "about", "expected", "an id such as vm-7"},
-  {"{\"name\":\"x\",\"since\":\"yesterday\"}", WS_ERROR_BAD_VALUE, "since", NULL, NULL},
-  {"{\"name\":\"x\",\"inner\":[]}", WS_ERROR_WRONG_TYPE, "inner", "expected", "an object"},
-  {"{\"name\":\"x\",\"parts\":{}}", WS_ERROR_WRONG_TYPE, "parts", "expected", "a list"},
-  {"{\"name\":\"x\",\"parts\":[{\"size\":1},{\"size\":0}]}", WS_ERROR_OUT_OF_RANGE, "parts[1].size", "min", "1"},
-  {"{\"name\":\"x\",\"parts\":[{\"size\":1},{\"size\":1},{\"size\":1},{\"size\":1}]}", WS_ERROR_BAD_VALUE, "parts", "expected", "0 to 3 items"},
-  {"{\"name\":\"x\",\"numbers\":[]}", WS_ERROR_BAD_VALUE, "numbers", "expected", "1 to 20 items"},
-  {"{\"name\":\"x\",\"numbers\":[1,2,10]}", WS_ERROR_OUT_OF_RANGE, "numbers[2]", "max", "9"},
-  {"{\"name\":\"x\",\"colours\":[\"red\",null]}", WS_ERROR_WRONG_TYPE, "colours[1]", NULL, NULL},
-  {"{\"name\":\"x\",\"labels\":{\"a\":1}}", WS_ERROR_WRONG_TYPE, "labels.a", "expected", "a string"},
-  {"{\"name\":\"x\",\"labels\":{\"a\":\"12345678901\"}}", WS_ERROR_BAD_VALUE, "labels.a", "expected", "0 to 10 characters"},
-  {"{\"name\":\"x\",\"labels\":{\"a\":\"\",\"a\":\"\"}}", WS_ERROR_BAD_VALUE, "labels", "expected", "each key once"},
-  {"{\"name\":\"x\",\"labels\":{\"\":\"\"}}", WS_ERROR_BAD_VALUE, "labels", NULL, NULL},
-  {"{\"name\":\"x\",\"labels\":{\"a\":\"\",\"b\":\"\",\"c\":\"\",\"d\":\"\"}}", WS_ERROR_BAD_VALUE, "labels", "expected", "0 to 3 entries"},
-  {"{\"name\":\"x\",\"extra\":{\"a\":}}", WS_ERROR_BAD_JSON, NULL, NULL, NULL},
+    {"", WS_ERROR_BAD_JSON, NULL, "position", "0"},
+    {"{\"name\":\"x\"", WS_ERROR_BAD_JSON, NULL, NULL, NULL},
+    {"{\"name\":\"x\"} x", WS_ERROR_BAD_JSON, NULL, NULL, NULL},
+    {"{\"name\":\"x\",\"name\":\"y\"}", WS_ERROR_BAD_JSON, NULL, "expected", "\"name\" only once"},
+    {"[]", WS_ERROR_WRONG_TYPE, NULL, "expected", "an object"},
+    {"{}", WS_ERROR_REQUIRED, "name", NULL, NULL},
+    {"{\"name\":null}", WS_ERROR_WRONG_TYPE, "name", "expected", "a string"},
+    {"{\"name\":\"x\",\"inner\":{}}", WS_ERROR_REQUIRED, "inner.word", NULL, NULL},
+    {"{\"name\":\"x\",\"nmae\":1}", WS_ERROR_UNKNOWN_FIELD, "nmae", NULL, NULL},
+    {"{\"name\":\"x\",\"inner\":{\"wrod\":1}}", WS_ERROR_UNKNOWN_FIELD, "inner.wrod", NULL, NULL},
+    {"{\"name\":\"x\",\"hidden\":\"h\"}", WS_ERROR_UNKNOWN_FIELD, "hidden", NULL, NULL},
+    {"{\"name\":\"x\",\"id\":\"thing-1\"}", WS_ERROR_READ_ONLY_FIELD, "id", NULL, NULL},
+    {"{\"name\":\"x\",\"revision\":1}", WS_ERROR_READ_ONLY_FIELD, "revision", NULL, NULL},
+    {"{\"name\":\"x\",\"serial\":\"s\"}", WS_ERROR_READ_ONLY_FIELD, "serial", NULL, NULL},
+    {"{\"name\":\"x\",\"parts\":[{\"size\":1,\"serial\":\"s\"}]}", WS_ERROR_READ_ONLY_FIELD,
+     "parts[0].serial", NULL, NULL},
+    {"{\"name\":5}", WS_ERROR_WRONG_TYPE, "name", "expected", "a string"},
+    {"{\"name\":\"x\",\"on\":1}", WS_ERROR_WRONG_TYPE, "on", "expected", "true or false"},
+    {"{\"name\":\"x\",\"count\":\"20\"}", WS_ERROR_WRONG_TYPE, "count", "expected", "an integer"},
+    {"{\"name\":\"x\",\"count\":20.0}", WS_ERROR_WRONG_TYPE, "count", "expected", "an integer"},
+    {"{\"name\":\"x\",\"count\":99999999999999999999}", WS_ERROR_OUT_OF_RANGE, "count", "max", "100"},
+    {"{\"name\":\"x\",\"count\":110}", WS_ERROR_OUT_OF_RANGE, "count", "max", "100"},
+    {"{\"name\":\"x\",\"count\":0}", WS_ERROR_OUT_OF_RANGE, "count", "min", "10"},
+    {"{\"name\":\"x\",\"count\":25}", WS_ERROR_BAD_VALUE, "count", "expected", "a multiple of 10"},
+    {"{\"name\":\"x\",\"ratio\":1.6}", WS_ERROR_OUT_OF_RANGE, "ratio", "max", "1.5"},
+    {"{\"name\":\"x\",\"ratio\":\"1\"}", WS_ERROR_WRONG_TYPE, "ratio", "expected", "a number"},
+    {"{\"name\":\"\"}", WS_ERROR_BAD_VALUE, "name", "expected", "1 to 8 characters"},
+    {"{\"name\":\"   \"}", WS_ERROR_BAD_VALUE, "name", "expected", "1 to 8 characters"},
+    {"{\"name\":\"123456789\"}", WS_ERROR_BAD_VALUE, "name", "expected", "1 to 8 characters"},
+    {"{\"name\":\"a\\nb\"}", WS_ERROR_BAD_VALUE, "name", "expected", "text without control characters"},
+    {"{\"name\":\"a\\u202eb\"}", WS_ERROR_BAD_VALUE, "name", "expected", "text without control characters"},
+    {"{\"name\":\"x\",\"note\":\"a\\u0007\"}", WS_ERROR_BAD_VALUE, "note", NULL, NULL},
+    {"{\"name\":\"x\",\"address\":\"1.2.3\"}", WS_ERROR_BAD_VALUE, "address", "expected", "an IP address"},
+    {"{\"name\":\"x\",\"origin\":\"abc\\n\"}", WS_ERROR_BAD_VALUE, "origin", "expected",
+     "text matching ^[a-z]+$"},
+    {"{\"name\":\"x\",\"colour\":\"pink\"}", WS_ERROR_BAD_VALUE, "colour", "expected",
+     "one of red, green, blue"},
+    {"{\"name\":\"x\",\"colour\":2}", WS_ERROR_WRONG_TYPE, "colour", "expected", "a string"},
+    {"{\"name\":\"x\",\"volume\":\"vm-1\"}", WS_ERROR_BAD_VALUE, "volume", "expected", "an id such as vol-7"},
+    {"{\"name\":\"x\",\"volume\":\"vol-0\"}", WS_ERROR_BAD_VALUE, "volume", NULL, NULL},
+    {"{\"name\":\"x\",\"volume\":7}", WS_ERROR_WRONG_TYPE, "volume", "expected", "an id"},
+    {"{\"name\":\"x\",\"about\":\"nothing-1\"}", WS_ERROR_BAD_VALUE, "about", "expected",
+     "an id such as vm-7"},
+    {"{\"name\":\"x\",\"since\":\"yesterday\"}", WS_ERROR_BAD_VALUE, "since", NULL, NULL},
+    {"{\"name\":\"x\",\"inner\":[]}", WS_ERROR_WRONG_TYPE, "inner", "expected", "an object"},
+    {"{\"name\":\"x\",\"parts\":{}}", WS_ERROR_WRONG_TYPE, "parts", "expected", "a list"},
+    {"{\"name\":\"x\",\"parts\":[{\"size\":1},{\"size\":0}]}", WS_ERROR_OUT_OF_RANGE, "parts[1].size", "min",
+     "1"},
+    {"{\"name\":\"x\",\"parts\":[{\"size\":1},{\"size\":1},{\"size\":1},{\"size\":1}]}", WS_ERROR_BAD_VALUE,
+     "parts", "expected", "0 to 3 items"},
+    {"{\"name\":\"x\",\"numbers\":[]}", WS_ERROR_BAD_VALUE, "numbers", "expected", "1 to 20 items"},
+    {"{\"name\":\"x\",\"numbers\":[1,2,10]}", WS_ERROR_OUT_OF_RANGE, "numbers[2]", "max", "9"},
+    {"{\"name\":\"x\",\"colours\":[\"red\",null]}", WS_ERROR_WRONG_TYPE, "colours[1]", NULL, NULL},
+    {"{\"name\":\"x\",\"labels\":{\"a\":1}}", WS_ERROR_WRONG_TYPE, "labels.a", "expected", "a string"},
+    {"{\"name\":\"x\",\"labels\":{\"a\":\"12345678901\"}}", WS_ERROR_BAD_VALUE, "labels.a", "expected",
+     "0 to 10 characters"},
+    {"{\"name\":\"x\",\"labels\":{\"a\":\"\",\"a\":\"\"}}", WS_ERROR_BAD_VALUE, "labels", "expected",
+     "each key once"},
+    {"{\"name\":\"x\",\"labels\":{\"\":\"\"}}", WS_ERROR_BAD_VALUE, "labels", NULL, NULL},
+    {"{\"name\":\"x\",\"labels\":{\"a\":\"\",\"b\":\"\",\"c\":\"\",\"d\":\"\"}}", WS_ERROR_BAD_VALUE,
+     "labels", "expected", "0 to 3 entries"},
+    {"{\"name\":\"x\",\"extra\":{\"a\":}}", WS_ERROR_BAD_JSON, NULL, NULL, NULL},
 };
 
 static void bad_requests_name_the_field(void)
@@ -161,7 +178,8 @@ static void bad_requests_name_the_field(void)
 /* Whatever prefix of a valid text arrives, it is refused and nothing is read beyond it or leaked. */
 static void truncated_text_is_refused(void)
 {
-  const char *json = "{\"name\":\"x\",\"inner\":{\"word\":\"w\"},\"parts\":[{\"key\":\"\\u00e9\",\"size\":1}],\"labels\":{\"a\":\"b\"},\"numbers\":[1,2]}";
+  const char *json = "{\"name\":\"x\",\"inner\":{\"word\":\"w\"},\"parts\":[{\"key\":\"\\u00e9\",\"size\":1}]"
+                     ",\"labels\":{\"a\":\"b\"},\"numbers\":[1,2]}";
   for (gsize n = 0; n < strlen(json); n++) {
     g_autofree char *part = g_strndup(json, n);
     GError *error = NULL;
@@ -184,10 +202,11 @@ static void deep_nesting_is_refused(void)
 static void stored_rows_of_other_versions_are_read(void)
 {
   g_autoptr(GError) error = NULL;
-  g_autoptr(Thing) thing = thing_parse("{\"id\":\"thing-4\",\"revision\":8,\"future\":{\"a\":[1]},\"colour\":\"pink\",\"count\":5,"
-                                       "\"about\":\"nothing-1\",\"colours\":[\"red\",\"pink\",\"blue\"],\"name\":null,"
-                                       "\"inner\":{\"newer\":1},\"hidden\":\"h\",\"serial\":\"s\"}",
-                                       WS_PARSE_STORED, &error);
+  g_autoptr(Thing) thing =
+      thing_parse("{\"id\":\"thing-4\",\"revision\":8,\"future\":{\"a\":[1]},\"colour\":\"pink\",\"count\":5,"
+                  "\"about\":\"nothing-1\",\"colours\":[\"red\",\"pink\",\"blue\"],\"name\":null,"
+                  "\"inner\":{\"newer\":1},\"hidden\":\"h\",\"serial\":\"s\"}",
+                  WS_PARSE_STORED, &error);
   g_assert_no_error(error);
   g_assert_cmpuint(thing->id, ==, 4);
   g_assert_cmpint(thing->colour, ==, 0);
@@ -202,7 +221,8 @@ static void stored_rows_of_other_versions_are_read(void)
 static void peers_are_checked_but_may_be_newer(void)
 {
   GError *error = NULL;
-  g_autoptr(Thing) thing = thing_parse("{\"name\":\"x\",\"future\":1,\"serial\":\"s\",\"hidden\":\"h\"}", WS_PARSE_RPC, &error);
+  g_autoptr(Thing) thing =
+      thing_parse("{\"name\":\"x\",\"future\":1,\"serial\":\"s\",\"hidden\":\"h\"}", WS_PARSE_RPC, &error);
   g_assert_no_error(error);
   g_assert_cmpstr(thing->serial, ==, "s");
   g_assert_cmpint(thing->count, ==, 20);
@@ -234,7 +254,8 @@ static void length_counts_characters_not_bytes(void)
 static void chosen_fields_are_written(void)
 {
   g_autoptr(GError) error = NULL;
-  g_autoptr(Thing) thing = thing_parse("{\"name\":\"x\",\"count\":30,\"numbers\":[1]}", WS_PARSE_CREATE, NULL);
+  g_autoptr(Thing) thing =
+      thing_parse("{\"name\":\"x\",\"count\":30,\"numbers\":[1]}", WS_PARSE_CREATE, NULL);
   thing->id = 1;
   g_autoptr(WsFieldSet) set = ws_field_set_parse(&thing_type, "numbers,id,name", &error);
   g_assert_no_error(error);
@@ -260,7 +281,8 @@ int main(int argc, char **argv)
   g_test_add_func("/model/parse/bad_requests_name_the_field", bad_requests_name_the_field);
   g_test_add_func("/model/parse/truncated_text_is_refused", truncated_text_is_refused);
   g_test_add_func("/model/parse/deep_nesting_is_refused", deep_nesting_is_refused);
-  g_test_add_func("/model/parse/stored_rows_of_other_versions_are_read", stored_rows_of_other_versions_are_read);
+  g_test_add_func("/model/parse/stored_rows_of_other_versions_are_read",
+                  stored_rows_of_other_versions_are_read);
   g_test_add_func("/model/parse/peers_are_checked_but_may_be_newer", peers_are_checked_but_may_be_newer);
   g_test_add_func("/model/parse/names_are_trimmed", names_are_trimmed);
   g_test_add_func("/model/parse/length_counts_characters_not_bytes", length_counts_characters_not_bytes);

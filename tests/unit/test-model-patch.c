@@ -3,12 +3,14 @@
 #include "model-thing.h"
 #include <string.h>
 
-#define BASE                                                                                                           \
-  "{\"id\":\"thing-1\",\"revision\":7,\"on\":true,\"count\":30,\"name\":\"web\",\"colour\":\"red\",\"volume\":\"vol-7\"," \
-  "\"inner\":{\"word\":\"w\",\"loud\":true},"                                                                          \
-  "\"parts\":[{\"key\":\"a\",\"size\":1,\"serial\":\"s1\",\"secret\":\"x1\",\"model\":\"m1\"},"                        \
-  "{\"key\":\"b\",\"size\":2,\"serial\":\"s2\",\"secret\":\"x2\",\"model\":\"m2\"}],"                                  \
-  "\"numbers\":[1,2],\"labels\":{\"env\":\"prod\",\"tier\":\"1\"},\"password\":\"old\",\"hidden\":\"h\",\"serial\":\"ser\",\"origin\":\"here\"}"
+#define BASE                                                                                                 \
+  "{\"id\":\"thing-1\",\"revision\":7,\"on\":true,\"count\":30,\"name\":\"web\",\"colour\":\"red\","         \
+  "\"volume\":\"vol-7\","                                                                                    \
+  "\"inner\":{\"word\":\"w\",\"loud\":true},"                                                                \
+  "\"parts\":[{\"key\":\"a\",\"size\":1,\"serial\":\"s1\",\"secret\":\"x1\",\"model\":\"m1\"},"              \
+  "{\"key\":\"b\",\"size\":2,\"serial\":\"s2\",\"secret\":\"x2\",\"model\":\"m2\"}],"                        \
+  "\"numbers\":[1,2],\"labels\":{\"env\":\"prod\",\"tier\":\"1\"},\"password\":\"old\",\"hidden\":\"h\","    \
+  "\"serial\":\"ser\",\"origin\":\"here\"}"
 
 static Thing *base(void)
 {
@@ -32,31 +34,36 @@ static void patches_are_applied_and_idempotent(void)
     const char *contains[3];
     bool changes;
   } cases[] = {
-    {"{}", {"\"count\":30"}, false},
-    {"{\"count\":30}", {"\"count\":30"}, false},
-    {"{\"count\":40}", {"\"count\":40"}, true},
-    {"{\"count\":null}", {"\"count\":20"}, true}, /* its default */
-    {"{\"on\":false}", {"\"on\":false"}, true},
-    {"{\"on\":null}", {"\"on\":true"}, false},
-    {"{\"colour\":null}", {"\"colour\":\"green\""}, true},
-    {"{\"volume\":null}", {"\"name\":\"web\""}, true},
-    {"{\"name\":\" web \"}", {"\"name\":\"web\""}, false},
-    {"{\"inner\":{\"loud\":false}}", {"\"inner\":{\"word\":\"w\",\"loud\":false}"}, true},
-    {"{\"inner\":null}", {"\"numbers\""}, true},
-    {"{\"numbers\":[3]}", {"\"numbers\":[3]"}, true},
-    {"{\"labels\":{\"env\":null,\"zone\":\"a\"}}", {"\"labels\":{\"tier\":\"1\",\"zone\":\"a\"}"}, true},
-    {"{\"labels\":{\"env\":\"prod\"}}", {"\"labels\":{\"env\":\"prod\",\"tier\":\"1\"}"}, false},
-    {"{\"labels\":null}", {"\"numbers\""}, true},
-    {"{\"password\":\"new\"}", {"\"password\":\"new\""}, true},
-    /* What a client read comes back unchanged. */
-    {"{\"id\":\"thing-1\",\"revision\":7,\"serial\":\"ser\",\"origin\":\"here\"}", {"\"count\":30"}, false},
-    /* Parts are known by their key, in any order; what the client cannot see stays with them. */
-    {"{\"parts\":[{\"key\":\"b\",\"size\":5}]}",
-     {"\"parts\":[{\"key\":\"b\",\"size\":5,\"serial\":\"s2\",\"secret\":\"x2\",\"model\":\"m2\"}]"}, true},
-    {"{\"parts\":[{\"key\":\"b\",\"size\":2,\"serial\":\"s2\",\"model\":\"m2\"},{\"size\":9,\"model\":\"m9\"}]}",
-     {"\"secret\":\"x2\"", "{\"size\":9,\"model\":\"m9\"}"}, true},
-    {"{\"parts\":[{\"size\":1,\"key\":\"a\",\"serial\":\"s1\"},{\"key\":\"b\"}]}", {"\"secret\":\"x1\"", "\"secret\":\"x2\""}, false},
-    {"{\"parts\":[]}", {"\"numbers\""}, true},
+      {"{}", {"\"count\":30"}, false},
+      {"{\"count\":30}", {"\"count\":30"}, false},
+      {"{\"count\":40}", {"\"count\":40"}, true},
+      {"{\"count\":null}", {"\"count\":20"}, true}, /* its default */
+      {"{\"on\":false}", {"\"on\":false"}, true},
+      {"{\"on\":null}", {"\"on\":true"}, false},
+      {"{\"colour\":null}", {"\"colour\":\"green\""}, true},
+      {"{\"volume\":null}", {"\"name\":\"web\""}, true},
+      {"{\"name\":\" web \"}", {"\"name\":\"web\""}, false},
+      {"{\"inner\":{\"loud\":false}}", {"\"inner\":{\"word\":\"w\",\"loud\":false}"}, true},
+      {"{\"inner\":null}", {"\"numbers\""}, true},
+      {"{\"numbers\":[3]}", {"\"numbers\":[3]"}, true},
+      {"{\"labels\":{\"env\":null,\"zone\":\"a\"}}", {"\"labels\":{\"tier\":\"1\",\"zone\":\"a\"}"}, true},
+      {"{\"labels\":{\"env\":\"prod\"}}", {"\"labels\":{\"env\":\"prod\",\"tier\":\"1\"}"}, false},
+      {"{\"labels\":null}", {"\"numbers\""}, true},
+      {"{\"password\":\"new\"}", {"\"password\":\"new\""}, true},
+      /* What a client read comes back unchanged. */
+      {"{\"id\":\"thing-1\",\"revision\":7,\"serial\":\"ser\",\"origin\":\"here\"}", {"\"count\":30"}, false},
+      /* Parts are known by their key, in any order; what the client cannot see stays with them. */
+      {"{\"parts\":[{\"key\":\"b\",\"size\":5}]}",
+       {"\"parts\":[{\"key\":\"b\",\"size\":5,\"serial\":\"s2\",\"secret\":\"x2\",\"model\":\"m2\"}]"},
+       true},
+      {"{\"parts\":[{\"key\":\"b\",\"size\":2,\"serial\":\"s2\",\"model\":\"m2\"},{\"size\":9,\"model\":"
+       "\"m9\"}]}",
+       {"\"secret\":\"x2\"", "{\"size\":9,\"model\":\"m9\"}"},
+       true},
+      {"{\"parts\":[{\"size\":1,\"key\":\"a\",\"serial\":\"s1\"},{\"key\":\"b\"}]}",
+       {"\"secret\":\"x1\"", "\"secret\":\"x2\""},
+       false},
+      {"{\"parts\":[]}", {"\"numbers\""}, true},
   };
   for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
     g_autoptr(Thing) thing = base();
@@ -82,35 +89,38 @@ static void bad_patches_name_the_field(void)
     WsErrorCode code;
     const char *field;
   } cases[] = {
-    {"[]", WS_ERROR_WRONG_TYPE, ""},
-    {"{\"count\":30} {}", WS_ERROR_BAD_JSON, NULL},
-    {"{\"count\":30", WS_ERROR_BAD_JSON, NULL},
-    {"{\"count\":30,\"count\":30}", WS_ERROR_BAD_JSON, NULL},
-    {"{\"nmae\":1}", WS_ERROR_UNKNOWN_FIELD, "nmae"},
-    {"{\"hidden\":\"h\"}", WS_ERROR_UNKNOWN_FIELD, "hidden"},
-    {"{\"name\":null}", WS_ERROR_REQUIRED, "name"},
-    {"{\"count\":5}", WS_ERROR_OUT_OF_RANGE, "count"},
-    {"{\"id\":\"thing-2\"}", WS_ERROR_READ_ONLY_FIELD, "id"},
-    {"{\"revision\":8}", WS_ERROR_READ_ONLY_FIELD, "revision"},
-    {"{\"serial\":\"other\"}", WS_ERROR_READ_ONLY_FIELD, "serial"},
-    {"{\"serial\":null}", WS_ERROR_READ_ONLY_FIELD, "serial"},
-    {"{\"origin\":\"there\"}", WS_ERROR_IMMUTABLE_FIELD, "origin"},
-    {"{\"origin\":\"Bad One\"}", WS_ERROR_BAD_VALUE, "origin"},
-    {"{\"inner\":{\"word\":null}}", WS_ERROR_REQUIRED, "inner.word"},
-    {"{\"inner\":{\"x\":1}}", WS_ERROR_UNKNOWN_FIELD, "inner.x"},
-    {"{\"inner\":5}", WS_ERROR_WRONG_TYPE, "inner"},
-    {"{\"parts\":[{\"key\":\"a\",\"serial\":\"s2\"}]}", WS_ERROR_READ_ONLY_FIELD, "parts[0].serial"},
-    {"{\"parts\":[{\"key\":\"b\"},{\"key\":\"a\",\"model\":\"m2\"}]}", WS_ERROR_IMMUTABLE_FIELD, "parts[1].model"},
-    {"{\"parts\":[{\"key\":\"a\",\"secret\":\"x1\"}]}", WS_ERROR_UNKNOWN_FIELD, "parts[0].secret"},
-    {"{\"parts\":[{\"key\":\"new\"}]}", WS_ERROR_REQUIRED, "parts[0].size"},
-    {"{\"parts\":[{\"key\":\"new\",\"size\":1,\"serial\":\"s\"}]}", WS_ERROR_READ_ONLY_FIELD, "parts[0].serial"},
-    {"{\"parts\":[{\"key\":\"a\"},{\"key\":\"b\"},{\"size\":1},{\"size\":1}]}", WS_ERROR_BAD_VALUE, "parts"},
-    {"{\"parts\":[5]}", WS_ERROR_WRONG_TYPE, "parts[0]"},
-    {"{\"parts\":[null]}", WS_ERROR_WRONG_TYPE, "parts[0]"},
-    {"{\"parts\":[{\"key\":\"a\"},{\"key\":\"a\",\"si", WS_ERROR_BAD_JSON, NULL},
-    {"{\"labels\":{\"a\":\"1\",\"b\":\"2\"}}", WS_ERROR_BAD_VALUE, "labels"},
-    {"{\"labels\":{\"a\":1}}", WS_ERROR_WRONG_TYPE, "labels.a"},
-    {"{\"labels\":[]}", WS_ERROR_WRONG_TYPE, "labels"},
+      {"[]", WS_ERROR_WRONG_TYPE, ""},
+      {"{\"count\":30} {}", WS_ERROR_BAD_JSON, NULL},
+      {"{\"count\":30", WS_ERROR_BAD_JSON, NULL},
+      {"{\"count\":30,\"count\":30}", WS_ERROR_BAD_JSON, NULL},
+      {"{\"nmae\":1}", WS_ERROR_UNKNOWN_FIELD, "nmae"},
+      {"{\"hidden\":\"h\"}", WS_ERROR_UNKNOWN_FIELD, "hidden"},
+      {"{\"name\":null}", WS_ERROR_REQUIRED, "name"},
+      {"{\"count\":5}", WS_ERROR_OUT_OF_RANGE, "count"},
+      {"{\"id\":\"thing-2\"}", WS_ERROR_READ_ONLY_FIELD, "id"},
+      {"{\"revision\":8}", WS_ERROR_READ_ONLY_FIELD, "revision"},
+      {"{\"serial\":\"other\"}", WS_ERROR_READ_ONLY_FIELD, "serial"},
+      {"{\"serial\":null}", WS_ERROR_READ_ONLY_FIELD, "serial"},
+      {"{\"origin\":\"there\"}", WS_ERROR_IMMUTABLE_FIELD, "origin"},
+      {"{\"origin\":\"Bad One\"}", WS_ERROR_BAD_VALUE, "origin"},
+      {"{\"inner\":{\"word\":null}}", WS_ERROR_REQUIRED, "inner.word"},
+      {"{\"inner\":{\"x\":1}}", WS_ERROR_UNKNOWN_FIELD, "inner.x"},
+      {"{\"inner\":5}", WS_ERROR_WRONG_TYPE, "inner"},
+      {"{\"parts\":[{\"key\":\"a\",\"serial\":\"s2\"}]}", WS_ERROR_READ_ONLY_FIELD, "parts[0].serial"},
+      {"{\"parts\":[{\"key\":\"b\"},{\"key\":\"a\",\"model\":\"m2\"}]}", WS_ERROR_IMMUTABLE_FIELD,
+       "parts[1].model"},
+      {"{\"parts\":[{\"key\":\"a\",\"secret\":\"x1\"}]}", WS_ERROR_UNKNOWN_FIELD, "parts[0].secret"},
+      {"{\"parts\":[{\"key\":\"new\"}]}", WS_ERROR_REQUIRED, "parts[0].size"},
+      {"{\"parts\":[{\"key\":\"new\",\"size\":1,\"serial\":\"s\"}]}", WS_ERROR_READ_ONLY_FIELD,
+       "parts[0].serial"},
+      {"{\"parts\":[{\"key\":\"a\"},{\"key\":\"b\"},{\"size\":1},{\"size\":1}]}", WS_ERROR_BAD_VALUE,
+       "parts"},
+      {"{\"parts\":[5]}", WS_ERROR_WRONG_TYPE, "parts[0]"},
+      {"{\"parts\":[null]}", WS_ERROR_WRONG_TYPE, "parts[0]"},
+      {"{\"parts\":[{\"key\":\"a\"},{\"key\":\"a\",\"si", WS_ERROR_BAD_JSON, NULL},
+      {"{\"labels\":{\"a\":\"1\",\"b\":\"2\"}}", WS_ERROR_BAD_VALUE, "labels"},
+      {"{\"labels\":{\"a\":1}}", WS_ERROR_WRONG_TYPE, "labels.a"},
+      {"{\"labels\":[]}", WS_ERROR_WRONG_TYPE, "labels"},
   };
   for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
     g_autoptr(Thing) thing = base();
@@ -127,9 +137,12 @@ static void bad_patches_name_the_field(void)
 /* A read-only part goes back as it was read, also inside a whole object that was read. */
 static void an_object_as_read_is_no_change(void)
 {
-  const char *stored = "{\"id\":\"vm-3\",\"revision\":4,\"name\":\"web\",\"management\":\"managed\",\"created\":\"2026-01-01T00:00:00Z\","
-                       "\"power\":{\"state\":\"running\",\"since\":\"2026-01-01T00:00:00Z\"},\"labels\":{\"a\":\"b\"},"
-                       "\"activity\":{\"task\":\"task-9\",\"verb\":\"starting\",\"since\":\"2026-01-01T00:00:00Z\",\"percent\":5}}";
+  const char *stored =
+      "{\"id\":\"vm-3\",\"revision\":4,\"name\":\"web\",\"management\":\"managed\",\"created\":\"2026-01-"
+      "01T00:00:00Z\","
+      "\"power\":{\"state\":\"running\",\"since\":\"2026-01-01T00:00:00Z\"},\"labels\":{\"a\":\"b\"},"
+      "\"activity\":{\"task\":\"task-9\",\"verb\":\"starting\",\"since\":\"2026-01-01T00:00:00Z\","
+      "\"percent\":5}}";
   g_autoptr(GError) error = NULL;
   g_autoptr(WsVm) vm = ws_vm_parse(stored, strlen(stored), WS_PARSE_STORED, &error);
   g_assert_no_error(error);

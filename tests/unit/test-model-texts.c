@@ -45,9 +45,10 @@ static const WsField *field_of(const WsType *type, const char *name)
 static void a_verb_is_allowed_by_every_condition(void)
 {
   const WsAllowed allowed[] = {
-    {.part = field_of(&ws_type_vm, "power"), .field = field_of(&ws_type_power, "state"),
-     .words = 1 << (WS_POWER_STATE_OFF - 1) | 1 << (WS_POWER_STATE_HIBERNATED - 1)},
-    {.field = field_of(&ws_type_vm, "management"), .words = 1 << (WS_VM_MANAGEMENT_MANAGED - 1)},
+      {.part = field_of(&ws_type_vm, "power"),
+       .field = field_of(&ws_type_power, "state"),
+       .words = 1 << (WS_POWER_STATE_OFF - 1) | 1 << (WS_POWER_STATE_HIBERNATED - 1)},
+      {.field = field_of(&ws_type_vm, "management"), .words = 1 << (WS_VM_MANAGEMENT_MANAGED - 1)},
   };
   const WsAllowed *failed = NULL;
   const char *word = NULL;
@@ -75,6 +76,7 @@ int main(int argc, char **argv)
   g_test_add_func("/model/texts/a_sentence_gets_its_parameters", a_sentence_gets_its_parameters);
   g_test_add_func("/model/texts/a_word_has_two_languages", a_word_has_two_languages);
   g_test_add_func("/model/texts/tables_are_sorted_and_found", tables_are_sorted_and_found);
-  g_test_add_func("/model/allowed/a_verb_is_allowed_by_every_condition", a_verb_is_allowed_by_every_condition);
+  g_test_add_func("/model/allowed/a_verb_is_allowed_by_every_condition",
+                  a_verb_is_allowed_by_every_condition);
   return g_test_run();
 }

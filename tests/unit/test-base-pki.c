@@ -75,7 +75,8 @@ static char *openssl(const char *const *words)
   for (; *words; words++)
     g_ptr_array_add(argv, (char *)*words);
   g_ptr_array_add(argv, NULL);
-  g_spawn_sync(NULL, (char **)argv->pdata, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, &status, &error);
+  g_spawn_sync(NULL, (char **)argv->pdata, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
+               &out, NULL, &status, &error);
   g_assert_no_error(error);
   g_assert_cmpint(status, ==, 0);
   return out;
@@ -113,8 +114,9 @@ static void a_server_is_called_by_all_its_names(void)
   g_assert_nonnull(strstr(text, "DNS:manager.example, IP Address:10.0.0.5, IP Address:FD00:0:0:0:0:0:0:1"));
   g_assert_nonnull(strstr(text, "TLS Web Server Authentication"));
   g_assert_null(strstr(text, "TLS Web Client Authentication"));
-  g_autofree char *good = openssl((const char *[]){"verify", "-CAfile", rig->ca_cert, "-attime", "1800000000", "-purpose",
-                                                   "sslserver", "-verify_hostname", "manager.example", cert, NULL});
+  g_autofree char *good =
+      openssl((const char *[]){"verify", "-CAfile", rig->ca_cert, "-attime", "1800000000", "-purpose",
+                               "sslserver", "-verify_hostname", "manager.example", cert, NULL});
   g_autofree char *pem = NULL;
   g_file_get_contents(cert, &pem, NULL, NULL);
   g_assert_nonnull(strstr(strstr(pem, "END CERTIFICATE"), "BEGIN CERTIFICATE")); /* the CA's comes with it */
@@ -141,7 +143,8 @@ static void a_host_gets_the_name_that_we_give_it(void)
   Rig *rig = rig_new();
   g_autoptr(GError) error = NULL;
   g_autofree char *key = file(rig, "host.key"), *path = file(rig, "host.crt"), *before = NULL, *after = NULL;
-  g_autofree char *csr = NULL, *again = NULL, *pem = NULL, *serial = NULL, *other = NULL, *other_serial = NULL;
+  g_autofree char *csr = NULL, *again = NULL, *pem = NULL, *serial = NULL, *other = NULL,
+                  *other_serial = NULL;
   g_assert_true(ws_pki_make_request(key, "host-1 or so", &csr, &error));
   g_assert_cmpuint(mode_of(key), ==, 0600);
   g_file_get_contents(key, &before, NULL, NULL);
@@ -158,8 +161,8 @@ static void a_host_gets_the_name_that_we_give_it(void)
   g_assert_cmpint(cert->not_before_us, ==, wall_us(NULL) - G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC);
   g_assert_cmpint(cert->not_after_us, ==, wall_us(NULL) + 90 * DAY_US);
   g_file_set_contents(path, pem, -1, NULL);
-  g_autofree char *good = openssl((const char *[]){"verify", "-CAfile", rig->ca_cert, "-attime", "1800000000", "-purpose",
-                                                   "sslclient", path, NULL});
+  g_autofree char *good = openssl((const char *[]){"verify", "-CAfile", rig->ca_cert, "-attime", "1800000000",
+                                                   "-purpose", "sslclient", path, NULL});
   rig_free(rig);
 }
 
@@ -171,8 +174,9 @@ static void bad_requests_are_refused(void)
   g_assert_true(ws_pki_make_request(key, "x", &csr, NULL));
   g_autofree char *torn = g_strdup(csr);
   torn[100] = torn[100] == 'A' ? 'B' : 'A'; /* the signature no longer fits */
-  const char *const bad[] = {"", "garbage", huge, torn,
-                             "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"};
+  const char *const bad[] = {
+      "", "garbage", huge, torn,
+      "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"};
   for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
     g_autoptr(GError) error = NULL;
     g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, bad[i], "host-3", 90, &pem, &serial, &error));
@@ -192,9 +196,10 @@ static void a_weak_key_is_refused(void)
 {
   Rig *rig = rig_new();
   g_autoptr(GError) error = NULL;
-  g_autofree char *key = file(rig, "weak.key"), *request = file(rig, "weak.csr"), *csr = NULL, *pem = NULL, *serial = NULL;
-  g_autofree char *out = openssl((const char *[]){"req", "-new", "-newkey", "rsa:1024", "-nodes", "-keyout", key, "-out",
-                                                  request, "-subj", "/CN=x", NULL});
+  g_autofree char *key = file(rig, "weak.key"), *request = file(rig, "weak.csr"), *csr = NULL, *pem = NULL,
+                  *serial = NULL;
+  g_autofree char *out = openssl((const char *[]){"req", "-new", "-newkey", "rsa:1024", "-nodes", "-keyout",
+                                                  key, "-out", request, "-subj", "/CN=x", NULL});
   g_file_get_contents(request, &csr, NULL, NULL);
   g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, csr, "host-3", 90, &pem, &serial, &error));
   g_assert_error(error, WS_ERROR, WS_ERROR_CERTIFICATE_REFUSED);
@@ -206,7 +211,8 @@ static void missing_files_are_named(void)
 {
   Rig *rig = rig_new();
   g_autoptr(GError) cert = NULL, key = NULL, parse = NULL, directory = NULL;
-  const WsCa nowhere = {"/nonexistent/ca.crt", "/nonexistent/ca.key"}, no_key = {rig->ca_cert, "/nonexistent/ca.key"};
+  const WsCa nowhere = {"/nonexistent/ca.crt", "/nonexistent/ca.key"},
+             no_key = {rig->ca_cert, "/nonexistent/ca.key"};
   g_autofree char *out = file(rig, "s.crt"), *out_key = file(rig, "s.key");
   static const char *const names[] = {"a", NULL};
   g_assert_false(ws_pki_issue_server(&fixed, &nowhere, names, 1, out, out_key, &cert));

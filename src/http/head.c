@@ -112,6 +112,10 @@ static bool keep_field(HttpHead *head, const char *name, const char *value, Http
   for (guint i = 0; i < G_N_ELEMENTS(once); i++)
     if (strcmp(name, once[i]) == 0)
       return fail(flaw, 400, "a header field that may come only once is repeated");
+  if (!*value || !*old->value) {
+    old->value = *value ? value : old->value;
+    return true;
+  }
   /* Joining costs the square of their number: few come twice, let alone so often. */
   if (g_slist_length(head->joined) >= 32)
     return fail(flaw, 431, "too many repeated header fields");

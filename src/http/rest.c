@@ -8,13 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ANSWER_MAX (64 << 20)
+#define ANSWER_MAX        (64 << 20)
 #define CONNECT_TIMEOUT_S 10
-#define STALL_S 60 /* a transfer that moves nothing for so long has failed */
+#define STALL_S           60 /* a transfer that moves nothing for so long has failed */
 
 typedef struct {
   RestAnswer *answer;
-  int fd;       /* download to, upload from; -1: neither */
+  int fd; /* download to, upload from; -1: neither */
   bool upload;
   gint64 offset, done, total;
   RestProgress progress;
@@ -90,7 +90,8 @@ static size_t on_read(char *buffer, size_t size, size_t n, void *arg)
 }
 
 /* Dials the URL's host, but asks for and checks the name that every manager's certificate has. */
-static bool set_address(CURL *curl, const RestPeer *peer, const char *path, struct curl_slist **connect_to, GError **error)
+static bool set_address(CURL *curl, const RestPeer *peer, const char *path, struct curl_slist **connect_to,
+                        GError **error)
 {
   g_autoptr(GUri) uri = g_uri_parse(peer->url, G_URI_FLAGS_NONE, NULL);
   if (!uri || g_strcmp0(g_uri_get_scheme(uri), "https") != 0 || !g_uri_get_host(uri))
@@ -98,8 +99,9 @@ static bool set_address(CURL *curl, const RestPeer *peer, const char *path, stru
   int port = g_uri_get_port(uri) > 0 ? g_uri_get_port(uri) : 443;
   const char *host = g_uri_get_host(uri);
   const char *left = strchr(host, ':') ? "[" : "", *right = *left ? "]" : "";
-  g_autofree char *url = peer->ca_file ? g_strdup_printf("https://%s:%d%s", REST_MANAGER_NAME, port, path)
-                                       : g_strdup_printf("https://%s%s%s:%d%s", left, host, right, port, path);
+  g_autofree char *url = peer->ca_file
+                             ? g_strdup_printf("https://%s:%d%s", REST_MANAGER_NAME, port, path)
+                             : g_strdup_printf("https://%s%s%s:%d%s", left, host, right, port, path);
   g_autofree char *to = g_strdup_printf("%s:%d:%s%s%s:%d", REST_MANAGER_NAME, port, left, host, right, port);
   if (peer->ca_file)
     *connect_to = curl_slist_append(NULL, to);
@@ -156,13 +158,14 @@ static bool finish(CURLcode code, const RestPeer *peer, const Exchange *x, const
     return ws_fail(error, WS_ERROR_TOO_LARGE, "limit", "64 MiB", NULL);
   if (code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_WRITE_ERROR)
     return ws_fail(error, WS_ERROR_CANCELLED, "cause", cause, NULL);
-  if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM)
+  if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+      code == CURLE_SSL_CERTPROBLEM)
     return ws_fail(error, WS_ERROR_CERTIFICATE_REFUSED, "reason", cause, NULL);
   return ws_fail(error, WS_ERROR_MANAGER_UNREACHABLE, "url", peer->url, "cause", cause, NULL);
 }
 
-static bool exchange(const RestPeer *peer, const char *method, const char *path, const char *const *headers, const char *body,
-                     Exchange *x, GError **error)
+static bool exchange(const RestPeer *peer, const char *method, const char *path, const char *const *headers,
+                     const char *body, Exchange *x, GError **error)
 {
   char why[CURL_ERROR_SIZE] = "";
   struct curl_slist *connect_to = NULL;
@@ -192,23 +195,28 @@ static bool exchange(const RestPeer *peer, const char *method, const char *path,
   return finish(code, peer, x, why, error);
 }
 
-bool rest_call(const RestPeer *peer, const char *method, const char *path, const char *const *headers, const char *body,
-               RestAnswer *answer, GError **error)
+bool rest_call(const RestPeer *peer, const char *method, const char *path, const char *const *headers,
+               const char *body, RestAnswer *answer, GError **error)
 {
   Exchange x = {.answer = answer, .fd = -1};
   return exchange(peer, method, path, headers, body, &x, error);
 }
 
-bool rest_upload(const RestPeer *peer, const char *path, int fd, gint64 offset, gint64 total, RestProgress progress, void *arg,
-                 RestAnswer *answer, GError **error)
+bool rest_upload(const RestPeer *peer, const char *path, int fd, gint64 offset, gint64 total,
+                 RestProgress progress, void *arg, RestAnswer *answer, GError **error)
 {
-  Exchange x = {
-      .answer = answer, .fd = fd, .upload = true, .offset = offset, .total = total, .progress = progress, .arg = arg};
+  Exchange x = {.answer = answer,
+                .fd = fd,
+                .upload = true,
+                .offset = offset,
+                .total = total,
+                .progress = progress,
+                .arg = arg};
   return exchange(peer, "PUT", path, NULL, NULL, &x, error);
 }
 
-bool rest_download(const RestPeer *peer, const char *path, int fd, gint64 offset, RestProgress progress, void *arg,
-                   RestAnswer *answer, GError **error)
+bool rest_download(const RestPeer *peer, const char *path, int fd, gint64 offset, RestProgress progress,
+                   void *arg, RestAnswer *answer, GError **error)
 {
   g_autofree char *range = g_strdup_printf("Range: bytes=%" G_GINT64_FORMAT "-", offset);
   const char *headers[] = {offset > 0 ? range : NULL, NULL};

@@ -70,10 +70,9 @@ static void try_fields(const char *text, gsize n)
     const char *newline = memchr(text, '\n', n), *colon;
     gsize line = newline ? (gsize)(newline - text) : n;
     if (line > 1 && (colon = memchr(text + 1, ':', line - 1))) {
-      gsize name_n = (gsize)(colon - text);
-      g_autofree char *name = g_memdup2(text, name_n),
-                      *value = g_memdup2(colon + 1, MAX(line - name_n - 1, 1));
-      if (!http_head_add(head, name, name_n, value, line - name_n - 1, &flaw))
+      gsize name_n = (gsize)(colon - text), value_n = line - name_n - 1;
+      g_autofree char *name = g_memdup2(text, name_n), *value = g_memdup2(colon + 1, value_n);
+      if (!http_head_add(head, name, name_n, value_n ? value : "", value_n, &flaw))
         return;
     }
     text += MIN(line + 1, n);

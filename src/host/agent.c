@@ -109,9 +109,7 @@ static void dial(void *arg)
   g_autofree char *url = g_strconcat(base, "/api/v1/agent", NULL);
   HttpClientConfig config = {.url = url, .tls = agent->tls, .server_name = AGENT_MANAGER_NAME};
   agent->dial_timer = NULL;
-  g_autoptr(HttpSocket) socket =
-      http_socket_connect(agent->io, &config, NULL, rpc_link_socket_events(), rpc_link_ref(agent->link));
-  rpc_link_attach(agent->link, socket);
+  rpc_link_connect(agent->link, agent->io, &config, NULL);
 }
 
 static void on_up(RpcLink *link, void *arg)

@@ -201,19 +201,19 @@ static GBytes *new_request(RpcLink *link, const RpcMethod *method, const void *p
 bool rpc_call(RpcLink *link, const RpcMethod *method, const void *params, void **result, RpcProgress on_progress, void *arg,
               volatile gint *cancel, GError **error)
 {
-  g_autoptr(RpcLink) hold = NULL;
+  g_autoptr(RpcLink) hold = rpc_link_ref(link);
   GBytes *message;
 
   g_assert(ws_co_self() && !method->notification);
   if (result)
     *result = NULL;
+  rpc_link_wait_for_room(link);
   message = new_request(link, method, params, cancel, error);
   if (!message)
     return false;
 
   Pending call = {.link = link, .id = link->last_id, .co = ws_co_self(), .method = method,
                   .on_progress = on_progress, .progress_arg = arg, .cancel = cancel};
-  hold = rpc_link_ref(link);
   g_hash_table_insert(link->pending, &call.id, &call);
   start_deadline(&call);
   if (cancel && link->n_cancellable++ == 0)

@@ -10,6 +10,7 @@
 
 #define RATE_BURST (4.0 * RPC_RATE_MAX)
 #define GARBAGE_PERIOD_US (60 * G_USEC_PER_SEC)
+#define QUEUE_TICK_US (10 * 1000)
 #define HEARTBEAT_TICK_US (RPC_HEARTBEAT_MS * 1000 / 2)
 /* A timer that fires so late tells that this program was held up; the peers' messages then wait in its inbox. */
 #define HELD_UP_US (5 * G_USEC_PER_SEC)
@@ -162,6 +163,12 @@ bool rpc_link_send(RpcLink *link, GBytes *message)
   }
   g_bytes_unref(message);
   return sent;
+}
+
+void rpc_link_wait_for_room(RpcLink *link)
+{
+  while (link->state == LINK_UP && link->carrier.queued && link->carrier.queued(link->carrier_arg) > RPC_QUEUE_HIGH)
+    ws_co_sleep(QUEUE_TICK_US);
 }
 
 void rpc_notify(RpcLink *link, const RpcMethod *method, const void *params)

@@ -32,7 +32,6 @@ struct RpcLink {
   /* A carrier that has not opened yet, or NULL. */
   const RpcCarrier *opening;
   void *opening_arg;
-  gint inbox_bytes; /* atomic; socket.c: messages on their way from the I/O thread to the loop */
 
   /* call.c */
   GHashTable *pending; /* id -> Pending, on its caller's stack */
@@ -53,6 +52,8 @@ void rpc_link_set_opening(RpcLink *link, const RpcCarrier *carrier, void *carrie
 gint64 rpc_now_us(RpcLink *link);
 /* Takes the message. false: no link; the carrier failing brings the link down before this returns. */
 bool rpc_link_send(RpcLink *link, GBytes *message);
+/* In a coroutine: waits while the carrier has much to send. The link may be down on return. */
+void rpc_link_wait_for_room(RpcLink *link);
 /* Counts an unusable message. false: it was one too many, and the link is down now. */
 bool rpc_link_garbage(RpcLink *link, const char *what, const GError *why);
 

@@ -14,8 +14,8 @@
  * Unknown methods, bad parameters, a second answer, or garbage close nothing: they are answered or dropped and logged. A peer that
  * goes on (RPC_GARBAGE_MAX), floods (RPC_RATE_MAX) or piles up notifications (RPC_BACKLOG_MAX) is cut.
  *
- * Below is a *carrier*: whatever takes bytes to the peer. rpc_link_socket_events() makes one of a WebSocket; the simulator and
- * tests bring their own.
+ * Below is a *carrier*: whatever takes bytes to the peer. rpc_link_upgrade() and rpc_link_connect() make one of a WebSocket; the
+ * simulator and tests bring their own.
  *
  * Threads: the core loop, but for what is marked (any); WebSocket callbacks of the I/O thread are posted to it. Handlers of
  * incoming calls run as coroutines. */
@@ -31,6 +31,7 @@ typedef struct RpcCall RpcCall; /* an incoming call being served */
 #define RPC_PROTOCOL_MAX 1
 
 #define RPC_MESSAGE_MAX (4 * 1024 * 1024) /* bytes of one message, either way */
+#define RPC_QUEUE_HIGH  (4 * 1024 * 1024) /* bytes on their way to a peer that is slow: calls and answers wait */
 #define RPC_PENDING_MAX 4096              /* calls of ours that wait for an answer, per link */
 #define RPC_SERVING_MAX 256               /* calls of the peer under way; more are answered with too_many_requests */
 #define RPC_BACKLOG_MAX 4096              /* notifications of the peer that wait to be served */
@@ -76,12 +77,11 @@ guint rpc_link_version(const RpcLink *link); /* agreed protocol version; 0: not 
 void rpc_link_close(RpcLink *link, const char *reason);
 
 /* ---- over a WebSocket ----
- * The events to give to http_call_upgrade() or http_socket_connect(), with `arg` a reference of the link (rpc_link_ref(link)), which they
- * take over. The link attaches to the socket when it opens; a link has one socket at a time: a new one takes the old one's place. */
-const HttpSocketEvents *rpc_link_socket_events(void);
-/* (any) To be called with what http_socket_connect() gave: `down` then also tells of a socket that never opened, and
- * rpc_link_close() stops one that has not opened yet. */
-void rpc_link_attach(RpcLink *link, HttpSocket *socket);
+ * A link has one socket at a time; a new one that opens takes the place of the old one. */
+/* I/O thread, in on_request: answers an upgrade request; the socket becomes the link's. */
+void rpc_link_upgrade(RpcLink *link, HttpCall *call, const char *protocol);
+/* Dials; `down` tells also of a socket that never opened. rpc_link_close() gives up. */
+void rpc_link_connect(RpcLink *link, HttpIo *io, const HttpClientConfig *config, const char *protocol);
 
 /* ---- over anything else ---- */
 typedef struct {
@@ -89,6 +89,8 @@ typedef struct {
   bool (*send)(void *carrier, GBytes *message);
   /* The link is done with the carrier; once. reason NULL: rpc_link_lost() said so; else the peer is to be told. */
   void (*close)(void *carrier, const char *reason);
+  /* Bytes that wait to go out; above RPC_QUEUE_HIGH calls and answers wait. NULL: unknown. */
+  gsize (*queued)(void *carrier);
 } RpcCarrier;
 /* The way to the peer is open: the hello goes out. A carrier that is still there is closed first. */
 void rpc_link_opened(RpcLink *link, const RpcCarrier *carrier, void *carrier_arg);

@@ -187,6 +187,8 @@ static void serve_request(void *arg)
     result = ws_object_new(call->service->method->result);
   call->ended = true;
   g_clear_pointer(&call->progress_timer, ws_timer_cancel);
+  if (is_current(call))
+    rpc_link_wait_for_room(call->link);
   if (g_hash_table_lookup(call->link->serving, &call->id) == call)
     g_hash_table_remove(call->link->serving, &call->id);
   if (is_current(call))

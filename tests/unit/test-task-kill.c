@@ -14,6 +14,18 @@
 
 #define AFTER_BATCH 9 /* thing of the step after a batch */
 
+/* Under a sanitizer a fork costs so much that only some points are taken; the plain build takes them all. */
+#if defined(__SANITIZE_ADDRESS__)
+#define STRIDE 7
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define STRIDE 7
+#endif
+#endif
+#ifndef STRIDE
+#define STRIDE 1
+#endif
+
 /* ---- the kinds ----
  * The `name` argument is "FIRST FAIL": steps make the things FIRST, FIRST + 1, FIRST + 2; the step FAIL (0-2) fails after it acted;
  * 3: the function fails between the last two steps; -: nothing fails. */
@@ -483,7 +495,7 @@ static void survives_a_kill_at_every_point(const void *arg)
   guint n_in_store = 0, n_again = 0;
   gint n = 1;
 
-  for (;; n++) {
+  for (;; n += STRIDE) {
     begin_run(s->thing_0);
     world->stop_at = n;
     bool reached_the_end = in_process(request, s, 0);
@@ -498,7 +510,7 @@ static void survives_a_kill_at_every_point(const void *arg)
   }
   g_test_message("%d points, %u of them in the store; killed again %u times", n - 1, n_in_store, n_again);
   g_assert_cmpint(n, >, 10);
-  g_assert_cmpuint(n_in_store, >, 5);
+  g_assert_cmpuint(n_in_store, >, 5 / STRIDE);
 }
 
 /* ---- between a kill and the end ---- */
@@ -711,7 +723,7 @@ static void check_history(const void *arg)
 static void histories_by_chance_end_done_or_undone(void)
 {
   guint n_kills = 0;
-  const guint n_seeds = g_test_slow() ? 1000 : 25;
+  const guint n_seeds = g_test_slow() ? 1000 : 25 / STRIDE;
 
   for (guint32 seed = 1; seed <= n_seeds; seed++) {
     g_autoptr(GRand) rand = g_rand_new_with_seed(seed);

@@ -267,7 +267,6 @@ void fixed_agent(ApiCall *call)
   peer->address = g_strdup(http_call_peer_address(call->http));
   peer->link = rpc_link_new(center->loop, rpc_center_services, rpc_n_center_services, &events, peer);
   ws_loop_post(center->loop, admit, peer, NULL);
-  g_autoptr(HttpSocket) socket = http_call_upgrade(call->http, NULL, rpc_link_socket_events(), peer->link);
-  rpc_link_attach(peer->link, socket);
+  rpc_link_upgrade(peer->link, call->http, NULL);
   api_call_free(call);
 }

@@ -15,7 +15,7 @@ import sys
 
 # Which folders a host has for itself. A mount needs a folder under it: empty ones of the product may be made.
 OWN_FOLDERS = ["/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log", "/etc/openvswitch",
-               "/var/lib/openvswitch", "/var/lib/winsphere", "/var/lib/winserverd"]
+               "/var/lib/openvswitch", "/var/lib/winsphere"]
 OWN_FILES = ["/etc/machine-id", "/etc/hosts", "/etc/resolv.conf"]
 
 

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of winctl: one thread, blocking calls. commands.h tells what can be asked; these files ask it.
+ *
+ *   main.c     words of the command line -> noun, command, ids, options        session.c  login, logout, the file that keeps it
+ *   body.c     options -> JSON body and query                                   output.c   answers -> tables, JSON, YAML
+ *   run.c      one command from words to answer                                 wait.c     following a task to its end
+ *   watch.c    --watch                                                          console.c  a VM's serial line in this terminal
+ *   transfer.c bytes of volumes up and down                                     help.c     help, completion, man pages */
+#pragma once
+#include "base/error.h"
+#include "cli/commands.h"
+#include "http/rest.h"
+#include <jansson.h>
+
+typedef enum { CLI_TABLE, CLI_JSON, CLI_YAML } CliFormat;
+
+typedef struct {
+  /* session */
+  char *manager, *ca_file, *token;
+  /* global options */
+  CliFormat format;
+  WsLang lang;
+  bool wait, watch, dry_run, yes, quiet;
+  char *columns;       /* --columns a,b: instead of the noun's own */
+  char *if_match, *idempotency_key;
+  /* words */
+  GPtrArray *ids;      /* char *: objects, or file names of transfers */
+  GHashTable *options; /* name -> GPtrArray of values ("" for a bare switch) */
+} Cli;
+
+RestPeer cli_peer(const Cli *cli);
+/* Calls and parses; *json (may be NULL) is the answer's tree or NULL for none. An error of the manager becomes an error of ours, with its
+ * message kept (cli_print_error shows it in the manager's words). */
+bool cli_call(Cli *cli, const char *method, const char *path, const char *body, json_t **json, GError **error);
+void cli_print_error(const Cli *cli, const GError *error);
+
+/* session.c */
+bool session_load(Cli *cli, GError **error); /* WS_ERROR_UNAUTHENTICATED: none */
+bool session_login(Cli *cli, const char *url, GError **error);
+bool session_logout(Cli *cli, GError **error);
+
+/* body.c */
+/* NULL without error: nothing to send. */
+json_t *body_build(Cli *cli, const CliCommand *command, GError **error);
+char *query_build(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error);
+/* An id as it is, or the id of the only object of that name. Caller frees. */
+char *resolve_id(Cli *cli, const WsType *type, const char *text, GError **error);
+
+/* run.c */
+bool run_command(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error);
+const char *cli_option(const Cli *cli, const char *name); /* first value; NULL: not given */
+
+/* output.c */
+void output_value(const Cli *cli, const CliNoun *noun, const json_t *json); /* an object */
+void output_list(const Cli *cli, const CliNoun *noun, const json_t *list);  /* an answer with items */
+void output_raw(const Cli *cli, const json_t *json);                        /* json or yaml */
+/* Text of a cell at a path of an object, as tables show it. Caller frees. */
+char *output_cell(const Cli *cli, const json_t *object, const char *path, const char *unit);
+
+/* wait.c: shows progress on stderr where that is a terminal; false with the task's error when it failed. *result: its last form. */
+bool wait_for_task(Cli *cli, const char *task_id, json_t **result, GError **error);
+
+/* watch.c */
+bool watch_list(Cli *cli, const CliNoun *noun, const char *query, GError **error);
+
+/* console.c */
+bool console_attach(Cli *cli, const char *vm_id, GError **error);
+
+/* transfer.c */
+bool transfer_upload(Cli *cli, const char *volume_id, const char *file, GError **error);
+bool transfer_download(Cli *cli, const char *volume_id, const char *file, GError **error);
+bool transfer_image(Cli *cli, const char *file, GError **error); /* create, upload, finish */
+
+/* help.c */
+void help_all(const Cli *cli);
+void help_noun(const Cli *cli, const CliNoun *noun);
+void help_command(const Cli *cli, const CliNoun *noun, const CliCommand *command);
+void help_completion(void);
+bool help_man(const char *directory, GError **error);
+const CliNoun *find_noun(const char *name);
+const CliCommand *find_command(const CliNoun *noun, const char *name);
+
+typedef struct { const char *name, *help, *zh; bool takes_value; } GlobalOption;
+extern const GlobalOption global_options[]; /* name NULL ends */
+
+G_GNUC_FORMAT(2) G_GNUC_FORMAT(3)
+static inline const char *cli_words(const Cli *cli, const char *en, const char *zh)
+{
+  return cli->lang == WS_LANG_ZH && zh ? zh : en;
+}

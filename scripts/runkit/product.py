@@ -99,6 +99,6 @@ class Product:
     def shut_down_all(self):
         """Asks every running guest to shut down; returns when all are off or the patience is over."""
         for vm in self.call("vm", "list", "--filter", 'power.state = "running"')["items"]:
-            self.call("vm", "shutdown", vm["id"])
+            self.call("vm", "shutdown", vm["id"], "--yes")
         wait_for("guests to shut down", lambda: not self.call(
             "vm", "list", "--filter", 'power.state = "running"')["items"], 20, give_up=False)

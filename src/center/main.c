@@ -46,7 +46,7 @@ typedef struct {
 static bool parse_options(int argc, char **argv, Options *options)
 {
   const GOptionEntry entries[] = {
-      {"data", 'd', 0, G_OPTION_ARG_FILENAME, &options->config.data_dir, "Directory of database and keys", "DIR"},
+      {"data-dir", 'd', 0, G_OPTION_ARG_FILENAME, &options->config.data_dir, "Directory of database and keys", "DIR"},
       {"web", 'w', 0, G_OPTION_ARG_FILENAME, &options->config.web_dir, "Directory of the web console's files", "DIR"},
       {"bind", 'b', 0, G_OPTION_ARG_STRING, &options->config.bind_address, "Address to listen on (0.0.0.0)", "ADDRESS"},
       {"port", 'p', 0, G_OPTION_ARG_INT, &options->port, "Port to listen on (8443); 0: any", "PORT"},

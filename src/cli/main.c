@@ -22,6 +22,7 @@ const GlobalOption global_options[] = {
     {"ca", "File with the site's CA certificate.", "站点 CA 证书文件", true},
     {"token", "File with an API token, instead of the login's.", "API 令牌文件", true},
     {"lang", "en or zh; default: as the environment says.", "语言：en 或 zh", true},
+    {"password-stdin", "With login: read the password from standard input.", "从标准输入读取密码", false},
     {"quiet", "Print ids only (also -q).", "只输出 ID（也可用 -q）", false},
     {"help", "Help on what stands before it (also -h).", "帮助（也可用 -h）", false},
     {NULL, NULL, NULL, false},
@@ -102,7 +103,8 @@ static int take_option(Cli *cli, const CliCommand *command, char **words)
     const GlobalOption *global = find_global(key);
     bool bare = global ? !global->takes_value
                        : is_bool_option(command, key) && (!words[1] || (strcmp(words[1], "true") && strcmp(words[1], "false")));
-    if (!bare && words[1] && strcmp(key, "fingerprint-ask") != 0) {
+    bool next_is_option = words[1] && words[1][0] == '-' && words[1][1] && !g_ascii_isdigit(words[1][1]);
+    if (!bare && words[1] && !next_is_option) {
       value = words[1];
       used = 2;
     }

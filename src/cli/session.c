@@ -13,16 +13,24 @@
 #include <termios.h>
 #include <unistd.h>
 
+/* WINCTL_CONFIG names the file of the login; the CA lies beside it. */
 static char *directory(void)
 {
-  const char *own = g_getenv("WINCTL_DIR");
-  return own ? g_strdup(own) : g_build_filename(g_get_user_config_dir(), "winctl", NULL);
+  const char *own = g_getenv("WINCTL_CONFIG");
+  return own ? g_path_get_dirname(own) : g_build_filename(g_get_user_config_dir(), "winctl", NULL);
 }
 
-static char *path_of(const char *name)
+static char *session_path(void)
 {
+  const char *own = g_getenv("WINCTL_CONFIG");
   g_autofree char *dir = directory();
-  return g_build_filename(dir, name, NULL);
+  return own ? g_strdup(own) : g_build_filename(dir, "session.json", NULL);
+}
+
+static char *ca_path(void)
+{
+  g_autofree char *session = session_path();
+  return g_strconcat(session, ".ca.crt", NULL);
 }
 
 static bool take_override(Cli *cli, GError **error)
@@ -45,13 +53,13 @@ static bool take_override(Cli *cli, GError **error)
 
 bool session_load(Cli *cli, GError **error)
 {
-  g_autofree char *path = path_of("session.json");
+  g_autofree char *path = session_path();
   g_autofree char *text = ws_file_read(path, 65536, NULL, NULL);
   json_t *json = text ? json_loads(text, 0, NULL) : NULL;
   if (json) {
     cli->manager = g_strdup(json_string_value(json_object_get(json, "manager")));
     cli->token = g_strdup(json_string_value(json_object_get(json, "token")));
-    cli->ca_file = path_of("ca.crt");
+    cli->ca_file = ca_path();
     json_decref(json);
   }
   if (!take_override(cli, error))
@@ -125,7 +133,7 @@ static char *prompt(const char *question, bool echo)
 static char *get_password(Cli *cli, GError **error)
 {
   const char *file = cli_option(cli, "password-file");
-  char *text = file ? ws_file_read(file, 512, NULL, error) : prompt(cli_words(cli, "Password: ", "密码："), false);
+  char *text = file ? ws_file_read(file, 512, NULL, error) : prompt(cli_words(cli, "Password: ", "密码："), false); /* or a pipe */
   if (text)
     text[strcspn(text, "\r\n")] = '\0';
   return text;
@@ -133,7 +141,7 @@ static char *get_password(Cli *cli, GError **error)
 
 static bool keep(const Cli *cli, GError **error)
 {
-  g_autofree char *path = path_of("session.json");
+  g_autofree char *path = session_path();
   json_t *json = json_pack("{s:s, s:s}", "manager", cli->manager, "token", cli->token);
   char *text = json_dumps(json, JSON_INDENT(2));
   bool ok = ws_file_write(path, text, strlen(text), 0600, error);
@@ -145,7 +153,7 @@ static bool keep(const Cli *cli, GError **error)
 bool session_login(Cli *cli, const char *url, GError **error)
 {
   g_autofree char *dir = directory();
-  g_autofree char *ca = path_of("ca.crt");
+  g_autofree char *ca = ca_path();
   if (!url)
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "URL", "cause", "winctl login https://manager:8443 [--user NAME]", NULL);
   if (g_mkdir_with_parents(dir, 0700) < 0)
@@ -170,14 +178,15 @@ bool session_login(Cli *cli, const char *url, GError **error)
   if (!ok)
     return false;
   cli->token = g_strdup(json_string_value(json_object_get(answer, "token")));
-  g_print(cli_words(cli, "Logged in to %s as %s.\n", "已登录 %s，用户 %s。\n"), address, user);
+  if (cli->format == CLI_TABLE)
+    g_print(cli_words(cli, "Logged in to %s as %s.\n", "已登录 %s，用户 %s。\n"), address, user);
   json_decref(answer);
   return keep(cli, error);
 }
 
 bool session_logout(Cli *cli, GError **error)
 {
-  g_autofree char *path = path_of("session.json");
+  g_autofree char *path = session_path();
   json_t *me = NULL;
   if (cli_call(cli, "GET", "/api/v1/whoami", NULL, &me, NULL)) {
     const char *session = json_string_value(json_object_get(me, "session"));

@@ -129,7 +129,7 @@ void http_call_stream_body(HttpCall *call, const HttpBodySink *sink, void *arg, 
 void http_call_pause_body(HttpCall *call);
 void http_call_resume_body(HttpCall *call);
 
-/* ---- WebSocket ---- */
+/* ---- WebSocket: an event without a function is passed over ---- */
 typedef struct {
   void (*opened)(HttpSocket *socket, void *arg); /* client: handshake done; server: after http_call_upgrade */
   void (*message)(HttpSocket *socket, const char *bytes, gsize n, bool binary, void *arg); /* whole; text is valid UTF-8 */

@@ -177,7 +177,8 @@ static void end(HttpSocket *socket, int code, const char *reason)
       server_count_socket(connection->server, -1);
     connection_let_go(connection);
   }
-  socket->events.closed(socket, code, reason, socket->arg);
+  if (socket->events.closed)
+    socket->events.closed(socket, code, reason, socket->arg);
   http_socket_unref(socket); /* the living socket's own */
 }
 
@@ -336,7 +337,8 @@ static void take_event(HttpSocket *socket, const FrameEvent *event)
   case FRAME_TEXT:
   case FRAME_BINARY:
     if (!g_atomic_int_get(&socket->is_closed))
-      socket->events.message(socket, event->bytes, event->n, event->kind == FRAME_BINARY, socket->arg);
+      if (socket->events.message)
+        socket->events.message(socket, event->bytes, event->n, event->kind == FRAME_BINARY, socket->arg);
     break;
   default:
     break;
@@ -445,7 +447,8 @@ bool socket_start(HttpSocket *socket, Connection *connection)
     drop_saying(saying);
   }
   update_deadline(socket);
-  socket->events.opened(socket, socket->arg);
+  if (socket->events.opened)
+    socket->events.opened(socket, socket->arg);
   if (socket->connection && socket->close_reason && !socket->close_sent) {
     g_autofree char *reason = g_steal_pointer(&socket->close_reason);
     send_close(socket, socket->close_code, reason);

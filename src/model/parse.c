@@ -467,7 +467,9 @@ bool ws_parse_complete(WsParser *parser, const WsType *type, void *object, const
     const WsField *field = &type->fields[i];
     if (ws_seen_has(seen, i))
       continue;
-    if ((field->flags & WS_FIELD_REQUIRED) && parser->mode != WS_PARSE_STORED && !parser->free_hand) {
+    /* An empty list is not written, so between peers its absence is the empty list. */
+    bool empty_list = parser->mode == WS_PARSE_RPC && (field->kind == WS_KIND_ARRAY || field->kind == WS_KIND_MAP);
+    if ((field->flags & WS_FIELD_REQUIRED) && parser->mode != WS_PARSE_STORED && !parser->free_hand && !empty_list) {
       WsPath at = {.up = path, .name = field->name, .name_len = ws_field_name_len(field)};
       return ws_parse_fail(parser, WS_ERROR_REQUIRED, &at, NULL);
     }

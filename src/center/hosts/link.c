@@ -266,7 +266,10 @@ void fixed_agent(ApiCall *call)
   peer->host = call->target;
   peer->address = g_strdup(http_call_peer_address(call->http));
   peer->link = rpc_link_new(center->loop, rpc_center_services, rpc_n_center_services, &events, peer);
+  g_autoptr(RpcLink) link = rpc_link_ref(peer->link); /* peer is the core loop's from admit() on */
+  char id[WS_ID_TEXT_MAX];
+  rpc_link_set_peer(link, ws_id_format(ws_type_host.prefix, call->target, id));
   ws_loop_post(center->loop, admit, peer, NULL);
-  rpc_link_upgrade(peer->link, call->http, NULL);
+  rpc_link_upgrade(link, call->http, NULL);
   api_call_free(call);
 }

@@ -2,9 +2,10 @@
 /* The one way to run another program: argv, never a shell; bounded in time, memory, output and rights.
  *
  * Blocking; call it on a worker. Standard input is /dev/null or the given bytes; output is collected up to a limit.
- * The child gets a clean environment (PATH, LANG=C.UTF-8 plus `env`), umask 077, no core dumps, default signals, no inherited fds but
- * 0-2 and `pass_fd`, its own process group and PR_SET_PDEATHSIG. When the program has ended, or its time is over, what is left of its
- * group is killed. Secrets go through `input` or `pass_fd`, never argv.
+ * The child gets a clean environment (PATH, LANG=C.UTF-8 plus `env`), umask 077, no core dumps, default signals, no inherited fds
+ * but 0-2 and `pass_fd`, its own process group and PR_SET_PDEATHSIG (its own children may outlive us if we are killed; confined ones do
+ * not). When the program has ended, or its time is over, what is left of its group is killed. Secrets go through `input` or
+ * `pass_fd`, never argv.
  *
  * Errors: WS_ERROR_PROGRAM_MISSING; WS_ERROR_PROGRAM_FAILED (program, exit status or 128 + signal; last line of stderr as cause);
  * WS_ERROR_DEADLINE_EXCEEDED; WS_ERROR_TOO_LARGE (output); WS_ERROR_CANCELLED; WS_ERROR_IO_ERROR (a path to show or to write that is

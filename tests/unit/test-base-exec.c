@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char *self; /* path of this program */
@@ -316,6 +317,66 @@ static void cpu_time_is_limited(void)
   g_assert_cmpint(g_get_monotonic_time() - before, <, 45 * G_USEC_PER_SEC);
 }
 
+static guint count_fds(void)
+{
+  g_autoptr(GDir) entries = g_dir_open("/proc/self/fd", 0, NULL);
+  guint n = 0;
+  while (g_dir_read_name(entries))
+    n++;
+  return n;
+}
+
+static void no_fd_is_left_open(void)
+{
+  guint before = count_fds();
+  gint flag = 1;
+  g_free(output_of(&(WsExec){.argv = ARGV("cat"), .input = "x", .input_bytes = 1}));
+  assert_fails(&(WsExec){.argv = ARGV("yes")}, WS_ERROR_TOO_LARGE, NULL, NULL);
+  assert_fails(&(WsExec){.argv = ARGV("sleep", "1000"), .timeout_ms = 20}, WS_ERROR_DEADLINE_EXCEEDED, NULL,
+               NULL);
+  assert_fails(&(WsExec){.argv = ARGV("sleep", "1000"), .cancel = &flag}, WS_ERROR_CANCELLED, NULL, NULL);
+  assert_fails(&(WsExec){.argv = ARGV("pwd"), .directory = "/nonexistent"}, WS_ERROR_INTERNAL, NULL, NULL);
+  g_assert_cmpuint(count_fds(), ==, before);
+}
+
+static void program_that_closes_its_output_costs_nothing_while_it_works(void)
+{
+  struct rusage before, after;
+  getrusage(RUSAGE_SELF, &before);
+  g_free(output_of(&(WsExec){.argv = ARGV("sh", "-c", "exec >&- 2>&-; sleep 1")}));
+  getrusage(RUSAGE_SELF, &after);
+  gint64 us =
+      (after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) *
+          1000000 +
+      (after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_stime.tv_usec);
+  g_assert_cmpint(us, <, 300000);
+}
+
+static gpointer run_sleeper(gpointer pass_fd)
+{
+  ws_exec(&(WsExec){.argv = ARGV("sh", "-c", "echo up >&3; sleep 1000"), .pass_fd = GPOINTER_TO_INT(pass_fd)},
+          NULL, NULL, NULL, NULL);
+  return NULL;
+}
+
+static void program_dies_with_its_parent(void)
+{
+  int fds[2];
+  g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
+  pid_t pid = fork();
+  if (pid == 0) {
+    g_thread_new("runner", run_sleeper, GINT_TO_POINTER(fds[1]));
+    pause();
+  }
+  close(fds[1]);
+  char text[16];
+  g_assert_cmpint(read(fds[0], text, sizeof text), ==, 3); /* it is up */
+  kill(pid, SIGKILL);
+  g_assert_cmpint(read(fds[0], text, sizeof text), ==, 0); /* and gone */
+  waitpid(pid, NULL, 0);
+  close(fds[0]);
+}
+
 /* ---- streaming ---- */
 
 static void count_bytes(const char *chunk, gsize n, void *arg)
@@ -408,6 +469,9 @@ int main(int argc, char **argv)
   TEST(memory_is_limited);
   TEST(file_size_is_limited);
   TEST(cpu_time_is_limited);
+  TEST(no_fd_is_left_open);
+  TEST(program_that_closes_its_output_costs_nothing_while_it_works);
+  TEST(program_dies_with_its_parent);
   TEST(streamed_output_is_not_kept_and_not_limited);
   TEST(programs_run_from_many_threads);
   TEST(recorder_answers_in_the_programs_place);

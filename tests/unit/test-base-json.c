@@ -75,6 +75,11 @@ static void writer_grows_over_any_size(void)
     g_autofree char *s = g_strnfill(n, '\x01');
     g_autofree char *json = written_string(s);
     g_assert_cmpuint(strlen(json), ==, 2 + 6 * n);
+    g_autoptr(GString) out = g_string_sized_new(1);
+    WsJsonWriter w = ws_json_writer(out);
+    ws_json_key(&w, s);
+    g_assert_cmpuint(out->len, ==, 3 + 6 * n);
+    g_assert_cmpuint(out->len, <, out->allocated_len);
   }
 }
 
@@ -306,6 +311,9 @@ static void reader_refuses_and_says_where(void)
       {"\"\\ud800\\ud800\"", 3},
       {"\"\\ud800x\"", 3},
       {"\"\\ud83d\\u\"", 3},
+      {"\"\\ud83dxude00\"", 3},
+      {"\"\\udc00\\udc00\"", 3},
+      {"\"\\ud83d\\xde00\"", 3},
       {"\"\n\"", 1},
       {"\"a\tb\"", 2},
       {"\"\x01\"", 1},
@@ -499,6 +507,25 @@ static void integers_keep_their_limits(void)
   }
 }
 
+static void malformed_numbers_are_refused_by_each_take(void)
+{
+  static const char *const bad[] = {"-", "-x", "1.", "1e", "1.e1", "-.5", "x"};
+  for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+    g_auto(WsJsonReader) r;
+    g_autoptr(GError) error = NULL;
+    gint64 whole = 7;
+    double number = 7;
+    ws_json_reader_init(&r, bad[i], strlen(bad[i]));
+    g_assert_false(ws_json_take_int(&r, &whole, &error));
+    g_assert_error(error, WS_ERROR, WS_ERROR_BAD_JSON);
+    g_clear_error(&error);
+    ws_json_reader_init(&r, bad[i], strlen(bad[i]));
+    g_assert_false(ws_json_take_double(&r, &number, &error));
+    g_assert_error(error, WS_ERROR, WS_ERROR_BAD_JSON);
+    g_assert_true(whole == 7 && number == 7);
+  }
+}
+
 static void doubles_read_exactly(void)
 {
   static const char *const texts[] = {
@@ -603,6 +630,7 @@ int main(int argc, char **argv)
   TEST(depth_is_bounded);
   TEST(reader_pulls_members);
   TEST(integers_keep_their_limits);
+  TEST(malformed_numbers_are_refused_by_each_take);
   TEST(doubles_read_exactly);
   TEST(every_cut_of_a_text_is_refused);
   TEST(strings_with_escapes_decode);

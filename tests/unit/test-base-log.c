@@ -66,13 +66,15 @@ static void value_cannot_forge_a_line(void)
   if (g_test_subprocess()) {
     begin(WS_LOG_INFO);
     ws_log(WS_LOG_INFO, "e", "a", "x\n2026 error forged", "b", "q\"uo\\te", "c", "\x1b[31m\r\t\x7f", "d",
-           "\xff\xc0zh", "e", "虚拟机", "f", "\xe2\x80\xae rtl \xe2\x80\xa8", "g", "a=b", NULL);
+           "\xff\xc0zh", "e", "虚拟机", "f", "\xe2\x80\xae rtl \xe2\x80\xa8", "g", "a=b", "h",
+           "\xef\xbb\xbf|\xc2\xa0|\xc2\x9f", NULL);
     return;
   }
   g_autofree char *text = fresh_log();
-  g_assert_cmpstr(event_of(text), ==,
-                  "e a=\"x\\n2026 error forged\" b=\"q\\\"uo\\\\te\" c=\"\\u001b[31m\\u000d\\t\\u007f\" "
-                  "d=\"\\xff\\xc0zh\" e=\"虚拟机\" f=\"\\u202e rtl \\u2028\" g=\"a=b\"");
+  g_assert_cmpstr(
+      event_of(text), ==,
+      "e a=\"x\\n2026 error forged\" b=\"q\\\"uo\\\\te\" c=\"\\u001b[31m\\u000d\\t\\u007f\" "
+      "d=\"\\xff\\xc0zh\" e=\"虚拟机\" f=\"\\u202e rtl \\u2028\" g=\"a=b\" h=\"\\ufeff|\xc2\xa0|\\u009f\"");
 }
 
 static void long_value_is_cut(void)

@@ -194,6 +194,9 @@ static void quit_works_from_another_thread_and_before_run(void)
   begin(ws_clock_system());
   ws_loop_quit(loop);
   ws_loop_run(loop);
+  ws_loop_post(loop, note_quit, "again", NULL); /* a quit is for one run */
+  ws_loop_run(loop);
+  g_assert_cmpstr(ran->str, ==, "again");
   GThread *thread = g_thread_new("quitter", quit_from_thread, NULL);
   ws_loop_run(loop);
   g_thread_join(thread);

@@ -75,14 +75,22 @@ bool record_commit(Task *task, InvTxn *txn, GError **error)
   return inv_commit(own, NULL, error);
 }
 
+/* Between two tries the record is not held: whoever wants to cancel is not kept waiting. */
+static void wait_for_store(Task *task, const GError *why, guint tries)
+{
+  ws_log_error(WS_LOG_WARNING, "task-record-waits", why, "kind", task->rec->kind, NULL);
+  record_release(task);
+  task_nap(task, task_backoff_us(tries));
+  record_hold(task);
+}
+
 void record_commit_surely(Task *task)
 {
   for (guint tries = 0;; tries++) {
     g_autoptr(GError) error = NULL;
     if (record_commit(task, inv_begin(task->engine->inv), &error))
       return;
-    ws_log_error(WS_LOG_WARNING, "task-record-waits", error, "kind", task->rec->kind, NULL);
-    task_nap(task, task_backoff_us(tries));
+    wait_for_store(task, error, tries);
   }
 }
 
@@ -189,8 +197,7 @@ void record_end_surely(Task *task, WsTaskState state)
     g_autoptr(GError) error = NULL;
     if (end_once(task, NULL, state, &error))
       break;
-    ws_log_error(WS_LOG_WARNING, "task-record-waits", error, "kind", task->rec->kind, NULL);
-    task_nap(task, task_backoff_us(tries));
+    wait_for_store(task, error, tries);
   }
   record_release(task);
 }

@@ -216,13 +216,15 @@ static bool undo_once(Task *task, guint i, GError **error)
   enter_body(task);
   ok = call->undo(task, call->ctx, &failure);
   txn = leave_body(task);
-  if (!ok && ws_error_code(failure) != WS_ERROR_NOT_FOUND) {
-    locks_drop_new(task);
-    inv_txn_free(txn);
-    g_propagate_error(error, g_steal_pointer(&failure));
-    return false;
-  }
-  return commit_step(task, txn ? txn : inv_begin(task->engine->inv), nth_step(task, i), WS_TASK_STEP_STATE_UNDONE, error);
+  if (ok && txn && commit_step(task, g_steal_pointer(&txn), nth_step(task, i), WS_TASK_STEP_STATE_UNDONE, &failure))
+    return true;
+  locks_drop_new(task);
+  inv_txn_free(txn);
+  /* What it would undo, or would delete, is gone: all the better. */
+  if (!failure || ws_error_code(failure) == WS_ERROR_NOT_FOUND)
+    return commit_step(task, inv_begin(task->engine->inv), nth_step(task, i), WS_TASK_STEP_STATE_UNDONE, error);
+  g_propagate_error(error, g_steal_pointer(&failure));
+  return false;
 }
 
 static void undo_step(Task *task, guint i)
@@ -315,18 +317,21 @@ static bool begin_first_step(Task *task, const Step *what, GError **error)
 
 static void begin_later_step(Task *task, const Step *what)
 {
-  record_hold(task);
-  append_step(task, what->name);
   for (guint tries = 0;; tries++) {
     g_autoptr(GError) error = NULL;
     g_autoptr(InvTxn) txn = inv_begin(task->engine->inv);
+    record_hold(task);
+    append_step(task, what->name);
     bool ok = !what->at_start || what->at_start(task, txn, what->ctx, &error);
-    if (ok && record_commit(task, g_steal_pointer(&txn), &error))
-      break;
+    ok = ok && record_commit(task, g_steal_pointer(&txn), &error);
+    if (!ok)
+      drop_last_step(task); /* it is on record with all that belongs to it or not at all */
+    record_release(task);
+    if (ok)
+      return;
     ws_log_error(WS_LOG_WARNING, "task-record-waits", error, "kind", task->rec->kind, NULL);
     task_nap(task, task_backoff_us(tries));
   }
-  record_release(task);
 }
 
 static bool new_step(Task *task, const Step *what, guint i, GError **error)

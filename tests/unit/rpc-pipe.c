@@ -178,7 +178,12 @@ static void raw_close(void *carrier, const char *reason)
   peer->closed = g_strdup(reason);
 }
 
-static const RpcCarrier raw_carrier = {raw_send, raw_close};
+static gsize raw_queued(void *carrier)
+{
+  return ((RawPeer *)carrier)->queued;
+}
+
+static const RpcCarrier raw_carrier = {raw_send, raw_close, raw_queued};
 
 static void raw_up(RpcLink *link, void *arg)
 {

@@ -41,6 +41,7 @@ typedef struct {
   char *closed;    /* its reason */
   guint n_up, n_down;
   bool refuse;     /* take nothing any more */
+  gsize queued;    /* bytes that wait to go out */
 } RawPeer;
 RawPeer *raw_peer_new(WsLoop *loop, const RpcService *services, guint n);
 void raw_peer_open(RawPeer *peer);

@@ -478,6 +478,27 @@ static void peer_that_takes_nothing_is_lost(void)
   end();
 }
 
+static void call_to_a_slow_peer_waits_for_room(void)
+{
+  begin();
+  RawPeer *peer = raw_peer_new(loop, NULL, 0);
+  raw_peer_open(peer);
+  guint n_sent = peer->sent->len;
+  peer->queued = RPC_QUEUE_HIGH + 1;
+  Caller *caller = begin_call(peer->link, &echo, 1, 1), *lost = begin_call(peer->link, &echo, 2, 1);
+  pipe_run_for(loop, G_USEC_PER_SEC);
+  g_assert_cmpuint(peer->sent->len, ==, n_sent);
+  peer->queued = RPC_QUEUE_HIGH;
+  pipe_run_for(loop, 100 * 1000);
+  g_assert_cmpuint(peer->sent->len, ==, n_sent + 2);
+  rpc_link_lost(peer->link, "gone");
+  pipe_settle(loop);
+  caller_free(caller);
+  caller_free(lost);
+  raw_peer_free(peer);
+  end();
+}
+
 /* ---- alive ---- */
 
 static void idle_link_stays_up(void)
@@ -707,6 +728,7 @@ int main(int argc, char **argv)
   add(answer_of_an_old_connection_is_not_sent_on_the_new_one);
   add(close_tells_both_sides_why);
   add(peer_that_takes_nothing_is_lost);
+  add(call_to_a_slow_peer_waits_for_room);
   add(idle_link_stays_up);
   add(silent_peer_is_taken_for_dead_within_40_seconds);
   add(program_that_was_held_up_does_not_blame_its_peers);

@@ -723,6 +723,43 @@ static void change_that_is_refused_fails_the_step(void)
   end();
 }
 
+/* The entry is refused, so its undo has nothing to delete. */
+static bool enter_refused(Task *task, void *ctx, GError **error)
+{
+  WsVolume *v = inv_create_with_id(task_txn(task), &ws_type_volume, *(WsId *)ctx);
+
+  v->name = g_strdup("new");
+  v->pool = 999999;
+  return true;
+}
+
+static bool delete_entered(Task *task, void *ctx, GError **error)
+{
+  script.n_undos[0]++;
+  inv_delete(task_txn(task), &ws_type_volume, *(WsId *)ctx);
+  return true;
+}
+
+static bool entering(Task *task, GError **error)
+{
+  WsId id = task_new_id(task, "volume");
+
+  return TASK_STEP(task, "enter", enter_refused, delete_entered, &id, error);
+}
+
+static void undo_may_delete_what_was_never_made(void)
+{
+  static const TaskKind kind = {"entering", entering, NULL, NULL, "creating"};
+
+  begin();
+  task_engine_register(rig->engine, &kind, 1);
+  const WsTask *rec = task_rig_end(rig, task_rig_accept(rig, "entering", 0, NULL));
+  assert_state(rec, WS_TASK_STATE_ROLLED_BACK);
+  g_assert_cmpstr(rec->error->code, ==, "bad_reference");
+  g_assert_cmpuint(script.n_undos[0], ==, 1);
+  end();
+}
+
 static void add_event(InvTxn *txn, WsId task, void *arg)
 {
   WsEvent *row = ws_event_new();
@@ -795,6 +832,25 @@ static void full_disk_refuses_starts_and_holds_up_what_runs(void)
   end();
 }
 
+static void full_disk_does_not_hold_up_a_cancel(void)
+{
+  g_autoptr(GError) error = NULL;
+
+  begin();
+  store_set_fault(rig->inv.store, full_disk, NULL);
+  script.wait[0] = true;
+  WsId id = accept();
+  g_atomic_int_set(&disk_full, 1);
+  gate = true;
+  task_rig_run_for(rig, 10 * G_USEC_PER_SEC);
+  g_assert_false(task_rig_cancel(rig, id, &error));
+  g_assert_error(error, WS_ERROR, WS_ERROR_READ_ONLY);
+  g_atomic_int_set(&disk_full, 0);
+  assert_state(task_rig_end(rig, id), WS_TASK_STATE_CANCELLED); /* it was not promised, but it is no harm */
+  g_assert_cmpuint(world_count(), ==, 0);
+  end();
+}
+
 int main(int argc, char **argv)
 {
 #define add(name) g_test_add_func("/task/steps/" #name, name)
@@ -828,7 +884,9 @@ int main(int argc, char **argv)
   add(body_whose_change_met_another_is_run_again);
   add(last_step_may_delete_the_target);
   add(change_that_is_refused_fails_the_step);
+  add(undo_may_delete_what_was_never_made);
   add(start_can_carry_an_audit_record);
   add(full_disk_refuses_starts_and_holds_up_what_runs);
+  add(full_disk_does_not_hold_up_a_cancel);
   return g_test_run();
 }

@@ -45,7 +45,8 @@ InvSnapshot *inv_snapshot(Inventory *inv);
 InvSnapshot *inv_snapshot_ref(InvSnapshot *snap);
 void inv_snapshot_unref(InvSnapshot *snap);
 Revision inv_snapshot_revision(const InvSnapshot *snap);
-/* Object by id, or NULL. Borrowed from the snapshot. Generated typed forms: inv_find_vm(snap, id). */
+/* Object by id, or NULL. Borrowed from the snapshot. Typed forms are generated: inv_find_vm(snap, id) and
+ * more, in inventory/typed.h. */
 const void *inv_find(const InvSnapshot *snap, const WsType *type, WsId id);
 guint inv_count(const InvSnapshot *snap, const WsType *type);
 /* All of a type in order of id. Return false from func to stop. */

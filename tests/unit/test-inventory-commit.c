@@ -275,6 +275,27 @@ static void registered_check_sees_the_head_and_refuses(void)
   g_assert_cmpuint(inv_count(head, &ws_type_pool), ==, 1);
 }
 
+static void dry_run_checks_and_changes_nothing(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(true);
+  WsId pool = make_pool(rig, "p");
+  Revision before = revision_now(rig);
+  InvTxn *good = inv_begin(rig->inv), *bad = inv_begin(rig->inv);
+  GError *error = NULL;
+
+  inv_rig_volume(good, pool, "v");
+  g_assert_true(inv_check(good, &error));
+  g_assert_no_error(error);
+  inv_rig_volume(bad, pool + 1000, "v");
+  g_assert_false(inv_check(bad, &error));
+  inv_rig_assert_error(&error, WS_ERROR_BAD_REFERENCE, "pool");
+  inv_txn_free(good);
+  inv_txn_free(bad);
+  g_autoptr(InvSnapshot) head = inv_head(rig->inv);
+  g_assert_cmpuint(inv_snapshot_revision(head), ==, before);
+  g_assert_cmpuint(inv_count(head, &ws_type_volume), ==, 0);
+}
+
 /* ---- volatile changes ---- */
 
 /* The store is held at its next commit until the gate opens. */
@@ -592,6 +613,7 @@ int main(int argc, char **argv)
   TEST(weak_reference_lets_its_target_go);
   TEST(unique_field_is_taken_once);
   TEST(registered_check_sees_the_head_and_refuses);
+  TEST(dry_run_checks_and_changes_nothing);
   TEST(volatile_change_needs_neither_disk_nor_coroutine);
   TEST(volatile_change_waits_for_the_durable_ones_before_it);
   TEST(refused_group_takes_all_behind_it_and_the_head_goes_back);

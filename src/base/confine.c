@@ -455,7 +455,7 @@ void ws_confine_plan_free(WsConfinePlan *plan)
 
 int ws_confine_clone_flags(const WsConfinePlan *plan)
 {
-  return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+  return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
          (plan->user_namespace ? CLONE_NEWUSER : 0);
 }
 

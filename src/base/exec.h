@@ -12,7 +12,7 @@
  * not there); WS_ERROR_UNSUPPORTED (confinement asked for and not to be had here: the program was not run);
  * WS_ERROR_INTERNAL (no process, no memory).
  *
- * Confinement, for programs that read what strangers made (disk images): own mount, process, network, IPC and host name space. The
+ * Confinement, for programs that read what strangers made (disk images): own mount, process, network and IPC name space. The
  * file system is there read-only, without devices but null, zero, full, random, urandom, without /sys and /run, with a /proc that
  * shows only the program itself; or, with `visible`, nothing of it but the system's programs and libraries and the named paths. All
  * capabilities are gone but the right to read and write files of other owners in what is visible (disks belong to libvirt's user).

@@ -152,7 +152,7 @@ static bool kernel_allows(void)
   int status;
   pid_t pid = fork();
   if (pid == 0)
-    _exit(unshare(user | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) != 0);
+    _exit(unshare(user | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC) != 0);
   g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
   return status == 0;
 }
@@ -175,17 +175,11 @@ static void dangerous_calls_are_refused(void)
 /* The probes themselves are sound: outside they succeed. */
 static void the_same_calls_succeed_outside(void)
 {
-  static const char *const calls[] = {"socket-inet", "socket-unix", "clone-namespace", "chroot",
-                                      "setuid",      "ptrace",      "mknod",           "outlive-parent"};
-  if (geteuid() != 0) {
-    g_test_skip("not root");
-    return;
-  }
-  g_autofree char *node = in_dir("node");
+  static const char *const calls[] = {"socket-inet", "socket-unix", "ptrace", "outlive-parent"};
   for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
     g_autofree char *out = NULL;
     g_autoptr(GError) error = NULL;
-    ws_exec(&(WsExec){.argv = ARGV(self, "--probe", calls[i], node), .any_status = true}, &out, NULL, NULL,
+    ws_exec(&(WsExec){.argv = ARGV(self, "--probe", calls[i], "/"), .any_status = true}, &out, NULL, NULL,
             &error);
     g_assert_no_error(error);
     g_test_message("%s", calls[i]);

@@ -2,18 +2,18 @@
 /* The site's certificates, with OpenSSL; see pki.h. */
 #include "base/pki.h"
 #include "base/error.h"
-#include <errno.h>
+#include "base/files.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
   SERIAL_BYTES = 16,
   BACKDATED_S = 3600,
   MAX_CSR_BYTES = 16 * 1024,
+  MAX_PEM_BYTES = 256 * 1024,
 };
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BIO, BIO_free_all)
@@ -25,7 +25,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EVP_PKEY, EVP_PKEY_free)
 static bool fail_ssl(GError **error, WsErrorCode code, const char *name, const char *value)
 {
   unsigned long number = ERR_peek_error(); /* the first: later ones only say where it went through */
-  const char *why = ERR_SYSTEM_ERROR(number) ? g_strerror(ERR_GET_REASON(number)) : ERR_reason_error_string(number);
+  const char *why =
+      ERR_SYSTEM_ERROR(number) ? g_strerror(ERR_GET_REASON(number)) : ERR_reason_error_string(number);
   ERR_clear_error();
   return ws_fail(error, code, name, value, "cause", why, NULL);
 }
@@ -39,23 +40,9 @@ static char *bio_text(BIO *bio)
   return g_strndup(bytes, (gsize)n);
 }
 
-static bool write_file(const char *path, const char *text, int mode, GError **error)
+static bool write_file(const char *path, const char *text, guint mode, GError **error)
 {
-  g_autoptr(GError) failed = NULL;
-  if (g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
-                               mode, &failed))
-    return true;
-  return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", failed->message, NULL);
-}
-
-static char *read_file(const char *path, GError **error)
-{
-  g_autoptr(GError) failed = NULL;
-  char *text;
-  if (g_file_get_contents(path, &text, NULL, &failed))
-    return text;
-  ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", failed->message, NULL);
-  return NULL;
+  return ws_file_write(path, text, strlen(text), mode, error);
 }
 
 static bool write_key(const char *path, EVP_PKEY *key, GError **error)
@@ -90,7 +77,7 @@ static X509 *parse_cert(const char *pem)
 
 static X509 *read_cert(const char *path, GError **error)
 {
-  g_autofree char *pem = read_file(path, error);
+  g_autofree char *pem = ws_file_read(path, MAX_PEM_BYTES, NULL, error);
   X509 *cert = pem ? parse_cert(pem) : NULL;
   if (pem && !cert)
     fail_ssl(error, WS_ERROR_IO_ERROR, "path", path);

@@ -5,7 +5,7 @@
  * (CSR); the manager issues from it, and takes nothing from the request but the public key. Files are replaced
  * atomically and durably. Validity begins an hour before now, for clocks that differ.
  *
- * Threads: any; all of it blocks (files, key generation: some milliseconds). Errors: io_error (a file), bad_value (what
+ * Threads: any; all of it blocks (files, key generation: some milliseconds). Errors: io_error or too_large (a file), bad_value (what
  * was given), certificate_refused (a request or certificate that does not check out). */
 #pragma once
 #include "base/clock.h"

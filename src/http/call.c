@@ -8,7 +8,17 @@
 typedef struct {
   HttpCall *call; /* counted */
   GBytes *piece;
-  enum { SAY_ANSWER, SAY_START, SAY_WRITE, SAY_END, SAY_ABORT, SAY_PAUSE, SAY_RESUME, SAY_FORGOTTEN } what;
+  enum {
+    SAY_ANSWER,
+    SAY_START,
+    SAY_WRITE,
+    SAY_END,
+    SAY_ABORT,
+    SAY_PAUSE,
+    SAY_RESUME,
+    SAY_FORGOTTEN,
+    SAY_TOO_LATE
+  } what;
 } Saying;
 
 /* ---- references ---- */
@@ -47,6 +57,8 @@ void call_unref(HttpCall *call)
   g_clear_pointer(&call->serial, g_ref_string_release);
   if (call->fields)
     g_string_free(call->fields, TRUE);
+  if (call->retry)
+    g_string_free(call->retry, TRUE);
   g_free(call->content_type);
   g_queue_clear_full(&call->pieces, (GDestroyNotify)g_bytes_unref);
   if (call->body)
@@ -147,17 +159,30 @@ static void end_headless(HttpCall *call)
 
 static void forget(HttpCall *call)
 {
+  call->gone = NULL; /* who dropped it needs not be told */
   if (!call_refuse(call, 500, "the request was dropped inside the server") && call->has_started)
     end_answer(call, true);
+}
+
+/* Whoever streams an answer is promised at least one call of `writable`, so that it can end. */
+static void tell_late_starter(HttpCall *call)
+{
+  g_atomic_int_set(&call->is_gone, 1);
+  if (call->writable)
+    call->writable(call, call->writable_arg);
 }
 
 static void hear(void *arg)
 {
   Saying *saying = arg;
   HttpCall *call = saying->call;
+  if (saying->what == SAY_TOO_LATE || (saying->what == SAY_START && !call->carrier))
+    tell_late_starter(call);
   if (!call->carrier)
     return;
   switch (saying->what) {
+  case SAY_TOO_LATE:
+    break;
   case SAY_ANSWER:
     start_answer(call);
     if (saying->piece)
@@ -239,6 +264,7 @@ static bool take_answer(HttpCall *call, int status, const char *content_type, gi
   if (!g_atomic_int_compare_and_exchange(&call->is_answered, 0, 1))
     return false;
   call->status = status;
+  call->said = call->fields;
   call->content_type =
       content_type && http_is_field_value(content_type, strlen(content_type)) ? g_strdup(content_type) : NULL;
   call->content_length = content_length;
@@ -258,11 +284,9 @@ void http_call_answer(HttpCall *call, int status, const char *content_type, GByt
 void http_call_stream_start(HttpCall *call, int status, const char *content_type, gint64 content_length,
                             void (*writable)(HttpCall *call, void *arg), void *arg)
 {
-  if (!take_answer(call, status, content_type, content_length))
-    return;
   call->writable = writable;
   call->writable_arg = arg;
-  say(call, SAY_START, NULL);
+  say(call, take_answer(call, status, content_type, content_length) ? SAY_START : SAY_TOO_LATE, NULL);
 }
 
 void http_call_stream_write(HttpCall *call, GBytes *piece)
@@ -502,19 +526,23 @@ void call_resume(HttpCall *call)
 
 bool call_refuse(HttpCall *call, int status, const char *why)
 {
-  g_autoptr(GBytes) body = NULL;
   if (!take_answer(call, status, "application/json", 0))
     return false;
+  g_autoptr(GBytes) body = server_refusal(call->server, status, why);
   server_count_refusal(call->server);
-  lose_body(call);
-  body = server_refusal(call->server, status, why);
+  call->said = NULL;
+  if (status == 429 || status == 503) {
+    static const char retry[] = "Retry-After\0001";
+    call->said = call->retry = g_string_new_len(retry, sizeof retry);
+  }
   call->content_length = (gint64)g_bytes_get_size(body);
-  if (call->fields)
-    g_string_truncate(call->fields, 0); /* what a handler began */
-  if (status == 429 || status == 503)
-    http_call_add_header(call, "Retry-After", "1");
   g_atomic_int_set(&call->is_complete, 1);
+  g_atomic_int_set(&call->is_gone, 1);
   g_atomic_pointer_add(&call->queued, (gssize)call->content_length);
+  lose_body(call);
+  if (call->gone)
+    call->gone(call, call->gone_arg);
+  call->gone = NULL;
   say(call, SAY_ANSWER, body);
   return true;
 }

@@ -37,14 +37,16 @@ struct HttpCall {
   gint is_answered; /* atomic: somebody has begun to answer */
   gint is_complete; /* atomic: the whole answer has been said */
   gsize queued;     /* atomic: bytes of pieces that the carrier has not taken */
+  GString *fields;  /* what the handler adds: name NUL value NUL ...; NULL: none */
   /* The answer's head; by whoever set is_answered. */
-  GString *fields; /* name NUL value NUL ...; NULL: none */
+  GString *said; /* `fields`, or `retry`; NULL: none */
   int status;
   char *content_type;
   gint64 content_length; /* -1: unknown */
   /* The rest: I/O thread. */
   const CallCarrier *carrier; /* NULL: detached */
   void *stream;               /* the carrier's */
+  GString *retry;             /* the fields of a refusal, which may not touch the handler's; NULL: none */
   bool has_loan, has_started, has_ended, has_no_body, is_producing;
   gint64 length_left; /* of the announced content_length */
   guint64 written;
@@ -72,7 +74,8 @@ void call_begin(HttpCall *call);
 bool call_body_bytes(HttpCall *call, const char *bytes, gsize n);
 void call_body_end(HttpCall *call);
 void call_resume(HttpCall *call); /* from `flow`: delivers what was held */
-/* Answers in the handler's place; why is for people. false: the handler was faster. */
+/* Answers in the handler's place, who hears of it as if the peer were gone; why is for people. false: the
+ * handler was faster. */
 bool call_refuse(HttpCall *call, int status, const char *why);
 /* The carrier takes the next piece. NULL: none. Unref it. */
 GBytes *call_take_piece(HttpCall *call);

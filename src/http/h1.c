@@ -92,10 +92,10 @@ static void append_head(const H1 *h1, const HttpCall *call, GString *head)
     g_string_append(head, "Connection: close\r\n");
   else if (call->head->is_http10)
     g_string_append(head, "Connection: keep-alive\r\n");
-  for (gsize at = 0; call->fields && at < call->fields->len;) {
-    const char *name = call->fields->str + at, *value = name + strlen(name) + 1;
+  for (gsize at = 0; call->said && at < call->said->len;) {
+    const char *name = call->said->str + at, *value = name + strlen(name) + 1;
     g_string_append_printf(head, "%s: %s\r\n", name, value);
-    at = (gsize)(value + strlen(value) + 1 - call->fields->str);
+    at = (gsize)(value + strlen(value) + 1 - call->said->str);
   }
   g_string_append(head, "\r\n");
 }

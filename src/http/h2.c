@@ -93,8 +93,8 @@ static void add_field(GArray *fields, const char *name, const char *value)
 static void add_call_fields(GArray *fields, HttpCall *call)
 {
   static const char *const of_connection[] = {"connection", "keep-alive", "transfer-encoding", "upgrade"};
-  for (gsize at = 0; call->fields && at < call->fields->len;) {
-    char *name = call->fields->str + at, *value = name + strlen(name) + 1;
+  for (gsize at = 0; call->said && at < call->said->len;) {
+    char *name = call->said->str + at, *value = name + strlen(name) + 1;
     bool drop = false;
     for (char *c = name; *c; c++)
       *c = g_ascii_tolower(*c);
@@ -102,7 +102,7 @@ static void add_call_fields(GArray *fields, HttpCall *call)
       drop = drop || strcmp(name, of_connection[i]) == 0;
     if (!drop)
       add_field(fields, name, value);
-    at = (gsize)(value + strlen(value) + 1 - call->fields->str);
+    at = (gsize)(value + strlen(value) + 1 - call->said->str);
   }
 }
 

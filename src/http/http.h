@@ -96,8 +96,9 @@ const char *http_call_peer_cn(const HttpCall *call);      /* CN of the verified 
 const char *http_call_peer_serial(const HttpCall *call);  /* its serial in lower-case hex, or NULL */
 void http_call_set_user(HttpCall *call, void *user, GDestroyNotify destroy); /* anything the handler wants to keep with it */
 void *http_call_user(const HttpCall *call);
-bool http_call_is_gone(const HttpCall *call); /* (any) the peer went away */
-/* `gone` is called once on the I/O thread if the peer leaves before the whole answer is sent; for calls kept for long.
+/* (any) The peer went away, or was refused here (a body too large or too slow): no answer is wanted any more. */
+bool http_call_is_gone(const HttpCall *call);
+/* `gone` is called once on the I/O thread if that happens before the whole answer is on its way; for calls kept for long.
  * From a callback only. */
 void http_call_on_gone(HttpCall *call, void (*gone)(HttpCall *call, void *arg), void *arg);
 
@@ -133,7 +134,7 @@ void http_call_resume_body(HttpCall *call);
 typedef struct {
   void (*opened)(HttpSocket *socket, void *arg); /* client: handshake done; server: after http_call_upgrade */
   void (*message)(HttpSocket *socket, const char *bytes, gsize n, bool binary, void *arg); /* whole; text is valid UTF-8 */
-  void (*writable)(HttpSocket *socket, void *arg); /* the queue fell below 256 KiB; may be NULL */
+  void (*writable)(HttpSocket *socket, void *arg); /* the queue fell below 256 KiB after it was above; may be NULL */
   void (*closed)(HttpSocket *socket, int code, const char *reason, void *arg); /* exactly once, also when never opened */
   gsize max_message_bytes; /* 0: 4 MiB; longer: closed with 1009 */
   guint ping_ms;           /* 0: 10,000: pings go when this long nothing came from the peer */

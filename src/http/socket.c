@@ -25,13 +25,14 @@ struct HttpSocket {
   void *arg;
   gint is_gone;   /* atomic: nothing can be sent any more */
   gint is_closed; /* atomic: the owner has asked for the close */
+  gint was_high;  /* atomic: the queue was above LOW_BYTES, and `writable` is due when it falls below */
   gsize queued;   /* atomic: bytes said and not sent */
   char *address;  /* atomic, set once; GRefString; NULL: not connected yet */
   /* The rest: I/O thread */
   Connection *connection; /* NULL: not yet, or no more */
   FrameReader reader;
   GQueue early; /* Saying: messages from before it opened */
-  bool is_paused, close_sent, was_high, is_over;
+  bool is_paused, close_sent, is_over;
   int close_code; /* ours, when close_sent */
   char *close_reason;
   gint64 heard_us, pinged_us, closing_us;
@@ -221,7 +222,6 @@ static void hear_send(void *arg)
   if (!socket->connection || socket->close_sent)
     return;
   send_frame(socket, saying->binary ? FRAME_BINARY : FRAME_TEXT, saying->message);
-  socket->was_high = socket->was_high || socket->connection->out_bytes >= LOW_BYTES;
   update_deadline(socket);
 }
 
@@ -243,7 +243,9 @@ static void hear_close(void *arg)
 static void hear_overflow(void *arg)
 {
   HttpSocket *socket = ((Saying *)arg)->socket;
-  if (socket->connection && !socket->close_sent)
+  if (!socket->connection)
+    end(socket, 1013, "too much was said before it opened");
+  else if (!socket->close_sent)
     fail(socket, 1013, "the peer does not keep up");
 }
 
@@ -279,7 +281,10 @@ bool http_socket_send(HttpSocket *socket, GBytes *message, bool binary)
   gsize n = frame_bytes(socket, g_bytes_get_size(message));
   if (g_atomic_int_get(&socket->is_gone) || g_atomic_int_get(&socket->is_closed))
     return false;
-  if ((gsize)g_atomic_pointer_add(&socket->queued, (gssize)n) + n > MAX_QUEUED_BYTES) {
+  gsize queued = (gsize)g_atomic_pointer_add(&socket->queued, (gssize)n) + n;
+  if (queued >= LOW_BYTES)
+    g_atomic_int_set(&socket->was_high, 1);
+  if (queued > MAX_QUEUED_BYTES) {
     g_atomic_pointer_add(&socket->queued, -(gssize)n);
     if (g_atomic_int_compare_and_exchange(&socket->is_gone, 0, 1))
       say(socket, hear_overflow, (Saying){0});
@@ -373,11 +378,9 @@ static void sent(Connection *connection, gsize n)
 {
   HttpSocket *socket = connection->state;
   g_atomic_pointer_add(&socket->queued, -(gssize)MIN(n, http_socket_queued(socket)));
-  if (socket->was_high && connection->out_bytes < LOW_BYTES) {
-    socket->was_high = false;
-    if (socket->events.writable && !socket->close_sent)
-      socket->events.writable(socket, socket->arg);
-  }
+  if (http_socket_queued(socket) < LOW_BYTES && g_atomic_int_compare_and_exchange(&socket->was_high, 1, 0) &&
+      socket->events.writable && !socket->close_sent)
+    socket->events.writable(socket, socket->arg);
   if (connection->first)
     socket->heard_us = io_now_us(socket->io); /* the kernel's buffer was full and moved: it reads */
   if (socket->connection)

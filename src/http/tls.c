@@ -158,7 +158,10 @@ SSL *http_tls_new(SSL_CTX *context, int fd, const char *server_name, WsClock *cl
 bool http_tls_peer_is_accepted(SSL *ssl)
 {
   X509 *cert = SSL_get0_peer_certificate(ssl);
-  return !cert || !SSL_session_reused(ssl) || ask_hook(SSL_get_SSL_CTX(ssl), cert);
+  if (!cert || !SSL_session_reused(ssl))
+    return true;
+  time_t now = X509_VERIFY_PARAM_get_time(SSL_get0_param(ssl));
+  return X509_cmp_time(X509_get0_notAfter(cert), &now) > 0 && ask_hook(SSL_get_SSL_CTX(ssl), cert);
 }
 
 void http_tls_peer_identity(SSL *ssl, char **cn, char **serial)

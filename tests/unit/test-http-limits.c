@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -378,6 +379,80 @@ static void an_answer_for_a_vanished_peer_is_harmless(void)
   site_free(site);
 }
 
+static void count_writable(HttpCall *call, void *arg)
+{
+  g_assert_true(http_call_is_gone(call));
+  g_atomic_int_inc((gint *)arg);
+}
+
+static void wait_for_count(gint *count, gint n)
+{
+  gint64 until = g_get_monotonic_time() + 8 * G_USEC_PER_SEC;
+  while (g_atomic_int_get(count) < n && g_get_monotonic_time() < until)
+    g_usleep(1000);
+  g_assert_cmpint(g_atomic_int_get(count), ==, n);
+}
+
+static void who_streams_too_late_is_told(void)
+{
+  Site *site = site_new(hurry);
+  g_autoptr(Peer) gone = peer_new(site, PEER_PLAIN), slow = peer_new(site, PEER_PLAIN);
+  g_autoptr(GBytes) piece = g_bytes_new_static("x", 1);
+  gint told = 0;
+  peer_send(gone, GET("/hold"));
+  HttpCall *call = site_wait_held(site);
+  peer_vanish(gone);
+  site_wait(site, &site->gone, 1);
+  http_call_stream_start(call, 200, NULL, -1, count_writable, &told);
+  http_call_stream_write(call, piece);
+  wait_for_count(&told, 1);
+  http_call_stream_end(call, false);
+  http_call_unref(call);
+  /* Its body never comes: the call is refused while its handler still holds it. */
+  peer_send(slow, "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc");
+  call = site_wait_held(site);
+  http_call_add_header(call, "X-Mine", "1");
+  g_autoptr(Answer) answer = peer_answer(slow, false);
+  g_assert_cmpint(answer->status, ==, 408);
+  g_assert_null(strstr(answer->head, "X-Mine"));
+  site_wait(site, &site->gone, 2);
+  http_call_add_header(call, "X-Other", "2");
+  http_call_stream_start(call, 200, NULL, -1, count_writable, &told);
+  wait_for_count(&told, 2);
+  http_call_unref(call);
+  site_free(site);
+}
+
+static void a_server_without_descriptors_goes_on_when_there_are_some(void)
+{
+  Site *site = site_new(NULL);
+  struct rlimit old, few;
+  g_autoptr(GArray) taken = g_array_new(FALSE, FALSE, sizeof(int));
+  getrlimit(RLIMIT_NOFILE, &old);
+  few = (struct rlimit){.rlim_cur = 128, .rlim_max = old.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &few);
+  int mine = plain_socket(site), fd;
+  g_usleep(20 * 1000); /* that one has been accepted */
+  int next = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  while ((fd = dup(0)) >= 0)
+    g_array_append_val(taken, fd);
+  struct sockaddr_in to = {.sin_family = AF_INET,
+                           .sin_port = htons(http_server_port(site->server)),
+                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  g_assert_cmpint(connect(next, (struct sockaddr *)&to, sizeof to), ==, 0); /* by the kernel */
+  g_usleep(50 * 1000);
+  for (guint i = 0; i < taken->len; i++)
+    close(g_array_index(taken, int, i));
+  setrlimit(RLIMIT_NOFILE, &old);
+  g_assert_cmpint(send(next, GET("/hello"), strlen(GET("/hello")), 0), >, 0);
+  char answer[16] = "";
+  g_assert_cmpint(recv(next, answer, sizeof answer - 1, 0), >, 0); /* "use https": somebody is there */
+  g_assert_true(g_str_has_prefix(answer, "HTTP/1.1 400"));
+  close(mine);
+  close(next);
+  site_free(site);
+}
+
 static void a_server_that_goes_tells_its_calls(void)
 {
   Site *site = site_new(NULL);
@@ -419,6 +494,8 @@ int main(int argc, char **argv)
   TEST(a_peer_may_vanish_at_any_byte);
   TEST(a_peer_may_vanish_during_each_kind_of_answer);
   TEST(an_answer_for_a_vanished_peer_is_harmless);
+  TEST(who_streams_too_late_is_told);
+  TEST(a_server_without_descriptors_goes_on_when_there_are_some);
   TEST(a_server_that_goes_tells_its_calls);
   return g_test_run();
 }

@@ -8,6 +8,9 @@
 #include <time.h>
 
 #define SECTOR 2048
+/* Empty sectors at the end, as on every real CD: readers ahead (the kernel, busybox's findfs, which looks at 64 KiB) fail on a
+ * device that ends before. */
+#define PADDING_SECTORS 150
 enum {
   SECTOR_PRIMARY = 16,
   SECTOR_JOLIET,
@@ -151,6 +154,7 @@ GByteArray *iso_build(const char *volume_id, const IsoFile *files, guint n, gint
   guint total = SECTOR_FILES;
   for (guint i = 0; i < n; i++)
     total += sectors_of(files[i].n);
+  total += PADDING_SECTORS;
   Iso iso = {.image = g_byte_array_sized_new(total * SECTOR)};
   g_byte_array_set_size(iso.image, total * SECTOR);
   memset(iso.image->data, 0, iso.image->len);

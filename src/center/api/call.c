@@ -168,6 +168,12 @@ InvTxn *api_call_begin(ApiCall *call)
   return inv_begin(call->center->inventory);
 }
 
+void api_call_set_subject(ApiCall *call, const char *user_name)
+{
+  g_free(call->identity.name);
+  call->identity.name = g_strdup(user_name);
+}
+
 void api_call_set_object(ApiCall *call, const WsType *type, WsId id)
 {
   call->object_type = type;

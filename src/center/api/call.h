@@ -53,6 +53,8 @@ const void *api_call_find_target(ApiCall *call, const InvSnapshot *head, GError 
 InvTxn *api_call_begin(ApiCall *call);
 /* Commits with the call's audit record in the same transaction, so that no change is ever without one. */
 bool api_call_commit(ApiCall *call, InvTxn *txn, GError **error);
+/* Whom the audit record names when the call itself established it (a login). */
+void api_call_set_subject(ApiCall *call, const char *user_name);
 /* The object that the call made, for audit and Location. */
 void api_call_set_object(ApiCall *call, const WsType *type, WsId id);
 

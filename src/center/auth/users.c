@@ -129,6 +129,7 @@ bool session_create(ApiCall *call, GError **error)
   if (!user)
     return ws_fail(error, WS_ERROR_LOGIN_FAILED, NULL);
   api_call_set_object(call, &ws_type_user, user->id);
+  api_call_set_subject(call, user->name);
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"log in", NULL});
   g_autofree char *token = ws_token_new(center->clock, "wss_");

@@ -218,7 +218,11 @@ static char *strip_authority(char *target)
   char *path = target + 8 + strcspn(target + 8, "/?#");
   if (*path == '/')
     return path;
-  return path[0] == '\0' && path > target + 8 ? strcpy(target, "/") : target;
+  if (path[0] != '\0' || path == target + 8)
+    return target;
+  target[0] = '/';
+  target[1] = '\0';
+  return target;
 }
 
 static bool read_request_line(HttpHead *head, char *line, HttpFlaw *flaw)

@@ -12,7 +12,7 @@ from typing import Optional
 
 from . import c, errors, stored, texts, yamlfile
 from .problem import Problem, Problems
-from .schema import Builder, Enum, Field, Type, suggest  # noqa: F401  (part of this module's face)
+from .schema import Builder, Type, suggest
 
 _NO_TYPES = {'errors.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')

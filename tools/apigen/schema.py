@@ -101,7 +101,7 @@ class Type:
     zh: Optional[str] = None
     fields: list = dc_field(default_factory=list)
     required: set = dc_field(default_factory=set)
-    resource: Optional['Resource'] = None  # see contract.py
+    resource: Optional[object] = None  # contract.Resource
     peer: bool = False                # travels between manager and agent only
 
     @property

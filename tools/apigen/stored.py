@@ -74,10 +74,11 @@ def read_shape(text):
     """(version, types) of what write_shape() wrote."""
     lines = text.split('\n')
     types = {}
+    name = None
     for line in lines[1:]:
         if line.startswith('  '):
             field, form = line[2:].split(' ', 1)
-            types[name][1][field] = form  # noqa: F821  (a type's line comes first)
+            types[name][1][field] = form  # a type's line comes first
         elif line:
             name, _, what = line.partition(' ')
             types[name] = (what, {})

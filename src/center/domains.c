@@ -22,6 +22,7 @@ static bool mark_unconnected(const void *object, void *arg)
     edit->connection->state = WS_HOST_CONNECTION_STATE_DOWN;
     g_free(edit->connection->reason);
     edit->connection->reason = g_strdup("the manager was restarted");
+    edit->state = WS_HOST_STATE_LOST;
   }
   return true;
 }

@@ -39,12 +39,33 @@ static bool apply_switch(Center *center, const WsSwitch *sw, WsRpcNetworkSwitchA
   return link && rpc_network_switch_apply(link, &params, result, NULL, NULL, NULL, error);
 }
 
+typedef struct {
+  WsId group;
+  GPtrArray *macs;
+} MacGather;
+
+static bool gather_macs(const void *object, void *arg)
+{
+  const WsVm *vm = object;
+  MacGather *gather = arg;
+  for (guint i = 0; i < vm->nics.len; i++)
+    if (vm->nics.items[i]->port_group == gather->group && vm->nics.items[i]->mac)
+      g_ptr_array_add(gather->macs, vm->nics.items[i]->mac);
+  return true;
+}
+
 static bool apply_port_group(Center *center, WsId host, const WsPortGroup *group, WsRpcNetworkPortGroupApplyResult **result,
                              GError **error)
 {
   RpcLink *link = hosts_link(center, host, error);
   WsRpcNetworkPortGroupApply params = {
       .port_group = group->id, .switch_ = group->switch_, .vlan = group->vlan, .subnet = group->subnet};
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  g_autoptr(GPtrArray) macs = g_ptr_array_new();
+  MacGather gather = {group->id, macs};
+  inv_each(snap, &ws_type_vm, gather_macs, &gather);
+  params.macs.len = macs->len;
+  params.macs.items = (char **)macs->pdata;
   return link && rpc_network_port_group_apply(link, &params, result, NULL, NULL, NULL, error);
 }
 

@@ -3,9 +3,9 @@
 #include "base/error.h"
 #include "base/exec.h"
 #include "base/files.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -135,16 +135,17 @@ bool dhcp_remove(const char *directory, const char *name, GError **error)
 
 /* ---- leases ---- */
 
+static guint32 number_of(const char *address)
+{
+  struct in_addr in = {0};
+  inet_pton(AF_INET, address, &in);
+  return ntohl(in.s_addr);
+}
+
 static int compare_leases(gconstpointer pa, gconstpointer pb)
 {
-  const WsPortGroupLease *a = *(WsPortGroupLease *const *)pa, *b = *(WsPortGroupLease *const *)pb;
-  guint va[4] = {0}, vb[4] = {0};
-  sscanf(a->address, "%u.%u.%u.%u", &va[0], &va[1], &va[2], &va[3]);
-  sscanf(b->address, "%u.%u.%u.%u", &vb[0], &vb[1], &vb[2], &vb[3]);
-  for (guint i = 0; i < 4; i++)
-    if (va[i] != vb[i])
-      return va[i] < vb[i] ? -1 : 1;
-  return 0;
+  guint32 a = number_of((*(WsPortGroupLease *const *)pa)->address), b = number_of((*(WsPortGroupLease *const *)pb)->address);
+  return a < b ? -1 : a > b;
 }
 
 /* Lines "EXPIRY MAC ADDRESS NAME CLIENT-ID"; "*" is an unknown name, 0 never expires. What a guest sends as its name is not believed

@@ -63,7 +63,7 @@ static GHashTable *list_used(const char *root)
   for (char **line = lines; *line; line++) {
     g_auto(GStrv) words = g_strsplit(*line, " ", 4);
     if (g_strv_length(words) == 4)
-      g_hash_table_add(used, g_steal_pointer(&words[2]));
+      g_hash_table_add(used, g_strdup(words[2]));
   }
   for (char **line = swap_lines; *line; line++)
     if (g_str_has_prefix(*line, "/dev/")) {

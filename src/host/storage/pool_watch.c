@@ -5,7 +5,6 @@
 #include "host/storage/storage-private.h"
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -115,7 +114,7 @@ static void watch_directory(PoolWatch *watch, Watched *w, const Pool *pool)
   if (w->wd >= 0)
     return;
   char path[64];
-  snprintf(path, sizeof path, "/proc/self/fd/%d", pool->dir_fd);
+  g_snprintf(path, sizeof path, "/proc/self/fd/%d", pool->dir_fd);
   w->wd = inotify_add_watch(watch->inotify_fd, path, WATCHED);
   w->dirty = true;
 }

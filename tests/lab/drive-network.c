@@ -45,7 +45,8 @@ static void on_version(const char *version, void *arg)
 
 static bool switch_apply(Network *network, const char *json, GError **error)
 {
-  g_autoptr(WsRpcNetworkSwitchApply) params = ws_rpc_network_switch_apply_parse(json, strlen(json), WS_PARSE_RPC, error);
+  g_autoptr(WsRpcNetworkSwitchApply) params =
+      ws_rpc_network_switch_apply_parse(json, strlen(json), WS_PARSE_RPC, error);
   g_autoptr(WsRpcNetworkSwitchApplyResult) result = NULL;
   if (!params || !network_switch_apply(network, params, &result, error))
     return false;
@@ -55,7 +56,8 @@ static bool switch_apply(Network *network, const char *json, GError **error)
 
 static bool port_group_apply(Network *network, const char *json, GError **error)
 {
-  g_autoptr(WsRpcNetworkPortGroupApply) params = ws_rpc_network_port_group_apply_parse(json, strlen(json), WS_PARSE_RPC, error);
+  g_autoptr(WsRpcNetworkPortGroupApply) params =
+      ws_rpc_network_port_group_apply_parse(json, strlen(json), WS_PARSE_RPC, error);
   g_autoptr(WsRpcNetworkPortGroupApplyResult) result = NULL;
   if (!params || !network_port_group_apply(network, params, &result, error))
     return false;
@@ -91,8 +93,11 @@ static const struct {
   const char *name;
   bool (*run)(Network *network, const char *rest, GError **error);
 } commands[] = {
-    {"switch_apply ", switch_apply},           {"switch_remove ", switch_remove}, {"port_group_apply ", port_group_apply},
-    {"port_group_remove ", port_group_remove}, {"leases ", leases},
+    {"switch_apply ", switch_apply},
+    {"switch_remove ", switch_remove},
+    {"port_group_apply ", port_group_apply},
+    {"port_group_remove ", port_group_remove},
+    {"leases ", leases},
 };
 
 static void obey(Network *network, const char *line)
@@ -103,7 +108,8 @@ static void obey(Network *network, const char *line)
       continue;
     if (!commands[i].run(network, line + strlen(commands[i].name), &error)) {
       const char *cause = ws_error_cause(error);
-      printf("error %s %s%s%s\n", ws_error_code_name(ws_error_code(error)), error->message, cause ? " Cause: " : "", cause ? cause : "");
+      printf("error %s %s%s%s\n", ws_error_code_name(ws_error_code(error)), error->message,
+             cause ? " Cause: " : "", cause ? cause : "");
       fflush(stdout);
     }
     return;
@@ -117,8 +123,12 @@ int main(int argc, char **argv)
   if (argc != 3)
     return 2;
   ws_log_init("drive-network", WS_LOG_INFO, NULL);
-  NetworkConfig config = {.state_dir = argv[1], .ovsdb_socket = argv[2], .interval_ms = 1000, .leases_changed = on_leases,
-                          .switch_changed = on_switch, .version_changed = on_version};
+  NetworkConfig config = {.state_dir = argv[1],
+                          .ovsdb_socket = argv[2],
+                          .interval_ms = 1000,
+                          .leases_changed = on_leases,
+                          .switch_changed = on_switch,
+                          .version_changed = on_version};
   g_autoptr(GError) error = NULL;
   g_autoptr(Network) network = network_new(&config, &error);
   if (!network) {

@@ -89,8 +89,8 @@ static void run_case(gconstpointer data)
 /* Every number of the qcow2 header set to its extremes: an answer, never an assertion or a read beyond the file. */
 static void any_word_may_be_anything(void)
 {
-  static const char *const samples[] = {"qcow2-backing.sample", "vmdk-sparse.sample", "vhd-dynamic.sample", "vhdx.sample",
-                                        "vdi.sample", "iso.sample"};
+  static const char *const samples[] = {"qcow2-backing.sample", "vmdk-sparse.sample", "vhd-dynamic.sample",
+                                        "vhdx.sample",          "vdi.sample",         "iso.sample"};
   static const guint8 values[] = {0, 1, 0x7f, 0x80, 0xff};
   for (guint s = 0; s < G_N_ELEMENTS(samples); s++) {
     g_autofree char *path = data_path(samples[s]), *bytes = NULL;

@@ -23,14 +23,18 @@ static WsPortGroupSubnet *parse_subnet(const char *json)
 
 static void subnet_is_filled_in_or_refused(void)
 {
-  static const struct { const char *json, *outcome; } cases[] = {
+  static const struct {
+    const char *json, *outcome;
+  } cases[] = {
       /* network gateway first-last */
       {"{\"cidr\":\"192.168.100.0/24\"}", "192.168.100.0/24 192.168.100.1 192.168.100.2-192.168.100.254"},
       {"{\"cidr\":\"10.0.0.0/8\"}", "10.0.0.0/8 10.0.0.1 10.0.0.2-10.255.255.254"},
       {"{\"cidr\":\"10.0.0.0/30\"}", "10.0.0.0/30 10.0.0.1 10.0.0.2-10.0.0.2"},
       {"{\"cidr\":\"10.0.0.0/24\",\"gateway\":\"10.0.0.254\"}", "10.0.0.0/24 10.0.0.254 10.0.0.1-10.0.0.253"},
-      {"{\"cidr\":\"10.0.0.0/24\",\"gateway\":\"10.0.0.100\"}", "10.0.0.0/24 10.0.0.100 10.0.0.101-10.0.0.254"},
-      {"{\"cidr\":\"10.0.0.0/24\",\"dhcp_first\":\"10.0.0.50\",\"dhcp_last\":\"10.0.0.60\"}", "10.0.0.0/24 10.0.0.1 10.0.0.50-10.0.0.60"},
+      {"{\"cidr\":\"10.0.0.0/24\",\"gateway\":\"10.0.0.100\"}",
+       "10.0.0.0/24 10.0.0.100 10.0.0.101-10.0.0.254"},
+      {"{\"cidr\":\"10.0.0.0/24\",\"dhcp_first\":\"10.0.0.50\",\"dhcp_last\":\"10.0.0.60\"}",
+       "10.0.0.0/24 10.0.0.1 10.0.0.50-10.0.0.60"},
       {"{\"cidr\":\"10.0.0.0/24\",\"dhcp\":false}", "10.0.0.0/24 10.0.0.1 0.0.0.0-0.0.0.0"},
       {"{\"cidr\":\"10.0.0.1/24\"}", "subnet.cidr"},
       {"{\"cidr\":\"10.0.0.0/31\"}", "subnet.cidr"},
@@ -39,11 +43,18 @@ static void subnet_is_filled_in_or_refused(void)
       {"{\"cidr\":\"10.0.0.0/24\",\"gateway\":\"10.0.1.1\"}", "subnet.gateway"},
       {"{\"cidr\":\"10.0.0.0/24\",\"gateway\":\"10.0.0.0\"}", "subnet.gateway"},
       {"{\"cidr\":\"10.0.0.0/24\",\"gateway\":\"10.0.0.255\"}", "subnet.gateway"},
-      {"{\"cidr\":\"10.0.0.0/24\",\"dhcp_first\":\"10.0.0.60\",\"dhcp_last\":\"10.0.0.50\"}", "subnet.dhcp_last"},
-      {"{\"cidr\":\"10.0.0.0/24\",\"gateway\":\"10.0.0.55\",\"dhcp_first\":\"10.0.0.50\",\"dhcp_last\":\"10.0.0.60\"}", "subnet.dhcp_first"},
+      {"{\"cidr\":\"10.0.0.0/24\",\"dhcp_first\":\"10.0.0.60\",\"dhcp_last\":\"10.0.0.50\"}",
+       "subnet.dhcp_last"},
+      {"{\"cidr\":\"10.0.0.0/"
+       "24\",\"gateway\":\"10.0.0.55\",\"dhcp_first\":\"10.0.0.50\",\"dhcp_last\":\"10.0.0.60\"}",
+       "subnet.dhcp_first"},
       {"{\"cidr\":\"10.0.0.0/24\",\"dhcp_first\":\"10.0.1.50\"}", "subnet.dhcp_first"},
-      {"{\"cidr\":\"10.0.0.0/24\",\"reservations\":[{\"mac\":\"52:54:00:00:00:01\",\"address\":\"10.0.1.9\"}]}", "subnet.reservations"},
-      {"{\"cidr\":\"10.0.0.0/24\",\"reservations\":[{\"mac\":\"52:54:00:00:00:01\",\"address\":\"10.0.0.1\"}]}", "subnet.reservations"},
+      {"{\"cidr\":\"10.0.0.0/"
+       "24\",\"reservations\":[{\"mac\":\"52:54:00:00:00:01\",\"address\":\"10.0.1.9\"}]}",
+       "subnet.reservations"},
+      {"{\"cidr\":\"10.0.0.0/"
+       "24\",\"reservations\":[{\"mac\":\"52:54:00:00:00:01\",\"address\":\"10.0.0.1\"}]}",
+       "subnet.reservations"},
   };
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
     g_autoptr(WsPortGroupSubnet) given = parse_subnet(cases[i].json);
@@ -52,8 +63,8 @@ static void subnet_is_filled_in_or_refused(void)
     g_autofree char *outcome = NULL;
     char cidr[SUBNET_TEXT_MAX], gateway[SUBNET_TEXT_MAX], first[SUBNET_TEXT_MAX], last[SUBNET_TEXT_MAX];
     if (subnet_resolve(given, &s, &error))
-      outcome = g_strdup_printf("%s %s %s-%s", subnet_cidr(&s, cidr), subnet_ip(s.gateway, gateway), subnet_ip(s.first, first),
-                                subnet_ip(s.last, last));
+      outcome = g_strdup_printf("%s %s %s-%s", subnet_cidr(&s, cidr), subnet_ip(s.gateway, gateway),
+                                subnet_ip(s.first, first), subnet_ip(s.last, last));
     else
       outcome = g_strdup(ws_error_field(error));
     g_test_message("%s", cases[i].json);
@@ -81,10 +92,11 @@ static void overlap_is_seen_from_both_sides(void)
 
 static void dnsmasq_is_told_all_of_the_subnet(void)
 {
-  g_autoptr(WsPortGroupSubnet) given =
-      parse_subnet("{\"cidr\":\"192.168.100.0/24\",\"dns\":[\"9.9.9.9\",\"1.1.1.1\"],\"domain\":\"lab.example\",\"lease_s\":600,"
-                   "\"reservations\":[{\"mac\":\"52:54:00:00:00:01\",\"address\":\"192.168.100.9\",\"hostname\":\"nine\"},"
-                   "{\"mac\":\"52:54:00:00:00:02\",\"address\":\"192.168.100.10\"}]}");
+  g_autoptr(WsPortGroupSubnet) given = parse_subnet(
+      "{\"cidr\":\"192.168.100.0/"
+      "24\",\"dns\":[\"9.9.9.9\",\"1.1.1.1\"],\"domain\":\"lab.example\",\"lease_s\":600,"
+      "\"reservations\":[{\"mac\":\"52:54:00:00:00:01\",\"address\":\"192.168.100.9\",\"hostname\":\"nine\"},"
+      "{\"mac\":\"52:54:00:00:00:02\",\"address\":\"192.168.100.10\"}]}");
   Subnet s;
   g_assert_true(subnet_resolve(given, &s, NULL));
   g_autofree char *config = dhcp_config("/state", "pg-7", given, &s, 9000);
@@ -121,11 +133,12 @@ static void nft_is_told_all_groups_at_once(void)
 
 static void leases_are_read_and_sorted(void)
 {
-  g_autoptr(GPtrArray) leases = dhcp_parse_leases("1700000600 52:54:00:00:00:02 10.0.0.20 web-2 01:52:54:00:00:00:02\n"
-                                                  "0 52:54:00:00:00:01 10.0.0.3 * *\n"
-                                                  "duid 00:01:00:01\n"
-                                                  "1700000600 12345 fd00::5 six 00:01\n"
-                                                  "garbage\n\n1700000600 52:54:00:00:00:03 10.0.0.4\n");
+  g_autoptr(GPtrArray) leases =
+      dhcp_parse_leases("1700000600 52:54:00:00:00:02 10.0.0.20 web-2 01:52:54:00:00:00:02\n"
+                        "0 52:54:00:00:00:01 10.0.0.3 * *\n"
+                        "duid 00:01:00:01\n"
+                        "1700000600 12345 fd00::5 six 00:01\n"
+                        "garbage\n\n1700000600 52:54:00:00:00:03 10.0.0.4\n");
   g_assert_cmpuint(leases->len, ==, 2);
   const WsPortGroupLease *a = leases->pdata[0], *b = leases->pdata[1];
   g_assert_cmpstr(a->address, ==, "10.0.0.3");
@@ -172,10 +185,12 @@ static gpointer serve(gpointer data)
   Server *server = data;
   int fd = accept(server->listener, NULL, NULL);
   for (const char *const *answer = server->answers; *answer; answer++) {
-    g_autofree char *id = strstr(*answer, "%ID") ? g_strdup_printf("%" G_GINT64_FORMAT, read_request_id(fd)) : g_strdup("");
+    g_autofree char *id =
+        strstr(*answer, "%ID") ? g_strdup_printf("%" G_GINT64_FORMAT, read_request_id(fd)) : g_strdup("");
     g_auto(GStrv) parts = g_strsplit(*answer, "%ID", 2);
     g_autofree char *text = g_strjoinv(id, parts);
-    const char *at = text; /* in small pieces: a message may come in any; a client that has seen enough may be gone */
+    const char *at =
+        text; /* in small pieces: a message may come in any; a client that has seen enough may be gone */
     while (*at && send(fd, at, 1, MSG_NOSIGNAL) == 1)
       at++;
   }
@@ -206,17 +221,23 @@ static void server_end(Server *server)
   g_free(server->directory);
 }
 
-#define HELLO "{\"id\":%ID,\"error\":null,\"result\":{\"Open_vSwitch\":{\"u\":{\"new\":{\"cur_cfg\":4,\"ovs_version\":\"3.1.0\"}}}}}"
+#define HELLO                                                                                                \
+  "{\"id\":%ID,\"error\":null,\"result\":{\"Open_vSwitch\":{\"u\":{\"new\":{\"cur_cfg\":4,\"ovs_version\":"  \
+  "\"3.1.0\"}}}}}"
 #define ECHO "{\"id\":\"echo\",\"method\":\"echo\",\"params\":[]}"
 
 static void client_applies_and_waits_for_the_daemon(void)
 {
   static const char *const answers[] = {
-      HELLO, ECHO, /* before the answer: must be answered, not taken for it */
+      HELLO,
+      ECHO, /* before the answer: must be answered, not taken for it */
       "{\"id\":%ID,\"error\":null,\"result\":[{\"count\":1},{},{\"rows\":[{\"next_cfg\":6}]}]}",
-      "{\"id\":null,\"method\":\"update\",\"params\":[\"cfg\",{\"Open_vSwitch\":{\"u\":{\"new\":{\"cur_cfg\":5,\"ovs_version\":\"3.1.0\"}}}}]}",
-      "{\"id\":null,\"method\":\"update\",\"params\":[\"cfg\",{\"Open_vSwitch\":{\"u\":{\"new\":{\"cur_cfg\":6,\"ovs_version\":[\"set\",[]]}}}}]}",
-      "{\"id\":%ID,\"error\":null,\"result\":[{\"rows\":[{\"name\":\"vs0\",\"ports\":[\"set\",[]],\"external_ids\":[\"map\",[[\"k\",\"v\"]]]}]}]}",
+      "{\"id\":null,\"method\":\"update\",\"params\":[\"cfg\",{\"Open_vSwitch\":{\"u\":{\"new\":{\"cur_cfg\":"
+      "5,\"ovs_version\":\"3.1.0\"}}}}]}",
+      "{\"id\":null,\"method\":\"update\",\"params\":[\"cfg\",{\"Open_vSwitch\":{\"u\":{\"new\":{\"cur_cfg\":"
+      "6,\"ovs_version\":[\"set\",[]]}}}}]}",
+      "{\"id\":%ID,\"error\":null,\"result\":[{\"rows\":[{\"name\":\"vs0\",\"ports\":[\"set\",[]],\"external_"
+      "ids\":[\"map\",[[\"k\",\"v\"]]]}]}]}",
       NULL};
   Server server;
   server_start(&server, answers);
@@ -224,7 +245,8 @@ static void client_applies_and_waits_for_the_daemon(void)
   g_autoptr(Ovsdb) db = ovsdb_connect(server.path, 1000, &error);
   g_assert_no_error(error);
   g_assert_cmpstr(ovsdb_version(db), ==, "3.1.0");
-  json_t *results = ovsdb_transact_and_apply(db, json_pack("[{s:s}]", "op", "comment"), "vs0", "change", &error);
+  json_t *results =
+      ovsdb_transact_and_apply(db, json_pack("[{s:s}]", "op", "comment"), "vs0", "change", &error);
   g_assert_no_error(error);
   json_decref(results);
   static const char *const columns[] = {"name", NULL};
@@ -241,9 +263,10 @@ static void client_applies_and_waits_for_the_daemon(void)
 
 static void refusals_of_the_server_are_told(void)
 {
-  static const char *const answers[] = {
-      HELLO, "{\"id\":%ID,\"error\":null,\"result\":[{},{\"error\":\"constraint violation\",\"details\":\"name is taken\"}]}",
-      "{\"id\":%ID,\"error\":\"unknown database\",\"result\":null}", NULL};
+  static const char *const answers[] = {HELLO,
+                                        "{\"id\":%ID,\"error\":null,\"result\":[{},{\"error\":\"constraint "
+                                        "violation\",\"details\":\"name is taken\"}]}",
+                                        "{\"id\":%ID,\"error\":\"unknown database\",\"result\":null}", NULL};
   Server server;
   server_start(&server, answers);
   g_autoptr(Ovsdb) db = ovsdb_connect(server.path, 1000, NULL);
@@ -252,7 +275,8 @@ static void refusals_of_the_server_are_told(void)
   g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_SWITCH_ERROR);
   g_assert_cmpstr(ws_error_cause(error), ==, "constraint violation: name is taken");
   g_clear_error(&error);
-  g_assert_null(ovsdb_transact(db, json_array(), "vs0", "create", &error)); /* an error of the call leaves the connection alive */
+  g_assert_null(ovsdb_transact(db, json_array(), "vs0", "create",
+                               &error)); /* an error of the call leaves the connection alive */
   g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_SWITCH_ERROR);
   server_end(&server);
 }
@@ -297,9 +321,11 @@ int main(int argc, char **argv)
   g_test_add_func("/host/network/dnsmasq_is_told_all_of_the_subnet", dnsmasq_is_told_all_of_the_subnet);
   g_test_add_func("/host/network/nft_is_told_all_groups_at_once", nft_is_told_all_groups_at_once);
   g_test_add_func("/host/network/leases_are_read_and_sorted", leases_are_read_and_sorted);
-  g_test_add_func("/host/network/client_applies_and_waits_for_the_daemon", client_applies_and_waits_for_the_daemon);
+  g_test_add_func("/host/network/client_applies_and_waits_for_the_daemon",
+                  client_applies_and_waits_for_the_daemon);
   g_test_add_func("/host/network/refusals_of_the_server_are_told", refusals_of_the_server_are_told);
-  g_test_add_func("/host/network/broken_server_makes_a_dead_connection", broken_server_makes_a_dead_connection);
+  g_test_add_func("/host/network/broken_server_makes_a_dead_connection",
+                  broken_server_makes_a_dead_connection);
   g_test_add_func("/host/network/absent_server_is_unreachable", absent_server_is_unreachable);
   return g_test_run();
 }

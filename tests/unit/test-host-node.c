@@ -149,7 +149,8 @@ static void absent_machine_is_no_error(void)
 /* Firmware tables come from outside: cut and garbled ones must be survived. */
 static void damaged_firmware_tables_are_survived(void)
 {
-  g_autofree char *root = unpack("xeon-two-sockets"), *table = g_strconcat(root, "/sys/firmware/dmi/tables/DMI", NULL), *bytes = NULL;
+  g_autofree char *root = unpack("xeon-two-sockets"),
+                  *table = g_strconcat(root, "/sys/firmware/dmi/tables/DMI", NULL), *bytes = NULL;
   gsize n;
   g_assert_true(g_file_get_contents(table, &bytes, &n, NULL));
   for (gsize cut = 0; cut < n; cut += 3) {
@@ -186,20 +187,29 @@ static void load_is_the_difference_of_two_samples(void)
   put_text(root, "/sys/class/net/vnet0/type", "1\n");
   put_text(root, "/sys/class/net/vnet0/tun_flags", "0x1\n");
   put_text(root, "/sys/block/sda/size", "1000\n");
-  put_text(root, "/proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 400 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\n");
+  put_text(root, "/proc/meminfo",
+           "MemTotal: 1000 kB\nMemAvailable: 400 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\n");
   put_text(root, "/proc/loadavg", "1.25 1.00 0.50 1/100 1\n");
   put_text(root, "/proc/uptime", "4711.10 1.0\n");
-  put_text(root, "/proc/stat", "cpu  100 0 100 1000 0 0 0 0 0 0\ncpu0 50 0 50 500 0 0 0 0 0 0\ncpu1 50 0 50 500 0 0 0 0 0 0\nintr 1\n");
+  put_text(root, "/proc/stat",
+           "cpu  100 0 100 1000 0 0 0 0 0 0\ncpu0 50 0 50 500 0 0 0 0 0 0\ncpu1 50 0 50 500 0 0 0 0 0 "
+           "0\nintr 1\n");
   put_text(root, "/proc/self/net/dev",
-           "Inter-| x\n face |bytes\n  eth0: 1000 10 0 0 0 0 0 0 2000 20 0 0 0 0 0 0\n vnet0: 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
-  put_text(root, "/proc/diskstats", "   8 0 sda 100 0 800 5 50 0 400 5 0 1000 10\n   8 1 sda1 100 0 800 5 50 0 400 5 0 1000 10\n");
+           "Inter-| x\n face |bytes\n  eth0: 1000 10 0 0 0 0 0 0 2000 20 0 0 0 0 0 0\n vnet0: 0 0 0 0 0 0 0 "
+           "0 0 0 0 0 0 0 0 0\n");
+  put_text(root, "/proc/diskstats",
+           "   8 0 sda 100 0 800 5 50 0 400 5 0 1000 10\n   8 1 sda1 100 0 800 5 50 0 400 5 0 1000 10\n");
   fake_now_us = 1000000;
   g_autoptr(NodeSampler) sampler = node_sampler_new(root, &clock);
 
   fake_now_us += 2 * G_USEC_PER_SEC;
-  put_text(root, "/proc/stat", "cpu  150 0 150 1200 100 0 0 0 0 0\ncpu0 100 0 100 500 0 0 0 0 0 0\ncpu1 50 0 50 700 100 0 0 0 0 0\nintr 1\n");
-  put_text(root, "/proc/self/net/dev", "  eth0: 21000 30 1 1 0 0 0 0 2000 20 0 4 0 0 0 0\n vnet0: 9 9 0 0 0 0 0 0 9 9 0 0 0 0 0 0\n");
-  put_text(root, "/proc/diskstats", "   8 0 sda 120 0 1000 5 10 0 4 5 0 1500 10\n   8 1 sda1 120 0 1000 5 50 0 400 5 0 1500 10\n");
+  put_text(root, "/proc/stat",
+           "cpu  150 0 150 1200 100 0 0 0 0 0\ncpu0 100 0 100 500 0 0 0 0 0 0\ncpu1 50 0 50 700 100 0 0 0 0 "
+           "0\nintr 1\n");
+  put_text(root, "/proc/self/net/dev",
+           "  eth0: 21000 30 1 1 0 0 0 0 2000 20 0 4 0 0 0 0\n vnet0: 9 9 0 0 0 0 0 0 9 9 0 0 0 0 0 0\n");
+  put_text(root, "/proc/diskstats",
+           "   8 0 sda 120 0 1000 5 10 0 4 5 0 1500 10\n   8 1 sda1 120 0 1000 5 50 0 400 5 0 1500 10\n");
   g_autoptr(WsHostLoad) load = node_sampler_take(sampler);
   g_assert_cmpint(load->interval_ms, ==, 2000);
   g_assert_cmpfloat(load->cpu_percent, ==, 25);
@@ -219,7 +229,8 @@ static void load_is_the_difference_of_two_samples(void)
   g_assert_cmpuint(load->disks.len, ==, 1);
   g_assert_cmpint(load->disks.items[0]->reads_per_s, ==, 10);
   g_assert_cmpint(load->disks.items[0]->read_bytes_per_s, ==, 200 * 512 / 2);
-  g_assert_cmpint(load->disks.items[0]->writes_per_s, ==, 0); /* the counter went back: the device came anew */
+  g_assert_cmpint(load->disks.items[0]->writes_per_s, ==,
+                  0); /* the counter went back: the device came anew */
   g_assert_cmpfloat(load->disks.items[0]->busy_percent, ==, 25);
   remove_tree(root);
 }
@@ -228,7 +239,8 @@ static gint64 cpu_time_us(void)
 {
   struct rusage use;
   getrusage(RUSAGE_SELF, &use);
-  return (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * G_USEC_PER_SEC + use.ru_utime.tv_usec + use.ru_stime.tv_usec;
+  return (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * G_USEC_PER_SEC + use.ru_utime.tv_usec +
+         use.ru_stime.tv_usec;
 }
 
 /* The agent samples every five seconds: below 1 % of a core is below 50 ms a sample. */
@@ -248,7 +260,8 @@ static void sample_costs_little(void)
 
 static void cpu_lists_are_read(void)
 {
-  g_autoptr(GArray) a = tree_parse_cpu_list("0-2,5,7-8"), b = tree_parse_cpu_list(""), c = tree_parse_cpu_list(NULL);
+  g_autoptr(GArray) a = tree_parse_cpu_list("0-2,5,7-8"), b = tree_parse_cpu_list(""),
+                    c = tree_parse_cpu_list(NULL);
   g_autoptr(GArray) endless = tree_parse_cpu_list("0-99999999999");
   g_assert_cmpuint(a->len, ==, 6);
   g_assert_cmpint(g_array_index(a, gint64, 3), ==, 5);
@@ -259,7 +272,8 @@ static void cpu_lists_are_read(void)
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
-  static const char *const machines[] = {"virtual-epyc", "xeon-two-sockets", "kunpeng-920", "loongson-3c5000l"};
+  static const char *const machines[] = {"virtual-epyc", "xeon-two-sockets", "kunpeng-920",
+                                         "loongson-3c5000l"};
   for (guint i = 0; i < G_N_ELEMENTS(machines); i++) {
     g_autofree char *test = g_strconcat("/host/node/machine_is_read_as_expected/", machines[i], NULL);
     g_test_add_data_func(test, machines[i], machine_is_read_as_expected);

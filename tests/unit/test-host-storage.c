@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #define MIB (G_GINT64_CONSTANT(1) << 20)
-static const char uuid_a[] = "0d4f7a52-6a2b-4d8e-9a35-2f6d3c1b0a01", uuid_b[] = "7b1e0c44-11d2-4f0c-8e57-90ab12cd34ef";
+static const char uuid_a[] = "0d4f7a52-6a2b-4d8e-9a35-2f6d3c1b0a01",
+                  uuid_b[] = "7b1e0c44-11d2-4f0c-8e57-90ab12cd34ef";
 
 typedef struct {
   char *top, *root, *state;
@@ -23,7 +24,8 @@ typedef struct {
   GPtrArray *events; /* "appeared x", "vanished x", "state N" */
 } Fixture;
 
-static void on_changed(WsId pool, const WsPoolStatus *status, const char *const *appeared, const char *const *vanished, void *arg)
+static void on_changed(WsId pool, const WsPoolStatus *status, const char *const *appeared,
+                       const char *const *vanished, void *arg)
 {
   Fixture *f = arg;
   g_mutex_lock(&f->lock);
@@ -54,8 +56,12 @@ static bool wait_for_event(Fixture *f, const char *event, guint timeout_ms)
 static void start(Fixture *f, bool watch)
 {
   const char *roots[] = {f->root, NULL};
-  StorageConfig config = {.state_dir = f->state, .allowed_roots = roots, .clock = ws_clock_system(), .watch_interval_ms = 50,
-                          .changed = watch ? on_changed : NULL, .changed_arg = f};
+  StorageConfig config = {.state_dir = f->state,
+                          .allowed_roots = roots,
+                          .clock = ws_clock_system(),
+                          .watch_interval_ms = 50,
+                          .changed = watch ? on_changed : NULL,
+                          .changed_arg = f};
   g_autoptr(GError) error = NULL;
   f->storage = storage_new(&config, &error);
   g_assert_no_error(error);
@@ -134,7 +140,8 @@ static void assert_code(GError *error, WsErrorCode code)
 {
   g_assert_nonnull(error);
   if (ws_error_code(error) != code)
-    g_error("%s (%s), not %s", ws_error_code_name(ws_error_code(error)), error->message, ws_error_code_name(code));
+    g_error("%s (%s), not %s", ws_error_code_name(ws_error_code(error)), error->message,
+            ws_error_code_name(code));
 }
 
 static int compare_names(gconstpointer a, gconstpointer b)
@@ -165,8 +172,8 @@ static void assert_files(Fixture *f, const char *expected)
 
 /* ---- short forms of the calls ---- */
 
-static bool create(Fixture *f, const char *file, gint64 size, int format, int provisioning, const char *parent, const StorageOp *op,
-                   gint64 *allocated, GError **error)
+static bool create(Fixture *f, const char *file, gint64 size, int format, int provisioning,
+                   const char *parent, const StorageOp *op, gint64 *allocated, GError **error)
 {
   g_autoptr(WsRpcVolumeCreate) params = ws_rpc_volume_create_new();
   params->pool = 1;
@@ -184,15 +191,16 @@ static bool create(Fixture *f, const char *file, gint64 size, int format, int pr
   return ok;
 }
 
-static void must_create(Fixture *f, const char *file, gint64 size, int format, int provisioning, gint64 *allocated)
+static void must_create(Fixture *f, const char *file, gint64 size, int format, int provisioning,
+                        gint64 *allocated)
 {
   g_autoptr(GError) error = NULL;
   create(f, file, size, format, provisioning, NULL, NULL, allocated, &error);
   g_assert_no_error(error);
 }
 
-static bool clone_file(Fixture *f, const char *file, int source_format, const char *target, int format, int provisioning, gint64 size,
-                       GError **error)
+static bool clone_file(Fixture *f, const char *file, int source_format, const char *target, int format,
+                       int provisioning, gint64 size, GError **error)
 {
   g_autoptr(WsRpcVolumeClone) params = ws_rpc_volume_clone_new();
   params->pool = params->target_pool = 1;
@@ -230,7 +238,8 @@ static WsRpcVolumeInfoResult *info(Fixture *f, const char *file, int format, GEr
   return result;
 }
 
-static bool resize(Fixture *f, const char *file, int format, gint64 size, int provisioning, gint64 *now, GError **error)
+static bool resize(Fixture *f, const char *file, int format, gint64 size, int provisioning, gint64 *now,
+                   GError **error)
 {
   g_autoptr(WsRpcVolumeResize) params = ws_rpc_volume_resize_new();
   params->pool = 1;
@@ -413,8 +422,12 @@ static void refresh_lists_what_is_there(Fixture *f, gconstpointer data)
 
 static void created_volume_has_its_provisioning(Fixture *f, gconstpointer data)
 {
-  static const struct { int format, provisioning; bool thick; } cases[] = {
-      {RAW, THIN, false}, {RAW, LAZY, true}, {RAW, EAGER, true}, {QCOW2, THIN, false}, {QCOW2, LAZY, true}, {QCOW2, EAGER, true},
+  static const struct {
+    int format, provisioning;
+    bool thick;
+  } cases[] = {
+      {RAW, THIN, false},   {RAW, LAZY, true},   {RAW, EAGER, true},
+      {QCOW2, THIN, false}, {QCOW2, LAZY, true}, {QCOW2, EAGER, true},
   };
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
     g_autofree char *file = g_strdup_printf("vol-%u", i);
@@ -441,7 +454,8 @@ static void create_refuses_a_name_that_is_taken(Fixture *f, gconstpointer data)
 
 static void names_cannot_leave_the_pool(Fixture *f, gconstpointer data)
 {
-  static const char *const names[] = {"", ".", "..", "../x", "a/b", "/etc/x", ".hidden", "-x", "A", "a b", "a\nb", "a:b", "json:{}"};
+  static const char *const names[] = {"",   ".", "..",  "../x", "a/b", "/etc/x", ".hidden",
+                                      "-x", "A", "a b", "a\nb", "a:b", "json:{}"};
   for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
     g_autoptr(GError) error = NULL;
     g_assert_false(create(f, names[i], MIB, RAW, THIN, NULL, NULL, NULL, &error));
@@ -488,8 +502,10 @@ static void chain_that_leaves_the_pool_is_refused(Fixture *f, gconstpointer data
   static const char *const samples[] = {"qcow2-backing", "qcow2-json-backing", "qcow2-data-file"};
   for (guint i = 0; i < G_N_ELEMENTS(samples); i++) {
     /* a file that somebody else put there */
-    g_autofree char *name = g_strconcat(samples[i], ".sample", NULL), *path = pool_path(f, "found"), *bytes = NULL;
-    g_autofree char *sample = g_build_filename(g_getenv("G_TEST_SRCDIR"), "..", "data", "image-header", name, NULL);
+    g_autofree char *name = g_strconcat(samples[i], ".sample", NULL), *path = pool_path(f, "found"),
+                    *bytes = NULL;
+    g_autofree char *sample =
+        g_build_filename(g_getenv("G_TEST_SRCDIR"), "..", "data", "image-header", name, NULL);
     gsize n;
     g_assert_true(g_file_get_contents(sample, &bytes, &n, NULL));
     guint64 length, offset;
@@ -514,7 +530,9 @@ static void chain_that_leaves_the_pool_is_refused(Fixture *f, gconstpointer data
 
 static void resize_grows_and_never_shrinks(Fixture *f, gconstpointer data)
 {
-  static const struct { int format, provisioning; } cases[] = {{RAW, THIN}, {RAW, EAGER}, {QCOW2, THIN}, {QCOW2, EAGER}, {QCOW2, LAZY}};
+  static const struct {
+    int format, provisioning;
+  } cases[] = {{RAW, THIN}, {RAW, EAGER}, {QCOW2, THIN}, {QCOW2, EAGER}, {QCOW2, LAZY}};
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
     g_autofree char *file = g_strdup_printf("vol-%u", i);
     g_autoptr(GError) error = NULL;
@@ -568,8 +586,10 @@ static void file_in_use_is_left_alone(Fixture *f, gconstpointer data)
 
 static void clone_keeps_every_byte(Fixture *f, gconstpointer data)
 {
-  static const struct { int format, provisioning; } steps[] = {{RAW, THIN}, {QCOW2, THIN}, {QCOW2, EAGER}, {RAW, EAGER}, {RAW, LAZY},
-                                                               {QCOW2, LAZY}, {RAW, THIN}};
+  static const struct {
+    int format, provisioning;
+  } steps[] = {{RAW, THIN}, {QCOW2, THIN}, {QCOW2, EAGER}, {RAW, EAGER},
+               {RAW, LAZY}, {QCOW2, LAZY}, {RAW, THIN}};
   must_create(f, "step-0", 8 * MIB, RAW, THIN, NULL);
   write_pattern(f, "step-0", 3 * MIB + 4096, 100000);
   int before = RAW;
@@ -578,7 +598,8 @@ static void clone_keeps_every_byte(Fixture *f, gconstpointer data)
     g_autoptr(GError) error = NULL;
     clone_file(f, from, before, to, steps[i].format, steps[i].provisioning, 0, &error);
     g_assert_no_error(error);
-    g_assert_true(clone_file(f, from, before, to, steps[i].format, steps[i].provisioning, 0, &error)); /* repeated */
+    g_assert_true(
+        clone_file(f, from, before, to, steps[i].format, steps[i].provisioning, 0, &error)); /* repeated */
     g_autoptr(WsRpcVolumeInfoResult) r = info(f, to, steps[i].format, NULL);
     g_assert_cmpint(r->size_bytes, ==, 8 * MIB);
     g_assert_true((r->allocated_bytes >= 8 * MIB) == (steps[i].provisioning != THIN));
@@ -597,7 +618,8 @@ static void clone_may_be_larger(Fixture *f, gconstpointer data)
   g_assert_no_error(error);
   clone_file(f, "a", QCOW2, "d", QCOW2, EAGER, 32 * MIB, &error);
   g_assert_no_error(error);
-  g_autoptr(WsRpcVolumeInfoResult) b = info(f, "b", QCOW2, NULL), c = info(f, "c", RAW, NULL), d = info(f, "d", QCOW2, NULL);
+  g_autoptr(WsRpcVolumeInfoResult) b = info(f, "b", QCOW2, NULL), c = info(f, "c", RAW, NULL),
+                                   d = info(f, "d", QCOW2, NULL);
   g_assert_cmpint(b->size_bytes, ==, 32 * MIB);
   g_assert_cmpint(c->size_bytes, ==, 32 * MIB);
   g_assert_cmpint(d->size_bytes, ==, 32 * MIB);
@@ -821,7 +843,8 @@ static UploadSink *begin_upload(Fixture *f, const char *file, gint64 total, gint
   return sink;
 }
 
-static bool finish(Fixture *f, const char *file, gint64 total, int source_format, int format, const char *sha256, char **got, GError **error)
+static bool finish(Fixture *f, const char *file, gint64 total, int source_format, int format,
+                   const char *sha256, char **got, GError **error)
 {
   g_autoptr(WsRpcVolumeUploadFinish) params = ws_rpc_volume_upload_finish_new();
   params->pool = 1;
@@ -857,13 +880,15 @@ static void broken_upload_goes_on_where_it_was(Fixture *f, gconstpointer data)
   assert_code(error, WS_ERROR_BAD_VALUE);
   g_clear_error(&error);
 
-  UploadSink *second = begin_upload(f, "vol-1", (gint64)total, &received); /* while the first is thought dead */
+  UploadSink *second =
+      begin_upload(f, "vol-1", (gint64)total, &received); /* while the first is thought dead */
   g_assert_cmpint(received, ==, MIB);
   g_assert_false(upload_sink_write(first, MIB, bytes + MIB, 1000, &error));
   assert_code(error, WS_ERROR_CONFLICT);
   g_clear_error(&error);
   upload_sink_free(first);
-  g_assert_true(upload_sink_write(second, MIB / 2, bytes + MIB / 2, MIB, &error)); /* half of it is there already */
+  g_assert_true(
+      upload_sink_write(second, MIB / 2, bytes + MIB / 2, MIB, &error)); /* half of it is there already */
   g_assert_cmpuint(upload_sink_received(second), ==, (guint64)MIB * 3 / 2);
   upload_sink_free(second);
   g_assert_false(finish(f, "vol-1", (gint64)total, RAW, RAW, NULL, NULL, &error)); /* not all is there */
@@ -873,7 +898,8 @@ static void broken_upload_goes_on_where_it_was(Fixture *f, gconstpointer data)
   restart(f, false); /* the agent, too */
   g_autoptr(UploadSink) third = begin_upload(f, "vol-1", (gint64)total, &received);
   g_assert_cmpint(received, ==, MIB * 3 / 2);
-  g_assert_true(upload_sink_write(third, (guint64)received, bytes + received, total - (gsize)received, &error));
+  g_assert_true(
+      upload_sink_write(third, (guint64)received, bytes + received, total - (gsize)received, &error));
   g_autofree char *got = NULL, *again = NULL;
   finish(f, "vol-1", (gint64)total, RAW, RAW, sum, &got, &error);
   g_assert_no_error(error);
@@ -895,7 +921,8 @@ static void broken_upload_goes_on_where_it_was(Fixture *f, gconstpointer data)
   g_assert_cmpuint(n, ==, 24);
 }
 
-static bool upload_all(Fixture *f, const char *file, const char *path, int source_format, int format, const char *sum, GError **error)
+static bool upload_all(Fixture *f, const char *file, const char *path, int source_format, int format,
+                       const char *sum, GError **error)
 {
   g_autofree char *bytes = NULL;
   gsize n;
@@ -920,8 +947,12 @@ static void run_tool(const char *const *argv)
 
 static void upload_is_converted_to_the_wanted_format(Fixture *f, gconstpointer data)
 {
-  static const struct { const char *driver; int format; } cases[] = {
-      {"vmdk", IMAGE_FORMAT_VMDK}, {"vpc", IMAGE_FORMAT_VHD}, {"vhdx", IMAGE_FORMAT_VHDX}, {"vdi", IMAGE_FORMAT_VDI}, {"qcow2", QCOW2},
+  static const struct {
+    const char *driver;
+    int format;
+  } cases[] = {
+      {"vmdk", IMAGE_FORMAT_VMDK}, {"vpc", IMAGE_FORMAT_VHD}, {"vhdx", IMAGE_FORMAT_VHDX},
+      {"vdi", IMAGE_FORMAT_VDI},   {"qcow2", QCOW2},
   };
   must_create(f, "plain", 4 * MIB, RAW, THIN, NULL);
   write_pattern(f, "plain", MIB, 50000);
@@ -948,7 +979,8 @@ static void upload_is_converted_to_the_wanted_format(Fixture *f, gconstpointer d
 static void upload_that_is_not_what_it_says_is_refused(Fixture *f, gconstpointer data)
 {
   g_autofree char *made = g_build_filename(f->top, "made", NULL);
-  const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/shadow", "-F", "raw", made, "1M", NULL};
+  const char *argv[] = {"qemu-img",    "create", "-q",  "-f", "qcow2", "-u", "-b",
+                        "/etc/shadow", "-F",     "raw", made, "1M",    NULL};
   run_tool(argv);
   g_autoptr(GError) error = NULL;
   g_assert_false(upload_all(f, "image", made, QCOW2, RAW, NULL, &error));
@@ -957,7 +989,8 @@ static void upload_that_is_not_what_it_says_is_refused(Fixture *f, gconstpointer
   g_assert_false(upload_all(f, "image", made, RAW, RAW, NULL, &error));
   assert_code(error, WS_ERROR_IMAGE_REFUSED);
   g_clear_error(&error);
-  g_assert_false(upload_all(f, "image", made, QCOW2, RAW, "0000000000000000000000000000000000000000000000000000000000000000", &error));
+  g_assert_false(upload_all(f, "image", made, QCOW2, RAW,
+                            "0000000000000000000000000000000000000000000000000000000000000000", &error));
   assert_code(error, WS_ERROR_CHECKSUM_MISMATCH);
   assert_files(f, ".upload-image"); /* until the manager drops it */
   g_autoptr(WsRpcVolumeUploadAbort) params = ws_rpc_volume_upload_abort_new();

@@ -24,10 +24,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tables, tables_clear)
 
 static bool tables_read(Ovsdb *db, Tables *t, GError **error)
 {
-  static const char *const bridge_columns[] = {"_uuid", "name", "ports", "datapath_type", "external_ids", NULL};
-  static const char *const port_columns[] = {"_uuid", "name", "interfaces", "tag", "trunks", "vlan_mode", "bond_mode", "lacp",
-                                             "external_ids", NULL};
-  static const char *const interface_columns[] = {"_uuid", "name", "type", "mac", "mtu_request", "external_ids", NULL};
+  static const char *const bridge_columns[] = {"_uuid",         "name",         "ports",
+                                               "datapath_type", "external_ids", NULL};
+  static const char *const port_columns[] = {"_uuid",     "name",      "interfaces", "tag",          "trunks",
+                                             "vlan_mode", "bond_mode", "lacp",       "external_ids", NULL};
+  static const char *const interface_columns[] = {"_uuid",       "name",         "type", "mac",
+                                                  "mtu_request", "external_ids", NULL};
   return (t->bridges = ovsdb_select(db, "Bridge", NULL, bridge_columns, error)) &&
          (t->ports = ovsdb_select(db, "Port", NULL, port_columns, error)) &&
          (t->interfaces = ovsdb_select(db, "Interface", NULL, interface_columns, error));
@@ -52,7 +54,7 @@ static json_t *find_row(json_t *rows, const char *name)
 {
   json_t *row;
   size_t i;
-  json_array_foreach(rows, i, row)
+  json_array_foreach (rows, i, row)
     if (g_strcmp0(text_of(row, "name"), name) == 0)
       return row;
   return NULL;
@@ -72,7 +74,7 @@ static json_t *find_holder(json_t *rows, const char *column, const char *uuid)
 {
   json_t *row;
   size_t i;
-  json_array_foreach(rows, i, row)
+  json_array_foreach (rows, i, row)
     if (refers_to(row, column, uuid))
       return row;
   return NULL;
@@ -87,13 +89,15 @@ static json_t *insert(const char *table, const char *as, json_t *row)
 
 static json_t *update(const char *table, const char *uuid, json_t *row)
 {
-  return json_pack("{s:s s:s s:o s:o}", "op", "update", "table", table, "where", ovsdb_where("_uuid", "==", ovsdb_uuid(uuid)), "row", row);
+  return json_pack("{s:s s:s s:o s:o}", "op", "update", "table", table, "where",
+                   ovsdb_where("_uuid", "==", ovsdb_uuid(uuid)), "row", row);
 }
 
-static json_t *mutate(const char *table, json_t *where, const char *column, const char *mutator, json_t *member)
+static json_t *mutate(const char *table, json_t *where, const char *column, const char *mutator,
+                      json_t *member)
 {
-  return json_pack("{s:s s:s s:o s:[[s s o]]}", "op", "mutate", "table", table, "where", where, "mutations", column, mutator,
-                   ovsdb_set(json_pack("[o]", member)));
+  return json_pack("{s:s s:s s:o s:[[s s o]]}", "op", "mutate", "table", table, "where", where, "mutations",
+                   column, mutator, ovsdb_set(json_pack("[o]", member)));
 }
 
 static json_t *bridge_named(const char *bridge)
@@ -130,8 +134,8 @@ static json_t *vlan_columns(const WsPortGroupVlan *vlan)
   for (guint i = 0; trunk && i < vlan->trunks.len; i++)
     json_array_append_new(trunks, json_integer(vlan->trunks.items[i]));
   const char *word = access ? "access" : trunk && has_tag ? "native-untagged" : trunk ? "trunk" : NULL;
-  return json_pack("{s:o s:o s:o}", "tag", has_tag ? json_integer(vlan->tag) : empty_set(), "trunks", ovsdb_set(trunks), "vlan_mode",
-                   word ? json_string(word) : empty_set());
+  return json_pack("{s:o s:o s:o}", "tag", has_tag ? json_integer(vlan->tag) : empty_set(), "trunks",
+                   ovsdb_set(trunks), "vlan_mode", word ? json_string(word) : empty_set());
 }
 
 static int compare_texts(gconstpointer a, gconstpointer b)
@@ -159,8 +163,7 @@ static json_t *differences(json_t *row, json_t *wanted)
 {
   json_t *out = json_object(), *value;
   const char *column;
-  json_object_foreach(wanted, column, value)
-  {
+  json_object_foreach (wanted, column, value) {
     g_autofree char *now = set_text(json_object_get(row, column)), *then = set_text(value);
     if (strcmp(now, then) != 0)
       json_object_set(out, column, value);
@@ -181,10 +184,11 @@ static void update_if_different(json_t *ops, const char *table, json_t *row, jso
 
 /* ---- switches ---- */
 
-static json_t *new_internal_port(json_t *ops, const char *name, const char *port_as, const char *interface_as, gint64 mtu, const char *mac,
-                                 json_t *port_extra)
+static json_t *new_internal_port(json_t *ops, const char *name, const char *port_as, const char *interface_as,
+                                 gint64 mtu, const char *mac, json_t *port_extra)
 {
-  json_t *interface = json_pack("{s:s s:s s:I}", "name", name, "type", "internal", "mtu_request", (json_int_t)mtu);
+  json_t *interface =
+      json_pack("{s:s s:s s:I}", "name", name, "type", "internal", "mtu_request", (json_int_t)mtu);
   if (mac)
     json_object_set_new(interface, "mac", json_string(mac));
   json_array_append_new(ops, insert("Interface", interface_as, interface));
@@ -197,12 +201,15 @@ static json_t *new_internal_port(json_t *ops, const char *name, const char *port
 static void insert_bridge(json_t *ops, const WsRpcNetworkSwitchApply *params, bool userspace)
 {
   char id[WS_ID_TEXT_MAX];
-  json_t *port = new_internal_port(ops, params->bridge, "bridge_port", "bridge_interface", params->mtu, NULL, json_object());
-  json_t *row = json_pack("{s:s s:s s:s s:o s:o}", "name", params->bridge, "datapath_type", userspace ? "netdev" : "system", "fail_mode",
-                          "standalone", "ports", ovsdb_set(json_pack("[o]", port)), "external_ids",
+  json_t *port = new_internal_port(ops, params->bridge, "bridge_port", "bridge_interface", params->mtu, NULL,
+                                   json_object());
+  json_t *row = json_pack("{s:s s:s s:s s:o s:o}", "name", params->bridge, "datapath_type",
+                          userspace ? "netdev" : "system", "fail_mode", "standalone", "ports",
+                          ovsdb_set(json_pack("[o]", port)), "external_ids",
                           ovsdb_map(SWITCH_KEY, ws_id_format("sw", params->switch_, id), NULL));
   json_array_append_new(ops, insert("Bridge", "bridge", row));
-  json_array_append_new(ops, mutate("Open_vSwitch", json_array(), "bridges", "insert", ovsdb_named("bridge")));
+  json_array_append_new(ops,
+                        mutate("Open_vSwitch", json_array(), "bridges", "insert", ovsdb_named("bridge")));
 }
 
 /* In Open vSwitch's words. */
@@ -230,14 +237,17 @@ static void insert_uplinks(json_t *ops, const WsRpcNetworkSwitchApply *params)
     json_array_append_new(members, ovsdb_named(as));
   }
   bool bond = params->uplinks.len > 1;
-  g_autofree char *name = bond ? g_strconcat(params->bridge, "-bond", NULL) : g_strdup(params->uplinks.items[0]);
-  json_t *row = json_pack("{s:s s:o s:o}", "name", name, "interfaces", ovsdb_set(members), "external_ids", ovsdb_map(UPLINK_KEY, "yes", NULL));
+  g_autofree char *name =
+      bond ? g_strconcat(params->bridge, "-bond", NULL) : g_strdup(params->uplinks.items[0]);
+  json_t *row = json_pack("{s:s s:o s:o}", "name", name, "interfaces", ovsdb_set(members), "external_ids",
+                          ovsdb_map(UPLINK_KEY, "yes", NULL));
   if (bond) {
     json_object_set_new(row, "bond_mode", json_string(bond_mode_of(params)));
     json_object_set_new(row, "lacp", json_string(lacp_of(params)));
   }
   json_array_append_new(ops, insert("Port", "uplink", row));
-  json_array_append_new(ops, mutate("Bridge", bridge_named(params->bridge), "ports", "insert", ovsdb_named("uplink")));
+  json_array_append_new(
+      ops, mutate("Bridge", bridge_named(params->bridge), "ports", "insert", ovsdb_named("uplink")));
 }
 
 /* "eth1,eth2 active-backup off": what an uplink port is, for comparing. */
@@ -246,14 +256,15 @@ static char *describe_uplinks(const Tables *t, json_t *port)
   g_autoptr(GPtrArray) names = g_ptr_array_new();
   json_t *row;
   size_t i;
-  json_array_foreach(t->interfaces, i, row)
+  json_array_foreach (t->interfaces, i, row)
     if (refers_to(port, "interfaces", uuid_of(row)))
       g_ptr_array_add(names, (char *)text_of(row, "name"));
   g_ptr_array_sort(names, compare_texts);
   bool bond = names->len > 1;
   g_ptr_array_add(names, NULL);
   g_autofree char *joined = g_strjoinv(",", (char **)names->pdata);
-  return g_strdup_printf("%s %s %s", joined, bond ? text_of(port, "bond_mode") : "", bond ? text_of(port, "lacp") : "");
+  return g_strdup_printf("%s %s %s", joined, bond ? text_of(port, "bond_mode") : "",
+                         bond ? text_of(port, "lacp") : "");
 }
 
 static char *describe_wanted(const WsRpcNetworkSwitchApply *params)
@@ -265,15 +276,14 @@ static char *describe_wanted(const WsRpcNetworkSwitchApply *params)
   g_ptr_array_add(names, NULL);
   g_autofree char *joined = g_strjoinv(",", (char **)names->pdata);
   bool bond = params->uplinks.len > 1;
-  return g_strdup_printf("%s %s %s", joined, bond ? bond_mode_of(params) : "",
-                         bond ? lacp_of(params) : "");
+  return g_strdup_printf("%s %s %s", joined, bond ? bond_mode_of(params) : "", bond ? lacp_of(params) : "");
 }
 
 static json_t *find_uplink_port(const Tables *t, json_t *bridge)
 {
   json_t *port;
   size_t i;
-  json_array_foreach(t->ports, i, port)
+  json_array_foreach (t->ports, i, port)
     if (bridge && refers_to(bridge, "ports", uuid_of(port)) && mark_of(port, UPLINK_KEY))
       return port;
   return NULL;
@@ -286,7 +296,8 @@ static bool check_nic(const Tables *t, json_t *own_port, const char *nic, GError
   json_t *port = interface ? find_holder(t->ports, "interfaces", uuid_of(interface)) : NULL;
   if (port && port != own_port) {
     json_t *bridge = find_holder(t->bridges, "ports", uuid_of(port));
-    return ws_fail(error, WS_ERROR_IN_USE, "object", nic, "user", bridge ? text_of(bridge, "name") : "another switch", NULL);
+    return ws_fail(error, WS_ERROR_IN_USE, "object", nic, "user",
+                   bridge ? text_of(bridge, "name") : "another switch", NULL);
   }
   g_autofree char *addresses = netlink_addresses(nic);
   if (!addresses)
@@ -295,7 +306,8 @@ static bool check_nic(const Tables *t, json_t *own_port, const char *nic, GError
   return ws_fail(error, WS_ERROR_IN_USE, "object", nic, "user", user, NULL);
 }
 
-static bool change_uplinks(const Tables *t, json_t *bridge, const WsRpcNetworkSwitchApply *params, json_t *ops, GError **error)
+static bool change_uplinks(const Tables *t, json_t *bridge, const WsRpcNetworkSwitchApply *params,
+                           json_t *ops, GError **error)
 {
   json_t *port = find_uplink_port(t, bridge);
   g_autofree char *now = port ? describe_uplinks(t, port) : g_strdup("  "), *wanted = describe_wanted(params);
@@ -305,7 +317,8 @@ static bool change_uplinks(const Tables *t, json_t *bridge, const WsRpcNetworkSw
   if (strcmp(now, wanted) == 0)
     return true;
   if (port)
-    json_array_append_new(ops, mutate("Bridge", bridge_named(params->bridge), "ports", "delete", ovsdb_uuid(uuid_of(port))));
+    json_array_append_new(
+        ops, mutate("Bridge", bridge_named(params->bridge), "ports", "delete", ovsdb_uuid(uuid_of(port))));
   insert_uplinks(ops, params);
   return true;
 }
@@ -314,11 +327,14 @@ static bool check_is_ours(json_t *bridge, const WsRpcNetworkSwitchApply *params,
 {
   char id[WS_ID_TEXT_MAX];
   ws_id_format("sw", params->switch_, id);
-  bool ours = bridge ? g_strcmp0(mark_of(bridge, SWITCH_KEY), id) == 0 : !netlink_has_interface(params->bridge);
-  return ours || ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", params->bridge, "cause", "it is not this switch's", NULL);
+  bool ours =
+      bridge ? g_strcmp0(mark_of(bridge, SWITCH_KEY), id) == 0 : !netlink_has_interface(params->bridge);
+  return ours || ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", params->bridge, "cause",
+                         "it is not this switch's", NULL);
 }
 
-bool bridge_apply(Ovsdb *db, const WsRpcNetworkSwitchApply *params, WsRpcNetworkSwitchApplyResultDatapath *datapath, GError **error)
+bool bridge_apply(Ovsdb *db, const WsRpcNetworkSwitchApply *params,
+                  WsRpcNetworkSwitchApplyResultDatapath *datapath, GError **error)
 {
   g_auto(Tables) t = {0};
   if (!tables_read(db, &t, error))
@@ -326,20 +342,23 @@ bool bridge_apply(Ovsdb *db, const WsRpcNetworkSwitchApply *params, WsRpcNetwork
   json_t *bridge = find_row(t.bridges, params->bridge);
   if (!check_is_ours(bridge, params, error))
     return false;
-  bool userspace = bridge ? g_strcmp0(text_of(bridge, "datapath_type"), "netdev") == 0 : !netlink_has_ovs_datapath();
+  bool userspace =
+      bridge ? g_strcmp0(text_of(bridge, "datapath_type"), "netdev") == 0 : !netlink_has_ovs_datapath();
   json_t *ops = json_array();
   if (!bridge)
     insert_bridge(ops, params, userspace);
   else {
     json_t *interface = find_row(t.interfaces, params->bridge);
     if (interface)
-      update_if_different(ops, "Interface", interface, json_pack("{s:I}", "mtu_request", (json_int_t)params->mtu));
+      update_if_different(ops, "Interface", interface,
+                          json_pack("{s:I}", "mtu_request", (json_int_t)params->mtu));
   }
   if (!change_uplinks(&t, bridge, params, ops, error)) {
     json_decref(ops);
     return false;
   }
-  *datapath = userspace ? WS_RPC_NETWORK_SWITCH_APPLY_RESULT_DATAPATH_USERSPACE : WS_RPC_NETWORK_SWITCH_APPLY_RESULT_DATAPATH_KERNEL;
+  *datapath = userspace ? WS_RPC_NETWORK_SWITCH_APPLY_RESULT_DATAPATH_USERSPACE
+                        : WS_RPC_NETWORK_SWITCH_APPLY_RESULT_DATAPATH_KERNEL;
   return commit(db, ops, params->bridge, bridge ? "change" : "create", error);
 }
 
@@ -348,11 +367,10 @@ static const char *find_stranger(const Tables *t, json_t *bridge)
 {
   json_t *port;
   size_t i;
-  json_array_foreach(t->ports, i, port)
-  {
+  json_array_foreach (t->ports, i, port) {
     const char *name = text_of(port, "name");
-    if (refers_to(bridge, "ports", uuid_of(port)) && g_strcmp0(name, text_of(bridge, "name")) != 0 && !mark_of(port, UPLINK_KEY) &&
-        !mark_of(port, GROUP_KEY))
+    if (refers_to(bridge, "ports", uuid_of(port)) && g_strcmp0(name, text_of(bridge, "name")) != 0 &&
+        !mark_of(port, UPLINK_KEY) && !mark_of(port, GROUP_KEY))
       return name;
   }
   return NULL;
@@ -367,8 +385,7 @@ bool bridge_remove(Ovsdb *db, WsId switch_id, GError **error)
   ws_id_format("sw", switch_id, id);
   json_t *bridge, *ops = json_array();
   size_t i;
-  json_array_foreach(t.bridges, i, bridge)
-  {
+  json_array_foreach (t.bridges, i, bridge) {
     if (g_strcmp0(mark_of(bridge, SWITCH_KEY), id) != 0)
       continue;
     const char *stranger = find_stranger(&t, bridge);
@@ -376,34 +393,39 @@ bool bridge_remove(Ovsdb *db, WsId switch_id, GError **error)
       json_decref(ops);
       return ws_fail(error, WS_ERROR_IN_USE, "object", text_of(bridge, "name"), "user", stranger, NULL);
     }
-    json_array_append_new(ops, mutate("Open_vSwitch", json_array(), "bridges", "delete", ovsdb_uuid(uuid_of(bridge))));
+    json_array_append_new(
+        ops, mutate("Open_vSwitch", json_array(), "bridges", "delete", ovsdb_uuid(uuid_of(bridge))));
   }
   return commit(db, ops, id, "delete", error);
 }
 
 /* ---- port groups ---- */
 
-bool bridge_apply_gateway(Ovsdb *db, const char *bridge_name, const char *name, const char *mac, gint64 mtu, const WsPortGroupVlan *vlan,
-                          GError **error)
+bool bridge_apply_gateway(Ovsdb *db, const char *bridge_name, const char *name, const char *mac, gint64 mtu,
+                          const WsPortGroupVlan *vlan, GError **error)
 {
   g_auto(Tables) t = {0};
   if (!tables_read(db, &t, error))
     return false;
-  json_t *port = find_row(t.ports, name), *interface = find_row(t.interfaces, name), *bridge = find_row(t.bridges, bridge_name);
+  json_t *port = find_row(t.ports, name), *interface = find_row(t.interfaces, name),
+         *bridge = find_row(t.bridges, bridge_name);
   if (!bridge)
     return ws_fail(error, WS_ERROR_NOT_FOUND, "object", bridge_name, NULL);
   if (port ? g_strcmp0(mark_of(port, GROUP_KEY), name) != 0 : netlink_has_interface(name))
-    return ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", name, "cause", "it is not this port group's", NULL);
+    return ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", name, "cause", "it is not this port group's",
+                   NULL);
   json_t *ops = json_array();
   if (port && !refers_to(bridge, "ports", uuid_of(port))) { /* the group was on another switch */
     json_t *old = find_holder(t.bridges, "ports", uuid_of(port));
     if (old)
-      json_array_append_new(ops, mutate("Bridge", bridge_named(text_of(old, "name")), "ports", "delete", ovsdb_uuid(uuid_of(port))));
+      json_array_append_new(ops, mutate("Bridge", bridge_named(text_of(old, "name")), "ports", "delete",
+                                        ovsdb_uuid(uuid_of(port))));
     port = NULL;
   }
   if (port) {
     update_if_different(ops, "Port", port, vlan_columns(vlan));
-    update_if_different(ops, "Interface", interface, json_pack("{s:I s:s}", "mtu_request", (json_int_t)mtu, "mac", mac));
+    update_if_different(ops, "Interface", interface,
+                        json_pack("{s:I s:s}", "mtu_request", (json_int_t)mtu, "mac", mac));
   } else {
     json_t *row = vlan_columns(vlan);
     json_object_set_new(row, "external_ids", ovsdb_map(GROUP_KEY, name, NULL));
@@ -421,7 +443,8 @@ bool bridge_remove_gateway(Ovsdb *db, const char *name, GError **error)
   json_t *port = find_row(t.ports, name), *ops = json_array();
   json_t *bridge = port && mark_of(port, GROUP_KEY) ? find_holder(t.bridges, "ports", uuid_of(port)) : NULL;
   if (bridge)
-    json_array_append_new(ops, mutate("Bridge", bridge_named(text_of(bridge, "name")), "ports", "delete", ovsdb_uuid(uuid_of(port))));
+    json_array_append_new(ops, mutate("Bridge", bridge_named(text_of(bridge, "name")), "ports", "delete",
+                                      ovsdb_uuid(uuid_of(port))));
   return commit(db, ops, name, "delete", error);
 }
 
@@ -433,7 +456,8 @@ static bool is_listed(const char *mac, guint n, char *const *macs)
   return false;
 }
 
-bool bridge_apply_members(Ovsdb *db, const char *bridge_name, guint n, char *const *macs, const WsPortGroupVlan *vlan, GError **error)
+bool bridge_apply_members(Ovsdb *db, const char *bridge_name, guint n, char *const *macs,
+                          const WsPortGroupVlan *vlan, GError **error)
 {
   g_auto(Tables) t = {0};
   if (n == 0)
@@ -442,9 +466,10 @@ bool bridge_apply_members(Ovsdb *db, const char *bridge_name, guint n, char *con
     return false;
   json_t *interface, *ops = json_array(), *bridge = find_row(t.bridges, bridge_name);
   size_t i;
-  json_array_foreach(t.interfaces, i, interface)
-  {
-    json_t *port = is_listed(mark_of(interface, "attached-mac"), n, macs) ? find_holder(t.ports, "interfaces", uuid_of(interface)) : NULL;
+  json_array_foreach (t.interfaces, i, interface) {
+    json_t *port = is_listed(mark_of(interface, "attached-mac"), n, macs)
+                       ? find_holder(t.ports, "interfaces", uuid_of(interface))
+                       : NULL;
     if (port && bridge && refers_to(bridge, "ports", uuid_of(port)))
       update_if_different(ops, "Port", port, vlan_columns(vlan));
   }

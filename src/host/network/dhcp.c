@@ -24,7 +24,8 @@ static void add_reservations(GString *out, const WsPortGroupSubnet *given)
 {
   for (guint i = 0; i < given->reservations.len; i++) {
     const WsPortGroupReservation *r = given->reservations.items[i];
-    g_string_append_printf(out, "dhcp-host=%s,%s%s%s\n", r->mac, r->address, r->hostname ? "," : "", r->hostname ? r->hostname : "");
+    g_string_append_printf(out, "dhcp-host=%s,%s%s%s\n", r->mac, r->address, r->hostname ? "," : "",
+                           r->hostname ? r->hostname : "");
   }
 }
 
@@ -38,19 +39,24 @@ static void add_dns(GString *out, const WsPortGroupSubnet *given)
   g_string_append_c(out, '\n');
 }
 
-char *dhcp_config(const char *directory, const char *name, const WsPortGroupSubnet *given, const Subnet *subnet, gint64 mtu)
+char *dhcp_config(const char *directory, const char *name, const WsPortGroupSubnet *given,
+                  const Subnet *subnet, gint64 mtu)
 {
   char first[SUBNET_TEXT_MAX], last[SUBNET_TEXT_MAX], mask[SUBNET_TEXT_MAX], gateway[SUBNET_TEXT_MAX];
   GString *out = g_string_new("# Made by the WinSphere host agent; changes are overwritten.\n");
   /* bind-dynamic: the interface may go and come back with the switch. */
   g_string_append_printf(out, "interface=%s\nexcept-interface=lo\nbind-dynamic\nno-hosts\n", name);
-  g_string_append_printf(out, "pid-file=%s/%s.pid\ndhcp-leasefile=%s/%s.leases\n", directory, name, directory, name);
-  g_string_append_printf(out, "dhcp-range=%s,%s,%s,%" G_GINT64_FORMAT "\n", subnet_ip(subnet->first, first), subnet_ip(subnet->last, last),
-                         subnet_ip(subnet->mask, mask), given->lease_s > 0 ? given->lease_s : 43200);
+  g_string_append_printf(out, "pid-file=%s/%s.pid\ndhcp-leasefile=%s/%s.leases\n", directory, name, directory,
+                         name);
+  g_string_append_printf(out, "dhcp-range=%s,%s,%s,%" G_GINT64_FORMAT "\n", subnet_ip(subnet->first, first),
+                         subnet_ip(subnet->last, last), subnet_ip(subnet->mask, mask),
+                         given->lease_s > 0 ? given->lease_s : 43200);
   /* no-ping: all addresses of the range are ours to give; asking first would cost each new guest 3 s. */
-  g_string_append_printf(out, "dhcp-lease-max=%u\ndhcp-authoritative\nno-ping\n", MIN(subnet->last - subnet->first + 1, 65536));
+  g_string_append_printf(out, "dhcp-lease-max=%u\ndhcp-authoritative\nno-ping\n",
+                         MIN(subnet->last - subnet->first + 1, 65536));
   /* An isolated subnet has no way out to tell of. */
-  g_string_append_printf(out, "dhcp-option=option:router%s%s\n", given->nat ? "," : "", given->nat ? subnet_ip(subnet->gateway, gateway) : "");
+  g_string_append_printf(out, "dhcp-option=option:router%s%s\n", given->nat ? "," : "",
+                         given->nat ? subnet_ip(subnet->gateway, gateway) : "");
   if (mtu != 1500)
     g_string_append_printf(out, "dhcp-option=option:mtu,%" G_GINT64_FORMAT "\n", mtu);
   if (given->domain)
@@ -90,11 +96,13 @@ static bool end_process(const char *directory, const char *name, GError **error)
   if (!pid)
     return true;
   kill(pid, SIGTERM);
-  for (guint waited = 0; waited < END_TIMEOUT_MS && find_process(directory, name) == pid; waited += END_POLL_MS)
+  for (guint waited = 0; waited < END_TIMEOUT_MS && find_process(directory, name) == pid;
+       waited += END_POLL_MS)
     g_usleep(END_POLL_MS * 1000);
   if (find_process(directory, name) == pid)
     kill(pid, SIGKILL);
-  for (guint waited = 0; waited < END_TIMEOUT_MS && find_process(directory, name) == pid; waited += END_POLL_MS)
+  for (guint waited = 0; waited < END_TIMEOUT_MS && find_process(directory, name) == pid;
+       waited += END_POLL_MS)
     g_usleep(END_POLL_MS * 1000);
   return find_process(directory, name) != pid ||
          ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", "ending dnsmasq", "timeout", "10 s", NULL);
@@ -103,15 +111,18 @@ static bool end_process(const char *directory, const char *name, GError **error)
 /* It goes into the background by itself once its sockets are open, so a start that fails is told at once. */
 static bool start_process(const char *directory, const char *name, GError **error)
 {
-  g_autofree char *config = file_of(directory, name, "conf"), *option = g_strconcat("--conf-file=", config, NULL);
+  g_autofree char *config = file_of(directory, name, "conf"),
+                  *option = g_strconcat("--conf-file=", config, NULL);
   const char *argv[] = {"dnsmasq", option, NULL};
   WsExec exec = {.argv = argv, .timeout_ms = START_TIMEOUT_MS};
   return ws_exec(&exec, NULL, NULL, NULL, error);
 }
 
-bool dhcp_apply(const char *directory, const char *name, const WsPortGroupSubnet *given, const Subnet *subnet, gint64 mtu, GError **error)
+bool dhcp_apply(const char *directory, const char *name, const WsPortGroupSubnet *given, const Subnet *subnet,
+                gint64 mtu, GError **error)
 {
-  g_autofree char *path = file_of(directory, name, "conf"), *config = dhcp_config(directory, name, given, subnet, mtu);
+  g_autofree char *path = file_of(directory, name, "conf"),
+                  *config = dhcp_config(directory, name, given, subnet, mtu);
   g_autofree char *now = ws_file_read(path, MAX_FILE_BYTES, NULL, NULL);
   bool running = find_process(directory, name) != 0;
   if (running && g_strcmp0(now, config) == 0)
@@ -144,7 +155,8 @@ static guint32 number_of(const char *address)
 
 static int compare_leases(gconstpointer pa, gconstpointer pb)
 {
-  guint32 a = number_of((*(WsPortGroupLease *const *)pa)->address), b = number_of((*(WsPortGroupLease *const *)pb)->address);
+  guint32 a = number_of((*(WsPortGroupLease *const *)pa)->address),
+          b = number_of((*(WsPortGroupLease *const *)pb)->address);
   return a < b ? -1 : a > b;
 }
 
@@ -156,7 +168,8 @@ GPtrArray *dhcp_parse_leases(const char *text)
   g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
   for (char **line = lines; *line; line++) {
     g_auto(GStrv) words = g_strsplit(*line, " ", 5);
-    if (g_strv_length(words) < 4 || !g_ascii_isdigit(words[0][0]) || !strchr(words[2], '.') || strlen(words[1]) > 64 || strlen(words[2]) > 64)
+    if (g_strv_length(words) < 4 || !g_ascii_isdigit(words[0][0]) || !strchr(words[2], '.') ||
+        strlen(words[1]) > 64 || strlen(words[2]) > 64)
       continue; /* "duid ..." and IPv6 */
     WsPortGroupLease *lease = ws_port_group_lease_new();
     lease->expires = g_ascii_strtoll(words[0], NULL, 10) * G_USEC_PER_SEC;

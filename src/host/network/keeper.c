@@ -65,7 +65,8 @@ static guint hash_leases(GPtrArray *leases)
   guint hash = 5381;
   for (guint i = 0; i < leases->len; i++) {
     const WsPortGroupLease *l = leases->pdata[i];
-    hash = hash * 33 + g_str_hash(l->mac) * 7 + g_str_hash(l->address) + g_int64_hash(&l->expires) + (l->hostname ? g_str_hash(l->hostname) : 0);
+    hash = hash * 33 + g_str_hash(l->mac) * 7 + g_str_hash(l->address) + g_int64_hash(&l->expires) +
+           (l->hostname ? g_str_hash(l->hostname) : 0);
   }
   return hash;
 }
@@ -224,7 +225,8 @@ Keeper *keeper_new(Network *network)
   keeper->events_fd = netlink_open_events();
   keeper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   keeper->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  inotify_add_watch(keeper->inotify_fd, network->state_dir, IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR);
+  inotify_add_watch(keeper->inotify_fd, network->state_dir,
+                    IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR);
   keeper->thread = g_thread_new("network-keeper", keeper_thread, keeper);
   return keeper;
 }

@@ -17,8 +17,10 @@ static void add_forward(GString *out, const NatGroup *g)
   char cidr[SUBNET_TEXT_MAX];
   subnet_cidr(&g->subnet, cidr);
   if (g->nat) {
-    g_string_append_printf(out, "    iifname \"%s\" ip saddr %s oifname != @ours accept\n", g->interface, cidr);
-    g_string_append_printf(out, "    oifname \"%s\" ip daddr %s ct state established,related accept\n", g->interface, cidr);
+    g_string_append_printf(out, "    iifname \"%s\" ip saddr %s oifname != @ours accept\n", g->interface,
+                           cidr);
+    g_string_append_printf(out, "    oifname \"%s\" ip daddr %s ct state established,related accept\n",
+                           g->interface, cidr);
   }
 }
 
@@ -32,11 +34,12 @@ char *nat_ruleset(const NatGroup *groups, guint n)
   g_string_append(out, "table ip " TABLE " {\n  set ours {\n    type ifname\n    elements = { ");
   for (guint i = 0; i < n; i++)
     g_string_append_printf(out, "%s\"%s\"", i ? ", " : "", groups[i].interface);
-  g_string_append(out, " }\n  }\n  chain postrouting {\n    type nat hook postrouting priority 100; policy accept;\n");
+  g_string_append(
+      out, " }\n  }\n  chain postrouting {\n    type nat hook postrouting priority 100; policy accept;\n");
   for (guint i = 0; i < n; i++)
     if (groups[i].nat)
-      g_string_append_printf(out, "    ip saddr %s ip daddr != %s oifname != \"%s\" masquerade\n", subnet_cidr(&groups[i].subnet, cidr), cidr,
-                             groups[i].interface);
+      g_string_append_printf(out, "    ip saddr %s ip daddr != %s oifname != \"%s\" masquerade\n",
+                             subnet_cidr(&groups[i].subnet, cidr), cidr, groups[i].interface);
   g_string_append(out, "  }\n  chain forward {\n    type filter hook forward priority 0; policy accept;\n");
   for (guint i = 0; i < n; i++)
     add_forward(out, &groups[i]);

@@ -74,14 +74,17 @@ bool netlink_set_up(const char *name, GError **error)
     return false;
   Request r = {.head = {.nlmsg_type = RTM_NEWLINK, .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg))}};
   struct ifinfomsg *info = NLMSG_DATA(&r.head);
-  *info = (struct ifinfomsg){.ifi_family = AF_UNSPEC, .ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+  *info = (struct ifinfomsg){
+      .ifi_family = AF_UNSPEC, .ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
   int result = talk(NETLINK_ROUTE, &r);
   return result == 0 || failed(name, "set up", result, error);
 }
 
 static int change_address(guint index, guint16 type, guint16 flags, guint32 address, guint prefix)
 {
-  Request r = {.head = {.nlmsg_type = type, .nlmsg_flags = flags, .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg))}};
+  Request r = {.head = {.nlmsg_type = type,
+                        .nlmsg_flags = flags,
+                        .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg))}};
   struct ifaddrmsg *message = NLMSG_DATA(&r.head);
   *message = (struct ifaddrmsg){.ifa_family = AF_INET, .ifa_prefixlen = (guint8)prefix, .ifa_index = index};
   guint32 wire = htonl(address);
@@ -96,7 +99,8 @@ static int change_address(guint index, guint16 type, guint16 flags, guint32 addr
 
 static guint prefix_of(const struct ifaddrs *a)
 {
-  return (guint)__builtin_popcount(((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
+  return (guint)__builtin_popcount(
+      ((const struct sockaddr_in *)(const void *)a->ifa_netmask)->sin_addr.s_addr);
 }
 
 static guint32 address_of(const struct ifaddrs *a)
@@ -132,7 +136,8 @@ bool netlink_is_set(const char *name, guint32 address, guint prefix)
   if (getifaddrs(&list) < 0)
     return false;
   for (struct ifaddrs *a = list; a; a = a->ifa_next)
-    found |= is_ipv4_of(a, name) && (a->ifa_flags & IFF_UP) && address_of(a) == address && prefix_of(a) == prefix;
+    found |=
+        is_ipv4_of(a, name) && (a->ifa_flags & IFF_UP) && address_of(a) == address && prefix_of(a) == prefix;
   freeifaddrs(list);
   return found;
 }
@@ -184,6 +189,7 @@ bool netlink_has_ovs_datapath(void)
   Request r = {.head = {.nlmsg_type = GENL_ID_CTRL, .nlmsg_len = NLMSG_LENGTH(sizeof(struct genlmsghdr))}};
   struct genlmsghdr *genl = NLMSG_DATA(&r.head);
   *genl = (struct genlmsghdr){.cmd = CTRL_CMD_GETFAMILY, .version = 1};
-  add_attribute(&r, CTRL_ATTR_FAMILY_NAME, family, sizeof family); /* the kernel loads the module if it has one */
+  add_attribute(&r, CTRL_ATTR_FAMILY_NAME, family,
+                sizeof family); /* the kernel loads the module if it has one */
   return talk(NETLINK_GENERIC, &r) == 0;
 }

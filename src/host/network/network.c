@@ -38,7 +38,8 @@ static char *kept_path(Network *network, const char *prefix, WsId id)
   return g_strdup_printf("%s/%s.json", network->state_dir, name);
 }
 
-static bool keep(Network *network, const char *prefix, WsId id, const WsType *type, const void *wanted, GError **error)
+static bool keep(Network *network, const char *prefix, WsId id, const WsType *type, const void *wanted,
+                 GError **error)
 {
   g_autofree char *path = kept_path(network, prefix, id);
   gsize n;
@@ -49,7 +50,8 @@ static bool keep(Network *network, const char *prefix, WsId id, const WsType *ty
 static bool unkeep(Network *network, const char *prefix, WsId id, GError **error)
 {
   g_autofree char *path = kept_path(network, prefix, id);
-  return unlink(path) == 0 || errno == ENOENT || ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
+  return unlink(path) == 0 || errno == ENOENT ||
+         ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
 }
 
 static bool resolve(PortGroup *g, GError **error)
@@ -75,7 +77,8 @@ static void load_one(Network *network, const char *file, const char *json, gsize
       g_hash_table_replace(network->switches, &s->wanted->switch_, s);
     }
   } else {
-    WsRpcNetworkPortGroupApply *wanted = ws_rpc_network_port_group_apply_parse(json, n, WS_PARSE_STORED, &error);
+    WsRpcNetworkPortGroupApply *wanted =
+        ws_rpc_network_port_group_apply_parse(json, n, WS_PARSE_STORED, &error);
     PortGroup *g = wanted ? g_new0(PortGroup, 1) : NULL;
     if (g) {
       g->wanted = wanted;
@@ -97,7 +100,8 @@ static bool load_kept(Network *network, GError **error)
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", network->state_dir, "cause", why->message, NULL);
   const char *name;
   while ((name = g_dir_read_name(dir))) {
-    if (!g_str_has_suffix(name, ".json") || (!g_str_has_prefix(name, "sw-") && !g_str_has_prefix(name, "pg-")))
+    if (!g_str_has_suffix(name, ".json") ||
+        (!g_str_has_prefix(name, "sw-") && !g_str_has_prefix(name, "pg-")))
       continue;
     g_autofree char *path = g_build_filename(network->state_dir, name, NULL);
     gsize n;
@@ -113,22 +117,28 @@ static bool load_kept(Network *network, GError **error)
 
 void network_read_uplinks(const WsRpcNetworkSwitchApply *wanted, WsArray *uplinks)
 {
-  struct { guint len; WsSwitchUplink **items; } *list = (void *)uplinks;
+  struct {
+    guint len;
+    WsSwitchUplink **items;
+  } *list = (void *)uplinks;
   for (guint i = 0; i < wanted->uplinks.len; i++) {
     const char *nic = wanted->uplinks.items[i];
     WsSwitchUplink *u = ws_switch_uplink_new();
     u->nic = g_strdup(nic);
     g_autofree char *state = tree_read("", "/sys/class/net/%s/operstate", nic);
-    bool up = g_strcmp0(state, "up") == 0 || (g_strcmp0(state, "unknown") == 0 && tree_read_int("", 0, "/sys/class/net/%s/carrier", nic) == 1);
-    u->link = !netlink_has_interface(nic) ? WS_SWITCH_UPLINK_LINK_MISSING : up ? WS_SWITCH_UPLINK_LINK_UP : WS_SWITCH_UPLINK_LINK_DOWN;
+    bool up = g_strcmp0(state, "up") == 0 || (g_strcmp0(state, "unknown") == 0 &&
+                                              tree_read_int("", 0, "/sys/class/net/%s/carrier", nic) == 1);
+    u->link = !netlink_has_interface(nic) ? WS_SWITCH_UPLINK_LINK_MISSING
+              : up                        ? WS_SWITCH_UPLINK_LINK_UP
+                                          : WS_SWITCH_UPLINK_LINK_DOWN;
     gint64 speed = tree_read_int("", -1, "/sys/class/net/%s/speed", nic);
     u->speed_mbps = speed > 0 ? speed : WS_INT_UNSET;
     ws_array_add(list, u);
   }
 }
 
-bool network_make_switch(Network *network, Ovsdb *db, const WsRpcNetworkSwitchApply *wanted, WsRpcNetworkSwitchApplyResult *result,
-                         GError **error)
+bool network_make_switch(Network *network, Ovsdb *db, const WsRpcNetworkSwitchApply *wanted,
+                         WsRpcNetworkSwitchApplyResult *result, GError **error)
 {
   if (!bridge_apply(db, wanted, &result->datapath, error) || !netlink_set_up(wanted->bridge, error))
     return false;
@@ -146,8 +156,8 @@ bool network_has_dhcp(const PortGroup *g)
 /* Locally administered and the same for good, so that guests need not ask again who their gateway is. */
 static char *gateway_mac(WsId group)
 {
-  return g_strdup_printf("0a:57:%02x:%02x:%02x:%02x", (guint)(group >> 24) & 255, (guint)(group >> 16) & 255, (guint)(group >> 8) & 255,
-                         (guint)group & 255);
+  return g_strdup_printf("0a:57:%02x:%02x:%02x:%02x", (guint)(group >> 24) & 255, (guint)(group >> 16) & 255,
+                         (guint)(group >> 8) & 255, (guint)group & 255);
 }
 
 bool network_make_port_group(Network *network, Ovsdb *db, PortGroup *g, GError **error)
@@ -162,11 +172,13 @@ bool network_make_port_group(Network *network, Ovsdb *db, PortGroup *g, GError *
   if (!g->has_subnet)
     return bridge_remove_gateway(db, g->name, error) && dhcp_remove(network->state_dir, g->name, error);
   g_autofree char *mac = gateway_mac(w->port_group);
-  if (!bridge_apply_gateway(db, s->wanted->bridge, g->name, mac, s->wanted->mtu, w->vlan, error) || !netlink_set_up(g->name, error) ||
+  if (!bridge_apply_gateway(db, s->wanted->bridge, g->name, mac, s->wanted->mtu, w->vlan, error) ||
+      !netlink_set_up(g->name, error) ||
       !netlink_set_address(g->name, g->subnet.gateway, g->subnet.prefix, error))
     return false;
-  return network_has_dhcp(g) ? dhcp_apply(network->state_dir, g->name, w->subnet, &g->subnet, s->wanted->mtu, error)
-                             : dhcp_remove(network->state_dir, g->name, error);
+  return network_has_dhcp(g)
+             ? dhcp_apply(network->state_dir, g->name, w->subnet, &g->subnet, s->wanted->mtu, error)
+             : dhcp_remove(network->state_dir, g->name, error);
 }
 
 static gint compare_nat_groups(gconstpointer a, gconstpointer b)
@@ -197,7 +209,8 @@ static Ovsdb *connect_db(Network *network, GError **error)
   return ovsdb_connect(network->ovsdb_socket, CONNECT_TIMEOUT_MS, error);
 }
 
-static bool apply_switch(Network *network, const WsRpcNetworkSwitchApply *params, WsRpcNetworkSwitchApplyResult *result, GError **error)
+static bool apply_switch(Network *network, const WsRpcNetworkSwitchApply *params,
+                         WsRpcNetworkSwitchApplyResult *result, GError **error)
 {
   g_autoptr(Ovsdb) db = connect_db(network, error);
   if (!db || !network_make_switch(network, db, params, result, error) ||
@@ -210,7 +223,8 @@ static bool apply_switch(Network *network, const WsRpcNetworkSwitchApply *params
   return true;
 }
 
-bool network_switch_apply(Network *network, const WsRpcNetworkSwitchApply *params, WsRpcNetworkSwitchApplyResult **result, GError **error)
+bool network_switch_apply(Network *network, const WsRpcNetworkSwitchApply *params,
+                          WsRpcNetworkSwitchApplyResult **result, GError **error)
 {
   g_autoptr(WsRpcNetworkSwitchApplyResult) r = ws_rpc_network_switch_apply_result_new();
   g_mutex_lock(&network->lock);
@@ -274,8 +288,10 @@ static bool check_overlap(Network *network, const PortGroup *new_group, GError *
   const PortGroup *g;
   g_hash_table_iter_init(&iter, network->groups);
   while (new_group->has_subnet && g_hash_table_iter_next(&iter, NULL, (gpointer *)&g))
-    if (g->has_subnet && g->wanted->port_group != new_group->wanted->port_group && subnet_overlaps(&g->subnet, &new_group->subnet))
-      return ws_fail(error, WS_ERROR_IN_USE, "object", new_group->wanted->subnet->cidr, "user", g->name, "field", "subnet.cidr", NULL);
+    if (g->has_subnet && g->wanted->port_group != new_group->wanted->port_group &&
+        subnet_overlaps(&g->subnet, &new_group->subnet))
+      return ws_fail(error, WS_ERROR_IN_USE, "object", new_group->wanted->subnet->cidr, "user", g->name,
+                     "field", "subnet.cidr", NULL);
   return true;
 }
 
@@ -294,8 +310,8 @@ static bool apply_port_group(Network *network, const WsRpcNetworkPortGroupApply 
   return network_make_nat(network, error);
 }
 
-bool network_port_group_apply(Network *network, const WsRpcNetworkPortGroupApply *params, WsRpcNetworkPortGroupApplyResult **result,
-                              GError **error)
+bool network_port_group_apply(Network *network, const WsRpcNetworkPortGroupApply *params,
+                              WsRpcNetworkPortGroupApplyResult **result, GError **error)
 {
   g_mutex_lock(&network->lock);
   bool ok = apply_port_group(network, params, error);
@@ -317,7 +333,8 @@ static bool remove_port_group(Network *network, WsId id, GError **error)
   g_autoptr(Ovsdb) db = connect_db(network, error);
   /* Also without an entry: an apply may have been cut short after the port was made. */
   return db && bridge_remove_gateway(db, name, error) &&
-         (g ? forget_port_group(network, g, error) : dhcp_remove(network->state_dir, name, error)) && network_make_nat(network, error);
+         (g ? forget_port_group(network, g, error) : dhcp_remove(network->state_dir, name, error)) &&
+         network_make_nat(network, error);
 }
 
 bool network_port_group_remove(Network *network, WsId id, GError **error)

@@ -102,10 +102,10 @@ static void take_update(Ovsdb *db, json_t *tables)
 {
   const char *uuid;
   json_t *row;
-  json_object_foreach(json_object_get(tables, DATABASE), uuid, row)
-  {
+  json_object_foreach (json_object_get(tables, DATABASE), uuid, row) {
     json_t *columns = json_object_get(row, "new");
-    json_t *cur_cfg = json_object_get(columns, "cur_cfg"), *version = ovsdb_member(json_object_get(columns, "ovs_version"), 0);
+    json_t *cur_cfg = json_object_get(columns, "cur_cfg"),
+           *version = ovsdb_member(json_object_get(columns, "ovs_version"), 0);
     if (json_is_integer(cur_cfg))
       db->cur_cfg = json_integer_value(cur_cfg);
     if (json_is_string(version)) {
@@ -123,7 +123,8 @@ static bool take_notice(Ovsdb *db, json_t *message)
   if (!method)
     return false;
   if (strcmp(method, "echo") == 0) {
-    if (!send_message(db, json_pack("{s:O s:n s:O}", "result", params, "error", "id", json_object_get(message, "id"))))
+    if (!send_message(
+            db, json_pack("{s:O s:n s:O}", "result", params, "error", "id", json_object_get(message, "id"))))
       die(db);
   } else if (strcmp(method, "update") == 0)
     take_update(db, json_array_get(params, 1));
@@ -141,7 +142,8 @@ static bool fail_dead(Ovsdb *db, int errnum, const char *what, GError **error)
   die(db);
   if (errnum == ETIMEDOUT)
     return ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", what, "timeout", "10 s", NULL);
-  return ws_fail(error, WS_ERROR_SWITCH_UNREACHABLE, "cause", errnum ? g_strerror(errnum) : "the connection was closed", NULL);
+  return ws_fail(error, WS_ERROR_SWITCH_UNREACHABLE, "cause",
+                 errnum ? g_strerror(errnum) : "the connection was closed", NULL);
 }
 
 /* Result of one call; caller: json_decref. */
@@ -155,7 +157,8 @@ static json_t *call(Ovsdb *db, const char *method, json_t *params, GError **erro
   gint64 id = ++db->next_id;
   db->deadline_us = g_get_monotonic_time() + CALL_TIMEOUT_MS * 1000;
   errno = 0;
-  if (!send_message(db, json_pack("{s:s s:o s:I}", "method", method, "params", params, "id", (json_int_t)id))) {
+  if (!send_message(db,
+                    json_pack("{s:s s:o s:I}", "method", method, "params", params, "id", (json_int_t)id))) {
     fail_dead(db, errno, method, error);
     return NULL;
   }
@@ -170,10 +173,12 @@ static json_t *call(Ovsdb *db, const char *method, json_t *params, GError **erro
       json_decref(message);
       continue;
     }
-    json_t *wrong = json_object_get(message, "error"), *result = json_incref(json_object_get(message, "result"));
+    json_t *wrong = json_object_get(message, "error"),
+           *result = json_incref(json_object_get(message, "result"));
     if (wrong && !json_is_null(wrong)) {
       char *text = json_dumps(wrong, JSON_ENCODE_ANY | JSON_COMPACT);
-      ws_fail(error, WS_ERROR_SWITCH_ERROR, "object", "its database", "operation", method, "cause", text, NULL);
+      ws_fail(error, WS_ERROR_SWITCH_ERROR, "object", "its database", "operation", method, "cause", text,
+              NULL);
       free(text);
       json_decref(result);
       result = NULL;
@@ -200,7 +205,8 @@ Ovsdb *ovsdb_connect(const char *socket_path, guint timeout_ms, GError **error)
     ws_fail(error, WS_ERROR_SWITCH_UNREACHABLE, "cause", cause, NULL);
     return NULL;
   }
-  json_t *watch = json_pack("[s, s, {s:[{s:[s, s]}]}]", DATABASE, "cfg", DATABASE, "columns", "cur_cfg", "ovs_version");
+  json_t *watch =
+      json_pack("[s, s, {s:[{s:[s, s]}]}]", DATABASE, "cfg", DATABASE, "columns", "cur_cfg", "ovs_version");
   json_t *initial = call(db, "monitor", watch, error);
   if (!initial)
     return NULL;
@@ -248,8 +254,7 @@ json_t *ovsdb_transact(Ovsdb *db, json_t *ops, const char *object, const char *o
   json_array_insert_new(ops, 0, json_string(DATABASE));
   json_t *results = call(db, "transact", ops, error), *result;
   size_t i;
-  json_array_foreach(results, i, result)
-  {
+  json_array_foreach (results, i, result) {
     const char *why = json_string_value(json_object_get(result, "error"));
     const char *details = json_string_value(json_object_get(result, "details"));
     if (!why)
@@ -273,8 +278,8 @@ static bool wait_applied(Ovsdb *db, gint64 cfg, GError **error)
       int saved = errno;
       die(db);
       if (saved == ETIMEDOUT)
-        return ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", "applying it to the switch", "timeout", "20 s", "cause",
-                       "ovs-vswitchd does not follow its database: does it run?", NULL);
+        return ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", "applying it to the switch", "timeout",
+                       "20 s", "cause", "ovs-vswitchd does not follow its database: does it run?", NULL);
       return fail_dead(db, saved, "transact", error);
     }
     take_notice(db, message);
@@ -283,12 +288,14 @@ static bool wait_applied(Ovsdb *db, gint64 cfg, GError **error)
   return true;
 }
 
-json_t *ovsdb_transact_and_apply(Ovsdb *db, json_t *ops, const char *object, const char *operation, GError **error)
+json_t *ovsdb_transact_and_apply(Ovsdb *db, json_t *ops, const char *object, const char *operation,
+                                 GError **error)
 {
   static const char *const columns[] = {"next_cfg", NULL};
-  json_array_append_new(ops, json_pack("{s:s s:s s:[] s:[[s s i]]}", "op", "mutate", "table", DATABASE, "where", "mutations",
-                                       "next_cfg", "+=", 1));
-  json_array_append_new(ops, json_pack("{s:s s:s s:[] s:[s]}", "op", "select", "table", DATABASE, "where", "columns", columns[0]));
+  json_array_append_new(ops, json_pack("{s:s s:s s:[] s:[[s s i]]}", "op", "mutate", "table", DATABASE,
+                                       "where", "mutations", "next_cfg", "+=", 1));
+  json_array_append_new(ops, json_pack("{s:s s:s s:[] s:[s]}", "op", "select", "table", DATABASE, "where",
+                                       "columns", columns[0]));
   json_t *results = ovsdb_transact(db, ops, object, operation, error);
   if (!results)
     return NULL;
@@ -305,7 +312,8 @@ json_t *ovsdb_select(Ovsdb *db, const char *table, json_t *where, const char *co
   json_t *names = json_array();
   for (; *columns; columns++)
     json_array_append_new(names, json_string(*columns));
-  json_t *ops = json_pack("[{s:s s:s s:o s:o}]", "op", "select", "table", table, "where", where ? where : json_array(), "columns", names);
+  json_t *ops = json_pack("[{s:s s:s s:o s:o}]", "op", "select", "table", table, "where",
+                          where ? where : json_array(), "columns", names);
   json_t *results = ovsdb_transact(db, ops, table, "read", error);
   if (!results)
     return NULL;
@@ -368,7 +376,7 @@ const char *ovsdb_map_get(json_t *map, const char *key)
 {
   json_t *pair;
   size_t i;
-  json_array_foreach(has_tag(map, "map") ? json_array_get(map, 1) : NULL, i, pair)
+  json_array_foreach (has_tag(map, "map") ? json_array_get(map, 1) : NULL, i, pair)
     if (g_strcmp0(json_string_value(json_array_get(pair, 0)), key) == 0)
       return json_string_value(json_array_get(pair, 1));
   return NULL;

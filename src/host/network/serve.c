@@ -17,7 +17,8 @@ typedef struct {
 } Work;
 
 /* Without a deadline of its own (every wait below has one), so that all may lie on the coroutine's stack. */
-static bool on_worker(RpcCall *call, bool (*run)(AgentJob *, void *, GError **), const void *params, void **result, GError **error)
+static bool on_worker(RpcCall *call, bool (*run)(AgentJob *, void *, GError **), const void *params,
+                      void **result, GError **error)
 {
   Work work = {.network = agent_of_call(call)->network, .params = params};
   bool ok = agent_blocking(call, run, &work, NULL, 0, error);
@@ -32,8 +33,8 @@ static bool run_switch_apply(AgentJob *job, void *arg, GError **error)
   return network_switch_apply(w->network, w->params, (WsRpcNetworkSwitchApplyResult **)&w->result, error);
 }
 
-bool serve_network_switch_apply(RpcCall *call, const WsRpcNetworkSwitchApply *params, WsRpcNetworkSwitchApplyResult **result,
-                                GError **error)
+bool serve_network_switch_apply(RpcCall *call, const WsRpcNetworkSwitchApply *params,
+                                WsRpcNetworkSwitchApplyResult **result, GError **error)
 {
   return on_worker(call, run_switch_apply, params, (void **)result, error);
 }
@@ -52,11 +53,12 @@ bool serve_network_switch_remove(RpcCall *call, const WsRpcNetworkSwitchRemove *
 static bool run_port_group_apply(AgentJob *job, void *arg, GError **error)
 {
   Work *w = arg;
-  return network_port_group_apply(w->network, w->params, (WsRpcNetworkPortGroupApplyResult **)&w->result, error);
+  return network_port_group_apply(w->network, w->params, (WsRpcNetworkPortGroupApplyResult **)&w->result,
+                                  error);
 }
 
-bool serve_network_port_group_apply(RpcCall *call, const WsRpcNetworkPortGroupApply *params, WsRpcNetworkPortGroupApplyResult **result,
-                                    GError **error)
+bool serve_network_port_group_apply(RpcCall *call, const WsRpcNetworkPortGroupApply *params,
+                                    WsRpcNetworkPortGroupApplyResult **result, GError **error)
 {
   return on_worker(call, run_port_group_apply, params, (void **)result, error);
 }
@@ -64,7 +66,8 @@ bool serve_network_port_group_apply(RpcCall *call, const WsRpcNetworkPortGroupAp
 static bool run_port_group_remove(AgentJob *job, void *arg, GError **error)
 {
   Work *w = arg;
-  return network_port_group_remove(w->network, ((const WsRpcNetworkPortGroupRemove *)w->params)->port_group, error);
+  return network_port_group_remove(w->network, ((const WsRpcNetworkPortGroupRemove *)w->params)->port_group,
+                                   error);
 }
 
 bool serve_network_port_group_remove(RpcCall *call, const WsRpcNetworkPortGroupRemove *params, GError **error)
@@ -79,7 +82,8 @@ static bool run_leases(AgentJob *job, void *arg, GError **error)
   return true;
 }
 
-bool serve_network_leases(RpcCall *call, const WsRpcNetworkLeases *params, WsRpcNetworkLeasesResult **result, GError **error)
+bool serve_network_leases(RpcCall *call, const WsRpcNetworkLeases *params, WsRpcNetworkLeasesResult **result,
+                          GError **error)
 {
   g_autoptr(GPtrArray) leases = NULL;
   if (!on_worker(call, run_leases, params, (void **)&leases, error))

@@ -21,10 +21,13 @@ static void count(const char *root, WsHostCpu *cpu)
   g_autoptr(GHashTable) cores = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   for (guint i = 0; i < cpus->len; i++) {
     gint64 n = g_array_index(cpus, gint64, i);
-    gint64 socket = tree_read_int(root, -1, "/sys/devices/system/cpu/cpu%" G_GINT64_FORMAT "/topology/physical_package_id", n);
+    gint64 socket = tree_read_int(
+        root, -1, "/sys/devices/system/cpu/cpu%" G_GINT64_FORMAT "/topology/physical_package_id", n);
     /* Threads of one core list the same siblings. */
-    char *siblings = tree_read(root, "/sys/devices/system/cpu/cpu%" G_GINT64_FORMAT "/topology/thread_siblings_list", n);
-    g_hash_table_add(sockets, g_strdup_printf("%" G_GINT64_FORMAT, MAX(socket, 0))); /* -1: a machine of one */
+    char *siblings =
+        tree_read(root, "/sys/devices/system/cpu/cpu%" G_GINT64_FORMAT "/topology/thread_siblings_list", n);
+    g_hash_table_add(sockets,
+                     g_strdup_printf("%" G_GINT64_FORMAT, MAX(socket, 0))); /* -1: a machine of one */
     g_hash_table_add(cores, siblings ? siblings : g_strdup_printf("%" G_GINT64_FORMAT, n));
   }
   cpu->sockets = g_hash_table_size(sockets);
@@ -35,7 +38,10 @@ static void count(const char *root, WsHostCpu *cpu)
 /* ---- names ---- */
 
 /* Arm tells numbers only: implementer and part of the machine's identification register. */
-static const struct { guint implementer, part; const char *vendor, *model; } arm_parts[] = {
+static const struct {
+  guint implementer, part;
+  const char *vendor, *model;
+} arm_parts[] = {
     {0x48, 0xd01, "HiSilicon", "Kunpeng 920"}, {0x48, 0xd02, "HiSilicon", "Kunpeng 920 (TaiShan v120)"},
     {0x48, 0xd40, "HiSilicon", "Kunpeng 916"}, {0x70, 0x660, "Phytium", "FT-1500A"},
     {0x70, 0x661, "Phytium", "FT-1500A"},      {0x70, 0x662, "Phytium", "FT-2000+"},
@@ -45,9 +51,13 @@ static const struct { guint implementer, part; const char *vendor, *model; } arm
     {0xc0, 0xac3, "Ampere", "Ampere-1"},       {0x50, 0x000, "APM", "X-Gene"},
 };
 
-static const struct { guint implementer; const char *name; } arm_vendors[] = {
-    {0x41, "Arm"}, {0x42, "Broadcom"}, {0x43, "Cavium"}, {0x46, "Fujitsu"}, {0x48, "HiSilicon"}, {0x4e, "NVIDIA"}, {0x50, "APM"},
-    {0x51, "Qualcomm"}, {0x61, "Apple"}, {0x70, "Phytium"}, {0xc0, "Ampere"},
+static const struct {
+  guint implementer;
+  const char *name;
+} arm_vendors[] = {
+    {0x41, "Arm"},       {0x42, "Broadcom"}, {0x43, "Cavium"}, {0x46, "Fujitsu"},
+    {0x48, "HiSilicon"}, {0x4e, "NVIDIA"},   {0x50, "APM"},    {0x51, "Qualcomm"},
+    {0x61, "Apple"},     {0x70, "Phytium"},  {0xc0, "Ampere"},
 };
 
 static guint64 hex_value(const char *info, const char *key)
@@ -96,7 +106,10 @@ static void name(const char *root, const char *info, WsHostCpu *cpu)
   gint64 khz = tree_read_int(root, 0, "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq");
   static const char *const frequencies[] = {"cpu MHz", "CPU MHz", "cpu frequency [MHz]", NULL};
   g_autofree char *mhz = first_value(info, frequencies);
-  cpu->frequency_mhz = khz > 0 ? khz / 1000 : firmware_mhz > 0 ? firmware_mhz : mhz ? (gint64)g_ascii_strtod(mhz, NULL) : WS_INT_UNSET;
+  cpu->frequency_mhz = khz > 0            ? khz / 1000
+                       : firmware_mhz > 0 ? firmware_mhz
+                       : mhz              ? (gint64)g_ascii_strtod(mhz, NULL)
+                                          : WS_INT_UNSET;
 }
 
 static void list_flags(const char *info, WsHostCpu *cpu)
@@ -125,7 +138,8 @@ static bool kvm_works(const char *root, const char **why)
   g_autofree char *path = g_strconcat(root, "/dev/kvm", NULL);
   struct stat st;
   if (stat(path, &st) < 0) {
-    *why = "there is no /dev/kvm: the kvm module is not loaded, or the firmware has virtualisation switched off";
+    *why =
+        "there is no /dev/kvm: the kvm module is not loaded, or the firmware has virtualisation switched off";
     return false;
   }
   if (!S_ISCHR(st.st_mode))
@@ -162,7 +176,8 @@ static WsHostVirtualisation *read_virtualisation(const char *root, const WsHostF
   if (works)
     v->reason = g_strdup("the kernel's KVM works");
   else if (x86 && !v->extension && has_flag(cpu, "hypervisor"))
-    v->reason = g_strdup("this machine is virtual itself and its hypervisor passes no virtualisation on (nested virtualisation is off)");
+    v->reason = g_strdup("this machine is virtual itself and its hypervisor passes no virtualisation on "
+                         "(nested virtualisation is off)");
   else if (x86 && !v->extension)
     v->reason = g_strdup("the processor shows neither VT-x nor AMD-V; look at the firmware's settings");
   else

@@ -15,9 +15,11 @@ bool node_shows_disk(const char *root, const char *name)
 /* By the way the device hangs in /sys/devices; the first that fits counts. */
 static const char *transport_of(const char *path)
 {
-  static const struct { const char *part, *name; } parts[] = {
-      {"/usb", "usb"},   {"/session", "iscsi"}, {"/rport-", "fc"},  {"/end_device-", "sas"}, {"/ata", "sata"},
-      {"/nvme", "nvme"}, {"/virtio", "virtio"}, {"/mmc", "mmc"},    {"/vmbus", "vmbus"},     {"/xen", "xen"},
+  static const struct {
+    const char *part, *name;
+  } parts[] = {
+      {"/usb", "usb"},   {"/session", "iscsi"}, {"/rport-", "fc"}, {"/end_device-", "sas"}, {"/ata", "sata"},
+      {"/nvme", "nvme"}, {"/virtio", "virtio"}, {"/mmc", "mmc"},   {"/vmbus", "vmbus"},     {"/xen", "xen"},
   };
   for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
     if (strstr(path, parts[i].part))
@@ -33,7 +35,8 @@ static WsHostDiskKind kind_of(const char *root, const char *name, const char *pa
     return WS_HOST_DISK_KIND_NVME;
   if (strstr(path, "/devices/virtual/")) /* device mapper, md */
     return WS_HOST_DISK_KIND_VIRTUAL;
-  return tree_read_int(root, 1, "/sys/block/%s/queue/rotational", name) ? WS_HOST_DISK_KIND_DISK : WS_HOST_DISK_KIND_SSD;
+  return tree_read_int(root, 1, "/sys/block/%s/queue/rotational", name) ? WS_HOST_DISK_KIND_DISK
+                                                                        : WS_HOST_DISK_KIND_SSD;
 }
 
 /* SCSI keeps the serial in vital product data, page 80: four bytes of head, then text. */
@@ -58,8 +61,10 @@ static char *serial_of(const char *root, const char *name)
 static GHashTable *list_used(const char *root)
 {
   GHashTable *used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  g_autofree char *mounts = tree_read_long(root, "/proc/self/mountinfo"), *swaps = tree_read_long(root, "/proc/swaps");
-  g_auto(GStrv) lines = g_strsplit(mounts ? mounts : "", "\n", -1), swap_lines = g_strsplit(swaps ? swaps : "", "\n", -1);
+  g_autofree char *mounts = tree_read_long(root, "/proc/self/mountinfo"),
+                  *swaps = tree_read_long(root, "/proc/swaps");
+  g_auto(GStrv) lines = g_strsplit(mounts ? mounts : "", "\n", -1),
+                swap_lines = g_strsplit(swaps ? swaps : "", "\n", -1);
   for (char **line = lines; *line; line++) {
     g_auto(GStrv) words = g_strsplit(*line, " ", 4);
     if (g_strv_length(words) == 4)

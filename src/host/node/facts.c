@@ -7,11 +7,18 @@
 /* As the kernel names them; our words for those that differ. */
 static WsArchitecture architecture_of(const char *machine)
 {
-  static const struct { const char *kernel; WsArchitecture ours; } names[] = {
-      {"x86_64", WS_ARCHITECTURE_X86_64},           {"aarch64", WS_ARCHITECTURE_AARCH64},
-      {"loongarch64", WS_ARCHITECTURE_LOONGARCH64}, {"riscv64", WS_ARCHITECTURE_RISCV64},
-      {"mips64", WS_ARCHITECTURE_MIPS64EL},         {"ppc64le", WS_ARCHITECTURE_PPC64LE},
-      {"s390x", WS_ARCHITECTURE_S390X},             {"sw_64", WS_ARCHITECTURE_SW64},
+  static const struct {
+    const char *kernel;
+    WsArchitecture ours;
+  } names[] = {
+      {"x86_64", WS_ARCHITECTURE_X86_64},
+      {"aarch64", WS_ARCHITECTURE_AARCH64},
+      {"loongarch64", WS_ARCHITECTURE_LOONGARCH64},
+      {"riscv64", WS_ARCHITECTURE_RISCV64},
+      {"mips64", WS_ARCHITECTURE_MIPS64EL},
+      {"ppc64le", WS_ARCHITECTURE_PPC64LE},
+      {"s390x", WS_ARCHITECTURE_S390X},
+      {"sw_64", WS_ARCHITECTURE_SW64},
       {"alpha", WS_ARCHITECTURE_ALPHA},
   };
   for (guint i = 0; machine && i < G_N_ELEMENTS(names); i++)

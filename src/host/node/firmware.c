@@ -9,7 +9,7 @@ enum { SMBIOS_PROCESSOR = 4, SMBIOS_MEMORY_DEVICE = 17, SMBIOS_END = 127 };
 /* ---- SMBIOS ---- */
 
 typedef struct {
-  const guint8 *at;    /* the structure's formatted part */
+  const guint8 *at; /* the structure's formatted part */
   guint8 type, length;
   const char *strings; /* follows it: NUL-ended one after the other, an empty one at the end */
   const char *end;     /* of the table */
@@ -20,7 +20,10 @@ static bool next_structure(const guint8 *table, gsize n, gsize *offset, Structur
 {
   if (*offset + 4 > n || table[*offset + 1] < 4 || *offset + table[*offset + 1] > n)
     return false;
-  *s = (Structure){.at = table + *offset, .type = table[*offset], .length = table[*offset + 1], .end = (const char *)table + n};
+  *s = (Structure){.at = table + *offset,
+                   .type = table[*offset],
+                   .length = table[*offset + 1],
+                   .end = (const char *)table + n};
   gsize at = *offset + s->length;
   s->strings = (const char *)table + at;
   while (at + 1 < n && (table[at] != 0 || table[at + 1] != 0))
@@ -54,7 +57,8 @@ static char *text(const Structure *s, guint offset)
     return NULL;
   char *value = g_strndup(at, strnlen(at, (gsize)MIN(s->end - at, 128)));
   g_strstrip(value);
-  static const char *const nothing[] = {"", "Unknown", "Not Specified", "NO DIMM", "None", "To Be Filled By O.E.M.", "Default string"};
+  static const char *const nothing[] = {
+      "", "Unknown", "Not Specified", "NO DIMM", "None", "To Be Filled By O.E.M.", "Default string"};
   for (guint i = 0; i < G_N_ELEMENTS(nothing); i++)
     if (g_ascii_strcasecmp(value, nothing[i]) == 0 || !g_utf8_validate(value, -1, NULL)) {
       g_free(value);
@@ -66,8 +70,9 @@ static char *text(const Structure *s, guint offset)
 static const char *memory_kind(guint type)
 {
   static const char *const kinds[] = {
-      [0x13] = "DDR2", [0x18] = "DDR3", [0x1a] = "DDR4", [0x1b] = "LPDDR", [0x1c] = "LPDDR2", [0x1d] = "LPDDR3",
-      [0x1e] = "LPDDR4", [0x1f] = "NVDIMM", [0x20] = "HBM", [0x21] = "HBM2", [0x22] = "DDR5", [0x23] = "LPDDR5", [0x12] = "DDR",
+      [0x13] = "DDR2",   [0x18] = "DDR3",   [0x1a] = "DDR4",   [0x1b] = "LPDDR", [0x1c] = "LPDDR2",
+      [0x1d] = "LPDDR3", [0x1e] = "LPDDR4", [0x1f] = "NVDIMM", [0x20] = "HBM",   [0x21] = "HBM2",
+      [0x22] = "DDR5",   [0x23] = "LPDDR5", [0x12] = "DDR",
   };
   return type < G_N_ELEMENTS(kinds) ? kinds[type] : NULL;
 }
@@ -104,7 +109,8 @@ char *node_firmware_cpu_model(const char *root, gint64 *frequency_mhz)
   Structure s;
   while (table && next_structure(table, n, &offset, &s))
     if (s.type == SMBIOS_PROCESSOR && s.length > 0x18 && (s.at[0x18] & 0x40)) { /* socket populated */
-      *frequency_mhz = word(&s, 0x16); /* current: the nominal one; "max speed" is what the board could take */
+      *frequency_mhz =
+          word(&s, 0x16); /* current: the nominal one; "max speed" is what the board could take */
       return text(&s, 0x10);
     }
   return NULL;
@@ -116,8 +122,9 @@ char *node_firmware_cpu_model(const char *root, gint64 *frequency_mhz)
 static char *dmi(const char *root, const char *name)
 {
   char *value = tree_read(root, "/sys/class/dmi/id/%s", name);
-  static const char *const nothing[] = {"To Be Filled By O.E.M.", "To be filled by O.E.M.", "Not Specified", "Default string", "None",
-                                        "System Product Name", "System manufacturer", "System Serial Number", "0123456789"};
+  static const char *const nothing[] = {
+      "To Be Filled By O.E.M.", "To be filled by O.E.M.", "Not Specified",        "Default string", "None",
+      "System Product Name",    "System manufacturer",    "System Serial Number", "0123456789"};
   for (guint i = 0; value && i < G_N_ELEMENTS(nothing); i++)
     if (strcmp(value, nothing[i]) == 0)
       g_clear_pointer(&value, g_free);
@@ -126,8 +133,10 @@ static char *dmi(const char *root, const char *name)
 
 static bool is_virtual(const WsHostFacts *facts, const WsHostSystem *system)
 {
-  static const char *const makers[] = {"QEMU", "VMware", "Xen", "innotek", "Microsoft Corporation", "Amazon EC2", "Google",
-                                       "Alibaba Cloud", "Red Hat", "OpenStack", "Parallels", "oVirt"};
+  static const char *const makers[] = {
+      "QEMU",       "VMware", "Xen",           "innotek", "Microsoft Corporation",
+      "Amazon EC2", "Google", "Alibaba Cloud", "Red Hat", "OpenStack",
+      "Parallels",  "oVirt"};
   for (guint i = 0; facts->cpu && i < facts->cpu->flags.len; i++)
     if (strcmp(facts->cpu->flags.items[i], "hypervisor") == 0)
       return true;
@@ -147,9 +156,9 @@ void node_read_firmware(const char *root, WsHostFacts *facts)
   system->bios_version = dmi(root, "bios_version");
   if (!system->model)
     system->model = tree_read(root, "/sys/firmware/devicetree/base/model");
-  system->firmware = tree_has(root, "/sys/firmware/efi")          ? WS_HOST_SYSTEM_FIRMWARE_UEFI
-                     : system->bios_version                       ? WS_HOST_SYSTEM_FIRMWARE_BIOS
-                                                                  : WS_HOST_SYSTEM_FIRMWARE_UNKNOWN;
+  system->firmware = tree_has(root, "/sys/firmware/efi") ? WS_HOST_SYSTEM_FIRMWARE_UEFI
+                     : system->bios_version              ? WS_HOST_SYSTEM_FIRMWARE_BIOS
+                                                         : WS_HOST_SYSTEM_FIRMWARE_UNKNOWN;
   system->virtual = is_virtual(facts, system);
 
   gsize n, offset = 0;

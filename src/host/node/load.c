@@ -41,7 +41,8 @@ static void read_cpus(const char *root, Sample *s)
 {
   g_autofree char *text = tree_read_long(root, "/proc/stat");
   s->cpus = g_array_new(FALSE, TRUE, sizeof(CpuTicks));
-  for (const char *line = text; line && g_str_has_prefix(line, "cpu"); line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+  for (const char *line = text; line && g_str_has_prefix(line, "cpu");
+       line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
     guint64 v[8] = {0}; /* user nice system idle iowait irq softirq steal; guest times are in user already */
     char *at = (char *)line + 3;
     guint number = g_ascii_isdigit(*at) ? (guint)g_ascii_strtoull(at, &at, 10) : G_MAXUINT;
@@ -88,8 +89,9 @@ static void read_disks(const char *root, Sample *s)
   for (char **line = lines; *line; line++) {
     Counters c = {0};
     guint64 reads, sectors_read, writes, sectors_written, busy_ms;
-    if (sscanf(*line, "%*u %*u %63s %" G_GUINT64_FORMAT " %*u %" G_GUINT64_FORMAT " %*u %" G_GUINT64_FORMAT " %*u %" G_GUINT64_FORMAT
-                      " %*u %*u %" G_GUINT64_FORMAT,
+    if (sscanf(*line,
+               "%*u %*u %63s %" G_GUINT64_FORMAT " %*u %" G_GUINT64_FORMAT " %*u %" G_GUINT64_FORMAT
+               " %*u %" G_GUINT64_FORMAT " %*u %*u %" G_GUINT64_FORMAT,
                c.name, &reads, &sectors_read, &writes, &sectors_written, &busy_ms) != 6)
       continue;
     guint64 v[] = {reads, sectors_read, writes, sectors_written, busy_ms};
@@ -149,14 +151,16 @@ static void add_nodes(const NodeSampler *sampler, const Sample *now, WsHostLoad 
       guint64 n = (guint64)g_array_index(node->cpus, gint64, k);
       if (n >= now->cpus->len || n >= sampler->last.cpus->len)
         continue;
-      const CpuTicks *a = &g_array_index(sampler->last.cpus, CpuTicks, n), *b = &g_array_index(now->cpus, CpuTicks, n);
+      const CpuTicks *a = &g_array_index(sampler->last.cpus, CpuTicks, n),
+                     *b = &g_array_index(now->cpus, CpuTicks, n);
       busy += grown(a->busy, b->busy);
       total += grown(a->total, b->total);
     }
     WsHostNumaLoad *l = ws_host_numa_load_new();
     l->id = node->id;
     l->cpu_percent = percent(busy, total);
-    g_autofree char *meminfo = tree_read(sampler->root, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/meminfo", node->id);
+    g_autofree char *meminfo =
+        tree_read(sampler->root, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/meminfo", node->id);
     const char *free_text = meminfo ? strstr(meminfo, "MemFree:") : NULL;
     l->memory_free_bytes = free_text ? g_ascii_strtoll(free_text + 8, NULL, 10) * 1024 : WS_INT_UNSET;
     ws_array_add(&load->numa_nodes, l);
@@ -254,7 +258,8 @@ WsHostLoad *node_sampler_take(NodeSampler *sampler)
   load->interval_ms = us / 1000;
   load->cpu_percent = percent(grown(sampler->last.all.busy, now.all.busy), total);
   load->iowait_percent = percent(grown(sampler->last.all.iowait, now.all.iowait), total);
-  g_autofree char *average = tree_read(sampler->root, "/proc/loadavg"), *uptime = tree_read(sampler->root, "/proc/uptime");
+  g_autofree char *average = tree_read(sampler->root, "/proc/loadavg"),
+                  *uptime = tree_read(sampler->root, "/proc/uptime");
   load->load_average = average ? g_ascii_strtod(average, NULL) : 0;
   load->uptime_s = uptime ? g_ascii_strtoll(uptime, NULL, 10) : WS_INT_UNSET;
   add_memory(sampler, load);

@@ -19,8 +19,11 @@ static void read_hugepages(const char *root, gint64 node, WsHostNumaNode *n)
       continue;
     WsHostHugepages *h = ws_host_hugepages_new();
     h->size_bytes = (gint64)kib * 1024;
-    h->total = tree_read_int(root, 0, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/hugepages/%s/nr_hugepages", node, *size);
-    h->free = tree_read_int(root, 0, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/hugepages/%s/free_hugepages", node, *size);
+    h->total = tree_read_int(
+        root, 0, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/hugepages/%s/nr_hugepages", node, *size);
+    h->free = tree_read_int(root, 0,
+                            "/sys/devices/system/node/node%" G_GINT64_FORMAT "/hugepages/%s/free_hugepages",
+                            node, *size);
     ws_array_add(&n->hugepages, h);
   }
 }
@@ -31,7 +34,8 @@ static WsHostNumaNode *read_node(const char *root, gint64 id)
   n->id = id;
   g_autofree char *list = tree_read(root, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/cpulist", id);
   g_autofree char *meminfo = tree_read(root, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/meminfo", id);
-  g_autofree char *distance = tree_read(root, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/distance", id);
+  g_autofree char *distance =
+      tree_read(root, "/sys/devices/system/node/node%" G_GINT64_FORMAT "/distance", id);
   g_autoptr(GArray) cpus = tree_parse_cpu_list(list);
   for (guint i = 0; i < cpus->len; i++)
     ws_array_add(&n->cpus, g_array_index(cpus, gint64, i));

@@ -18,7 +18,8 @@ bool node_shows_nic(const char *root, const char *name)
   if (tree_has(root, "/sys/class/net/%s/tun_flags", name)) /* a tap */
     return false;
   g_autofree char *uevent = tree_read(root, "/sys/class/net/%s/uevent", name);
-  return strcmp(name, "ovs-system") != 0 && strcmp(name, "ovs-netdev") != 0 && !(uevent && strstr(uevent, "DEVTYPE=vxlan"));
+  return strcmp(name, "ovs-system") != 0 && strcmp(name, "ovs-netdev") != 0 &&
+         !(uevent && strstr(uevent, "DEVTYPE=vxlan"));
 }
 
 static WsHostNicKind kind_of(const char *root, const char *name)
@@ -42,7 +43,8 @@ static WsHostNicLink link_of(const char *root, const char *name)
   g_autofree char *state = tree_read(root, "/sys/class/net/%s/operstate", name);
   if (g_strcmp0(state, "up") == 0)
     return WS_HOST_NIC_LINK_UP;
-  if (g_strcmp0(state, "down") == 0 || g_strcmp0(state, "lowerlayerdown") == 0 || g_strcmp0(state, "notpresent") == 0)
+  if (g_strcmp0(state, "down") == 0 || g_strcmp0(state, "lowerlayerdown") == 0 ||
+      g_strcmp0(state, "notpresent") == 0)
     return WS_HOST_NIC_LINK_DOWN;
   /* Some drivers leave the state at "unknown" and tell the carrier. */
   switch (tree_read_int(root, -1, "/sys/class/net/%s/carrier", name)) {
@@ -77,7 +79,8 @@ static WsHostNic *read_nic(const char *root, const char *name)
   n->master = tree_link_name(root, "/sys/class/net/%s/master", name);
   gint64 total = tree_read_int(root, 0, "/sys/class/net/%s/device/sriov_totalvfs", name);
   n->sriov_total = total > 0 ? total : WS_INT_UNSET;
-  n->sriov_vfs = total > 0 ? tree_read_int(root, 0, "/sys/class/net/%s/device/sriov_numvfs", name) : WS_INT_UNSET;
+  n->sriov_vfs =
+      total > 0 ? tree_read_int(root, 0, "/sys/class/net/%s/device/sriov_numvfs", name) : WS_INT_UNSET;
   return n;
 }
 

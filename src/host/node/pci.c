@@ -30,12 +30,22 @@ char *node_pci_address_in(const char *path)
 /* ---- names ---- */
 
 /* Base class, or base and sub class, to a word (PCI Code and ID Assignment). */
-static const struct { const char *class; const char *kind; } kinds[] = {
-    {"0300", "display"},  {"0302", "display"},      {"0380", "display"},  {"0c03", "usb"},     {"0c04", "fibre_channel"},
-    {"0108", "nvme"},     {"0604", "bridge"},       {"0600", "bridge"},   {"01", "storage"},   {"02", "network"},
-    {"03", "display"},    {"04", "multimedia"},     {"05", "memory"},     {"06", "bridge"},    {"07", "communication"},
-    {"08", "system"},     {"09", "input"},          {"0b", "processor"},  {"0c", "serial_bus"}, {"0d", "wireless"},
-    {"10", "encryption"}, {"11", "signal_processing"}, {"12", "accelerator"}, {"13", "instrumentation"},
+static const struct {
+  const char *class;
+  const char *kind;
+} kinds[] = {
+    {"0300", "display"},       {"0302", "display"},
+    {"0380", "display"},       {"0c03", "usb"},
+    {"0c04", "fibre_channel"}, {"0108", "nvme"},
+    {"0604", "bridge"},        {"0600", "bridge"},
+    {"01", "storage"},         {"02", "network"},
+    {"03", "display"},         {"04", "multimedia"},
+    {"05", "memory"},          {"06", "bridge"},
+    {"07", "communication"},   {"08", "system"},
+    {"09", "input"},           {"0b", "processor"},
+    {"0c", "serial_bus"},      {"0d", "wireless"},
+    {"10", "encryption"},      {"11", "signal_processing"},
+    {"12", "accelerator"},     {"13", "instrumentation"},
 };
 
 static const char *kind_of(const char *class)
@@ -59,7 +69,8 @@ static char *rest_of_line(const char *at)
 /* pci.ids: "vvvv  Vendor" lines, below each "\tdddd  Device" lines. */
 static void look_up_names(const char *ids, WsHostPciDevice *d)
 {
-  g_autofree char *vendor_key = g_strdup_printf("\n%s  ", d->vendor_id), *device_key = g_strdup_printf("\n\t%s  ", d->device_id);
+  g_autofree char *vendor_key = g_strdup_printf("\n%s  ", d->vendor_id),
+                  *device_key = g_strdup_printf("\n\t%s  ", d->device_id);
   const char *vendor = ids ? strstr(ids, vendor_key) : NULL;
   if (!vendor)
     return;
@@ -103,7 +114,8 @@ static WsHostPciDevice *read_device(const char *root, const char *address, const
   d->iommu_group = group ? g_ascii_strtoll(group, NULL, 10) : WS_INT_UNSET;
   gint64 total = tree_read_int(root, 0, "/sys/bus/pci/devices/%s/sriov_totalvfs", address);
   d->sriov_total = total > 0 ? total : WS_INT_UNSET;
-  d->sriov_vfs = total > 0 ? tree_read_int(root, 0, "/sys/bus/pci/devices/%s/sriov_numvfs", address) : WS_INT_UNSET;
+  d->sriov_vfs =
+      total > 0 ? tree_read_int(root, 0, "/sys/bus/pci/devices/%s/sriov_numvfs", address) : WS_INT_UNSET;
   d->physical_function = tree_link_name(root, "/sys/bus/pci/devices/%s/physfn", address);
   return d;
 }
@@ -113,8 +125,11 @@ static WsHostPciDevice *read_device(const char *root, const char *address, const
 static WsHostIommu *read_iommu(const char *root, const WsHostFacts *facts)
 {
   WsHostIommu *iommu = ws_host_iommu_new();
-  g_auto(GStrv) units = tree_list(root, "/sys/class/iommu"), groups = tree_list(root, "/sys/kernel/iommu_groups");
-  static const struct { const char *prefix, *kind; } names[] = {{"dmar", "intel"}, {"ivhd", "amd"}, {"smmu", "smmu"}, {"arm-smmu", "smmu"}};
+  g_auto(GStrv) units = tree_list(root, "/sys/class/iommu"),
+                groups = tree_list(root, "/sys/kernel/iommu_groups");
+  static const struct {
+    const char *prefix, *kind;
+  } names[] = {{"dmar", "intel"}, {"ivhd", "amd"}, {"smmu", "smmu"}, {"arm-smmu", "smmu"}};
   iommu->groups = g_strv_length(groups);
   iommu->enabled = iommu->groups > 0;
   for (guint i = 0; *units && i < G_N_ELEMENTS(names); i++)
@@ -122,11 +137,14 @@ static WsHostIommu *read_iommu(const char *root, const WsHostFacts *facts)
       iommu->kind = g_strdup(names[i].kind);
   if (iommu->enabled)
     return iommu;
-  bool intel = tree_has(root, "/sys/firmware/acpi/tables/DMAR"), amd = tree_has(root, "/sys/firmware/acpi/tables/IVRS");
+  bool intel = tree_has(root, "/sys/firmware/acpi/tables/DMAR"),
+       amd = tree_has(root, "/sys/firmware/acpi/tables/IVRS");
   if (intel)
-    iommu->reason = g_strdup("the machine has VT-d, but the kernel does not use it: add intel_iommu=on to its command line");
+    iommu->reason = g_strdup(
+        "the machine has VT-d, but the kernel does not use it: add intel_iommu=on to its command line");
   else if (amd)
-    iommu->reason = g_strdup("the machine has AMD-Vi, but the kernel does not use it: look for iommu=off on its command line");
+    iommu->reason = g_strdup(
+        "the machine has AMD-Vi, but the kernel does not use it: look for iommu=off on its command line");
   else if (facts->system && facts->system->virtual)
     iommu->reason = g_strdup("this machine is virtual itself and shows none");
   else
@@ -136,7 +154,8 @@ static WsHostIommu *read_iommu(const char *root, const WsHostFacts *facts)
 
 static int compare_addresses(const void *a, const void *b)
 {
-  return strcmp(*(const char *const *)a, *(const char *const *)b); /* hexadecimal of one width: not in natural order */
+  return strcmp(*(const char *const *)a,
+                *(const char *const *)b); /* hexadecimal of one width: not in natural order */
 }
 
 void node_read_pci(const char *root, WsHostFacts *facts)

@@ -186,7 +186,8 @@ bool node_room_start(Agent *agent, GError **error)
   node->agent = agent;
   g_mutex_init(&node->lock);
   node->sampler = node_sampler_new("", agent->clock);
-  node->uevent_fd = node_uevents_open(); /* not everywhere allowed: then devices show with the next connect or sync */
+  node->uevent_fd =
+      node_uevents_open(); /* not everywhere allowed: then devices show with the next connect or sync */
   if (node->uevent_fd >= 0)
     node->uevent_watch = ws_loop_watch_fd(agent->loop, node->uevent_fd, EPOLLIN, on_uevent, node);
   node->load_timer = ws_loop_after(agent->loop, LOAD_INTERVAL_US, on_load_timer, node);

@@ -10,11 +10,11 @@
 
 enum { SHORT_BYTES = 64 << 10, LONG_BYTES = 16 << 20, MAX_CPUS = 65536 };
 
-#define PATH(root, format, path)                                                                                       \
-  va_list args_;                                                                                                       \
-  va_start(args_, format);                                                                                             \
-  g_autofree char *rest_ = g_strdup_vprintf(format, args_);                                                            \
-  va_end(args_);                                                                                                       \
+#define PATH(root, format, path)                                                                             \
+  va_list args_;                                                                                             \
+  va_start(args_, format);                                                                                   \
+  g_autofree char *rest_ = g_strdup_vprintf(format, args_);                                                  \
+  va_end(args_);                                                                                             \
   g_autofree char *path = g_strconcat(root, rest_, NULL)
 
 /* Files in /proc and /sys tell no length: read to the end. */
@@ -26,7 +26,8 @@ static char *read_file(const char *path, gsize limit, gsize *n)
   g_autoptr(GString) text = g_string_new(NULL);
   char buf[16384];
   gssize got = 0;
-  while (text->len < limit && ((got = read(fd, buf, MIN(sizeof buf, limit - text->len))) > 0 || (got < 0 && errno == EINTR)))
+  while (text->len < limit &&
+         ((got = read(fd, buf, MIN(sizeof buf, limit - text->len))) > 0 || (got < 0 && errno == EINTR)))
     if (got > 0)
       g_string_append_len(text, buf, got);
   close(fd);

@@ -26,10 +26,12 @@ int node_uevents_open(void)
 /* "ACTION@PATH", then NAME=value strings, each NUL-ended. Changes of a tap or of queues are no news. */
 static bool is_news(const char *message, gsize n)
 {
-  static const char *const subsystems[] = {"SUBSYSTEM=net", "SUBSYSTEM=block", "SUBSYSTEM=pci", "SUBSYSTEM=usb",
-                                           "SUBSYSTEM=cpu", "SUBSYSTEM=memory", "SUBSYSTEM=iommu"};
-  if (!g_str_has_prefix(message, "add@") && !g_str_has_prefix(message, "remove@") && !g_str_has_prefix(message, "change@") &&
-      !g_str_has_prefix(message, "online@") && !g_str_has_prefix(message, "offline@") && !g_str_has_prefix(message, "bind@") &&
+  static const char *const subsystems[] = {"SUBSYSTEM=net",  "SUBSYSTEM=block", "SUBSYSTEM=pci",
+                                           "SUBSYSTEM=usb",  "SUBSYSTEM=cpu",   "SUBSYSTEM=memory",
+                                           "SUBSYSTEM=iommu"};
+  if (!g_str_has_prefix(message, "add@") && !g_str_has_prefix(message, "remove@") &&
+      !g_str_has_prefix(message, "change@") && !g_str_has_prefix(message, "online@") &&
+      !g_str_has_prefix(message, "offline@") && !g_str_has_prefix(message, "bind@") &&
       !g_str_has_prefix(message, "unbind@"))
     return false;
   for (const char *at = message; at < message + n; at += strlen(at) + 1)

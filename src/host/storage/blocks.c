@@ -63,7 +63,8 @@ guint64 file_allocated_bytes(int fd)
 
 bool image_is_in_use(int fd, bool for_writing_only)
 {
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_PERMISSIONS, .l_len = N_LOCK_PERMISSIONS};
+  struct flock lock = {
+      .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_PERMISSIONS, .l_len = N_LOCK_PERMISSIONS};
   if (for_writing_only) {
     lock.l_start = LOCK_WRITE_PERMISSION;
     lock.l_len = 1;

@@ -13,19 +13,22 @@ struct DownloadSource {
   guint64 bytes;
 };
 
-DownloadSource *storage_download_source(Storage *storage, WsId pool_id, const char *file, gint format, GError **error)
+DownloadSource *storage_download_source(Storage *storage, WsId pool_id, const char *file, gint format,
+                                        GError **error)
 {
   g_autoptr(DownloadSource) source = g_new0(DownloadSource, 1);
   source->pool.dir_fd = source->fd = -1;
   source->file = g_strdup(file);
   VolumeFacts facts;
-  if (!pool_check_name(file, false, error) || !pool_open(storage, pool_id, "be downloaded from", &source->pool, error) ||
+  if (!pool_check_name(file, false, error) ||
+      !pool_open(storage, pool_id, "be downloaded from", &source->pool, error) ||
       (source->fd = pool_open_file(&source->pool, file, O_RDONLY, error)) < 0 ||
       !image_check_unused(&source->pool, file, source->fd, true, error) ||
       !volume_measure(&source->pool, file, source->fd, (ImageFormat)format, &facts, error))
     return NULL;
   if (facts.header.has_backing) {
-    ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "downloading a linked child", "cause", "clone it in full first", NULL);
+    ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "downloading a linked child", "cause",
+            "clone it in full first", NULL);
     return NULL;
   }
   source->bytes = facts.header.file_bytes;

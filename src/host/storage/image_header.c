@@ -13,7 +13,9 @@
 #define ISO_FIRST_DESCRIPTOR (16 * ISO_SECTOR)
 #define ISO_MAX_DESCRIPTORS 32
 
-static const struct { const char *name, *driver; } formats[] = {
+static const struct {
+  const char *name, *driver;
+} formats[] = {
     [IMAGE_FORMAT_UNKNOWN] = {"unknown", "raw"}, [IMAGE_FORMAT_QCOW2] = {"qcow2", "qcow2"},
     [IMAGE_FORMAT_RAW] = {"raw", "raw"},         [IMAGE_FORMAT_ISO] = {"iso", "raw"},
     [IMAGE_FORMAT_VMDK] = {"vmdk", "vmdk"},      [IMAGE_FORMAT_VHD] = {"vhd", "vpc"},
@@ -33,7 +35,7 @@ static const struct {
   const char *name;
 } strangers[] = {
     {0, 2, "\x1f\x8b", "gzip"},
-    {0, 6, "\xfd""7zXZ\0", "xz"},
+    {0, 6, "\xfd\x37zXZ\0", "xz"},
     {0, 4, "\x28\xb5\x2f\xfd", "zstd"},
     {0, 3, "BZh", "bzip2"},
     {0, 4, "PK\3\4", "zip"},
@@ -46,7 +48,7 @@ static const struct {
     {0, 16, "WithouFreSpacExt", "parallels"},
     {0, 22, "Bochs Virtual HD Image", "bochs"},
     {0, 5, "<?xml", "xml"},
-    {0, 4, "\x7f""ELF", "elf"},
+    {0, 4, "\x7f\x45LF", "elf"},
 };
 
 const char *image_format_name(ImageFormat format)
@@ -135,8 +137,9 @@ static bool read_iso_label(ImageReader *r, const guint8 *descriptor)
     return image_refuse(r, "its ISO 9660 block size is %u", block_bytes);
   /* Burning programs leave up to 150 sectors of padding out of the count, none leaves data out of the file. */
   if (blocks * block_bytes > r->source->bytes)
-    return image_refuse(r, "it is truncated: %" G_GUINT64_FORMAT " bytes are announced, %" G_GUINT64_FORMAT " are there",
-                        blocks * block_bytes, r->source->bytes);
+    return image_refuse(
+        r, "it is truncated: %" G_GUINT64_FORMAT " bytes are announced, %" G_GUINT64_FORMAT " are there",
+        blocks * block_bytes, r->source->bytes);
   gsize n = 32;
   while (n > 0 && (descriptor[40 + n - 1] == ' ' || descriptor[40 + n - 1] == 0))
     n--;
@@ -211,7 +214,8 @@ bool image_header_read(const ImageSource *source, const char *name, ImageHeader 
   guint8 head[512] = {0}, tail[512] = {0};
   if (!image_read(&r, 0, head, MIN(sizeof head, source->bytes), "header"))
     return false;
-  if (source->bytes >= sizeof tail && !image_read(&r, source->bytes - sizeof tail, tail, sizeof tail, "footer"))
+  if (source->bytes >= sizeof tail &&
+      !image_read(&r, source->bytes - sizeof tail, tail, sizeof tail, "footer"))
     return false;
 
   for (guint i = 0; i < G_N_ELEMENTS(readers); i++)
@@ -231,7 +235,8 @@ bool image_header_accept(const ImageHeader *header, ImageFormat declared, const 
     return image_refuse(&r, "it is declared to be %s, but it is %s", image_format_name(declared),
                         header->looks_like[0] ? header->looks_like : image_format_name(header->format));
   if (header->has_backing)
-    return image_refuse(&r, "it needs another image below it%s%s", header->backing_file[0] ? ": " : "", header->backing_file);
+    return image_refuse(&r, "it needs another image below it%s%s", header->backing_file[0] ? ": " : "",
+                        header->backing_file);
   if (header->has_data_file)
     return image_refuse(&r, "its data are in another file");
   if (header->is_encrypted)

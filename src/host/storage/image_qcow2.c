@@ -12,7 +12,13 @@ enum {
 };
 
 /* Incompatible features. What is not here is not known, and a file that has it is refused. */
-enum { F_DIRTY = 1 << 0, F_CORRUPT = 1 << 1, F_DATA_FILE = 1 << 2, F_COMPRESSION_TYPE = 1 << 3, F_EXTENDED_L2 = 1 << 4 };
+enum {
+  F_DIRTY = 1 << 0,
+  F_CORRUPT = 1 << 1,
+  F_DATA_FILE = 1 << 2,
+  F_COMPRESSION_TYPE = 1 << 3,
+  F_EXTENDED_L2 = 1 << 4
+};
 
 enum {
   EXT_END = 0,
@@ -67,20 +73,24 @@ static bool check_tables(ImageReader *r, const Qcow2 *q)
   guint64 entry_bytes = q->incompatible & F_EXTENDED_L2 ? 16 : 8;
   guint64 bytes_per_l1_entry = q->cluster_bytes * (q->cluster_bytes / entry_bytes);
   guint64 l1_entries = image_be32(q->raw + 36), l1_offset = image_be64(q->raw + 40);
-  guint64 reftable_offset = image_be64(q->raw + 48), reftable_bytes = image_be32(q->raw + 56) * q->cluster_bytes;
+  guint64 reftable_offset = image_be64(q->raw + 48),
+          reftable_bytes = image_be32(q->raw + 56) * q->cluster_bytes;
 
   if (l1_entries * 8 > MAX_L1_BYTES || l1_entries < image_div_up(h->size_bytes, bytes_per_l1_entry))
-    return image_refuse(r, "its L1 table has %" G_GUINT64_FORMAT " entries, which does not fit its size", l1_entries);
-  if (l1_entries > 0 && (l1_offset % q->cluster_bytes != 0 || l1_offset == 0 || !image_range_is_inside(r, l1_offset, l1_entries * 8)))
+    return image_refuse(r, "its L1 table has %" G_GUINT64_FORMAT " entries, which does not fit its size",
+                        l1_entries);
+  if (l1_entries > 0 && (l1_offset % q->cluster_bytes != 0 || l1_offset == 0 ||
+                         !image_range_is_inside(r, l1_offset, l1_entries * 8)))
     return image_refuse(r, "its L1 table lies outside the file");
-  if (reftable_bytes == 0 || reftable_bytes > MAX_REFTABLE_BYTES || reftable_offset == 0 || reftable_offset % q->cluster_bytes != 0 ||
-      !image_range_is_inside(r, reftable_offset, reftable_bytes))
+  if (reftable_bytes == 0 || reftable_bytes > MAX_REFTABLE_BYTES || reftable_offset == 0 ||
+      reftable_offset % q->cluster_bytes != 0 || !image_range_is_inside(r, reftable_offset, reftable_bytes))
     return image_refuse(r, "its reference count table lies outside the file");
   h->snapshots = image_be32(q->raw + 60);
   if (h->snapshots > MAX_SNAPSHOTS)
     return image_refuse(r, "it announces %u snapshots", h->snapshots);
   guint64 snapshots_offset = image_be64(q->raw + 64);
-  if (h->snapshots > 0 && (snapshots_offset % 8 != 0 || !image_range_is_inside(r, snapshots_offset, (guint64)h->snapshots * 40)))
+  if (h->snapshots > 0 &&
+      (snapshots_offset % 8 != 0 || !image_range_is_inside(r, snapshots_offset, (guint64)h->snapshots * 40)))
     return image_refuse(r, "its snapshot table lies outside the file");
   return true;
 }
@@ -125,8 +135,9 @@ static bool read_backing(ImageReader *r, const Qcow2 *q)
   if (q->backing_offset == 0)
     return true;
   h->has_backing = true;
-  if (q->backing_bytes >= sizeof h->backing_file || q->backing_bytes == 0 || q->backing_offset < q->header_bytes ||
-      q->backing_offset > q->cluster_bytes || q->backing_bytes > q->cluster_bytes - q->backing_offset)
+  if (q->backing_bytes >= sizeof h->backing_file || q->backing_bytes == 0 ||
+      q->backing_offset < q->header_bytes || q->backing_offset > q->cluster_bytes ||
+      q->backing_bytes > q->cluster_bytes - q->backing_offset)
     return image_refuse(r, "the name of its backing file is not inside its header");
   if (!image_read(r, q->backing_offset, h->backing_file, q->backing_bytes, "backing file's name"))
     return false;

@@ -2,7 +2,14 @@
 /* VDI, version 1.1: dynamic and fixed images; undo and differencing ones need another file and are refused. */
 #include "host/storage/image_header-private.h"
 
-enum { SIGNATURE = 0xbeda107f, VERSION_1_1 = 0x00010001, KIND_DYNAMIC = 1, KIND_FIXED = 2, HEADER_BYTES = 512, BLOCK_BYTES = 1 << 20 };
+enum {
+  SIGNATURE = 0xbeda107f,
+  VERSION_1_1 = 0x00010001,
+  KIND_DYNAMIC = 1,
+  KIND_FIXED = 2,
+  HEADER_BYTES = 512,
+  BLOCK_BYTES = 1 << 20
+};
 
 static bool claims(const guint8 head[512], const guint8 tail[512])
 {
@@ -41,13 +48,15 @@ static bool read_vdi(ImageReader *r)
   if (block != BLOCK_BYTES)
     return image_refuse(r, "its blocks of %" G_GUINT64_FORMAT " bytes are not possible", block);
   h->cluster_bytes = (guint32)block;
-  if (h->size_bytes == 0 || h->size_bytes > IMAGE_MAX_SIZE_BYTES || blocks != image_div_up(h->size_bytes, block))
+  if (h->size_bytes == 0 || h->size_bytes > IMAGE_MAX_SIZE_BYTES ||
+      blocks != image_div_up(h->size_bytes, block))
     return image_refuse(r, "its size and its number of blocks do not fit");
   if (allocated > blocks)
     return image_refuse(r, "it has more blocks in use than blocks");
   if (map_at < HEADER_BYTES || map_at % 512 != 0 || !image_range_is_inside(r, map_at, blocks * 4))
     return image_refuse(r, "its block map lies outside the file");
-  if (data_at % 512 != 0 || data_at < map_at + blocks * 4 || !image_range_is_inside(r, data_at, allocated * block))
+  if (data_at % 512 != 0 || data_at < map_at + blocks * 4 ||
+      !image_range_is_inside(r, data_at, allocated * block))
     return image_refuse(r, "it is truncated: its blocks lie outside the file");
   return true;
 }

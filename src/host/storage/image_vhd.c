@@ -5,7 +5,13 @@
 
 /* ---- VHD ---- */
 
-enum { VHD_FIXED = 2, VHD_DYNAMIC = 3, VHD_DIFFERENCING = 4, VHD_FOOTER_BYTES = 512, VHD_DYNAMIC_BYTES = 1024 };
+enum {
+  VHD_FIXED = 2,
+  VHD_DYNAMIC = 3,
+  VHD_DIFFERENCING = 4,
+  VHD_FOOTER_BYTES = 512,
+  VHD_DYNAMIC_BYTES = 1024
+};
 
 static bool vhd_claims(const guint8 head[512], const guint8 tail[512])
 {
@@ -102,11 +108,16 @@ typedef struct {
 } Region;
 
 /* GUIDs as they lie in the file. */
-static const guint8 guid_bat[16] = {0x66, 0x77, 0xc2, 0x2d, 0x23, 0xf6, 0x00, 0x42, 0x9d, 0x64, 0x11, 0x5e, 0x9b, 0xfd, 0x4a, 0x08};
-static const guint8 guid_metadata[16] = {0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b, 0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e};
-static const guint8 guid_file_parameters[16] = {0x37, 0x67, 0xa1, 0xca, 0x36, 0xfa, 0x43, 0x4d, 0xb3, 0xb6, 0x33, 0xf0, 0xaa, 0x44, 0xe7, 0x6b};
-static const guint8 guid_disk_size[16] = {0x24, 0x42, 0xa5, 0x2f, 0x1b, 0xcd, 0x76, 0x48, 0xb2, 0x11, 0x5d, 0xbe, 0xd8, 0x3b, 0xf4, 0xb8};
-static const guint8 guid_sector[16] = {0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9, 0x09, 0x47, 0xba, 0x47, 0xf2, 0x33, 0xa8, 0xfa, 0xab, 0x5f};
+static const guint8 guid_bat[16] = {0x66, 0x77, 0xc2, 0x2d, 0x23, 0xf6, 0x00, 0x42,
+                                    0x9d, 0x64, 0x11, 0x5e, 0x9b, 0xfd, 0x4a, 0x08};
+static const guint8 guid_metadata[16] = {0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b,
+                                         0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e};
+static const guint8 guid_file_parameters[16] = {0x37, 0x67, 0xa1, 0xca, 0x36, 0xfa, 0x43, 0x4d,
+                                                0xb3, 0xb6, 0x33, 0xf0, 0xaa, 0x44, 0xe7, 0x6b};
+static const guint8 guid_disk_size[16] = {0x24, 0x42, 0xa5, 0x2f, 0x1b, 0xcd, 0x76, 0x48,
+                                          0xb2, 0x11, 0x5d, 0xbe, 0xd8, 0x3b, 0xf4, 0xb8};
+static const guint8 guid_sector[16] = {0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9, 0x09, 0x47,
+                                       0xba, 0x47, 0xf2, 0x33, 0xa8, 0xfa, 0xab, 0x5f};
 
 static bool vhdx_claims(const guint8 head[512], const guint8 tail[512])
 {
@@ -172,7 +183,8 @@ static bool read_vhdx_regions(ImageReader *r, Region *bat, Region *metadata)
   for (guint i = 0; i < n; i++) {
     const guint8 *e = b + 16 + i * 32;
     Region region = {image_le64(e + 16), image_le32(e + 24)};
-    if (region.at < 1 << 20 || region.at % (1 << 20) != 0 || !image_range_is_inside(r, region.at, region.bytes))
+    if (region.at < 1 << 20 || region.at % (1 << 20) != 0 ||
+        !image_range_is_inside(r, region.at, region.bytes))
       return image_refuse(r, "a region lies outside the file");
     if (memcmp(e, guid_bat, 16) == 0)
       *bat = region;
@@ -238,7 +250,8 @@ static bool read_vhdx(ImageReader *r)
   ImageHeader *h = r->header;
   Region bat = {0}, metadata = {0};
   VhdxMetadata m = {0};
-  if (!read_vhdx_headers(r) || !read_vhdx_regions(r, &bat, &metadata) || !read_vhdx_metadata(r, &metadata, &m))
+  if (!read_vhdx_headers(r) || !read_vhdx_regions(r, &bat, &metadata) ||
+      !read_vhdx_metadata(r, &metadata, &m))
     return false;
   if (!m.has_parameters || !m.has_size || !m.has_sector)
     return image_refuse(r, "its metadata lack what it cannot do without");

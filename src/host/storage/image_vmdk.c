@@ -84,7 +84,8 @@ static bool check_header(ImageReader *r, const guint8 *b)
   h->cluster_bytes = (guint32)(grain_sectors * SECTOR);
   guint64 entries_per_table = image_le32(b + 44);
   if (entries_per_table == 0 || entries_per_table > 512)
-    return image_refuse(r, "its grain tables of %" G_GUINT64_FORMAT " entries are not possible", entries_per_table);
+    return image_refuse(r, "its grain tables of %" G_GUINT64_FORMAT " entries are not possible",
+                        entries_per_table);
   guint64 tables = image_div_up(sectors, grain_sectors * entries_per_table), gd_at = image_le64(b + 56);
   if (tables > MAX_DIRECTORY_ENTRIES)
     return image_refuse(r, "its grain directory of %" G_GUINT64_FORMAT " entries is too large", tables);

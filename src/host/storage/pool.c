@@ -49,8 +49,8 @@ static char *registry_to_json(Storage *storage)
   StoragePool *p;
   g_hash_table_iter_init(&iter, storage->pools);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&p))
-    json_array_append_new(root, json_pack("{s:I s:s s:s s:b}", "pool", (json_int_t)p->id, "path", p->path, "uuid", p->uuid,
-                                          "suspended", p->suspended));
+    json_array_append_new(root, json_pack("{s:I s:s s:s s:b}", "pool", (json_int_t)p->id, "path", p->path,
+                                          "uuid", p->uuid, "suspended", p->suspended));
   char *text = json_dumps(root, JSON_INDENT(1));
   json_decref(root);
   return text;
@@ -90,11 +90,12 @@ static bool load_registry(Storage *storage, GError **error)
     json_decref(root);
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", "it is damaged", NULL);
   }
-  json_array_foreach(root, i, item) {
+  json_array_foreach (root, i, item) {
     json_int_t id = 0;
     const char *pool_path = NULL, *uuid = NULL;
     int suspended = 0;
-    if (json_unpack(item, "{s:I s:s s:s s:b}", "pool", &id, "path", &pool_path, "uuid", &uuid, "suspended", &suspended) == 0) {
+    if (json_unpack(item, "{s:I s:s s:s s:b}", "pool", &id, "path", &pool_path, "uuid", &uuid, "suspended",
+                    &suspended) == 0) {
       StoragePool *p = storage_pool_new((WsId)id, pool_path, uuid, suspended);
       g_hash_table_insert(storage->pools, &p->id, p);
     }
@@ -139,7 +140,9 @@ WsPoolStatus *pool_look(Storage *storage, WsId id)
   bool ok = fstatvfs(fd, &fs) == 0;
   close(fd);
   if (!identity || g_strcmp0(identity, uuid) != 0)
-    return unreachable_status(&p, identity ? "another pool is at its path" : error ? ws_error_cause(error) : "the folder is no pool: is its file system mounted?");
+    return unreachable_status(&p, identity ? "another pool is at its path"
+                                  : error  ? ws_error_cause(error)
+                                           : "the folder is no pool: is its file system mounted?");
   if (!ok)
     return unreachable_status(&p, "its file system does not answer");
 
@@ -267,19 +270,23 @@ static bool claim_directory(Storage *storage, const WsRpcPoolPrepare *params, GE
     ok = false;
     g_propagate_error(error, g_steal_pointer(&why));
   } else if (identity)
-    ok = g_str_equal(identity, params->uuid) ||
-         ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", params->path, "cause", "it is marked as another pool", NULL);
+    ok =
+        g_str_equal(identity, params->uuid) || ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", params->path,
+                                                       "cause", "it is marked as another pool", NULL);
   else if (!params->create)
-    ok = ws_fail(error, WS_ERROR_NOT_FOUND, "object", params->path, "cause", "the folder is no pool: is its file system mounted?", NULL);
+    ok = ws_fail(error, WS_ERROR_NOT_FOUND, "object", params->path, "cause",
+                 "the folder is no pool: is its file system mounted?", NULL);
   else if (fstat(fd, &st) < 0 || (st.st_mode & S_IWOTH))
-    ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "path", "expected", "a folder that not everybody may write", NULL);
+    ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "path", "expected",
+                 "a folder that not everybody may write", NULL);
   else
     ok = pool_dir_mark(fd, params->path, params->uuid, error);
   close(fd);
   return ok;
 }
 
-bool storage_pool_prepare(Storage *storage, const WsRpcPoolPrepare *params, WsPoolStatus **status, GError **error)
+bool storage_pool_prepare(Storage *storage, const WsRpcPoolPrepare *params, WsPoolStatus **status,
+                          GError **error)
 {
   if (!pool_dir_check_path(storage->allowed_roots, params->path, error))
     return false;

@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #define IDENTITY_FIRST_LINE "winsphere-pool 1\nuuid "
-#define DIRECTORY_MODE 0711 /* QEMU, another user, must get at the files it is handed; nobody else may list them */
+#define DIRECTORY_MODE                                                                                       \
+  0711 /* QEMU, another user, must get at the files it is handed; nobody else may list them */
 
 /* The root that `path` lies below, or NULL; *rest: what follows it. */
 static const char *find_root(char *const *allowed_roots, const char *path, const char **rest)
@@ -37,7 +38,8 @@ static const char *find_root(char *const *allowed_roots, const char *path, const
 static bool is_plain(const char *path)
 {
   for (const char *c = path; *c; c++)
-    if ((*c == '/' && (c[1] == '.' || c[1] == '/' || c[1] == '-' || c[1] == 0)) || !(g_ascii_isalnum(*c) || strchr("/._-", *c)))
+    if ((*c == '/' && (c[1] == '.' || c[1] == '/' || c[1] == '-' || c[1] == 0)) ||
+        !(g_ascii_isalnum(*c) || strchr("/._-", *c)))
       return false;
   return *path == '/';
 }
@@ -96,7 +98,9 @@ int pool_dir_open(char *const *allowed_roots, const char *path, bool make, GErro
     fd = next;
     if (fd < 0) {
       ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause",
-              saved == ELOOP || saved == ENOTDIR ? "a part of it is a symbolic link or no folder" : g_strerror(saved), NULL);
+              saved == ELOOP || saved == ENOTDIR ? "a part of it is a symbolic link or no folder"
+                                                 : g_strerror(saved),
+              NULL);
       return -1;
     }
   }
@@ -116,7 +120,8 @@ char *pool_dir_identity(int dir_fd, const char *path, GError **error)
   close(fd);
   gsize head = strlen(IDENTITY_FIRST_LINE);
   if (n < (gssize)head + 37 || strncmp(buf, IDENTITY_FIRST_LINE, head) != 0 || buf[head + 36] != '\n') {
-    ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", "its identity file " POOL_IDENTITY_FILE " is damaged", NULL);
+    ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause",
+            "its identity file " POOL_IDENTITY_FILE " is damaged", NULL);
     return NULL;
   }
   return g_strndup(buf + head, 36);
@@ -154,9 +159,13 @@ void pool_dir_sweep(int dir_fd, const char *path)
 
 char *pool_dir_filesystem(int dir_fd)
 {
-  static const struct { long magic; const char *name; } known[] = {
-      {0xef53, "ext4"}, {0x58465342, "xfs"}, {0x9123683e, "btrfs"}, {0x01021994, "tmpfs"}, {0x794c7630, "overlay"},
-      {0x6969, "nfs"}, {0x2fc12fc1, "zfs"}, {0x65735546, "fuse"}, {0xf2f52010, "f2fs"},
+  static const struct {
+    long magic;
+    const char *name;
+  } known[] = {
+      {0xef53, "ext4"},      {0x58465342, "xfs"},     {0x9123683e, "btrfs"},
+      {0x01021994, "tmpfs"}, {0x794c7630, "overlay"}, {0x6969, "nfs"},
+      {0x2fc12fc1, "zfs"},   {0x65735546, "fuse"},    {0xf2f52010, "f2fs"},
   };
   struct statfs fs;
   if (fstatfs(dir_fd, &fs) < 0)
@@ -174,7 +183,8 @@ bool pool_dir_can_reflink(int dir_fd)
   int in = openat(dir_fd, a, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   int out = openat(dir_fd, b, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   char block[4096] = {1};
-  bool can = in >= 0 && out >= 0 && write(in, block, sizeof block) == sizeof block && ioctl(out, FICLONE, in) == 0;
+  bool can =
+      in >= 0 && out >= 0 && write(in, block, sizeof block) == sizeof block && ioctl(out, FICLONE, in) == 0;
   if (in >= 0)
     close(in);
   if (out >= 0)
@@ -192,7 +202,8 @@ bool pool_dir_is_empty(int dir_fd)
     return false;
   bool empty = true;
   for (struct dirent *e; (e = readdir(dir));)
-    if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, POOL_IDENTITY_FILE) != 0)
+    if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+        strcmp(e->d_name, POOL_IDENTITY_FILE) != 0)
       empty = false;
   closedir(dir);
   return empty;

@@ -14,9 +14,11 @@
 
 #define LOCK_POLL_US 100000
 
-static bool wrong_state(const char *name, const char *verb, const char *state, const char *why, GError **error)
+static bool wrong_state(const char *name, const char *verb, const char *state, const char *why,
+                        GError **error)
 {
-  return ws_fail(error, WS_ERROR_WRONG_STATE, "object", name, "verb", verb, "state", state, "cause", why, NULL);
+  return ws_fail(error, WS_ERROR_WRONG_STATE, "object", name, "verb", verb, "state", state, "cause", why,
+                 NULL);
 }
 
 bool pool_open(Storage *storage, WsId id, const char *verb, Pool *pool, GError **error)
@@ -58,7 +60,8 @@ bool pool_check_name(const char *file, bool foreign, GError **error)
   bool ok = n > 0 && n <= 201 && g_ascii_isalnum(file[0]);
   for (gsize i = 0; ok && i < n; i++) {
     char c = file[i];
-    ok = g_ascii_islower(c) || g_ascii_isdigit(c) || (foreign && g_ascii_isupper(c)) || (i > 0 && strchr("._-", c));
+    ok = g_ascii_islower(c) || g_ascii_isdigit(c) || (foreign && g_ascii_isupper(c)) ||
+         (i > 0 && strchr("._-", c));
   }
   return ok || ws_fail(error, WS_ERROR_BAD_VALUE, "field", "file", "expected", "a plain file name", NULL);
 }
@@ -70,7 +73,8 @@ bool pool_fail(const Pool *pool, const char *name, const char *doing, int errnum
     fstatvfs(pool->dir_fd, &fs);
     char free_text[WS_SIZE_TEXT_MAX];
     ws_size_format((guint64)fs.f_bavail * fs.f_frsize, free_text);
-    return ws_fail(error, WS_ERROR_NO_CAPACITY, "object", pool->name, "need", "more", "free", free_text, "cause", doing, NULL);
+    return ws_fail(error, WS_ERROR_NO_CAPACITY, "object", pool->name, "need", "more", "free", free_text,
+                   "cause", doing, NULL);
   }
   g_autofree char *object = g_strconcat(pool->name, "/", name, NULL);
   if (errnum == ENOENT)
@@ -238,4 +242,3 @@ void new_file_clear(NewFile *n)
   g_free(n->temp_path);
   *n = (NewFile)NEW_FILE_NONE;
 }
-

@@ -10,14 +10,19 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-enum { DEFAULT_INTERVAL_MS = 2000, LIST_EVERY = 15 /* intervals: sizes change without a hint */, MAX_RELISTS = 8 };
-#define WATCHED (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+enum {
+  DEFAULT_INTERVAL_MS = 2000,
+  LIST_EVERY = 15 /* intervals: sizes change without a hint */,
+  MAX_RELISTS = 8
+};
+#define WATCHED                                                                                              \
+  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 /* Capacity changes smaller than 1/128 of the pool are not worth a message. */
 #define CAPACITY_STEPS 128
 
 typedef struct {
   WsId id;
-  int wd; /* -1: not watched (unreachable) */
+  int wd;     /* -1: not watched (unreachable) */
   bool dirty; /* the kernel gave a hint */
   guint age;  /* intervals since it was listed */
   WsPoolStatus *reported;
@@ -103,10 +108,12 @@ static void look_at_files(PoolWatch *watch, const Pool *pool, GPtrArray *appeare
 
 static bool is_worth_telling(const WsPoolStatus *a, const WsPoolStatus *b)
 {
-  if (!a || a->state != b->state || g_strcmp0(a->reason, b->reason) != 0 || a->capacity_bytes != b->capacity_bytes)
+  if (!a || a->state != b->state || g_strcmp0(a->reason, b->reason) != 0 ||
+      a->capacity_bytes != b->capacity_bytes)
     return true;
   gint64 step = MAX(b->capacity_bytes / CAPACITY_STEPS, 1);
-  return ABS(a->available_bytes - b->available_bytes) >= step || ABS(a->allocated_bytes - b->allocated_bytes) >= step;
+  return ABS(a->available_bytes - b->available_bytes) >= step ||
+         ABS(a->allocated_bytes - b->allocated_bytes) >= step;
 }
 
 static void watch_directory(PoolWatch *watch, Watched *w, const Pool *pool)
@@ -121,7 +128,8 @@ static void watch_directory(PoolWatch *watch, Watched *w, const Pool *pool)
 
 static void look_at_pool(PoolWatch *watch, Watched *w)
 {
-  g_autoptr(GPtrArray) appeared = g_ptr_array_new_with_free_func(g_free), vanished = g_ptr_array_new_with_free_func(g_free);
+  g_autoptr(GPtrArray) appeared = g_ptr_array_new_with_free_func(g_free),
+                       vanished = g_ptr_array_new_with_free_func(g_free);
   g_auto(Pool) pool = POOL_CLOSED;
   if (pool_open(watch->storage, w->id, "be watched", &pool, NULL)) {
     watch_directory(watch, w, &pool);
@@ -142,7 +150,8 @@ static void look_at_pool(PoolWatch *watch, Watched *w)
     return;
   g_ptr_array_add(appeared, NULL);
   g_ptr_array_add(vanished, NULL);
-  watch->changed(w->id, status, (const char *const *)appeared->pdata, (const char *const *)vanished->pdata, watch->changed_arg);
+  watch->changed(w->id, status, (const char *const *)appeared->pdata, (const char *const *)vanished->pdata,
+                 watch->changed_arg);
   ws_pool_status_free(w->reported);
   w->reported = g_steal_pointer(&status);
 }

@@ -46,8 +46,8 @@ static guint timeout_ms(guint64 bytes)
 
 /* `bytes`: size the target may reach. reads_all: it takes time and reports; else it is quick. source: its folder is all that is
  * there beside the target (a chain's files are neighbours); NULL: not even that. */
-static bool run(const char *const *argv, const char *writable, const char *source, guint64 bytes, bool reads_all, const StorageOp *op,
-                GError **error)
+static bool run(const char *const *argv, const char *writable, const char *source, guint64 bytes,
+                bool reads_all, const StorageOp *op, GError **error)
 {
   g_autofree char *folder = source ? g_path_get_dirname(source) : NULL;
   const char *visible[] = {folder, NULL};
@@ -69,8 +69,8 @@ static bool run(const char *const *argv, const char *writable, const char *sourc
   return ws_exec(&exec, NULL, NULL, NULL, error);
 }
 
-bool qemu_img_create(const char *path, guint64 size_bytes, bool preallocate, const char *backing, ImageFormat backing_format,
-                     const StorageOp *op, GError **error)
+bool qemu_img_create(const char *path, guint64 size_bytes, bool preallocate, const char *backing,
+                     ImageFormat backing_format, const StorageOp *op, GError **error)
 {
   g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, size_bytes);
   const char *options = preallocate ? "preallocation=metadata" : "preallocation=off";
@@ -78,12 +78,14 @@ bool qemu_img_create(const char *path, guint64 size_bytes, bool preallocate, con
     const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-o", options, path, size, NULL};
     return run(argv, path, NULL, size_bytes, false, op, error);
   }
-  const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", backing, "-F", image_format_driver(backing_format),
-                        path, size, NULL};
+  const char *argv[] = {"qemu-img", "create", "-q",    "-f", "qcow2",
+                        "-u",       "-b",     backing, "-F", image_format_driver(backing_format),
+                        path,       size,     NULL};
   return run(argv, path, NULL, size_bytes, false, op, error);
 }
 
-bool qemu_img_resize(const char *path, guint64 size_bytes, bool preallocate, bool shrink, const StorageOp *op, GError **error)
+bool qemu_img_resize(const char *path, guint64 size_bytes, bool preallocate, bool shrink, const StorageOp *op,
+                     GError **error)
 {
   g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, size_bytes);
   const char *how = shrink ? "--shrink" : preallocate ? "--preallocation=metadata" : "--preallocation=off";
@@ -91,21 +93,38 @@ bool qemu_img_resize(const char *path, guint64 size_bytes, bool preallocate, boo
   return run(argv, path, path, size_bytes, false, op, error);
 }
 
-bool qemu_img_convert(const char *source, ImageFormat source_format, const char *target, ImageFormat format, bool preallocate,
-                      guint64 size_bytes, const StorageOp *op, GError **error)
+bool qemu_img_convert(const char *source, ImageFormat source_format, const char *target, ImageFormat format,
+                      bool preallocate, guint64 size_bytes, const StorageOp *op, GError **error)
 {
   /* -t none would be kinder to the page cache, but not every file system has O_DIRECT; we sync before publishing. */
-  const char *argv[] = {"qemu-img", "convert", "-p", "-f", image_format_driver(source_format), "-O", image_format_driver(format),
-                        "-o", preallocate && format == IMAGE_FORMAT_QCOW2 ? "preallocation=metadata" : "preallocation=off",
-                        source, target, NULL};
+  const char *argv[] = {"qemu-img",
+                        "convert",
+                        "-p",
+                        "-f",
+                        image_format_driver(source_format),
+                        "-O",
+                        image_format_driver(format),
+                        "-o",
+                        preallocate && format == IMAGE_FORMAT_QCOW2 ? "preallocation=metadata"
+                                                                    : "preallocation=off",
+                        source,
+                        target,
+                        NULL};
   return run(argv, target, source, size_bytes, true, op, error);
 }
 
-bool qemu_img_measure(const char *source, ImageFormat source_format, ImageFormat format, guint64 *bytes, const StorageOp *op,
-                      GError **error)
+bool qemu_img_measure(const char *source, ImageFormat source_format, ImageFormat format, guint64 *bytes,
+                      const StorageOp *op, GError **error)
 {
-  const char *argv[] = {"qemu-img", "measure", "--output=json", "-f", image_format_driver(source_format), "-O",
-                        image_format_driver(format), source, NULL};
+  const char *argv[] = {"qemu-img",
+                        "measure",
+                        "--output=json",
+                        "-f",
+                        image_format_driver(source_format),
+                        "-O",
+                        image_format_driver(format),
+                        source,
+                        NULL};
   g_autofree char *folder = g_path_get_dirname(source);
   const char *visible[] = {folder, NULL};
   WsExec exec = {
@@ -127,5 +146,6 @@ bool qemu_img_measure(const char *source, ImageFormat source_format, ImageFormat
   bool ok = root && json_unpack(root, "{s:I}", "required", &required) == 0 && required >= 0;
   json_decref(root);
   *bytes = (guint64)required;
-  return ok || ws_fail(error, WS_ERROR_PROGRAM_FAILED, "program", "qemu-img", "status", "0", "cause", "its answer is not understood", NULL);
+  return ok || ws_fail(error, WS_ERROR_PROGRAM_FAILED, "program", "qemu-img", "status", "0", "cause",
+                       "its answer is not understood", NULL);
 }

@@ -17,7 +17,8 @@ typedef struct {
 
 /* Without a deadline: the worker ends before the coroutine goes on, so everything may lie on its stack. The manager's own deadline
  * gives a call up when a disk hangs. */
-static bool on_worker(RpcCall *call, bool (*run)(AgentJob *, void *, GError **), const void *params, void **result, GError **error)
+static bool on_worker(RpcCall *call, bool (*run)(AgentJob *, void *, GError **), const void *params,
+                      void **result, GError **error)
 {
   Work work = {.storage = agent_of_call(call)->storage, .params = params};
   bool ok = agent_blocking(call, run, &work, NULL, 0, error);
@@ -32,37 +33,37 @@ static StorageOp op_of(AgentJob *job)
 }
 
 /* The three shapes of calls: with progress and result, with progress, with result. */
-#define SERVE_LONG(name, Type)                                                                                         \
-  static bool run_##name(AgentJob *job, void *arg, GError **error)                                                     \
-  {                                                                                                                    \
-    Work *w = arg;                                                                                                     \
-    StorageOp op = op_of(job);                                                                                         \
-    return storage_##name(w->storage, w->params, &op, (WsRpc##Type##Result **)&w->result, error);                      \
-  }                                                                                                                    \
-  bool serve_##name(RpcCall *call, const WsRpc##Type *params, WsRpc##Type##Result **result, GError **error)            \
-  {                                                                                                                    \
-    return on_worker(call, run_##name, params, (void **)result, error);                                                \
+#define SERVE_LONG(name, Type)                                                                               \
+  static bool run_##name(AgentJob *job, void *arg, GError **error)                                           \
+  {                                                                                                          \
+    Work *w = arg;                                                                                           \
+    StorageOp op = op_of(job);                                                                               \
+    return storage_##name(w->storage, w->params, &op, (WsRpc##Type##Result **)&w->result, error);            \
+  }                                                                                                          \
+  bool serve_##name(RpcCall *call, const WsRpc##Type *params, WsRpc##Type##Result **result, GError **error)  \
+  {                                                                                                          \
+    return on_worker(call, run_##name, params, (void **)result, error);                                      \
   }
-#define SERVE_LONG_WITHOUT_RESULT(name, Type)                                                                          \
-  static bool run_##name(AgentJob *job, void *arg, GError **error)                                                     \
-  {                                                                                                                    \
-    Work *w = arg;                                                                                                     \
-    StorageOp op = op_of(job);                                                                                         \
-    return storage_##name(w->storage, w->params, &op, error);                                                          \
-  }                                                                                                                    \
-  bool serve_##name(RpcCall *call, const WsRpc##Type *params, GError **error)                                          \
-  {                                                                                                                    \
-    return on_worker(call, run_##name, params, NULL, error);                                                           \
+#define SERVE_LONG_WITHOUT_RESULT(name, Type)                                                                \
+  static bool run_##name(AgentJob *job, void *arg, GError **error)                                           \
+  {                                                                                                          \
+    Work *w = arg;                                                                                           \
+    StorageOp op = op_of(job);                                                                               \
+    return storage_##name(w->storage, w->params, &op, error);                                                \
+  }                                                                                                          \
+  bool serve_##name(RpcCall *call, const WsRpc##Type *params, GError **error)                                \
+  {                                                                                                          \
+    return on_worker(call, run_##name, params, NULL, error);                                                 \
   }
-#define SERVE_SHORT(name, Type)                                                                                        \
-  static bool run_##name(AgentJob *job, void *arg, GError **error)                                                     \
-  {                                                                                                                    \
-    Work *w = arg;                                                                                                     \
-    return storage_##name(w->storage, w->params, (WsRpc##Type##Result **)&w->result, error);                           \
-  }                                                                                                                    \
-  bool serve_##name(RpcCall *call, const WsRpc##Type *params, WsRpc##Type##Result **result, GError **error)            \
-  {                                                                                                                    \
-    return on_worker(call, run_##name, params, (void **)result, error);                                                \
+#define SERVE_SHORT(name, Type)                                                                              \
+  static bool run_##name(AgentJob *job, void *arg, GError **error)                                           \
+  {                                                                                                          \
+    Work *w = arg;                                                                                           \
+    return storage_##name(w->storage, w->params, (WsRpc##Type##Result **)&w->result, error);                 \
+  }                                                                                                          \
+  bool serve_##name(RpcCall *call, const WsRpc##Type *params, WsRpc##Type##Result **result, GError **error)  \
+  {                                                                                                          \
+    return on_worker(call, run_##name, params, (void **)result, error);                                      \
   }
 
 SERVE_LONG(volume_create, VolumeCreate)
@@ -100,7 +101,8 @@ static bool run_pool_prepare(AgentJob *job, void *arg, GError **error)
   return storage_pool_prepare(w->storage, w->params, (WsPoolStatus **)&w->result, error);
 }
 
-bool serve_pool_prepare(RpcCall *call, const WsRpcPoolPrepare *params, WsRpcPoolPrepareResult **result, GError **error)
+bool serve_pool_prepare(RpcCall *call, const WsRpcPoolPrepare *params, WsRpcPoolPrepareResult **result,
+                        GError **error)
 {
   WsPoolStatus *status = NULL;
   if (!on_worker(call, run_pool_prepare, params, (void **)&status, error))
@@ -117,7 +119,8 @@ static bool run_pool_refresh(AgentJob *job, void *arg, GError **error)
   return storage_pool_refresh(w->storage, params->pool, (WsRpcPoolRefreshResult **)&w->result, error);
 }
 
-bool serve_pool_refresh(RpcCall *call, const WsRpcPoolRefresh *params, WsRpcPoolRefreshResult **result, GError **error)
+bool serve_pool_refresh(RpcCall *call, const WsRpcPoolRefresh *params, WsRpcPoolRefreshResult **result,
+                        GError **error)
 {
   return on_worker(call, run_pool_refresh, params, (void **)result, error);
 }
@@ -135,7 +138,8 @@ bool serve_pool_remove(RpcCall *call, const WsRpcPoolRemove *params, GError **er
 }
 
 /* On the watch thread. */
-static void on_changed(WsId pool, const WsPoolStatus *status, const char *const *appeared, const char *const *vanished, void *arg)
+static void on_changed(WsId pool, const WsPoolStatus *status, const char *const *appeared,
+                       const char *const *vanished, void *arg)
 {
   WsRpcPoolChanged *params = ws_rpc_pool_changed_new();
   params->pool = pool;

@@ -142,7 +142,8 @@ static void on_closed(HttpSocket *socket, int code, const char *reason, void *ar
 }
 
 /* In the call's coroutine: dials and waits for the end. */
-static bool run_stream(RpcCall *call, Stream *s, const char *name, const HttpSocketEvents *events, GError **error)
+static bool run_stream(RpcCall *call, Stream *s, const char *name, const HttpSocketEvents *events,
+                       GError **error)
 {
   volatile gint *cancelled = rpc_call_cancelled(call);
   s->co = ws_co_self();
@@ -161,7 +162,8 @@ static bool run_stream(RpcCall *call, Stream *s, const char *name, const HttpSoc
 
 static bool broken(const Stream *s, GError **error)
 {
-  g_autofree char *cause = g_strdup_printf("the stream ended with %d %s", s->close_code, s->close_reason ? s->close_reason : "");
+  g_autofree char *cause =
+      g_strdup_printf("the stream ended with %d %s", s->close_code, s->close_reason ? s->close_reason : "");
   return ws_fail(error, WS_ERROR_IO_ERROR, "path", "stream", "cause", cause, NULL);
 }
 
@@ -221,14 +223,16 @@ static bool open_sink(AgentJob *job, void *arg, GError **error)
   return o->stream->sink != NULL;
 }
 
-bool serve_volume_upload_stream(RpcCall *call, const WsRpcVolumeUploadStream *params, WsRpcVolumeUploadStreamResult **result,
-                                GError **error)
+bool serve_volume_upload_stream(RpcCall *call, const WsRpcVolumeUploadStream *params,
+                                WsRpcVolumeUploadStreamResult **result, GError **error)
 {
-  static const HttpSocketEvents events = {.message = on_frame, .closed = on_closed, .max_message_bytes = STORAGE_CHUNK_BYTES};
+  static const HttpSocketEvents events = {
+      .message = on_frame, .closed = on_closed, .max_message_bytes = STORAGE_CHUNK_BYTES};
   g_autoptr(Stream) s = stream_new(agent_of_call(call), params->stream);
   Open o = {s, params->pool, params->file, 0};
   s->offset = (guint64)MAX(params->offset, 0);
-  if (!agent_blocking(call, open_sink, &o, NULL, 0, error) || !run_stream(call, s, params->stream, &events, error))
+  if (!agent_blocking(call, open_sink, &o, NULL, 0, error) ||
+      !run_stream(call, s, params->stream, &events, error))
     return false;
   if (s->close_code != 1000) /* what came is kept: the manager goes on from there */
     return broken(s, error);
@@ -289,11 +293,14 @@ static bool open_source(AgentJob *job, void *arg, GError **error)
   return o->stream->source != NULL;
 }
 
-bool serve_volume_download_stream(RpcCall *call, const WsRpcVolumeDownloadStream *params, WsRpcVolumeDownloadStreamResult **result,
-                                  GError **error)
+bool serve_volume_download_stream(RpcCall *call, const WsRpcVolumeDownloadStream *params,
+                                  WsRpcVolumeDownloadStreamResult **result, GError **error)
 {
-  static const HttpSocketEvents events = {.opened = on_writable, .message = ignore_message, .writable = on_writable,
-                                          .closed = on_closed, .max_message_bytes = 64};
+  static const HttpSocketEvents events = {.opened = on_writable,
+                                          .message = ignore_message,
+                                          .writable = on_writable,
+                                          .closed = on_closed,
+                                          .max_message_bytes = 64};
   g_autoptr(Stream) s = stream_new(agent_of_call(call), params->stream);
   Open o = {s, params->pool, params->file, (int)params->format};
   if (!agent_blocking(call, open_source, &o, NULL, 0, error))

@@ -26,7 +26,7 @@ typedef struct {
   GMutex lock;
   guint64 generation; /* of the sink that may write */
   guint64 received, total;
-  WsSha256 *hash;     /* over the first `received` bytes, or NULL: to be read again */
+  WsSha256 *hash; /* over the first `received` bytes, or NULL: to be read again */
 } Upload;
 
 struct UploadSink {
@@ -99,7 +99,8 @@ static void forget_upload(const Pool *pool, const char *file)
 
 /* ---- open, abort ---- */
 
-static bool read_total(const Pool *pool, const char *temp, int fd, guint64 *received, guint64 *total, GError **error)
+static bool read_total(const Pool *pool, const char *temp, int fd, guint64 *received, guint64 *total,
+                       GError **error)
 {
   struct stat st;
   char text[24];
@@ -126,20 +127,22 @@ static bool begin_upload(const Pool *pool, const char *temp, guint64 total, guin
     *received = 0;
   }
   Reservation space = {0};
-  ok = ok && reserve(pool, total - *received, &space, error); /* asked now, so that it is refused before hours of upload */
+  ok = ok && reserve(pool, total - *received, &space,
+                     error); /* asked now, so that it is refused before hours of upload */
   reservation_release(&space);
   close(fd);
   return ok;
 }
 
-bool storage_upload_open(Storage *storage, const WsRpcVolumeUploadOpen *params, WsRpcVolumeUploadOpenResult **result,
-                         GError **error)
+bool storage_upload_open(Storage *storage, const WsRpcVolumeUploadOpen *params,
+                         WsRpcVolumeUploadOpenResult **result, GError **error)
 {
   g_auto(Pool) pool = POOL_CLOSED;
   g_auto(FileLock) lock = {0};
   g_autofree char *temp = g_strconcat(UPLOAD_PREFIX, params->file, NULL);
   guint64 received = (guint64)params->total_bytes;
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "take an upload", &pool, error) ||
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "take an upload", &pool, error) ||
       !file_lock(&pool, params->file, NULL, &lock, error))
     return false;
   bool done = pool_has_file(&pool, params->file);
@@ -155,10 +158,12 @@ bool storage_upload_abort(Storage *storage, const WsRpcVolumeUploadAbort *params
 {
   g_auto(Pool) pool = POOL_CLOSED;
   g_autofree char *temp = g_strconcat(UPLOAD_PREFIX, params->file, NULL);
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "drop an upload", &pool, error))
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "drop an upload", &pool, error))
     return false;
   forget_upload(&pool, params->file);
-  return unlinkat(pool.dir_fd, temp, 0) == 0 || errno == ENOENT || pool_fail(&pool, temp, "delete", errno, error);
+  return unlinkat(pool.dir_fd, temp, 0) == 0 || errno == ENOENT ||
+         pool_fail(&pool, temp, "delete", errno, error);
 }
 
 /* ---- the sink ---- */
@@ -169,7 +174,8 @@ UploadSink *storage_upload_sink(Storage *storage, WsId pool_id, const char *file
   sink->pool.dir_fd = sink->fd = -1;
   sink->temp = g_strconcat(UPLOAD_PREFIX, file, NULL);
   guint64 received, total;
-  if (!pool_check_name(file, false, error) || !pool_open(storage, pool_id, "take an upload", &sink->pool, error) ||
+  if (!pool_check_name(file, false, error) ||
+      !pool_open(storage, pool_id, "take an upload", &sink->pool, error) ||
       (sink->fd = pool_open_file(&sink->pool, sink->temp, O_RDWR, error)) < 0 ||
       !read_total(&sink->pool, sink->temp, sink->fd, &received, &total, error))
     return NULL;
@@ -187,7 +193,8 @@ UploadSink *storage_upload_sink(Storage *storage, WsId pool_id, const char *file
   u->received = received;
   u->total = total;
   g_mutex_unlock(&u->lock);
-  return reserve(&sink->pool, total - MIN(received, total), &sink->space, error) ? g_steal_pointer(&sink) : NULL;
+  return reserve(&sink->pool, total - MIN(received, total), &sink->space, error) ? g_steal_pointer(&sink)
+                                                                                 : NULL;
 }
 
 guint64 upload_sink_received(const UploadSink *sink)
@@ -229,11 +236,14 @@ bool upload_sink_write(UploadSink *sink, guint64 offset, const void *bytes, gsiz
   g_mutex_lock(&u->lock);
   bool ok;
   if (u->generation != sink->generation)
-    ok = ws_fail(error, WS_ERROR_CONFLICT, "object", sink->temp, "cause", "a newer stream has taken over", NULL);
+    ok = ws_fail(error, WS_ERROR_CONFLICT, "object", sink->temp, "cause", "a newer stream has taken over",
+                 NULL);
   else if (offset > u->received)
-    ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "offset", "expected", "no gap after what was received", NULL);
+    ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "offset", "expected", "no gap after what was received",
+                 NULL);
   else if (n > u->total || offset > u->total - n)
-    ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "offset", "expected", "no more than the announced total", NULL);
+    ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "offset", "expected", "no more than the announced total",
+                 NULL);
   else if (offset + n <= u->received)
     ok = true; /* sent again after a break */
   else {
@@ -261,8 +271,8 @@ void upload_sink_free(UploadSink *sink)
 /* ---- finish ---- */
 
 /* The checksum of all bytes: the running one where it covers them. */
-static char *whole_checksum(const Pool *pool, const char *file, const char *temp, int fd, guint64 total, const StorageOp *op,
-                            GError **error)
+static char *whole_checksum(const Pool *pool, const char *file, const char *temp, int fd, guint64 total,
+                            const StorageOp *op, GError **error)
 {
   Upload *u = get_upload(pool, file);
   g_mutex_lock(&u->lock);
@@ -275,26 +285,28 @@ static char *whole_checksum(const Pool *pool, const char *file, const char *temp
 }
 
 /* Gives the upload itself its name: it has the wanted form already. */
-static bool publish_upload(const Pool *pool, const char *temp, const char *file, int fd, const VolumeFacts *facts, const char *sha256,
-                           GError **error)
+static bool publish_upload(const Pool *pool, const char *temp, const char *file, int fd,
+                           const VolumeFacts *facts, const char *sha256, GError **error)
 {
   struct stat st;
   if (fstat(fd, &st) < 0)
     return pool_fail(pool, temp, "read its size", errno, error);
   /* QEMU rounds a raw disk up to a whole sector; so do we, once. */
-  if (facts->header.format != IMAGE_FORMAT_QCOW2 && st.st_size % 512 != 0 && ftruncate(fd, st.st_size / 512 * 512 + 512) < 0)
+  if (facts->header.format != IMAGE_FORMAT_QCOW2 && st.st_size % 512 != 0 &&
+      ftruncate(fd, st.st_size / 512 * 512 + 512) < 0)
     return pool_fail(pool, temp, "set its size", errno, error);
   storage_set_attribute(fd, "total", NULL);
   storage_set_attribute(fd, "sha256", sha256);
-  NewFile n = {.pool = pool, .file = g_strdup(file), .temp = g_strdup(temp), .fd = dup(fd), .published = false};
+  NewFile n = {
+      .pool = pool, .file = g_strdup(file), .temp = g_strdup(temp), .fd = dup(fd), .published = false};
   bool ok = new_file_publish(&n, error);
   n.published = true; /* a failure must not cost the upload */
   new_file_clear(&n);
   return ok;
 }
 
-static bool finish_upload(const Pool *pool, const WsRpcVolumeUploadFinish *params, const char *temp, int fd, const StorageOp *op,
-                          WsRpcVolumeUploadFinishResult *r, GError **error)
+static bool finish_upload(const Pool *pool, const WsRpcVolumeUploadFinish *params, const char *temp, int fd,
+                          const StorageOp *op, WsRpcVolumeUploadFinishResult *r, GError **error)
 {
   guint64 received, announced, total = (guint64)params->total_bytes;
   ImageFormat declared = (ImageFormat)params->source_format;
@@ -302,8 +314,10 @@ static bool finish_upload(const Pool *pool, const WsRpcVolumeUploadFinish *param
   if (!read_total(pool, temp, fd, &received, &announced, error))
     return false;
   if (received != total) {
-    g_autofree char *cause = g_strdup_printf("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes are there", received, total);
-    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", params->file, "verb", "be finished", "state", "incomplete", "cause", cause, NULL);
+    g_autofree char *cause =
+        g_strdup_printf("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes are there", received, total);
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", params->file, "verb", "be finished", "state",
+                   "incomplete", "cause", cause, NULL);
   }
   g_autofree char *hex = whole_checksum(pool, params->file, temp, fd, total, op, error);
   if (!hex)
@@ -320,8 +334,15 @@ static bool finish_upload(const Pool *pool, const WsRpcVolumeUploadFinish *param
     if (!publish_upload(pool, temp, params->file, fd, &facts, hex, error))
       return false;
   } else {
-    VolumeCopy copy = {.source_pool = pool, .source_file = temp, .source_fd = fd, .source = &facts, .pool = pool,
-                       .file = params->file, .format = wanted, .provisioning = PROVISIONING_THIN, .op = op};
+    VolumeCopy copy = {.source_pool = pool,
+                       .source_file = temp,
+                       .source_fd = fd,
+                       .source = &facts,
+                       .pool = pool,
+                       .file = params->file,
+                       .format = wanted,
+                       .provisioning = PROVISIONING_THIN,
+                       .op = op};
     if (!volume_copy(&copy, &size, &allocated, error))
       return false;
     unlinkat(pool->dir_fd, temp, 0);
@@ -333,7 +354,8 @@ static bool finish_upload(const Pool *pool, const WsRpcVolumeUploadFinish *param
 }
 
 /* It has its name already: what was answered before, as far as it can still be told. */
-static bool describe_finished(const Pool *pool, const WsRpcVolumeUploadFinish *params, WsRpcVolumeUploadFinishResult *r, GError **error)
+static bool describe_finished(const Pool *pool, const WsRpcVolumeUploadFinish *params,
+                              WsRpcVolumeUploadFinishResult *r, GError **error)
 {
   int fd = pool_open_file(pool, params->file, O_RDONLY, error);
   if (fd < 0)
@@ -341,7 +363,8 @@ static bool describe_finished(const Pool *pool, const WsRpcVolumeUploadFinish *p
   bool is_iso = params->source_format == WS_RPC_VOLUME_UPLOAD_FINISH_SOURCE_FORMAT_ISO;
   VolumeFacts facts;
   char hex[65];
-  bool ok = volume_measure(pool, params->file, fd, is_iso ? IMAGE_FORMAT_RAW : (ImageFormat)params->format, &facts, error);
+  bool ok = volume_measure(pool, params->file, fd, is_iso ? IMAGE_FORMAT_RAW : (ImageFormat)params->format,
+                           &facts, error);
   r->size_bytes = (gint64)facts.size_bytes;
   r->allocated_bytes = (gint64)file_allocated_bytes(fd);
   if (storage_get_attribute(fd, "sha256", hex, sizeof hex) == 64)
@@ -356,7 +379,8 @@ bool storage_upload_finish(Storage *storage, const WsRpcVolumeUploadFinish *para
   g_auto(Pool) pool = POOL_CLOSED;
   g_auto(FileLock) lock = {0};
   g_autofree char *temp = g_strconcat(UPLOAD_PREFIX, params->file, NULL);
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "finish an upload", &pool, error) ||
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "finish an upload", &pool, error) ||
       !file_lock(&pool, params->file, op, &lock, error))
     return false;
   g_autoptr(WsRpcVolumeUploadFinishResult) r = ws_rpc_volume_upload_finish_result_new();

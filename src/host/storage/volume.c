@@ -72,7 +72,8 @@ static bool check_chain(const Pool *pool, const char *file, VolumeFacts *facts, 
   }
 }
 
-bool volume_measure(const Pool *pool, const char *file, int fd, ImageFormat format, VolumeFacts *facts, GError **error)
+bool volume_measure(const Pool *pool, const char *file, int fd, ImageFormat format, VolumeFacts *facts,
+                    GError **error)
 {
   struct stat st;
   if (fstat(fd, &st) < 0)
@@ -91,11 +92,13 @@ bool volume_measure(const Pool *pool, const char *file, int fd, ImageFormat form
   return check_chain(pool, file, facts, error);
 }
 
-bool image_check_upload(const Pool *pool, const char *file, int fd, ImageFormat declared, VolumeFacts *facts, GError **error)
+bool image_check_upload(const Pool *pool, const char *file, int fd, ImageFormat declared, VolumeFacts *facts,
+                        GError **error)
 {
   g_autofree char *name = g_strconcat(pool->name, "/", file, NULL);
   *facts = (VolumeFacts){.chain_bytes = file_allocated_bytes(fd)};
-  if (!image_read_fd(pool, file, fd, &facts->header, error) || !image_header_accept(&facts->header, declared, name, error))
+  if (!image_read_fd(pool, file, fd, &facts->header, error) ||
+      !image_header_accept(&facts->header, declared, name, error))
     return false;
   facts->size_bytes = facts->header.size_bytes;
   return true;
@@ -121,14 +124,16 @@ gssize storage_get_attribute(int fd, const char *name, char *buf, gsize n)
 guint64 volume_need_bytes(ImageFormat format, Provisioning provisioning, guint64 size_bytes)
 {
   /* A thin one grows later; its L1 table and, for a preallocated one, all L2 and refcount tables: 8 + 2 bytes per 64 KiB. */
-  guint64 tables = format == IMAGE_FORMAT_QCOW2 ? SLACK_BYTES + size_bytes / (provisioning == PROVISIONING_THIN ? 1 << 24 : 1 << 12) : 0;
+  guint64 tables = format == IMAGE_FORMAT_QCOW2
+                       ? SLACK_BYTES + size_bytes / (provisioning == PROVISIONING_THIN ? 1 << 24 : 1 << 12)
+                       : 0;
   return (provisioning == PROVISIONING_THIN ? 0 : size_bytes) + tables;
 }
 
 /* ---- create ---- */
 
-static bool fill_new(const Pool *pool, const NewFile *n, const WsRpcVolumeCreate *params, const StorageOp *op, Reservation *reservation,
-                     GError **error)
+static bool fill_new(const Pool *pool, const NewFile *n, const WsRpcVolumeCreate *params, const StorageOp *op,
+                     Reservation *reservation, GError **error)
 {
   Blocks blocks = {.pool = pool, .name = params->file, .op = op, .reservation = reservation};
   guint64 size = (guint64)params->size_bytes;
@@ -138,7 +143,8 @@ static bool fill_new(const Pool *pool, const NewFile *n, const WsRpcVolumeCreate
       return pool_fail(pool, params->file, "set its size", errno, error);
     return blocks_fill(&blocks, n->fd, 0, size, provisioning, error);
   }
-  if (!qemu_img_create(n->temp_path, size, provisioning != PROVISIONING_THIN, params->parent_file, (ImageFormat)params->parent_format, op, error))
+  if (!qemu_img_create(n->temp_path, size, provisioning != PROVISIONING_THIN, params->parent_file,
+                       (ImageFormat)params->parent_format, op, error))
     return false;
   struct stat st;
   if (fstat(n->fd, &st) < 0)
@@ -148,7 +154,8 @@ static bool fill_new(const Pool *pool, const NewFile *n, const WsRpcVolumeCreate
 }
 
 /* The file is there already: the same, or something else? */
-static bool accept_existing(const Pool *pool, const char *file, ImageFormat format, guint64 size_bytes, guint64 *allocated, GError **error)
+static bool accept_existing(const Pool *pool, const char *file, ImageFormat format, guint64 size_bytes,
+                            guint64 *allocated, GError **error)
 {
   int fd = pool_open_file(pool, file, O_RDONLY, error);
   if (fd < 0)
@@ -171,17 +178,21 @@ static bool check_parent(const Pool *pool, const WsRpcVolumeCreate *params, GErr
     return false;
   if (!params->parent_format)
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "parent_format", NULL);
-  if ((ImageFormat)params->format != IMAGE_FORMAT_QCOW2 || (Provisioning)params->provisioning != PROVISIONING_THIN)
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "format", "expected", "thin qcow2 for a linked child", NULL);
+  if ((ImageFormat)params->format != IMAGE_FORMAT_QCOW2 ||
+      (Provisioning)params->provisioning != PROVISIONING_THIN)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "format", "expected", "thin qcow2 for a linked child",
+                   NULL);
   if (g_str_equal(params->parent_file, params->file))
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "parent_file", "expected", "another file", NULL);
   int fd = pool_open_file(pool, params->parent_file, O_RDONLY, error);
   VolumeFacts facts;
-  bool ok = fd >= 0 && volume_measure(pool, params->parent_file, fd, (ImageFormat)params->parent_format, &facts, error);
+  bool ok = fd >= 0 &&
+            volume_measure(pool, params->parent_file, fd, (ImageFormat)params->parent_format, &facts, error);
   if (fd >= 0)
     close(fd);
   if (ok && facts.size_bytes > (guint64)params->size_bytes)
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "size_bytes", "expected", "at least the parent's size", NULL);
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "size_bytes", "expected", "at least the parent's size",
+                   NULL);
   return ok;
 }
 
@@ -193,14 +204,17 @@ bool storage_volume_create(Storage *storage, const WsRpcVolumeCreate *params, co
   g_auto(Reservation) space = {0};
   g_auto(NewFile) n = NEW_FILE_NONE;
   guint64 allocated = 0;
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "hold a new volume", &pool, error) ||
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "hold a new volume", &pool, error) ||
       !file_lock(&pool, params->file, op, &lock, error))
     return false;
   if (pool_has_file(&pool, params->file)) {
-    if (!accept_existing(&pool, params->file, (ImageFormat)params->format, (guint64)params->size_bytes, &allocated, error))
+    if (!accept_existing(&pool, params->file, (ImageFormat)params->format, (guint64)params->size_bytes,
+                         &allocated, error))
       return false;
   } else {
-    guint64 need = volume_need_bytes((ImageFormat)params->format, (Provisioning)params->provisioning, (guint64)params->size_bytes);
+    guint64 need = volume_need_bytes((ImageFormat)params->format, (Provisioning)params->provisioning,
+                                     (guint64)params->size_bytes);
     if (!check_parent(&pool, params, error) || !reserve(&pool, need, &space, error) ||
         !new_file_begin(&pool, params->file, &n, error) || !fill_new(&pool, &n, params, op, &space, error) ||
         !new_file_publish(&n, error))
@@ -214,7 +228,8 @@ bool storage_volume_create(Storage *storage, const WsRpcVolumeCreate *params, co
 
 /* ---- resize ---- */
 
-static bool grow_raw(Blocks *blocks, int fd, guint64 old, guint64 size, Provisioning provisioning, GError **error)
+static bool grow_raw(Blocks *blocks, int fd, guint64 old, guint64 size, Provisioning provisioning,
+                     GError **error)
 {
   if (ftruncate(fd, (off_t)size) < 0)
     return pool_fail(blocks->pool, blocks->name, "set its size", errno, error);
@@ -225,7 +240,8 @@ static bool grow_raw(Blocks *blocks, int fd, guint64 old, guint64 size, Provisio
   return false;
 }
 
-static bool grow_qcow2(Blocks *blocks, int fd, guint64 old, guint64 size, Provisioning provisioning, GError **error)
+static bool grow_qcow2(Blocks *blocks, int fd, guint64 old, guint64 size, Provisioning provisioning,
+                       GError **error)
 {
   g_autofree char *path = pool_file_path(blocks->pool, blocks->name);
   struct stat before, after;
@@ -242,7 +258,8 @@ static bool grow_qcow2(Blocks *blocks, int fd, guint64 old, guint64 size, Provis
   return false;
 }
 
-bool volume_grow(Blocks *blocks, int fd, ImageFormat format, guint64 old, guint64 size, Provisioning provisioning, GError **error)
+bool volume_grow(Blocks *blocks, int fd, ImageFormat format, guint64 old, guint64 size,
+                 Provisioning provisioning, GError **error)
 {
   bool grown = format == IMAGE_FORMAT_RAW ? grow_raw(blocks, fd, old, size, provisioning, error)
                                           : grow_qcow2(blocks, fd, old, size, provisioning, error);
@@ -259,7 +276,8 @@ bool storage_volume_resize(Storage *storage, const WsRpcVolumeResize *params, co
   Provisioning provisioning = (Provisioning)params->provisioning;
   guint64 size = (guint64)params->size_bytes;
   VolumeFacts facts;
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "grow a volume", &pool, error) ||
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "grow a volume", &pool, error) ||
       !file_lock(&pool, params->file, op, &lock, error))
     return false;
   int fd = pool_open_file(&pool, params->file, O_RDWR, error);
@@ -283,11 +301,13 @@ bool storage_volume_resize(Storage *storage, const WsRpcVolumeResize *params, co
 
 /* ---- delete, wipe ---- */
 
-bool storage_volume_delete(Storage *storage, const WsRpcVolumeDelete *params, const StorageOp *op, GError **error)
+bool storage_volume_delete(Storage *storage, const WsRpcVolumeDelete *params, const StorageOp *op,
+                           GError **error)
 {
   g_auto(Pool) pool = POOL_CLOSED;
   g_auto(FileLock) lock = {0};
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "delete a volume", &pool, error) ||
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "delete a volume", &pool, error) ||
       !file_lock(&pool, params->file, op, &lock, error))
     return false;
   g_autoptr(GError) why = NULL;
@@ -299,10 +319,12 @@ bool storage_volume_delete(Storage *storage, const WsRpcVolumeDelete *params, co
     return false;
   }
   Blocks blocks = {.pool = &pool, .name = params->file, .op = op};
-  bool ok = image_check_unused(&pool, params->file, fd, false, error) && (!params->wipe || blocks_zero(&blocks, fd, error));
+  bool ok = image_check_unused(&pool, params->file, fd, false, error) &&
+            (!params->wipe || blocks_zero(&blocks, fd, error));
   if (ok) {
     pool_expect(&pool, params->file, false);
-    ok = unlinkat(pool.dir_fd, params->file, 0) == 0 || errno == ENOENT || pool_fail(&pool, params->file, "delete", errno, error);
+    ok = unlinkat(pool.dir_fd, params->file, 0) == 0 || errno == ENOENT ||
+         pool_fail(&pool, params->file, "delete", errno, error);
     ok = ok && (fsync(pool.dir_fd) == 0 || pool_fail(&pool, params->file, "sync its folder", errno, error));
   }
   close(fd);
@@ -310,13 +332,15 @@ bool storage_volume_delete(Storage *storage, const WsRpcVolumeDelete *params, co
 }
 
 /* After the bytes are gone: an empty, thin volume of the same size in its place, swapped in by rename. */
-static bool replace_by_empty(const Pool *pool, const char *file, ImageFormat format, guint64 size, int old_fd, const StorageOp *op, GError **error)
+static bool replace_by_empty(const Pool *pool, const char *file, ImageFormat format, guint64 size, int old_fd,
+                             const StorageOp *op, GError **error)
 {
   if (format == IMAGE_FORMAT_RAW) /* in place: cut to nothing and back, so all blocks are free */
     return (ftruncate(old_fd, 0) == 0 && ftruncate(old_fd, (off_t)size) == 0 && fsync(old_fd) == 0) ||
            pool_fail(pool, file, "empty", errno, error);
   g_auto(NewFile) n = NEW_FILE_NONE;
-  if (!new_file_begin(pool, file, &n, error) || !qemu_img_create(n.temp_path, size, false, NULL, IMAGE_FORMAT_UNKNOWN, op, error))
+  if (!new_file_begin(pool, file, &n, error) ||
+      !qemu_img_create(n.temp_path, size, false, NULL, IMAGE_FORMAT_UNKNOWN, op, error))
     return false;
   if (fsync(n.fd) < 0 || renameat(pool->dir_fd, n.temp, pool->dir_fd, file) < 0)
     return pool_fail(pool, file, "replace", errno, error);
@@ -326,7 +350,8 @@ static bool replace_by_empty(const Pool *pool, const char *file, ImageFormat for
 
 /* The size is in the qcow2's own header, which the wipe overwrites; so it is kept in an attribute until the empty one is
  * in place: a wipe that a crash cut short can be taken again. */
-static bool remember_size(const Pool *pool, const char *file, int fd, ImageFormat format, guint64 *size, GError **error)
+static bool remember_size(const Pool *pool, const char *file, int fd, ImageFormat format, guint64 *size,
+                          GError **error)
 {
   char text[24];
   gssize n = storage_get_attribute(fd, "size", text, sizeof text);
@@ -347,7 +372,8 @@ bool storage_volume_wipe(Storage *storage, const WsRpcVolumeWipe *params, const 
 {
   g_auto(Pool) pool = POOL_CLOSED;
   g_auto(FileLock) lock = {0};
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "wipe a volume", &pool, error) ||
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "wipe a volume", &pool, error) ||
       !file_lock(&pool, params->file, op, &lock, error))
     return false;
   int fd = pool_open_file(&pool, params->file, O_RDWR, error);
@@ -367,10 +393,12 @@ bool storage_volume_wipe(Storage *storage, const WsRpcVolumeWipe *params, const 
 
 /* ---- info, checksum ---- */
 
-bool storage_volume_info(Storage *storage, const WsRpcVolumeInfo *params, WsRpcVolumeInfoResult **result, GError **error)
+bool storage_volume_info(Storage *storage, const WsRpcVolumeInfo *params, WsRpcVolumeInfoResult **result,
+                         GError **error)
 {
   g_auto(Pool) pool = POOL_CLOSED;
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "be read", &pool, error))
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "be read", &pool, error))
     return false;
   WsRpcVolumeInfoResult *r = *result = ws_rpc_volume_info_result_new();
   g_autoptr(GError) why = NULL;
@@ -386,15 +414,17 @@ bool storage_volume_info(Storage *storage, const WsRpcVolumeInfo *params, WsRpcV
   VolumeFacts facts = {0};
   const ImageHeader *h = &facts.header;
   fstat(fd, &st);
-  bool ok = params->format ? volume_measure(&pool, params->file, fd, (ImageFormat)params->format, &facts, error)
-                           : image_read_fd(&pool, params->file, fd, &facts.header, error);
+  bool ok = params->format
+                ? volume_measure(&pool, params->file, fd, (ImageFormat)params->format, &facts, error)
+                : image_read_fd(&pool, params->file, fd, &facts.header, error);
   close(fd);
   if (!ok) {
     g_clear_pointer(result, ws_rpc_volume_info_result_free);
     return false;
   }
   r->exists = true;
-  r->format = h->format <= IMAGE_FORMAT_ISO ? (WsRpcVolumeInfoResultFormat)h->format : WS_RPC_VOLUME_INFO_RESULT_FORMAT_UNKNOWN;
+  r->format = h->format <= IMAGE_FORMAT_ISO ? (WsRpcVolumeInfoResultFormat)h->format
+                                            : WS_RPC_VOLUME_INFO_RESULT_FORMAT_UNKNOWN;
   r->size_bytes = (gint64)h->size_bytes;
   r->file_bytes = st.st_size;
   r->allocated_bytes = (gint64)st.st_blocks * 512;
@@ -408,7 +438,8 @@ bool storage_volume_checksum(Storage *storage, const WsRpcVolumeChecksum *params
                              WsRpcVolumeChecksumResult **result, GError **error)
 {
   g_auto(Pool) pool = POOL_CLOSED;
-  if (!pool_check_name(params->file, false, error) || !pool_open(storage, params->pool, "be read", &pool, error))
+  if (!pool_check_name(params->file, false, error) ||
+      !pool_open(storage, params->pool, "be read", &pool, error))
     return false;
   int fd = pool_open_file(&pool, params->file, O_RDONLY, error);
   if (fd < 0)

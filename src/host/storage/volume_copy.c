@@ -33,7 +33,8 @@ static bool can_copy_bytes(const VolumeCopy *c)
   return c->format == IMAGE_FORMAT_RAW || c->provisioning == PROVISIONING_THIN;
 }
 
-static bool need_bytes(const VolumeCopy *c, bool by_bytes, const char *source_path, guint64 size, guint64 *need, GError **error)
+static bool need_bytes(const VolumeCopy *c, bool by_bytes, const char *source_path, guint64 size,
+                       guint64 *need, GError **error)
 {
   *need = volume_need_bytes(c->format, c->provisioning, size);
   if (c->provisioning != PROVISIONING_THIN)
@@ -50,7 +51,8 @@ static bool finish_size(const VolumeCopy *c, const NewFile *n, guint64 size, Blo
 {
   struct stat st;
   /* A raw disk ends with a whole sector: QEMU rounds up, and the guest must not see less after a move. */
-  guint64 now = c->format == IMAGE_FORMAT_RAW ? (c->source->size_bytes + 511) / 512 * 512 : c->source->size_bytes;
+  guint64 now =
+      c->format == IMAGE_FORMAT_RAW ? (c->source->size_bytes + 511) / 512 * 512 : c->source->size_bytes;
   if (c->format == IMAGE_FORMAT_RAW && ftruncate(n->fd, (off_t)MAX(now, size)) < 0)
     return pool_fail(c->pool, n->temp, "set its size", errno, error);
   if (c->format == IMAGE_FORMAT_QCOW2 && size > now &&
@@ -83,8 +85,8 @@ bool volume_copy(const VolumeCopy *c, guint64 *size_bytes, guint64 *allocated_by
 }
 
 /* A copy that is there already: it is whole, since files appear whole. */
-static bool copy_is_done(const Pool *pool, const char *file, ImageFormat format, guint64 *size, guint64 *allocated, bool *done,
-                         GError **error)
+static bool copy_is_done(const Pool *pool, const char *file, ImageFormat format, guint64 *size,
+                         guint64 *allocated, bool *done, GError **error)
 {
   *done = pool_has_file(pool, file);
   if (!*done)
@@ -102,8 +104,8 @@ static bool copy_is_done(const Pool *pool, const char *file, ImageFormat format,
 
 /* ---- clone ---- */
 
-static bool clone_into(const Pool *from, const Pool *to, const WsRpcVolumeClone *params, const StorageOp *op, guint64 *size,
-                       guint64 *allocated, GError **error)
+static bool clone_into(const Pool *from, const Pool *to, const WsRpcVolumeClone *params, const StorageOp *op,
+                       guint64 *size, guint64 *allocated, GError **error)
 {
   int fd = pool_open_file(from, params->file, O_RDONLY, error);
   if (fd < 0)
@@ -150,18 +152,21 @@ bool storage_volume_clone(Storage *storage, const WsRpcVolumeClone *params, cons
 
 /* ---- images ---- */
 
-bool storage_image_inspect(Storage *storage, const WsRpcImageInspect *params, WsRpcImageInspectResult **result, GError **error)
+bool storage_image_inspect(Storage *storage, const WsRpcImageInspect *params,
+                           WsRpcImageInspectResult **result, GError **error)
 {
   g_auto(Pool) pool = POOL_CLOSED;
-  if (!pool_check_name(params->file, true, error) || !pool_open(storage, params->pool, "be read", &pool, error))
+  if (!pool_check_name(params->file, true, error) ||
+      !pool_open(storage, params->pool, "be read", &pool, error))
     return false;
   int fd = pool_open_file(&pool, params->file, O_RDONLY, error);
   if (fd < 0)
     return false;
   VolumeFacts facts = {0};
   const ImageHeader *h = &facts.header;
-  bool ok = params->format ? image_check_upload(&pool, params->file, fd, (ImageFormat)params->format, &facts, error)
-                           : image_read_fd(&pool, params->file, fd, &facts.header, error);
+  bool ok = params->format
+                ? image_check_upload(&pool, params->file, fd, (ImageFormat)params->format, &facts, error)
+                : image_read_fd(&pool, params->file, fd, &facts.header, error);
   close(fd);
   if (!ok)
     return false;
@@ -189,15 +194,18 @@ static bool import_into(const Pool *from, const Pool *to, const WsRpcImageImport
       .source = &facts,
       .pool = to,
       .file = params->file,
-      .format = (ImageFormat)params->source_format == IMAGE_FORMAT_ISO ? IMAGE_FORMAT_RAW : (ImageFormat)params->format,
+      .format = (ImageFormat)params->source_format == IMAGE_FORMAT_ISO ? IMAGE_FORMAT_RAW
+                                                                       : (ImageFormat)params->format,
       .provisioning = (Provisioning)params->provisioning,
       .op = op,
   };
   guint64 size, allocated;
   g_autofree char *hex = NULL;
   Blocks blocks = {.pool = from, .name = params->source_file, .op = op};
-  bool ok = image_check_upload(from, params->source_file, fd, (ImageFormat)params->source_format, &facts, error) &&
-            (hex = blocks_sha256(&blocks, fd, facts.header.file_bytes, error)) && volume_copy(&copy, &size, &allocated, error);
+  bool ok =
+      image_check_upload(from, params->source_file, fd, (ImageFormat)params->source_format, &facts, error) &&
+      (hex = blocks_sha256(&blocks, fd, facts.header.file_bytes, error)) &&
+      volume_copy(&copy, &size, &allocated, error);
   close(fd);
   if (!ok)
     return false;
@@ -207,14 +215,15 @@ static bool import_into(const Pool *from, const Pool *to, const WsRpcImageImport
   return true;
 }
 
-bool storage_image_import(Storage *storage, const WsRpcImageImport *params, const StorageOp *op, WsRpcImageImportResult **result,
-                          GError **error)
+bool storage_image_import(Storage *storage, const WsRpcImageImport *params, const StorageOp *op,
+                          WsRpcImageImportResult **result, GError **error)
 {
   g_auto(Pool) from = POOL_CLOSED, to = POOL_CLOSED;
   g_auto(FileLock) lock = {0};
   if (!pool_check_name(params->source_file, true, error) || !pool_check_name(params->file, false, error) ||
       !pool_open(storage, params->pool, "be read", &from, error) ||
-      !pool_open(storage, params->target_pool ? params->target_pool : params->pool, "hold an image", &to, error) ||
+      !pool_open(storage, params->target_pool ? params->target_pool : params->pool, "hold an image", &to,
+                 error) ||
       !file_lock(&to, params->file, op, &lock, error))
     return false;
   guint64 size = 0, allocated = 0;

@@ -41,6 +41,11 @@ def _ip(*arguments, check=True):
     return done.stdout
 
 
+def _links():
+    """Names of the machine's links."""
+    return [link["ifname"] for link in json.loads(_ip("-j", "link", "show") or "[]")]
+
+
 def _copy_missing(source, target):
     """Copies the files of a folder that the other lacks. Both may be absent."""
     for name in os.listdir(source) if os.path.isdir(source) else ():
@@ -111,8 +116,21 @@ class Host:
                 if time.monotonic() > deadline:
                     raise LabError(f"{self.name}: process {pid} is still there {GONE_DEADLINE_S} s after SIGKILL")
                 time.sleep(0.02)
-        _ip("link", "del", self.cable, check=False)  # the kernel does it too, but later
+        for link in _links():  # the kernel removes them too, but later
+            if link == self.cable or link.startswith(f"{self.cable}."):
+                _ip("link", "del", link, check=False)
         _copy_missing(self._learned, os.path.join(LEARNED, self.lab.accel))
+
+    def plug(self, number, address):
+        """A further card eth<number> in the host, whose other end is on this machine and has the address there.
+
+        For what stands between a host's switches and the world: an uplink. Gone with the host's power. address: "A/B".
+        """
+        outer = f"{self.cable}.{number}"
+        if not os.path.exists(f"/sys/class/net/{outer}"):
+            _ip("link", "add", outer, "type", "veth", "peer", "name", f"eth{number}", "netns", str(self.running_init()))
+        _ip("addr", "replace", address, "dev", outer)
+        _ip("link", "set", outer, "up")
 
     def set_cable(self, plugged):
         """Pulls the network cable, or plugs it in again."""
@@ -238,9 +256,9 @@ class Lab:
         numbers = {host.number for host in self.hosts} | {int(name[1:]) for name in self.running_inits()}
         for number in sorted(numbers):
             Host(self, number).power_off()
-        for link in json.loads(_ip("-j", "link", "show") or "[]"):
-            if link["ifname"].startswith(f"{self.bridge}-"):
-                _ip("link", "del", link["ifname"], check=False)
+        for link in _links():
+            if link.startswith(f"{self.bridge}-"):
+                _ip("link", "del", link, check=False)
         _ip("link", "del", self.bridge, check=False)
         if purge and os.path.exists(os.path.join(self.folder, NOTES)):
             shutil.rmtree(self.folder)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes, and what a running guest gets and shows: disks, NICs, screen, keys, consoles."""
+import base64
+
+from whole_site import Case, check, read_message, refused
+
+MIB = 1048576
+WEBSOCKET, FORBIDDEN = 101, 403
+
+
+class Volumes(Case):
+    """Volumes that no VM has."""
+
+    def create(self, name, **fields):
+        return self.api.do("volumes", {"name": name, "pool": self.site.pool, "size_bytes": 4 * MIB, **fields})["result"]
+
+    def file_of(self, volume):
+        """The file of the pool that appeared with it, found by the volume's id in its name."""
+        return next((name for name in self.site.pool_files() if name.startswith(f"{volume}-")), None)
+
+    def each_kind_of_volume_is_made_grown_and_deleted(self):
+        for fields in ({}, {"provisioning": "lazy_zeroed"}, {"provisioning": "eager_zeroed"}, {"format": "raw"}):
+            volume = self.create("made", **fields)
+            file = self.file_of(volume)
+            check(file, f"{volume} {fields} has no file")
+            self.api.do(f"volumes/{volume}/resize", {"size_bytes": 8 * MIB})
+            check(self.api.get(f"volumes/{volume}")["size_bytes"] == 8 * MIB, "size")
+            info = self.site.inside("qemu-img", "info", f"{self.site.pool_path}/{file}")
+            check(f"({8 * MIB} bytes)" in info, info)
+            self.api.do(f"volumes/{volume}", {"wipe": "provisioning" in fields}, "DELETE")
+            check(not self.file_of(volume), "the file stayed")
+            refused("not_found", self.api.get, f"volumes/{volume}")
+
+    def volume_does_not_shrink(self):
+        volume = self.create("large")
+        refused("out_of_range", self.api.post, f"volumes/{volume}/resize", {"size_bytes": 2 * MIB})
+        self.api.do(f"volumes/{volume}", {}, "DELETE")
+
+    def full_and_linked_clones(self):
+        source = self.create("source")
+        full = self.api.do(f"volumes/{source}/clone", {"name": "full"})["result"]
+        linked = self.api.do(f"volumes/{source}/clone", {"name": "linked", "linked": True})["result"]
+        check(not self.api.get(f"volumes/{full}").get("parent"), "a full clone has a parent")
+        check(self.api.get(f"volumes/{linked}")["parent"] == source, "no parent")
+        error = refused("in_use", self.api.send, "DELETE", f"volumes/{source}", {})
+        check("linked" in error.message, error)
+        for volume in (full, linked, source):
+            self.api.do(f"volumes/{volume}", {}, "DELETE")
+
+    def volume_in_the_bin_comes_back(self):
+        volume = self.create("binned")
+        self.api.do(f"volumes/{volume}", {"to_bin": True}, "DELETE")
+        check(self.api.get(f"volumes/{volume}").get("in_bin_since"), "not in the bin")
+        self.api.do(f"volumes/{volume}/restore")
+        check(not self.api.get(f"volumes/{volume}").get("in_bin_since"), "still in the bin")
+        self.api.do(f"volumes/{volume}", {}, "DELETE")
+
+
+class Devices(Case):
+    """On the running guest."""
+
+    def serial_console_answers_what_is_typed(self):
+        with self.site.console(self.vm) as console:
+            console.type("\n")
+            console.wait_for("login:")
+
+    def running_guest_gets_and_loses_a_disk(self):
+        self.site.wait_guest(self.vm)
+        new = {"disk": {"new_volume": {"size_bytes": 4 * MIB}}}
+        self.api.do(f"vms/{self.vm}/attach_disk", new)
+        disk = self.site.vm(self.vm)["disks"][-1]
+        check(self.api.get(f"volumes/{disk['volume']}")["used_by"] == self.vm, "used_by")
+        check(not self.site.vm(self.vm).get("pending_restart"), self.site.vm(self.vm).get("pending_restart"))
+        check(self.lines("domblklist") == 3, self.site.inside("virsh", "domblklist", self.uuid()))
+        self.api.do(f"vms/{self.vm}/detach_disk", {"key": disk["key"], "volume": "destroy"})
+        check(self.lines("domblklist") == 2, self.site.inside("virsh", "domblklist", self.uuid()))
+        refused("not_found", self.api.get, f"volumes/{disk['volume']}")
+
+    def uuid(self):
+        """As libvirt knows it."""
+        return self.site.vm(self.vm)["uuid"]
+
+    def lines(self, command):
+        """How many devices the live domain has (a seed CD counts)."""
+        return len(self.site.inside("virsh", command, self.uuid()).strip().splitlines()) - 2
+
+    def running_guest_gets_and_loses_a_nic(self):
+        self.api.do(f"vms/{self.vm}/attach_nic", {"nic": {"port_group": self.site.group}})
+        check(self.lines("domiflist") == 2, self.site.inside("virsh", "domiflist", self.uuid()))
+        self.api.do(f"vms/{self.vm}/detach_nic", {"key": self.site.vm(self.vm)["nics"][-1]["key"]})
+        check(self.lines("domiflist") == 1, self.site.inside("virsh", "domiflist", self.uuid()))
+
+    def screenshot_is_a_png(self):
+        picture = base64.b64decode(self.api.post(f"vms/{self.vm}/screenshot")["png"])
+        check(picture.startswith(b"\x89PNG\r\n\x1a\n") and picture.rstrip().endswith(b"IEND\xaeB`\x82"), picture[:16])
+
+    def keys_are_pressed(self):
+        self.api.post(f"vms/{self.vm}/send_keys", {"keys": ["ctrl", "alt", "f2"]})
+        refused("bad_value", self.api.post, f"vms/{self.vm}/send_keys", {"keys": ["no_such_key"]})
+
+    def vnc_ticket_is_good_for_one_connection(self):
+        ticket = self.api.post(f"vms/{self.vm}/console", {"kind": "vnc"})["ticket"]
+        status, stream = self.api.socket(f"/api/v1/console?ticket={ticket}")
+        with stream:
+            check(status == WEBSOCKET, status)
+            check(read_message(stream).startswith(b"RFB 003.008"), "no greeting of VNC")
+        status, stream = self.api.socket(f"/api/v1/console?ticket={ticket}")
+        stream.close()
+        check(status == FORBIDDEN, f"the used ticket gave {status}")

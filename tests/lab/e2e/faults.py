@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What others do behind the product's back, and what happens when its parts are killed. These guests run, but nobody waits for them."""
+import contextlib
+import http.client
+import os
+import random
+import threading
+import time
+
+from whole_site import LIVING, Case, Refused, check, refused, wait_for
+
+SHOWS_WITHIN_S = 5
+STRANGER = """<domain type='{type}'><name>stranger</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='q35'>hvm</type></os><devices><serial type='pty'/></devices></domain>"""
+
+
+class Outside(Case):
+    """Changes past the product."""
+
+    def virsh_destroy_shows_as_an_event(self):
+        vm = self.site.deploy("victim")
+        self.site.inside("virsh", "destroy", self.site.vm(vm)["uuid"])
+        self.site.wait_power(vm, "off", SHOWS_WITHIN_S)
+        wait_for("the event", lambda: [event for event in self.events(vm) if event.get("cause") == "outside" and
+                                       event["params"]["state"] == "off"], SHOWS_WITHIN_S)
+        self.site.destroy(vm)
+
+    def events(self, vm):
+        """Of power changes."""
+        return self.api.items("events", filter=f"object=%22{vm}%22%20and%20text=vm_power_changed")
+
+    def stranger(self):
+        """The found VM, or None."""
+        found = self.api.items("vms", filter="name=stranger")
+        return found[0] if found else None
+
+    def domain_defined_by_hand_is_found_and_adopted(self):
+        path = os.path.join(self.site.top, "stranger.xml")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(STRANGER.format(type="kvm" if self.site.place.lab.accel == "kvm" else "qemu"))
+        self.site.inside("virsh", "define", path)
+        vm = wait_for("the found VM", self.stranger, SHOWS_WITHIN_S)
+        check(vm["management"] == "found", vm)
+        refused("wrong_state", self.api.post, f"vms/{vm['id']}/start")
+        self.api.do(f"vms/{vm['id']}/adopt")
+        check(self.stranger()["management"] == "managed", self.stranger())
+        self.api.do(f"vms/{vm['id']}/start")
+        self.site.destroy(vm["id"])
+
+    def removed_stranger_leaves_the_inventory(self):
+        self.site.inside("virsh", "define", os.path.join(self.site.top, "stranger.xml"))
+        wait_for("the found VM", self.stranger, SHOWS_WITHIN_S)
+        self.site.inside("virsh", "undefine", "stranger")
+        wait_for("its end", lambda: self.stranger() is None, SHOWS_WITHIN_S)
+
+
+class Busy(Case):
+    """Two operations on one VM."""
+
+    def second_operation_is_refused_naming_the_first(self):
+        vm = self.site.deploy("busy")
+        task = self.api.post(f"vms/{vm}/shutdown")  # the guest does not listen yet
+        error = refused("busy", self.api.post, f"vms/{vm}/pause")
+        check(error.status == 409 and task["id"] in error.message and error.params["task"] == task["id"], error)
+        check(self.site.vm(vm)["activity"]["task"] == task["id"], self.site.vm(vm).get("activity"))
+        self.api.post(f"tasks/{task['id']}/cancel")
+        ended = self.api.wait(task)
+        check(ended["state"] in ("cancelled", "done"), ended)
+        check(not self.site.vm(vm).get("activity"), "still busy")
+        self.site.destroy(vm)
+
+
+class Kills(Case):
+    """The manager killed at random moments of its tasks."""
+
+    def __init__(self, site):
+        super().__init__(site)
+        self.seed = int.from_bytes(os.urandom(4), "big")
+        self.random = random.Random(self.seed)
+
+    def kill_during(self, method, path, body, longest_s):
+        """Sends the request and kills the manager a random time after; starts it again; all must agree then."""
+        delay_s = self.random.uniform(0, longest_s)
+        asking = threading.Thread(target=self.ask, args=(method, path, body))
+        asking.start()
+        time.sleep(delay_s)  # no condition to wait for: the moment is meant to be any
+        self.site.kill(self.site.manager)
+        asking.join()
+        self.site.start_manager()
+        print(f"# killed {delay_s:.3f} s after {method} {path}", flush=True)
+        Agreement(self.site).wait()
+
+    def ask(self, method, path, body):
+        """The answer may be lost."""
+        with contextlib.suppress(OSError, http.client.HTTPException, Refused):
+            self.api.send(method, path, body)
+
+    def killed_during_deploy(self):
+        for start, linked in ((True, True), (True, False), (False, False), (True, False)):
+            body = {"name": "killed", "image": self.site.image, "pool": self.site.pool, "port_group": self.site.group,
+                    "linked": linked, "start": start}
+            self.kill_during("POST", "vms/deploy", body, 1.0)
+            self.site.destroy(*(vm["id"] for vm in self.api.items("vms", filter="name=killed")))
+
+    def killed_during_delete(self):
+        for how in ("destroy", "bin_with_volumes", "destroy"):
+            vm = self.site.deploy("killed", start=False)
+            self.kill_during("DELETE", f"vms/{vm}", {"how": how}, 0.4)
+            self.site.destroy(*(vm["id"] for vm in self.api.items("vms", filter="name=killed")))
+
+    def killed_during_clone(self):
+        source = self.api.get(f"images/{self.site.image}")["volume"]
+        for _ in range(3):
+            self.kill_during("POST", f"volumes/{source}/clone", {"name": "killed"}, 0.5)
+            for volume in self.api.items("volumes", filter="name=killed"):
+                self.api.do(f"volumes/{volume['id']}", {}, "DELETE")
+
+    def killed_during_finish_upload(self):
+        with open(self.site.guest_file, "rb") as file:
+            data = file.read()
+        for _ in range(3):
+            volume = self.api.do("volumes", {"name": "killed", "pool": self.site.pool, "upload_bytes": len(data),
+                                             "format": "raw", "source_format": "qcow2"})["result"]
+            self.api.raw("PUT", f"volumes/{volume}/data", data, {"Content-Type": "application/octet-stream"})
+            self.kill_during("POST", f"volumes/{volume}/finish_upload", {}, 0.8)
+            self.api.do(f"volumes/{volume}", {}, "DELETE")
+
+    def nothing_is_left_behind(self):
+        Agreement(self.site).wait()
+        left = [name for name in self.site.pool_files() if "/" not in name and name.startswith(".new-")]
+        check(not left, left)
+
+
+class Agreement:
+    """Do inventory, libvirt and disk say the same?"""
+
+    def __init__(self, site):
+        self.site = site
+        self.api = site.api
+
+    def wait(self):
+        """Until the host is back, all tasks have ended, and all agree."""
+        self.site.wait_connected()
+        wait_for("the end of all tasks", lambda: not self.living(), 60, give_up=False)
+        check(not self.living(), lambda: f"these tasks live on: {self.living()}")
+        wait_for("agreement", lambda: not self.quarrels(), 10, give_up=False)
+        check(not self.quarrels(), lambda: "; ".join(self.quarrels()))
+
+    def living(self):
+        return [(task["id"], task["kind"], task["state"], task.get("waiting"), task.get("steps"))
+                for task in self.api.items("tasks") if task["state"] in LIVING]
+
+    def quarrels(self):
+        """What does not fit together, in words."""
+        found = [f"{plural} {item['id']} is held by {item['activity']}" for plural in ("vms", "volumes", "images")
+                 for item in self.api.items(plural) if item.get("activity")]
+        volumes = {volume["id"]: volume for volume in self.api.items("volumes")}
+        files = self.site.pool_files()
+        for name in files:
+            owner = "-".join(name.lstrip(".").removeprefix("new-").removeprefix("upload-").split("-")[:2])
+            if name.startswith(".new-") or (owner.startswith("vol-") and owner not in volumes):
+                found.append(f"file {name} belongs to nobody")
+        for volume in volumes.values():
+            has_file = any(name.startswith(f"{volume['id']}-") for name in files)
+            if has_file != (volume["state"] == "ready"):
+                found.append(f"{volume['id']} is {volume['state']}, file: {has_file}")
+            if volume.get("used_by") and not any(vm["id"] == volume["used_by"] for vm in self.api.items("vms")):
+                found.append(f"{volume['id']} is used by {volume['used_by']}, which is not there")
+        domains = self.site.domains()
+        words = {"running": "running", "shut off": "off", "paused": "paused"}
+        vms = {vm["uuid"]: vm for vm in self.api.items("vms") if vm["management"] != "in_bin"}
+        found += [f"domain {uuid} is not in the inventory" for uuid in domains if uuid not in vms]
+        for uuid, vm in vms.items():
+            if uuid not in domains:
+                found.append(f"{vm['id']} has no domain")
+            elif vm["power"]["state"] != words.get(domains[uuid]):
+                found.append(f"{vm['id']} is {vm['power']['state']}, its domain {domains[uuid]}")
+        return found
+
+
+class Restarts(Case):
+    """Agent and libvirtd."""
+
+    def vm_runs_on_while_the_agent_is_killed_and_comes_back(self):
+        vm = self.site.deploy("outlives")
+        uuid = self.site.vm(vm)["uuid"]
+        self.site.kill(self.site.agent)
+        wait_for("the host to be lost", lambda: self.api.get(f"hosts/{self.site.host}")["state"] == "lost", 60)
+        check(self.site.domains()[uuid] == "running", self.site.domains())
+        check(self.site.power(vm) == "unknown", self.site.power(vm))
+        self.site.start_agent()
+        Agreement(self.site).wait()
+        check(self.site.power(vm) == "running", self.site.power(vm))
+        self.site.destroy(vm)
+
+    def states_are_right_after_libvirtd_was_killed(self):
+        stays, dies = (self.site.deploy(name) for name in ("stays", "dies"))
+        init = self.site.place.lab.hosts[0].running_init()
+        self.site.kill_libvirtd(init)
+        self.site.inside("pkill", "-9", "-f", self.site.vm(dies)["uuid"])  # in the host's own processes: its QEMU
+        self.site.start_libvirtd(init)
+        self.site.wait_power(dies, "off", 30)
+        self.site.wait_power(stays, "running", 30)
+        Agreement(self.site).wait()
+        self.api.do(f"vms/{stays}/pause")
+        self.site.destroy(stays, dies)
+
+
+class Revoked(Case):
+    """The last group: after it the site has no host."""
+
+    def removed_host_cannot_come_back(self):
+        self.site.product.call("host", "delete", self.site.host, "--force", "--yes", "--wait")
+        check(not self.api.items("hosts"), self.api.items("hosts"))
+        self.site.kill(self.site.agent)
+        before = os.path.getsize(self.site.agent.log)
+        self.site.start_agent()
+
+        def tried():
+            with open(self.site.agent.log, encoding="utf-8") as file:
+                file.seek(before)
+                return sum("HTTP 403" in line for line in file) >= 2
+        wait_for("the agent to be refused twice", tried, 30)
+        check(not self.api.items("hosts"), "it came back")

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A VM's life: deploy, power verbs, and what every changing request promises. One guest boots here; others stay off."""
+import time
+
+from whole_site import Case, check, refused
+
+
+class Lives(Case):
+    """Deploy, power, and the promises."""
+
+    def full_deploy_boots_a_guest_that_answers_with_an_address(self):
+        self.site.guest = self.site.deploy("whole", linked=False)
+        address = self.site.wait_guest(self.vm)["guest"]["ips"][0]
+        check(address.startswith("10.78.0."), address)
+        self.site.inside("ping", "-c", "1", "-W", "5", address)
+        disk = self.site.vm(self.vm)["disks"][0]
+        check(not self.api.get(f"volumes/{disk['volume']}").get("parent"), "a full copy has a parent")
+
+    def linked_deploy_shares_the_images_blocks(self):
+        vm = self.site.deploy("sharing", start=False)
+        volume = self.api.get(f"volumes/{self.site.vm(vm)['disks'][0]['volume']}")
+        check(volume["parent"] == self.api.get(f"images/{self.site.image}")["volume"], volume)
+        check(self.site.power(vm) == "off", self.site.power(vm))
+        self.site.destroy(vm)
+
+    def pause_and_resume(self):
+        self.api.do(f"vms/{self.vm}/pause")
+        check(self.site.power(self.vm) == "paused", self.site.power(self.vm))
+        check(self.site.domains()[self.site.vm(self.vm)["uuid"]] == "paused", self.site.domains())
+        self.api.do(f"vms/{self.vm}/resume")
+        check(self.site.power(self.vm) == "running", self.site.power(self.vm))
+
+    def verbs_that_the_state_forbids_are_refused_naming_it(self):
+        for verb in ("start", "resume", "restore", "discard_saved"):
+            error = refused("wrong_state", self.api.post, f"vms/{self.vm}/{verb}")
+            check(error.status == 409 and ("running" in error.message or "managed" in error.message), error)
+        error = refused("wrong_state", self.api.send, "DELETE", f"vms/{self.vm}", {"how": "destroy"})
+        check("running" in error.message, error)
+        words = self.site.winctl_refused("vm", "start", self.vm)
+        check("running" in words, words)
+
+    def same_patch_twice_makes_no_new_revision(self):
+        patch = {"description": "once"}
+        before = self.site.vm(self.vm)["revision"]
+        self.api.do(f"vms/{self.vm}", patch, "PATCH")
+        after = self.site.vm(self.vm)
+        check(after["description"] == "once" and after["revision"] > before, after)
+        tasks = len(self.api.items("tasks"))
+        again = self.api.send("PATCH", f"vms/{self.vm}", patch)
+        check(again["id"] == self.vm and len(self.api.items("tasks")) == tasks, again)
+
+    def stale_if_match_is_refused_with_412(self):
+        _, headers, _ = self.api.raw("GET", f"volumes/{self.disk()}")
+        self.api.send("PATCH", f"volumes/{self.disk()}", {"description": "new"}, {"If-Match": headers["ETag"]})
+        error = refused("revision_mismatch", self.api.send, "PATCH", f"volumes/{self.disk()}", {"description": "newer"},
+                        {"If-Match": headers["ETag"]})
+        check(error.status == 412, error)
+
+    def one_idempotency_key_starts_one_deploy(self):
+        body = {"name": "keyed", "image": self.site.image, "pool": self.site.pool, "port_group": self.site.group,
+                "linked": True, "start": False}
+        key = {"Idempotency-Key": f"deploy-{time.time()}"}
+        tasks = [self.api.post("vms/deploy", body, **key) for _ in range(3)]
+        check(len({task["id"] for task in tasks}) == 1, tasks)
+        self.api.wait(tasks[0])
+        again = self.api.post("vms/deploy", body, **key)
+        check(again["id"] == tasks[0]["id"], again)
+        found = self.api.items("vms", filter="name%3D%22keyed%22")
+        check(len(found) == 1, found)
+        refused("idempotency_reused", lambda: self.api.post("vms/deploy", {**body, "name": "other"}, **key))
+        self.site.destroy(found[0]["id"])
+
+    def dry_run_says_the_steps_and_changes_nothing(self):
+        vm = self.site.deploy("dry", start=False)
+        before = self.everything()
+        body = {"name": "never", "image": self.site.image, "pool": self.site.pool, "linked": True}
+        for answer in (self.api.post("vms/deploy?dry_run=true", body),
+                       self.api.send("DELETE", f"vms/{vm}?dry_run=true", {"how": "destroy"}),
+                       self.api.post(f"volumes/{self.site.vm(vm)['disks'][0]['volume']}/clone?dry_run=true",
+                                     {"name": "never"})):
+            check(answer.get("steps"), answer)
+        after = self.everything()
+        check(before == after, f"{before} became {after}")
+        self.site.destroy(vm)
+
+    def everything(self):
+        """What is there, without what the host measures."""
+        rows = {plural: sorted((item["id"], item.get("state", "")) for item in self.api.items(plural))
+                for plural in ("tasks", "volumes", "vms", "images")}
+        return rows, self.site.pool_files(), self.site.domains()
+
+    def guest_restarts_and_says_so_on_its_serial_line(self):
+        """By the reset button, then by itself; winctl's console shows both."""
+        with self.site.console(self.vm) as console:
+            self.api.do(f"vms/{self.vm}/reset")
+            console.wait_for("login:")
+            check("going down" not in console.seen, "reset asked the guest")
+            self.api.do(f"vms/{self.vm}/reboot")
+            console.wait_for("The system is going down")
+        check(self.site.power(self.vm) == "running", self.site.power(self.vm))
+
+    def hibernated_vm_goes_on_where_it_was(self):
+        self.api.do(f"vms/{self.vm}/hibernate")
+        check(self.site.power(self.vm) == "hibernated", self.site.power(self.vm))
+        check(self.site.domains()[self.site.vm(self.vm)["uuid"]] == "shut off", self.site.domains())
+        self.api.do(f"vms/{self.vm}/start")
+        check(self.site.power(self.vm) == "running", self.site.power(self.vm))
+
+
+class Ends(Case):
+    """How a running guest ends; the last of the guest's own cases."""
+
+    def guest_shuts_down_when_asked(self):
+        self.api.do(f"vms/{self.vm}/shutdown", {"timeout_s": 40})
+        check(self.site.power(self.vm) == "off", self.site.power(self.vm))
+
+    def start_and_power_off(self):
+        self.api.do(f"vms/{self.vm}/start")
+        check(self.site.power(self.vm) == "running", self.site.power(self.vm))
+        self.api.do(f"vms/{self.vm}/power_off")
+        check(self.site.power(self.vm) == "off", self.site.power(self.vm))
+        check(self.site.domains()[self.site.vm(self.vm)["uuid"]] == "shut off", self.site.domains())

@@ -94,6 +94,18 @@ void inv_rig_free(InvRig *rig)
   g_free(rig);
 }
 
+guint inv_rig_stride(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return 7;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  return 7;
+#endif
+#endif
+  return 1;
+}
+
 /* ---- running ---- */
 
 void inv_rig_wait(InvRig *rig, const bool *flag)

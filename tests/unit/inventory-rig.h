@@ -26,6 +26,9 @@ InvRig *inv_rig_copy(InvRig *rig);
 void inv_rig_free(InvRig *rig);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(InvRig, inv_rig_free)
 
+/* 1, or more under a sanitizer: tests that try every place try every so manieth there. */
+guint inv_rig_stride(void);
+
 /* Runs func(arg) in a coroutine and the loop until it has ended. */
 void inv_rig_run(InvRig *rig, WsCoFunc func, void *arg);
 /* Steps the loop until *flag; asserts that it takes less than a minute. */

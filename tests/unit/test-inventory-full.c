@@ -78,7 +78,7 @@ static void each_step_that_fails_is_survived(gconstpointer arg)
   int result = GPOINTER_TO_INT(arg);
   guint n = 1;
 
-  for (; work_with_fault(n, false, result); n++)
+  for (; work_with_fault(n, false, result); n += inv_rig_stride())
     work_with_fault(n, true, result);
   g_assert_cmpuint(n, >, 40);
 }
@@ -143,7 +143,7 @@ static void each_allocation_that_fails_in_a_commit_is_survived(void)
 {
   gint n = 0;
 
-  for (; work_with_little_memory(n, false); n++)
+  for (; work_with_little_memory(n, false); n += (gint)inv_rig_stride())
     work_with_little_memory(n, true);
   g_assert_cmpint(n, >, 40);
 }
@@ -179,7 +179,7 @@ static void each_allocation_that_fails_at_opening_is_an_error_or_nothing(void)
   g_assert_true(inv_work_run(rig, 2, count_ack, &acked));
   inv_rig_close(rig);
   while (open_with_little_memory(rig, n))
-    n++;
+    n += (gint)inv_rig_stride();
   g_assert_cmpint(n, >, 100);
   inv_rig_open(rig);
   assert_exactly(rig, &acked);

@@ -511,7 +511,11 @@ static void program_is_not_run_when_it_cannot_be_confined(void)
 
 static void run_in_own_directory(gconstpointer test)
 {
-  if (!g_test_subprocess() && !kernel_allows()) {
+  if (g_test_subprocess()) { /* it gives up its rights: it could not remove the directory */
+    ((void (*)(void))test)();
+    return;
+  }
+  if (!kernel_allows()) {
     g_test_skip("this machine does not let us confine programs");
     return;
   }

@@ -220,6 +220,23 @@ static void read_capabilities(Hypervisor *hv, VirtConn *conn)
          kvm ? "yes" : "no", NULL);
 }
 
+/* 9001002 is 9.1.2; 0: not told. */
+static char *version_text(gulong number)
+{
+  return number ? g_strdup_printf("%lu.%lu.%lu", number / 1000000, number / 1000 % 1000, number % 1000) : NULL;
+}
+
+static void tell_versions(Hypervisor *hv, VirtConn *conn)
+{
+  gulong libvirt = 0, qemu = 0;
+  if (!hv->config.on_versions)
+    return;
+  virConnectGetLibVersion(conn->c, &libvirt);
+  virConnectGetVersion(conn->c, &qemu);
+  g_autofree char *libvirt_text = version_text(libvirt), *qemu_text = version_text(qemu);
+  hv->config.on_versions(libvirt_text, qemu_text, hv->config.arg);
+}
+
 VirtHost virt_host(Hypervisor *hv)
 {
   g_mutex_lock(&hv->lock);
@@ -250,6 +267,7 @@ static bool come_up(Hypervisor *hv, GError **error)
   if (!conn)
     return false;
   read_capabilities(hv, conn);
+  tell_versions(hv, conn);
   g_mutex_lock(&hv->lock);
   g_ptr_array_add(hv->conns, conn);
   g_mutex_unlock(&hv->lock);

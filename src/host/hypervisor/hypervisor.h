@@ -36,6 +36,8 @@ typedef struct {
   void (*on_event)(WsRpcVmEvent *event, void *arg);
   /* libvirt is there (again): one page of the full report, the callee's. */
   void (*on_report)(WsRpcVmReport *page, void *arg);
+  /* libvirt is there (again): versions such as "9.0.0"; may be NULL. */
+  void (*on_versions)(const char *libvirt, const char *qemu, void *arg);
   void *arg;
 } HypervisorConfig;
 

@@ -8,6 +8,7 @@
 #include "host/agent.h"
 #include "host/hypervisor/hypervisor-private.h"
 #include "host/hypervisor/serve-private.h"
+#include "host/node/node.h"
 #include "host/storage/storage.h"
 #include "rpc/methods.h"
 #include <glib/gstdio.h>
@@ -241,6 +242,13 @@ static void on_report(WsRpcVmReport *page, void *arg)
   agent_notify(arg, &rpc_method_vm_report, page);
 }
 
+static void on_versions(const char *libvirt, const char *qemu, void *arg)
+{
+  Agent *agent = arg;
+  node_tell_version(agent->node, NODE_LIBVIRT, libvirt);
+  node_tell_version(agent->node, NODE_QEMU, qemu);
+}
+
 /* A folder beside the agent's own state, which nobody else may enter: QEMU opens files there, virtlogd writes some. */
 static char *own_folder(Agent *agent, const char *name, int mode, GError **error)
 {
@@ -268,6 +276,7 @@ bool hypervisor_room_start(Agent *agent, GError **error)
     .find_pool = find_pool,
     .on_event = on_event,
     .on_report = on_report,
+    .on_versions = on_versions,
     .arg = agent,
   };
   agent->hypervisor = hypervisor_new(&config);

@@ -181,12 +181,6 @@ static bool prepare(Upgrade *upgrade, const HttpClientConfig *config, GError **e
   return dial->context && write_request(upgrade, uri, config, error);
 }
 
-static void fail_now(void *arg)
-{
-  Upgrade *upgrade = arg;
-  socket_fail(upgrade->socket, upgrade->request);
-}
-
 HttpSocket *http_socket_connect(HttpIo *io, const HttpClientConfig *config, const char *protocol,
                                 const HttpSocketEvents *events, void *arg)
 {
@@ -203,9 +197,7 @@ HttpSocket *http_socket_connect(HttpIo *io, const HttpClientConfig *config, cons
     gate_dial(io->gate, &upgrade->dial);
     dial_unref(&upgrade->dial);
   } else {
-    g_free(upgrade->request);
-    upgrade->request = g_strdup(error->message); /* no request will be sent: it says why */
-    io_post(io, fail_now, upgrade, (GDestroyNotify)dial_unref);
+    gate_refuse(&upgrade->dial, error->message);
   }
   return result;
 }

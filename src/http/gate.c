@@ -4,6 +4,7 @@
 #include "http/server.h"
 #include "http/tls.h"
 #include <errno.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,6 +18,7 @@ enum {
   ACCEPTS_A_TURN = 64,
   OUT_OF_FDS_US = 100 * 1000, /* rest after accept() found no descriptor left */
   RESOLVERS = 4,
+  TIDY_AFTER_US = G_USEC_PER_SEC,
 };
 
 struct Gate {
@@ -30,6 +32,8 @@ struct Gate {
   /* The rest: handshake thread */
   GQueue listeners; /* Listener */
   GQueue attempts;  /* Attempt */
+  guint handshakes; /* ended, since the last tidying was asked for */
+  WsTimer *tidying;
 };
 
 typedef struct {
@@ -74,6 +78,7 @@ typedef struct {
   SSL *ssl;
   char *address, *why;
   int refusal;
+  bool is_done;
 } Handover;
 
 static void step(Attempt *attempt);
@@ -86,6 +91,7 @@ static void hand_over(void *arg)
   Handover *over = arg;
   int fd = over->fd;
   over->fd = -1;
+  over->is_done = true;
   if (over->server)
     server_adopt(over->server, fd, g_steal_pointer(&over->ssl), over->address, over->refusal);
   else if (over->ssl)
@@ -100,6 +106,8 @@ static void drop_handover(void *arg)
   SSL_free(over->ssl);
   if (over->fd >= 0)
     close(over->fd);
+  if (over->dial && !over->is_done) /* the I/O thread is gone: its owner hears of it all the same */
+    over->dial->failed(over->dial, "shutting down");
   if (over->dial)
     dial_unref(over->dial);
   g_free(over->address);
@@ -129,9 +137,42 @@ static void close_socket(Attempt *attempt)
   attempt->fd = -1;
 }
 
+static void tidy(void *arg)
+{
+  Gate *gate = arg;
+  gate->tidying = NULL;
+  malloc_trim(0);
+}
+
+static void start_tidying(void *arg)
+{
+  Gate *gate = arg;
+  if (!gate->tidying)
+    gate->tidying = ws_loop_after(gate->loop, TIDY_AFTER_US, tidy, gate);
+}
+
+/* false: the loop is gone. */
+static bool post(Gate *gate, WsLoopFunc func, void *arg, GDestroyNotify destroy)
+{
+  g_mutex_lock(&gate->lock);
+  bool stopped = gate->stopped;
+  if (!stopped)
+    ws_loop_post(gate->loop, func, arg, destroy);
+  g_mutex_unlock(&gate->lock);
+  return !stopped;
+}
+
+void gate_tidy(Gate *gate)
+{
+  post(gate, start_tidying, gate, NULL);
+}
+
 static void free_attempt(Attempt *attempt)
 {
-  g_queue_unlink(&attempt->gate->attempts, &attempt->link);
+  Gate *gate = attempt->gate;
+  g_queue_unlink(&gate->attempts, &attempt->link);
+  if (++gate->handshakes % IO_TIDY_CONNECTIONS == 0)
+    start_tidying(gate);
   ws_timer_cancel(attempt->timer);
   close_socket(attempt);
   if (attempt->found)
@@ -143,17 +184,22 @@ static void free_attempt(Attempt *attempt)
   g_free(attempt);
 }
 
+void gate_refuse(Dial *dial, const char *why)
+{
+  Handover *over = g_new0(Handover, 1);
+  over->fd = -1;
+  over->dial = dial;
+  over->why = g_strdup(why);
+  io_post(dial->io, hand_over, over, drop_handover);
+}
+
 static void fail(Attempt *attempt, const char *why)
 {
   if (attempt->server) {
     server_count_failed_handshake(attempt->server);
     server_leave(attempt->server, attempt->address);
   } else {
-    Handover *over = g_new0(Handover, 1);
-    over->fd = -1;
-    over->dial = g_steal_pointer(&attempt->dial);
-    over->why = g_strdup(why);
-    io_post(attempt->gate->io, hand_over, over, drop_handover);
+    gate_refuse(g_steal_pointer(&attempt->dial), why);
   }
   free_attempt(attempt);
 }
@@ -418,7 +464,7 @@ static int look_up(const Dial *dial, int flags, struct addrinfo **found)
   return getaddrinfo(dial->host, port, &hints, found);
 }
 
-static void gate_unref(Gate *gate)
+void gate_unref(Gate *gate)
 {
   if (!g_atomic_int_dec_and_test(&gate->refs))
     return;
@@ -456,12 +502,7 @@ static void resolve(gpointer arg, gpointer user)
   Lookup *lookup = arg;
   Gate *gate = lookup->gate;
   lookup->error = look_up(lookup->dial, AI_ADDRCONFIG, &lookup->found);
-  g_mutex_lock(&gate->lock);
-  bool stopped = gate->stopped;
-  if (!stopped)
-    ws_loop_post(gate->loop, looked_up, lookup, drop_lookup);
-  g_mutex_unlock(&gate->lock);
-  if (stopped)
+  if (!post(gate, looked_up, lookup, drop_lookup))
     drop_lookup(lookup);
 }
 
@@ -489,12 +530,21 @@ static void start_dial(void *arg)
   g_thread_pool_push(gate->resolvers, lookup, NULL);
 }
 
+static void drop_start(void *arg)
+{
+  StartDial *start = arg;
+  if (start->dial)
+    gate_refuse(g_steal_pointer(&start->dial), "shutting down");
+  g_free(start);
+}
+
 void gate_dial(Gate *gate, Dial *dial)
 {
   StartDial *start = g_new(StartDial, 1);
   g_atomic_int_inc(&dial->refs);
   *start = (StartDial){gate, dial};
-  ws_loop_post(gate->loop, start_dial, start, g_free);
+  if (!post(gate, start_dial, start, drop_start))
+    drop_start(start);
 }
 
 /* ---- life ---- */
@@ -522,6 +572,9 @@ Gate *gate_new(HttpIo *io)
 static void stop(void *arg)
 {
   Gate *gate = arg;
+  g_mutex_lock(&gate->lock);
+  gate->stopped = true;
+  g_mutex_unlock(&gate->lock);
   while (gate->listeners.head)
     free_listener(gate->listeners.head->data);
   while (gate->attempts.head)
@@ -529,14 +582,10 @@ static void stop(void *arg)
   ws_loop_quit(gate->loop);
 }
 
-void gate_free(Gate *gate)
+void gate_stop(Gate *gate)
 {
   ws_loop_post(gate->loop, stop, gate, NULL);
   g_thread_join(gate->thread);
-  g_mutex_lock(&gate->lock);
-  gate->stopped = true;
-  g_mutex_unlock(&gate->lock);
   ws_loop_free(gate->loop);
   g_thread_pool_free(gate->resolvers, FALSE, FALSE); /* a look-up that hangs ends by itself */
-  gate_unref(gate);
 }

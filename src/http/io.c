@@ -6,8 +6,8 @@
 #include "http/gate.h"
 #include <signal.h>
 
-/* Deadlines are looked at together, not by a timer each: they move with every byte. No more often than this, so that many
- * connections do not cost more for each: 220 ms for 5,000. */
+/* Deadlines are looked at together, not by a timer each: they move with every byte. No more often than this,
+ * so that many connections do not cost more for each: 220 ms for 5,000. */
 enum { SWEEP_EVERY_US = 20 * 1000, SWEEP_EACH_US = 40 };
 
 typedef struct {
@@ -34,6 +34,7 @@ void io_unref(HttpIo *io)
 {
   if (!g_atomic_int_dec_and_test(&io->refs))
     return;
+  gate_unref(io->gate);
   g_mutex_clear(&io->lock);
   g_ptr_array_unref(io->later);
   g_free(io->input);
@@ -92,7 +93,7 @@ void http_io_free(HttpIo *io)
 {
   if (!io)
     return;
-  gate_free(io->gate);
+  gate_stop(io->gate);
   io_post(io, stop, io, NULL);
   g_thread_join(io->thread);
   g_mutex_lock(&io->lock);
@@ -231,6 +232,8 @@ void io_settle(HttpIo *io)
   while ((link = g_queue_pop_head_link(&io->dead))) {
     g_ptr_array_remove_fast(io->later, link->data);
     connection_free(link->data);
+    if (++io->freed % IO_TIDY_CONNECTIONS == 0)
+      gate_tidy(io->gate);
   }
   io->settling = false;
 }

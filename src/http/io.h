@@ -18,6 +18,7 @@ typedef struct Gate Gate;
 enum {
   IO_INPUT_BYTES = 64 * 1024,  /* given to a reader at once */
   IO_RECORD_BYTES = 16 * 1024, /* one TLS record */
+  IO_TIDY_CONNECTIONS = 64,    /* that came or went, before memory is given back */
 };
 
 struct HttpIo {
@@ -33,6 +34,7 @@ struct HttpIo {
   GQueue live, dirty, hungry, dead; /* Connection; each is in `live` or `dead` */
   GPtrArray *later;                 /* to be read on in the next turn */
   bool settling;
+  guint freed; /* connections, ever */
   WsTimer *sweep;
   gint64 sweep_us;      /* when it fires */
   char *input, *output; /* scratch for one read and one write */

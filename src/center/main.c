@@ -17,10 +17,10 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-  struct sigaction action = {.sa_handler = on_signal};
+  struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
-  signal(SIGPIPE, SIG_IGN);
+  sigaction(SIGPIPE, &ignore, NULL);
 }
 
 /* A core of this process would hold keys and tokens; and each host's link is a descriptor. */

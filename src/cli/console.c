@@ -9,6 +9,18 @@
 
 #define LEAVE 0x1d /* Ctrl+] */
 
+/* What the line says goes out as it came, not through a buffer. */
+static void put_all(const char *bytes, gsize n)
+{
+  while (n > 0) {
+    gssize put = write(STDOUT_FILENO, bytes, n);
+    if (put <= 0)
+      return;
+    bytes += put;
+    n -= (gsize)put;
+  }
+}
+
 static bool pump(CliStream *stream, GError **error)
 {
   struct pollfd fds[2] = {{STDIN_FILENO, POLLIN, 0}, {stream_fd(stream), POLLIN, 0}};
@@ -17,10 +29,9 @@ static bool pump(CliStream *stream, GError **error)
     GBytes *message;
     poll(fds, 2, -1);
     while ((message = stream_take(stream, 0, error))) {
-      fwrite(g_bytes_get_data(message, NULL), 1, g_bytes_get_size(message), stdout);
+      put_all(g_bytes_get_data(message, NULL), g_bytes_get_size(message));
       g_bytes_unref(message);
     }
-    fflush(stdout);
     if (error && *error)
       return false;
     if (reading && fds[0].revents) {
@@ -48,7 +59,7 @@ bool console_attach(Cli *cli, const char *vm_id, GError **error)
     return false;
   bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
   if (terminal) {
-    fprintf(stderr, "%s\n", cli_words(cli, "Connected. Ctrl+] leaves.", "已连接。按 Ctrl+] 退出。"));
+    g_printerr("%s\n", cli_words(cli, "Connected. Ctrl+] leaves.", "已连接。按 Ctrl+] 退出。"));
     raw = old;
     cfmakeraw(&raw);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw);
@@ -56,7 +67,7 @@ bool console_attach(Cli *cli, const char *vm_id, GError **error)
   bool ok = pump(stream, error);
   if (terminal) {
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
-    fputs("\n", stderr);
+    g_printerr("\n");
   }
   return ok;
 }

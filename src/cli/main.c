@@ -102,7 +102,7 @@ static int take_option(Cli *cli, const CliCommand *command, char **words)
   } else {
     const GlobalOption *global = find_global(key);
     bool bare = global ? !global->takes_value
-                       : is_bool_option(command, key) && (!words[1] || (strcmp(words[1], "true") && strcmp(words[1], "false")));
+                       : is_bool_option(command, key) && (!words[1] || (strcmp(words[1], "true") != 0 && strcmp(words[1], "false") != 0));
     bool next_is_option = words[1] && words[1][0] == '-' && words[1][1] && !g_ascii_isdigit(words[1][1]);
     if (!bare && words[1] && !next_is_option) {
       value = words[1];
@@ -221,12 +221,37 @@ static bool run(Cli *cli, char **words, GError **error)
   return ok;
 }
 
+/* All text here is UTF-8, whatever the locale says: GLib's own printing would replace what ASCII cannot hold. */
+static void put_text(int fd, const char *text)
+{
+  for (gsize n = strlen(text); n > 0;) {
+    gssize put = write(fd, text, n);
+    if (put <= 0)
+      return;
+    text += put;
+    n -= (gsize)put;
+  }
+}
+
+static void print_out(const char *text)
+{
+  put_text(STDOUT_FILENO, text);
+}
+
+static void print_error(const char *text)
+{
+  put_text(STDERR_FILENO, text);
+}
+
 int main(int argc, char **argv)
 {
   Cli cli = {.lang = language_of_environment()};
   g_autoptr(GError) error = NULL;
-  signal(SIGPIPE, SIG_IGN);
+  struct sigaction ignore = {.sa_handler = SIG_IGN};
+  sigaction(SIGPIPE, &ignore, NULL);
   ws_log_init("winctl", WS_LOG_ERROR, NULL);
+  g_set_print_handler(print_out);
+  g_set_printerr_handler(print_error);
   curl_global_init(CURL_GLOBAL_DEFAULT);
   cli.ids = g_ptr_array_new_with_free_func(g_free);
   cli.options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);

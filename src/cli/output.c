@@ -6,7 +6,6 @@
 #include "model/texts.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- cells ---- */
 
@@ -21,14 +20,10 @@ static const json_t *at_path(const json_t *object, const char *path)
 static char *local_time(const char *text)
 {
   gint64 us;
-  struct tm tm;
-  char out[32];
   if (!ws_time_parse(text, &us))
     return g_strdup(text);
-  time_t seconds = (time_t)(us / G_USEC_PER_SEC);
-  localtime_r(&seconds, &tm);
-  strftime(out, sizeof out, "%Y-%m-%d %H:%M:%S", &tm);
-  return g_strdup(out);
+  g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(us / G_USEC_PER_SEC);
+  return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : g_strdup(text);
 }
 
 static char *text_of(const Cli *cli, const json_t *value, const char *unit)
@@ -160,7 +155,7 @@ void output_list(const Cli *cli, const CliNoun *noun, const json_t *list)
   for (guint r = 0; r < rows->len; r++)
     print_row(rows->pdata[r], widths, n);
   if (json_object_get(list, "next_cursor"))
-    fprintf(stderr, cli_words(cli, "More: --cursor %s\n", "更多：--cursor %s\n"), json_string_value(json_object_get(list, "next_cursor")));
+    g_printerr(cli_words(cli, "More: --cursor %s\n", "更多：--cursor %s\n"), json_string_value(json_object_get(list, "next_cursor")));
   columns_free(columns);
 }
 

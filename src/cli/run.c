@@ -40,13 +40,13 @@ void cli_print_error(const Cli *cli, const GError *error)
 {
   const char *remote = ws_error_param(error, "remote_message"), *hint = ws_error_param(error, "remote_hint");
   g_autofree char *own = ws_error_message(error, cli->lang), *own_hint = ws_error_hint(error, cli->lang);
-  fprintf(stderr, "winctl: %s\n", remote ? remote : own);
+  g_printerr("winctl: %s\n", remote ? remote : own);
   if (ws_error_cause(error))
-    fprintf(stderr, "  %s %s\n", cli_words(cli, "Cause:", "原因："), ws_error_cause(error));
+    g_printerr("  %s %s\n", cli_words(cli, "Cause:", "原因："), ws_error_cause(error));
   if (remote ? hint : own_hint)
-    fprintf(stderr, "  %s %s\n", cli_words(cli, "Next: ", "下一步："), remote ? hint : own_hint);
+    g_printerr("  %s %s\n", cli_words(cli, "Next: ", "下一步："), remote ? hint : own_hint);
   if (ws_error_param(error, "remote_request"))
-    fprintf(stderr, "  %s %s\n", cli_words(cli, "Request:", "请求编号："), ws_error_param(error, "remote_request"));
+    g_printerr("  %s %s\n", cli_words(cli, "Request:", "请求编号："), ws_error_param(error, "remote_request"));
 }
 
 /* ---- calls ---- */
@@ -86,7 +86,7 @@ static bool confirm(Cli *cli, const CliCommand *command, const char *what, GErro
     return true;
   if (!isatty(STDIN_FILENO))
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "--yes", "cause", "this command is dangerous and there is nobody to ask", NULL);
-  fprintf(stderr, cli_words(cli, "%s %s? %s [y/N] ", "%s %s？%s [y/N] "), command->name, what,
+  g_printerr(cli_words(cli, "%s %s? %s [y/N] ", "%s %s？%s [y/N] "), command->name, what,
           cli_words(cli, command->summary, command->zh));
   return (fgets(line, sizeof line, stdin) && (*line == 'y' || *line == 'Y')) || ws_fail(error, WS_ERROR_CANCELLED, NULL);
 }

@@ -72,7 +72,7 @@ bool session_load(Cli *cli, GError **error)
 static bool ask(const char *question)
 {
   char line[16];
-  fprintf(stderr, "%s [y/N] ", question);
+  g_printerr("%s [y/N] ", question);
   return isatty(STDIN_FILENO) && fgets(line, sizeof line, stdin) && (*line == 'y' || *line == 'Y');
 }
 
@@ -113,7 +113,7 @@ static char *prompt(const char *question, bool echo)
   struct termios old, quiet;
   bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
   if (terminal)
-    fputs(question, stderr);
+    g_printerr("%s", question);
   if (terminal && !echo) {
     quiet = old;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
@@ -122,7 +122,7 @@ static char *prompt(const char *question, bool echo)
   char *got = fgets(line, sizeof line, stdin);
   if (terminal && !echo) {
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
-    fputc('\n', stderr);
+    g_printerr("\n");
   }
   char *text = g_strdup(got ? got : "");
   text[strcspn(text, "\r\n")] = '\0';

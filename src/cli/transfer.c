@@ -26,10 +26,10 @@ static bool on_progress(gint64 done, gint64 total, void *arg)
   if (bar->cli->quiet || !isatty(STDERR_FILENO) || (now - bar->last_drawn < 200000 && done != total))
     return true;
   bar->last_drawn = now;
-  fprintf(stderr, "\r\033[K%s / %s  %d %%", ws_size_format((guint64)done, have), ws_size_format((guint64)MAX(total, 0), all),
+  g_printerr("\r\033[K%s / %s  %d %%", ws_size_format((guint64)done, have), ws_size_format((guint64)MAX(total, 0), all),
           total > 0 ? (int)(done * 100 / total) : 0);
   if (done == total)
-    fputs("\n", stderr);
+    g_printerr("\n");
   return true;
 }
 

@@ -26,13 +26,12 @@ static void draw(const Cli *cli, const json_t *task)
   memset(bar, '.', BAR);
   memset(bar, '#', (size_t)done);
   bar[BAR] = '\0';
-  fprintf(stderr, "\r\033[K%s %s", json_string_value(json_object_get(task, "id")),
+  g_printerr("\r\033[K%s %s", json_string_value(json_object_get(task, "id")),
           ws_word(json_string_value(json_object_get(task, "state")), cli->lang));
   if (name)
-    fprintf(stderr, "  %s", name);
+    g_printerr("  %s", name);
   if (percent)
-    fprintf(stderr, "  [%s] %d %%", bar, (int)json_integer_value(percent));
-  fflush(stderr);
+    g_printerr("  [%s] %d %%", bar, (int)json_integer_value(percent));
 }
 
 static bool fail_with(const json_t *task, GError **error)
@@ -67,7 +66,7 @@ bool wait_for_task(Cli *cli, const char *task_id, json_t **result, GError **erro
       draw(cli, task);
     if (!is_living(state)) {
       if (terminal)
-        fputs("\n", stderr);
+        g_printerr("\n");
       bool ok = strcmp(state, "done") == 0 || (strcmp(state, "partly_done") == 0 && !json_object_get(task, "error"));
       if (!ok)
         fail_with(task, error);

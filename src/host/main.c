@@ -17,11 +17,11 @@ static void on_signal(int number)
 
 static void prepare_process(void)
 {
-  struct sigaction action = {.sa_handler = on_signal};
+  struct sigaction action = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
   struct rlimit none = {0, 0};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
-  signal(SIGPIPE, SIG_IGN);
+  sigaction(SIGPIPE, &ignore, NULL);
   setrlimit(RLIMIT_CORE, &none); /* a core would hold the host's key */
   prctl(PR_SET_DUMPABLE, 0);
 }

@@ -97,6 +97,7 @@ class Lives(Case):
             check("going down" not in console.seen, "reset asked the guest")
             self.api.do(f"vms/{self.vm}/reboot")
             console.wait_for("The system is going down")
+            console.wait_for("login:")  # saved while it goes down it would end powered off
         check(self.site.power(self.vm) == "running", self.site.power(self.vm))
 
     def hibernated_vm_goes_on_where_it_was(self):

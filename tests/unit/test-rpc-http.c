@@ -80,12 +80,17 @@ static void start_server(void)
   g_assert_no_error(error);
 }
 
-static void dial(const char *cert, const char *key)
+static void dial_from(RpcLink *link, const char *cert, const char *key)
 {
   g_autofree char *url = g_strdup_printf("wss://127.0.0.1:%u/agent", http_server_port(server));
   HttpClientConfig config = {.url = url, .tls = {cert, key, site->ca}};
 
-  rpc_link_connect(agent.link, site->io, &config, NULL);
+  rpc_link_connect(link, site->io, &config, NULL);
+}
+
+static void dial(const char *cert, const char *key)
+{
+  dial_from(agent.link, cert, key);
 }
 
 #define until(condition)                                                                                                \
@@ -279,16 +284,15 @@ static void newer_connection_takes_the_place_of_the_old(void)
   Side second = {0};
 
   begin_up();
-  Side first = agent;
-  agent = (Side){.link = rpc_link_new(loop, services, G_N_ELEMENTS(services), &link_events, &second)};
-  dial(site->client_cert, site->client_key);
-  until(second.n_up && manager.n_up == 2);
+  second.link = rpc_link_new(loop, services, G_N_ELEMENTS(services), &link_events, &second);
+  dial_from(second.link, site->client_cert, site->client_key);
+  until(second.n_up && manager.n_up == 2 && agent.n_down);
   g_assert_true(rpc_link_is_up(manager.link));
-  rpc_link_close(agent.link, "the test ends");
-  rpc_link_unref(agent.link);
-  g_free(second.reason);
-  agent = first;
+  g_assert_cmpstr(agent.reason, ==, "replaced by a newer connection");
+  rpc_link_close(second.link, "the test ends");
   until(!rpc_link_is_up(manager.link));
+  rpc_link_unref(second.link);
+  g_free(second.reason);
   end();
 }
 

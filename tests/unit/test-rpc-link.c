@@ -19,6 +19,7 @@ static const RpcMethod echo = {"test.echo", &numbers_type, &numbers_type, 0, fal
 static const RpcMethod fail = {"test.fail", &numbers_type, NULL, 0, false};
 static const RpcMethod slow = {"test.slow", &numbers_type, &numbers_type, 1000, false};
 static const RpcMethod endless = {"test.endless", NULL, NULL, 0, false};
+static const RpcMethod bounded = {"test.bounded", NULL, NULL, 1000, false};
 static const RpcMethod deaf = {"test.deaf", NULL, NULL, 0, false};
 static const RpcMethod event = {"test.event", &numbers_type, NULL, 0, true};
 static const RpcMethod unknown = {"test.unknown", NULL, NULL, 0, false};
@@ -81,7 +82,7 @@ static bool serve_event(RpcCall *call, const void *params, void **result, GError
 }
 
 static const RpcService services[] = {{&echo, serve_echo}, {&fail, serve_fail},   {&slow, serve_slow},
-                                      {&endless, serve_endless}, {&deaf, serve_deaf}, {&event, serve_event}};
+                                      {&endless, serve_endless}, {&bounded, serve_endless}, {&deaf, serve_deaf}, {&event, serve_event}};
 
 /* ---- a call made by a coroutine of its own ---- */
 
@@ -323,7 +324,7 @@ static void notifications_are_served_one_by_one_in_order(void)
 
 /* ---- deadline, progress, cancel ---- */
 
-static void deadline_ends_the_call_and_stops_the_peer(void)
+static void deadline_ends_the_call_and_a_late_answer_does_no_harm(void)
 {
   begin_open();
   gint64 began_us = the_clock.now_us;
@@ -333,9 +334,22 @@ static void deadline_ends_the_call_and_stops_the_peer(void)
   g_assert_error(caller->error, WS_ERROR, WS_ERROR_DEADLINE_EXCEEDED);
   g_assert_cmpstr(ws_error_param(caller->error, "what"), ==, "test.slow");
   g_assert_cmpint(caller->ended_us - began_us, ==, G_USEC_PER_SEC);
-  pipe_run_for(loop, 10 * G_USEC_PER_SEC); /* the late answer does no harm */
+  pipe_run_for(loop, 10 * G_USEC_PER_SEC);
   g_assert_cmpstr(served->str, ==, "slow ");
   g_assert_true(rpc_link_is_up(link_(0)));
+  caller_free(caller);
+  end();
+}
+
+static void peer_is_told_of_a_missed_deadline(void)
+{
+  begin_open();
+  Caller *caller = begin_call(link_(0), &bounded, 1, 1);
+  pipe_run_for(loop, 900 * 1000);
+  g_assert_cmpstr(served->str, ==, "");
+  pipe_run_for(loop, 200 * 1000);
+  g_assert_error(caller->error, WS_ERROR, WS_ERROR_DEADLINE_EXCEEDED);
+  g_assert_cmpstr(served->str, ==, "stopped ");
   caller_free(caller);
   end();
 }
@@ -718,7 +732,8 @@ int main(int argc, char **argv)
   add(bad_parameter_is_refused_naming_its_field);
   add(call_on_a_link_that_is_down_fails_at_once);
   add(notifications_are_served_one_by_one_in_order);
-  add(deadline_ends_the_call_and_stops_the_peer);
+  add(deadline_ends_the_call_and_a_late_answer_does_no_harm);
+  add(peer_is_told_of_a_missed_deadline);
   add(progress_moves_the_deadline);
   add(progress_is_sent_four_times_a_second);
   add(cancel_reaches_the_handler_and_its_answer_counts);

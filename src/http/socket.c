@@ -232,7 +232,7 @@ static void hear_close(void *arg)
   if (socket->connection) {
     send_close(socket, saying->code, saying->reason);
     update_deadline(socket);
-  } else if (socket->is_server) {
+  } else if (socket->is_server && !socket->is_over) {
     socket->close_code = saying->code; /* it opens in this very turn */
     socket->close_reason = g_strdup(saying->reason);
   } else {

@@ -180,6 +180,7 @@ static void follow_up(void *arg)
   center_alarm_close(job->center, &ws_type_host, job->host, "host_lost");
   center_event(job->center, CENTER_INFO, &ws_type_host, job->host, "host report", "host_connected", "address", address, NULL);
   hosts_resync(job->center, job->host, NULL);
+  task_engine_retry_now(job->center->tasks); /* what waited for this host */
 }
 
 static void follow_down(void *arg)

@@ -72,7 +72,7 @@ static bool make_directory(int parent_fd, const char *name)
 
 int pool_dir_open(char *const *allowed_roots, const char *path, bool make, GError **error)
 {
-  const char *rest;
+  const char *rest = "";
   if (!pool_dir_check_path(allowed_roots, path, error))
     return -1;
   const char *root = find_root(allowed_roots, path, &rest);

@@ -101,6 +101,10 @@ void inv_append_history(InvTxn *txn, void *object);
  *
  * A failing sync does not return: the process ends and replays. */
 bool inv_commit(InvTxn *txn, Revision *revision, GError **error);
+/* The transaction need not survive a restart: it is published without the disk, also while that is full. For
+ * what is only true now, such as the alarm that the disk is full. It only creates and edits; nothing stored
+ * should refer to what it creates. What another transaction edits later is stored with that one. */
+void inv_txn_set_unstored(InvTxn *txn);
 /* Only the checks of a commit, at once and without any effect: for dry runs. The transaction is used up. */
 bool inv_check(InvTxn *txn, GError **error);
 void inv_txn_free(InvTxn *txn); /* aborts unless committed */
@@ -120,6 +124,7 @@ typedef struct {
   const WsType *type;
   WsId id;
   const void *old_object, *new_object; /* NULL: created / deleted. Referenced while the change is held */
+  bool last;                           /* of its revision */
 } InvChange;
 
 /* On the core loop, in order, right after publication. May commit in a coroutine it starts: that comes after.
@@ -128,20 +133,22 @@ typedef void (*InvListener)(const InvChange *change, void *arg);
 void inv_add_listener(Inventory *inv, InvListener func, void *arg);
 
 /* A cursor over the change log: the last INV_LOG_MAX changes, fewer when the old versions they keep alive
- * exceed INV_LOG_BYTES_MAX. Used on any one thread. since: the newest revision the reader knows; it gets what
- * came after. 0: from now. A revision from before a restart is good if it was the last one and the inventory
- * was closed in order. After a relist, or when it dropped out, a reader may only resume with a revision whose
- * changes it has all seen: when it gets the first change of a higher one, or n = 0. `notify` (may be NULL) is
- * called on the core loop when something was published after the reader had seen n = 0: so read until then.
- * It must only wake the reader, and not call inv_watch_new() or _free(). None comes after inv_watch_free().
- */
+ * exceed INV_LOG_BYTES_MAX. Used on any one thread.
+ *
+ * since: the newest revision the reader knows in full; it gets what came after. 0: from now. A revision from
+ * before a restart is good if it was the last one and the inventory was closed in order.
+ *
+ * `notify` (may be NULL) is called on the core loop when something was published after the reader had seen n
+ * = 0: so read until then. It must only wake the reader, and not call inv_watch_new() or _free(). None comes
+ * after inv_watch_free(). */
 #define INV_LOG_MAX       65536
 #define INV_LOG_BYTES_MAX ((gsize)48 << 20)
 InvWatch *inv_watch_new(Inventory *inv, Revision since, void (*notify)(void *arg), void *arg);
 void inv_watch_free(InvWatch *watch); /* before inv_close(); NULL is fine */
 /* Next batch of changes after the cursor: at most `max` into `changes` (released by inv_changes_release()).
- * *n = 0: none yet. false: the cursor is older than the log (WS_ERROR_RELIST): free it, take a snapshot, and
- * watch from its revision. */
+ * *n = 0: none yet. A batch ends with the last change of a revision, unless one revision alone has more than
+ * `max`: then what is left of it comes first in the next batch. false: the cursor is older than the log
+ * (WS_ERROR_RELIST): free it, take a snapshot, and watch from its revision. */
 bool inv_watch_next(InvWatch *watch, InvChange *changes, guint max, guint *n, GError **error);
 void inv_changes_release(InvChange *changes, guint n);
 

@@ -16,9 +16,9 @@
 #include <sqlite3.h>
 
 #define STORE_SCHEMA         WS_SCHEMA_VERSION /* PRAGMA user_version: the number of the last migration */
-#define STORE_APPLICATION_ID 0x57536e76 /* "WSnv" */
-#define STORE_GROUP_ROWS     2048       /* a group takes no further batch beyond so many rows */
-#define STORE_WAL_BYTES_MAX  (32 << 20) /* checkpoint at once */
+#define STORE_APPLICATION_ID 0x57536e76        /* "WSnv" */
+#define STORE_GROUP_ROWS     2048              /* a group takes no further batch beyond so many rows */
+#define STORE_WAL_BYTES_MAX  (32 << 20)        /* checkpoint at once */
 #define STORE_TICK_US        G_USEC_PER_SEC
 #define STORE_PROBE_TICKS    5    /* while read-only: try a write every so many idle ticks */
 #define STORE_EXPIRE_ROWS    1000 /* history deleted in one transaction */

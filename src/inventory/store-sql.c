@@ -175,8 +175,8 @@ static bool make_tables(Store *store, GError **error)
   return true;
 }
 
-/* Runs api/schema/NNN.sql from the database's version on. Before tables and columns are made: those are filled from the bodies as
- * they are now. A new database (version 0) has nothing to change. */
+/* Runs api/schema/NNN.sql from the database's version on. Before tables and columns are made: those are
+ * filled from the bodies as they are now. A new database (version 0) has nothing to change. */
 static bool migrate(Store *store, GError **error)
 {
   gint64 schema = query_int(store->db, "PRAGMA user_version");

@@ -21,6 +21,7 @@ struct InvTxn {
   GPtrArray *entries; /* in order of first mention */
   GHashTable *by_id;  /* &entry->id -> entry: ids are unique over all types */
   GPtrArray *history;
+  bool unstored;
   bool used;
 };
 
@@ -138,9 +139,15 @@ void inv_append_history(InvTxn *txn, void *object)
 {
   WsResource *row = object;
 
-  g_assert((row->type->flags & WS_TYPE_HISTORY) && row->id == 0);
+  g_assert((row->type->flags & WS_TYPE_HISTORY) && row->id == 0 && !txn->unstored);
   row->id = inv_new_id(txn->inv);
   g_ptr_array_add(txn->history, row);
+}
+
+void inv_txn_set_unstored(InvTxn *txn)
+{
+  g_assert(txn->history->len == 0);
+  txn->unstored = true;
 }
 
 /* ---- commit ---- */
@@ -191,12 +198,16 @@ static bool collect_changes(InvTxn *txn, InvPending *pending, bool *volatile_onl
       continue;
     if (entry->copy)
       entry->copy->revision = revision;
-    *volatile_only = *volatile_only && now && entry->copy &&
-                     ws_object_differs_only_volatile(entry->type, now, entry->copy);
+    g_assert(!txn->unstored || entry->copy); /* a delete would come back with the next start */
+    *volatile_only = *volatile_only &&
+                     (txn->unstored ||
+                      (now && entry->copy && ws_object_differs_only_volatile(entry->type, now, entry->copy)));
     pending->changes[pending->n_changes++] = (InvChange){
-        revision, entry->type, entry->id, ref_or_null(now), ref_or_null(entry->copy),
+        revision, entry->type, entry->id, ref_or_null(now), ref_or_null(entry->copy), false,
     };
   }
+  if (pending->n_changes > 0)
+    pending->changes[pending->n_changes - 1].last = true;
   return true;
 }
 

@@ -203,17 +203,27 @@ void inv_watch_free(InvWatch *watch)
   g_free(watch);
 }
 
+/* How many of the changes from `next` on make a batch: whole revisions as far as they fit. */
+static guint batch_size(const InvLog *log, guint64 next, guint max)
+{
+  guint n = 0, whole = 0;
+
+  while (n < max && next + n < log->end)
+    if (slot(log, next + n++)->last)
+      whole = n;
+  return whole > 0 ? whole : n;
+}
+
 bool inv_watch_next(InvWatch *watch, InvChange *changes, guint max, guint *n, GError **error)
 {
   InvLog *log = watch->log;
 
-  *n = 0;
   pthread_mutex_lock(&log->lock);
   watch->lost = watch->lost || watch->next < log->first;
-  for (; !watch->lost && *n < max && watch->next < log->end; watch->next++) {
-    InvChange *change = &changes[(*n)++];
-    *change = *slot(log, watch->next);
-    hold(change);
+  *n = watch->lost ? 0 : batch_size(log, watch->next, max);
+  for (guint i = 0; i < *n; i++) {
+    changes[i] = *slot(log, watch->next++);
+    hold(&changes[i]);
   }
   if (*n == 0)
     g_atomic_int_set(&watch->armed, 1); /* under the lock: what is appended next finds it */

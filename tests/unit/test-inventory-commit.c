@@ -428,6 +428,42 @@ static void volatile_change_needs_neither_disk_nor_coroutine(void)
   inv_txn_free(txn);
 }
 
+static void unstored_object_is_seen_at_once_and_gone_after_a_restart(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(false);
+  Gate gate = {.result = ENOSPC};
+  Async refused, closed;
+  InvTxn *txn;
+  WsId id;
+
+  store_set_fault(rig->store, wait_at_gate, &gate);
+  txn = inv_begin(rig->inv);
+  inv_rig_pool(txn, "p");
+  start(rig, &refused, txn);
+  finish(rig, &refused, WS_ERROR_READ_ONLY);
+  txn = inv_begin(rig->inv);
+  id = ((WsResource *)inv_create(txn, &ws_type_alarm))->id;
+  inv_txn_set_unstored(txn);
+  g_assert_true(inv_commit(txn, NULL, NULL));
+  inv_txn_free(txn);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->inv);
+  g_assert_nonnull(inv_find(snap, &ws_type_alarm, id));
+  txn = inv_begin(rig->inv); /* what was never stored can be deleted */
+  inv_delete(txn, &ws_type_alarm, id);
+  start(rig, &closed, txn);
+  finish(rig, &closed, 0);
+
+  txn = inv_begin(rig->inv);
+  id = ((WsResource *)inv_create(txn, &ws_type_alarm))->id;
+  inv_txn_set_unstored(txn);
+  g_assert_true(inv_commit(txn, NULL, NULL));
+  inv_txn_free(txn);
+  inv_rig_close(rig);
+  inv_rig_open(rig);
+  g_autoptr(InvSnapshot) after = inv_snapshot(rig->inv);
+  g_assert_null(inv_find(after, &ws_type_alarm, id));
+}
+
 static void volatile_change_waits_for_the_durable_ones_before_it(void)
 {
   g_autoptr(InvRig) rig = inv_rig_new(true);
@@ -615,6 +651,7 @@ int main(int argc, char **argv)
   TEST(registered_check_sees_the_head_and_refuses);
   TEST(dry_run_checks_and_changes_nothing);
   TEST(volatile_change_needs_neither_disk_nor_coroutine);
+  TEST(unstored_object_is_seen_at_once_and_gone_after_a_restart);
   TEST(volatile_change_waits_for_the_durable_ones_before_it);
   TEST(refused_group_takes_all_behind_it_and_the_head_goes_back);
   TEST(what_comes_after_a_failure_is_written);

@@ -230,6 +230,28 @@ static void ring_forgets_earlier_when_old_versions_are_large(void)
   }
 }
 
+static void batch_ends_with_a_revision_unless_one_is_larger(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(true);
+  g_autoptr(InvWatch) watch = inv_watch_new(rig->inv, 0, NULL, NULL);
+  static const guint sizes[] = {2, 2, 3, 9, 1}, batches[] = {4, 3, 5, 5};
+  InvChange changes[5];
+  guint n;
+
+  for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+    InvTxn *txn = inv_begin(rig->inv);
+    for (guint k = 0; k < sizes[i]; k++)
+      inv_rig_pool(txn, "p");
+    inv_rig_commit_ok(rig, txn);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS(batches); i++) {
+    g_assert_true(inv_watch_next(watch, changes, G_N_ELEMENTS(changes), &n, NULL));
+    g_assert_cmpuint(n, ==, batches[i]);
+    g_assert_cmpint(changes[n - 1].last, ==, i != 2);
+    inv_changes_release(changes, n);
+  }
+}
+
 static void orderly_restart_lets_a_reader_go_on(void)
 {
   g_autoptr(InvRig) rig = inv_rig_new(false);
@@ -327,6 +349,7 @@ int main(int argc, char **argv)
   TEST(reader_is_woken_once_after_it_saw_the_end);
   TEST(slow_reader_is_told_when_the_ring_has_passed_it);
   TEST(ring_forgets_earlier_when_old_versions_are_large);
+  TEST(batch_ends_with_a_revision_unless_one_is_larger);
   TEST(orderly_restart_lets_a_reader_go_on);
   TEST(crash_makes_readers_list_again);
   TEST(listener_may_commit_and_order_holds);

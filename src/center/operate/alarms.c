@@ -64,6 +64,8 @@ void center_alarm_open(Center *center, CenterLevel level, const WsType *type, Ws
     alarm->since = ws_clock_wall_us(center->clock);
   }
   alarm->level = (int)level;
+  if (!object && store_state(center->store) == STORE_READ_ONLY)
+    inv_txn_set_unstored(txn); /* the manager's own, above all this very one */
   if (!look.worst || (int)look.worst->level < (int)level)
     set_health(center, txn, type, object, (int)level, alarm->id);
   commit(txn, kind);

@@ -242,7 +242,7 @@ static void client_applies_and_waits_for_the_daemon(void)
   Server server;
   server_start(&server, answers);
   g_autoptr(GError) error = NULL;
-  g_autoptr(Ovsdb) db = ovsdb_connect(server.path, 1000, &error);
+  g_autoptr(Ovsdb) db = ovsdb_connect(server.path, &error);
   g_assert_no_error(error);
   g_assert_cmpstr(ovsdb_version(db), ==, "3.1.0");
   json_t *results =
@@ -269,7 +269,7 @@ static void refusals_of_the_server_are_told(void)
                                         "{\"id\":%ID,\"error\":\"unknown database\",\"result\":null}", NULL};
   Server server;
   server_start(&server, answers);
-  g_autoptr(Ovsdb) db = ovsdb_connect(server.path, 1000, NULL);
+  g_autoptr(Ovsdb) db = ovsdb_connect(server.path, NULL);
   g_autoptr(GError) error = NULL;
   g_assert_null(ovsdb_transact(db, json_array(), "vs0", "create", &error));
   g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_SWITCH_ERROR);
@@ -290,7 +290,7 @@ static void broken_server_makes_a_dead_connection(void)
   for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
     Server server;
     server_start(&server, all[i]);
-    g_autoptr(Ovsdb) db = ovsdb_connect(server.path, 1000, NULL);
+    g_autoptr(Ovsdb) db = ovsdb_connect(server.path, NULL);
     g_autoptr(GError) error = NULL;
     g_assert_null(ovsdb_transact(db, json_array(), "vs0", "create", &error));
     g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_SWITCH_UNREACHABLE);
@@ -305,11 +305,11 @@ static void broken_server_makes_a_dead_connection(void)
 static void absent_server_is_unreachable(void)
 {
   g_autoptr(GError) error = NULL;
-  g_assert_null(ovsdb_connect("/nonexistent/db.sock", 1000, &error));
+  g_assert_null(ovsdb_connect("/nonexistent/db.sock", &error));
   g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_SWITCH_UNREACHABLE);
   g_clear_error(&error);
   g_autofree char *longest = g_strnfill(200, 'x');
-  g_assert_null(ovsdb_connect(longest, 1000, &error));
+  g_assert_null(ovsdb_connect(longest, &error));
   g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_SWITCH_UNREACHABLE);
 }
 

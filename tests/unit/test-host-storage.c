@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB (G_GINT64_CONSTANT(1) << 20)
@@ -739,6 +741,38 @@ static void cancelled_call_leaves_nothing(Fixture *f, gconstpointer data)
   assert_files(f, "");
 }
 
+static void die_in_the_middle(gint64 done, gint64 total, void *arg)
+{
+  if (done > total / 3)
+    kill(getpid(), SIGKILL);
+}
+
+/* A power failure in the middle of a call, in a process of its own. */
+static void killed_call_leaves_no_file_under_its_name(Fixture *f, gconstpointer data)
+{
+  static const int formats[] = {RAW, QCOW2};
+  for (guint i = 0; i < G_N_ELEMENTS(formats); i++) {
+    storage_free(f->storage);
+    pid_t child = fork();
+    if (child == 0) {
+      start(f, false);
+      StorageOp op = {.progress = die_in_the_middle};
+      create(f, "vol-1", 64 * MIB, formats[i], EAGER, NULL, &op, NULL, NULL);
+      _exit(0);
+    }
+    int status;
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_files(f, ".new-vol-1");
+    start(f, false);
+    assert_files(f, "");
+    gint64 allocated;
+    must_create(f, "vol-1", 64 * MIB, formats[i], EAGER, &allocated); /* taken again */
+    g_assert_cmpint(allocated, >=, 64 * MIB);
+    g_assert_true(delete_file(f, "vol-1", false, NULL));
+  }
+}
+
 /* The pool on a file system of 24 MiB, in a mount namespace of this process. */
 static bool mount_small(Fixture *f)
 {
@@ -1107,6 +1141,7 @@ int main(int argc, char **argv)
   TEST(wiped_bytes_are_zero_on_disk);
   TEST(wiped_volume_is_empty_and_usable);
   TEST(cancelled_call_leaves_nothing);
+  TEST(killed_call_leaves_no_file_under_its_name);
   TEST(full_pool_is_refused_early);
   TEST(pool_that_fills_up_in_the_middle_is_undone);
   TEST(broken_upload_goes_on_where_it_was);

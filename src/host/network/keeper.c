@@ -14,8 +14,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-enum { CONNECT_TIMEOUT_MS = 5000 };
-
 struct Keeper {
   Network *network;
   Ovsdb *db;   /* NULL: away */
@@ -162,19 +160,21 @@ static void disconnected(Keeper *keeper)
 
 static void report_version(Keeper *keeper)
 {
-  const char *version = keeper->db ? ovsdb_version(keeper->db) : NULL;
+  g_autofree char *version = keeper->db ? g_strdup(ovsdb_version(keeper->db)) : NULL;
+  if (keeper->db && !version)
+    version = keeper->told_version ? g_strdup(keeper->told_version) : ovsdb_ask_version(keeper->network->ovsdb_socket);
   if (g_strcmp0(version, keeper->told_version) == 0 || !keeper->network->config.version_changed)
     return;
   g_free(keeper->told_version);
-  keeper->told_version = g_strdup(version);
-  keeper->network->config.version_changed(version, keeper->network->config.arg);
+  keeper->told_version = g_steal_pointer(&version);
+  keeper->network->config.version_changed(keeper->told_version, keeper->network->config.arg);
 }
 
 static void look(Keeper *keeper)
 {
   Network *network = keeper->network;
   g_mutex_lock(&network->lock);
-  if (!keeper->db && (keeper->db = ovsdb_connect(network->ovsdb_socket, CONNECT_TIMEOUT_MS, NULL)))
+  if (!keeper->db && (keeper->db = ovsdb_connect(network->ovsdb_socket, NULL)))
     on_connected(keeper);
   else if (keeper->db && keeper->behind)
     on_connected(keeper);

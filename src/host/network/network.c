@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECT_TIMEOUT_MS = 5000, MAX_STATE_BYTES = 8 << 20 };
+enum { MAX_STATE_BYTES = 8 << 20 };
 
 static void switch_free(gpointer data)
 {
@@ -206,7 +206,7 @@ bool network_make_nat(Network *network, GError **error)
 
 static Ovsdb *connect_db(Network *network, GError **error)
 {
-  return ovsdb_connect(network->ovsdb_socket, CONNECT_TIMEOUT_MS, error);
+  return ovsdb_connect(network->ovsdb_socket, error);
 }
 
 static bool apply_switch(Network *network, const WsRpcNetworkSwitchApply *params,

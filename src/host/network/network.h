@@ -25,7 +25,7 @@ typedef struct {
   void (*leases_changed)(WsId port_group, GPtrArray *leases, void *arg); /* of WsPortGroupLease; borrowed */
   /* An uplink's link changed, or a switch could not be made so again (failed, reason). `changed` is the callee's. */
   void (*switch_changed)(WsRpcNetworkSwitchChanged *changed, void *arg);
-  void (*version_changed)(const char *version, void *arg); /* NULL: Open vSwitch is gone, or its start scripts told none */
+  void (*version_changed)(const char *version, void *arg); /* NULL: Open vSwitch is gone */
   void *arg;
 } NetworkConfig;
 

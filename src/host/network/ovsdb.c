@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/network/ovsdb.h"
 #include "base/error.h"
+#include "base/files.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -190,7 +191,7 @@ static json_t *call(Ovsdb *db, const char *method, json_t *params, GError **erro
 
 /* ---- the door ---- */
 
-Ovsdb *ovsdb_connect(const char *socket_path, guint timeout_ms, GError **error)
+static Ovsdb *open_socket(const char *socket_path, GError **error)
 {
   g_autoptr(Ovsdb) db = g_new0(Ovsdb, 1);
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -200,19 +201,44 @@ Ovsdb *ovsdb_connect(const char *socket_path, guint timeout_ms, GError **error)
     return NULL;
   }
   db->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (db->fd < 0 || connect(db->fd, (struct sockaddr *)&address, sizeof address) < 0) {
-    g_autofree char *cause = g_strdup_printf("%s: %s", socket_path, g_strerror(errno));
-    ws_fail(error, WS_ERROR_SWITCH_UNREACHABLE, "cause", cause, NULL);
+  if (db->fd >= 0 && connect(db->fd, (struct sockaddr *)&address, sizeof address) == 0)
+    return g_steal_pointer(&db);
+  g_autofree char *cause = g_strdup_printf("%s: %s", socket_path, g_strerror(errno));
+  ws_fail(error, WS_ERROR_SWITCH_UNREACHABLE, "cause", cause, NULL);
+  return NULL;
+}
+
+Ovsdb *ovsdb_connect(const char *socket_path, GError **error)
+{
+  g_autoptr(Ovsdb) db = open_socket(socket_path, error);
+  if (!db)
     return NULL;
-  }
-  json_t *watch =
-      json_pack("[s, s, {s:[{s:[s, s]}]}]", DATABASE, "cfg", DATABASE, "columns", "cur_cfg", "ovs_version");
+  json_t *watch = json_pack("[s, s, {s:[{s:[s, s]}]}]", DATABASE, "cfg", DATABASE, "columns", "cur_cfg", "ovs_version");
   json_t *initial = call(db, "monitor", watch, error);
   if (!initial)
     return NULL;
   take_update(db, initial);
   json_decref(initial);
   return g_steal_pointer(&db);
+}
+
+/* The daemon's control socket speaks the same JSON-RPC; it is named after the daemon's pid. */
+char *ovsdb_ask_version(const char *socket_path)
+{
+  g_autofree char *directory = g_path_get_dirname(socket_path);
+  g_autofree char *pid_file = g_build_filename(directory, "ovs-vswitchd.pid", NULL);
+  g_autofree char *pid = ws_file_read(pid_file, 32, NULL, NULL);
+  if (!pid)
+    return NULL;
+  g_autofree char *control = g_strdup_printf("%s/ovs-vswitchd.%s.ctl", directory, g_strstrip(pid));
+  g_autoptr(Ovsdb) db = open_socket(control, NULL);
+  json_t *answer = db ? call(db, "version", json_array(), NULL) : NULL;
+  const char *text = json_string_value(answer); /* "ovs-vswitchd (Open vSwitch) 3.1.0\n..." */
+  const char *number = text ? strstr(text, "(Open vSwitch) ") : NULL;
+  number = number ? number + strlen("(Open vSwitch) ") : NULL;
+  char *version = number ? g_strndup(number, strcspn(number, "\r\n ")) : NULL;
+  json_decref(answer);
+  return version;
 }
 
 void ovsdb_free(Ovsdb *db)

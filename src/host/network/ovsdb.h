@@ -13,7 +13,7 @@
 typedef struct Ovsdb Ovsdb;
 
 /* Connects and begins to watch the database's version and configuration counter. WS_ERROR_SWITCH_UNREACHABLE. */
-Ovsdb *ovsdb_connect(const char *socket_path, guint timeout_ms, GError **error);
+Ovsdb *ovsdb_connect(const char *socket_path, GError **error);
 void ovsdb_free(Ovsdb *db); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ovsdb, ovsdb_free)
 
@@ -26,6 +26,8 @@ json_t *ovsdb_transact_and_apply(Ovsdb *db, json_t *ops, const char *object, con
 json_t *ovsdb_select(Ovsdb *db, const char *table, json_t *where, const char *const *columns, GError **error);
 
 const char *ovsdb_version(const Ovsdb *db); /* "3.1.0", as the start scripts of Open vSwitch enter it; NULL: not entered. Borrowed */
+/* The same asked of ovs-vswitchd itself, by its control socket beside the database's; NULL: no answer. Caller frees. */
+char *ovsdb_ask_version(const char *socket_path);
 int ovsdb_fd(const Ovsdb *db);              /* for poll: readable means ovsdb_pump() */
 /* Reads what the server sends by itself. false: the connection is gone. */
 bool ovsdb_pump(Ovsdb *db);

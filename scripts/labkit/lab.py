@@ -56,6 +56,16 @@ def _copy_missing(source, target):
             os.replace(f"{path}.{os.getpid()}", path)
 
 
+def free_network(whole):
+    """The first /24 of the given network that no route of this machine touches."""
+    used = [ipaddress.ip_network(route["dst"]) for route in json.loads(_ip("-j", "-4", "route") or "[]")
+            if route["dst"] != "default"]
+    for candidate in ipaddress.ip_network(whole).subnets(new_prefix=24):
+        if not any(candidate.overlaps(other) for other in used):
+            return candidate
+    raise LabError(f"no free network left in {whole}")
+
+
 class Host:
     """A host of a lab, running or not."""
 
@@ -205,12 +215,7 @@ class Lab:
             return
         with open(LOCK, "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            used = [ipaddress.ip_network(route["dst"]) for route in json.loads(_ip("-j", "-4", "route") or "[]")
-                    if route["dst"] != "default"]
-            free = next((candidate for candidate in ipaddress.ip_network("10.76.0.0/16").subnets(new_prefix=24)
-                         if not any(candidate.overlaps(other) for other in used)), None)
-            if free is None:
-                raise LabError("no free network left in 10.76.0.0/16")
+            free = free_network("10.76.0.0/16")
             _ip("link", "del", self.bridge, check=False)
             _ip("link", "add", self.bridge, "type", "bridge")
             _ip("addr", "add", f"{free[1]}/{free.prefixlen}", "dev", self.bridge)

@@ -5,14 +5,14 @@ The machine itself, if its libvirtd and Open vSwitch run (Debian with systemd af
 in a container, one host of scripts/lab with daemons of its own: nothing is started on the machine that stop could
 forget. Both have the same methods.
 """
+import ipaddress
 import os
 import subprocess
 
 from labkit import namespaces
-from labkit.lab import Lab
+from labkit.lab import Lab, free_network
 
 LIBVIRT_SOCKET = "/run/libvirt/libvirt-sock"
-MACHINE_ADDRESS = "10.77.0.254/24"  # of this machine on the guests' network of a lab host; outside of what DHCP gives
 OVS_SOCKET = "/run/openvswitch/db.sock"
 
 
@@ -24,6 +24,16 @@ def choose(data):
     return Machine(data)
 
 
+def guest_network(data):
+    """The guests' network: a free one when the data directory is new, the same ever after."""
+    path = os.path.join(data, "guest-network")
+    if not os.path.exists(path):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(str(free_network("10.77.0.0/16")))
+    with open(path, encoding="ascii") as file:
+        return ipaddress.ip_network(file.read().strip())
+
+
 class Machine:
     """This machine, as it is."""
     words = "this machine"
@@ -33,7 +43,7 @@ class Machine:
         self.pool_root = "/var/lib/winsphere/pools"  # where QEMU's own user may go
         self.manager_address = "127.0.0.1"
 
-    def up(self):
+    def up(self, _guests):
         os.makedirs(self.state_dir, mode=0o700, exist_ok=True)
         os.makedirs(self.pool_root, mode=0o711, exist_ok=True)
 
@@ -64,9 +74,10 @@ class LabHost:
         self.pool_root = "/var/lib/winsphere/pools"
         self.manager_address = None
 
-    def up(self):
+    def up(self, guests):
+        """guests: their network, of which this machine takes the last address."""
         self.lab.up(1, "auto")
-        self.lab.hosts[0].plug(1, MACHINE_ADDRESS)
+        self.lab.hosts[0].plug(1, f"{guests[254]}/{guests.prefixlen}")
         self.manager_address = str(self.lab.network().ip)
 
     def down(self):

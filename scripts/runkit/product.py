@@ -10,8 +10,6 @@ import subprocess
 
 from .processes import Failure, wait_for
 
-GUEST_NETWORK = "10.77.0.0/24"
-GUEST_DHCP_LAST = "10.77.0.199"
 GUEST_MEMORY_BYTES = 268435456
 VM = "first"
 ANSWER_DEADLINE_S = 120
@@ -60,13 +58,13 @@ class Product:
             return hosts[0] if hosts else None
         return wait_for("the host to connect", look, 60)
 
-    def prepare(self, host, pool_root, uplink):
-        """Pool, switch and port group on the host; returns the ids of pool and port group."""
+    def prepare(self, host, pool_root, guests, uplink):
+        """Pool, switch and port group on the host; returns the ids of pool and port group. guests: their network."""
         pool = self.ensure("pool", "local", "--hosts", host["id"], "--path", f"{pool_root}/local")
         uplinks = ["--uplinks", uplink] if uplink else []
         switch = self.ensure("switch", "internal", "--host", host["id"], *uplinks)
-        group = self.ensure("port-group", "guests", "--switch", switch["id"], "--subnet.cidr", GUEST_NETWORK,
-                            "--subnet.dhcp-last", GUEST_DHCP_LAST)
+        group = self.ensure("port-group", "guests", "--switch", switch["id"], "--subnet.cidr", str(guests),
+                            "--subnet.dhcp-last", str(guests[199]))
         return pool["id"], group["id"]
 
     def image(self, pool, path):

@@ -8,6 +8,7 @@ typedef struct {
   const WsVmSpec *spec;
   const VirtHost *host;
   const VirtArch *arch;
+  const char *machine;         /* type with its version, where one is known */
   const VirtPlaces *places;    /* NULL: none */
   const VirtPlaces *addresses; /* the same, or NULL when addresses are left to libvirt */
   GHashTable *devs;            /* alias -> target name ("vda") of disks and CDs */

@@ -7,8 +7,7 @@
 #include "base/log.h"
 #include <string.h>
 
-#define CALLS_PER_CONN     4 /* libvirtd serves five at a time on one connection (max_client_requests) and 20 in all */
-#define CONNS_MAX          5
+#define CONNS_MAX          32 /* libvirtd serves 20 calls at a time in all */
 #define BACKOFF_MIN_MS     200
 #define BACKOFF_MAX_MS     5000
 #define KEEPALIVE_S        5
@@ -124,11 +123,11 @@ static void close_conn(void *arg)
   virt_conn_unref(conn);
 }
 
-/* The one with the fewest calls; with the lock held. */
+/* With the lock held: the one with the fewest calls. The first is for events alone. */
 static VirtConn *least_busy(Hypervisor *hv)
 {
   VirtConn *best = NULL;
-  for (guint i = 0; i < hv->conns->len; i++) {
+  for (guint i = 1; i < hv->conns->len; i++) {
     VirtConn *conn = hv->conns->pdata[i];
     if (!conn->dead && (!best || conn->calls < best->calls))
       best = conn;
@@ -144,39 +143,42 @@ static void drop_dead(Hypervisor *hv, GPtrArray *out)
       g_ptr_array_add(out, g_ptr_array_steal_index_fast(hv->conns, i - 1));
 }
 
-static VirtConn *take(VirtConn *conn)
+/* Opens one more and takes it. When libvirt went meanwhile it is for this call only. */
+static VirtConn *add_conn(Hypervisor *hv, GError **error)
 {
-  conn->calls++;
-  return virt_conn_ref(conn);
+  VirtConn *conn = open_conn(hv, error);
+  if (!conn)
+    return NULL;
+  g_mutex_lock(&hv->lock);
+  conn->calls = 1;
+  bool keep = hv->conns->len > 0 && hv->conns->len < CONNS_MAX && !hv->stop;
+  if (keep)
+    g_ptr_array_add(hv->conns, virt_conn_ref(conn));
+  g_mutex_unlock(&hv->lock);
+  if (!keep)
+    virConnectUnregisterCloseCallback(conn->c, on_close);
+  return conn;
 }
 
+/* A connection has one call at a time as long as there may be more of them: replies to several threads on one connection come late
+ * in libvirt 9.0 while one of them waits for a frozen QEMU (each call took seconds). */
 VirtConn *virt_conn_acquire(Hypervisor *hv, GError **error)
 {
   g_autoptr(GPtrArray) dead = g_ptr_array_new_with_free_func(close_conn); /* closed after the lock is given up */
   VirtConn *conn = NULL;
   g_mutex_lock(&hv->lock);
   drop_dead(hv, dead);
+  bool away = hv->conns->len == 0 || ((VirtConn *)hv->conns->pdata[0])->dead, full = hv->conns->len >= CONNS_MAX;
   VirtConn *best = least_busy(hv);
-  bool more = best && best->calls >= CALLS_PER_CONN && hv->conns->len < CONNS_MAX;
-  if (best)
-    conn = take(best);
-  g_mutex_unlock(&hv->lock);
-  if (!conn) {
-    ws_fail(error, WS_ERROR_HYPERVISOR_UNREACHABLE, NULL);
-    return NULL;
+  if (!away && best && (best->calls == 0 || full)) {
+    best->calls++;
+    conn = virt_conn_ref(best);
   }
-  VirtConn *another = more ? open_conn(hv, NULL) : NULL;
-  if (!another)
-    return conn;
-  virt_conn_release(conn);
-  g_mutex_lock(&hv->lock);
-  take(another);
-  if (hv->conns->len > 0 && !hv->stop)
-    g_ptr_array_add(hv->conns, another);
-  else
-    g_ptr_array_add(dead, another); /* libvirt went meanwhile: only for this call */
   g_mutex_unlock(&hv->lock);
-  return another;
+  if (!away)
+    return conn ? conn : add_conn(hv, error);
+  ws_fail(error, WS_ERROR_HYPERVISOR_UNREACHABLE, NULL);
+  return NULL;
 }
 
 void virt_conn_release(VirtConn *conn)

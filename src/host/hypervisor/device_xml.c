@@ -95,6 +95,9 @@ void virt_build_init(VirtBuild *b, const WsVmSpec *spec, const VirtHost *host, c
   const char *machine = virt_places_machine(places);
   bool same_sort = machine && virt_arch_is_pcie(b->arch, machine) == virt_arch_is_pcie(b->arch, spec->machine);
   b->addresses = with_addresses && same_sort ? places : NULL;
+  /* "q35" is the newest of its sort; a VM that was defined keeps the version it got, also on a newer host. */
+  bool has_version = strpbrk(spec->machine, ".") != NULL;
+  b->machine = same_sort && !has_version ? machine : spec->machine;
 }
 
 char *virt_build_end(VirtBuild *b, GError **error)
@@ -276,8 +279,9 @@ void virt_build_nic(VirtBuild *b, const WsVmSpecNic *nic)
   virt_xml_leaf(xml, "source", "bridge", nic->bridge, NULL);
   virt_xml_open(xml, "virtualport");
   virt_xml_attr(xml, "type", "openvswitch");
-  if (nic->port_id)
-    virt_xml_leaf(xml, "parameters", "interfaceid", nic->port_id, NULL);
+  const char *port_id = nic->port_id ? nic->port_id : virt_places_port_id(b->places, alias);
+  if (port_id)
+    virt_xml_leaf(xml, "parameters", "interfaceid", port_id, NULL);
   virt_xml_close(xml);
   write_vlan(b, nic);
   if (nic->in_kib_per_s != WS_INT_UNSET || nic->out_kib_per_s != WS_INT_UNSET) {

@@ -77,6 +77,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirtPlaces, virt_places_free)
 const char *virt_places_domain_name(const VirtPlaces *places);            /* NULL: there was none */
 const char *virt_places_machine(const VirtPlaces *places);                /* NULL: there was none */
 const char *virt_places_dev(const VirtPlaces *places, const char *alias); /* <target dev=>, or NULL */
+const char *virt_places_port_id(const VirtPlaces *places, const char *alias); /* of a NIC's switch port, or NULL */
 /* Writes the <address> that the device had, if it had one and was of the same kind: bus of a disk, model of a NIC or of
  * video, NULL for any other. false: nothing was written. */
 bool virt_places_write_address(const VirtPlaces *places, VirtXml *xml, const char *alias, const char *kind);

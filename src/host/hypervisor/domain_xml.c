@@ -286,7 +286,7 @@ static void write_os(VirtBuild *b)
     virt_xml_attr(xml, "firmware", "efi"); /* libvirt picks the image by the host's firmware descriptions */
   virt_xml_open(xml, "type");
   virt_xml_attr(xml, "arch", b->arch->name);
-  virt_xml_attr(xml, "machine", spec->machine);
+  virt_xml_attr(xml, "machine", b->machine);
   xmlTextWriterWriteString(xml->writer, BAD_CAST "hvm");
   virt_xml_close(xml);
   if (uefi && b->arch->secure_boot) {

@@ -113,7 +113,7 @@ void virt_facts_free(void *arg)
   VirtFacts *facts = arg;
   g_free(facts->reason);
   ws_vm_guest_free(facts->guest);
-  ws_vm_usage_free(facts->counters);
+  ws_vm_usage_free(facts->slow_usage);
   g_free(facts);
 }
 

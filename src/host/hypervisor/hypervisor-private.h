@@ -17,6 +17,14 @@ typedef struct {
   bool dead;   /* closed by the other side; guarded by Hypervisor.lock */
 } VirtConn;
 
+/* Totals of one reading; time 0: none yet. */
+typedef struct {
+  gint64 time_us; /* wall */
+  gint64 cpu_ns, net_rx_bytes, net_tx_bytes;                     /* quick */
+  gint64 read_bytes, write_bytes, read_requests, write_requests; /* slow */
+} VirtCounters;
+typedef struct VirtSweep VirtSweep;
+
 /* What is remembered of a domain beyond what libvirt knows. Guarded by Hypervisor.lock. */
 typedef struct {
   WsId vm;               /* 0: a stranger */
@@ -28,8 +36,9 @@ typedef struct {
   gint64 ask_guest_us;   /* monotonic; 0: not asked */
   guint guest_questions; /* since the agent connected */
   guint agent_epoch;     /* grows when the agent comes or goes: an answer of an older one is dropped */
-  WsVmUsage *counters;   /* previous sample: totals in place of rates; NULL: none */
-  gint64 cpu_ns, sampled_us;
+  VirtCounters quick, slow; /* last readings, see stats.c */
+  WsVmUsage *slow_usage; /* what the slow ones came to: disk rates, memory; NULL: nothing yet */
+  bool stuck;            /* its QEMU did not answer when asked for the slow ones, and has not yet */
 } VirtFacts;
 
 struct Hypervisor {
@@ -44,6 +53,7 @@ struct Hypervisor {
   bool ready, stop;
   GHashTable *facts;       /* uuid -> VirtFacts */
   GQueue removed;          /* VirtRemoval: the newest device events, for those who wait */
+  VirtSweep *sweep;        /* reading of the slow counters under way; NULL: none (stats.c) */
   gint64 sequence;         /* of the last event sent */
   GMutex emit_lock;        /* held while an event gets its number and is sent: order. Taken before `lock` */
   guint pending;           /* jobs of ours on config.workers; guarded by lock */

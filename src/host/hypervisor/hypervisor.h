@@ -4,9 +4,9 @@
  *     manager's call -> serve.c (coroutine) -> hypervisor_vm_*() on a worker -> libvirt
  *     libvirt's event -> events.c (libvirt's event thread) -> worker: look, report -> on_event
  *
- * Connections. One connection takes events and statistics; further ones are opened as calls pile up, since libvirtd serves
- * five calls at a time on each, and a frozen QEMU holds its call. When libvirtd goes away the room tries again (0.2 s doubling to
- * 5 s); once back, everything is read anew and reported in full, for events were lost.
+ * Connections. One connection takes events; calls have others, one each as far as it goes, since a frozen QEMU holds its call
+ * and slows down all others of its connection. When libvirtd goes away the room tries again (0.2 s doubling to 5 s); once back, everything is
+ * read anew and reported in full, for events were lost.
  *
  * Idempotence. Every call says how it should be: to start what runs is a success. Repeating a call whose answer was lost is
  * therefore right; reboot and reset, which cannot be told from their repetition, just happen again.

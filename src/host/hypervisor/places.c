@@ -57,6 +57,11 @@ const char *virt_places_dev(const VirtPlaces *places, const char *alias)
   return places ? virt_xml_path_get(g_hash_table_lookup(places->by_alias, alias), "target", "dev") : NULL;
 }
 
+const char *virt_places_port_id(const VirtPlaces *places, const char *alias)
+{
+  return places ? virt_xml_path_get(g_hash_table_lookup(places->by_alias, alias), "virtualport/parameters", "interfaceid") : NULL;
+}
+
 static const char *kind_of(const xmlNode *device)
 {
   if (virt_xml_is(device, "disk"))

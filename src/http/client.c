@@ -48,7 +48,7 @@ static char *find_fault(const Upgrade *upgrade, const HttpHead *head)
     return g_strdup("the server's answer to the WebSocket upgrade is not valid");
   if (http_head_field(head, "sec-websocket-extensions") ||
       (protocol && g_strcmp0(protocol, upgrade->protocol) != 0))
-    return g_strdup("the server chose a WebSocket protocol that was not offered");
+    return g_strdup("the server chose a WebSocket protocol or extension that was not offered");
   return NULL;
 }
 

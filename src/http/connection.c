@@ -249,7 +249,7 @@ static void give(Connection *connection, char *bytes, gsize n)
   gsize used = n;
   if (connection->phase == CONNECTION_OPEN)
     used = connection->role->input(connection, bytes, n);
-  if (used == n) {
+  if (used == n || connection->phase != CONNECTION_OPEN) {
     g_clear_pointer(&connection->rest, g_byte_array_unref);
   } else if (rest) {
     if (used > 0)
@@ -430,8 +430,7 @@ void connection_finish(Connection *connection)
   if (connection->is_dead || connection->phase != CONNECTION_OPEN)
     return;
   connection_set_deadline(connection, io_now_us(connection->io) + FINISH_US);
-  connection->phase = CONNECTION_FINISHING;
-  g_clear_pointer(&connection->rest, g_byte_array_unref);
+  connection->phase = CONNECTION_FINISHING; /* the rest stays: a role may be reading in it at this moment */
   mark_dirty(connection);
 }
 

@@ -2,7 +2,11 @@
 /* WebSockets, both sides, over real TLS sockets. */
 #include "http-site.h"
 #include "http/frame.h"
+#include "http/socket.h"
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define TEXT (0x80 | FRAME_TEXT)
 
@@ -402,6 +406,117 @@ static void our_client_says_why_it_failed(void)
   site_free(site);
 }
 
+/* ---- our client against servers that are none of ours ---- */
+
+typedef struct {
+  Site *site;
+  int fd; /* listening */
+  const char
+      *words; /* said after the handshake; NULL: goes before it; "%s" stands for the right accept key */
+  bool reset; /* ends with RST */
+} Impostor;
+
+static void say_words(SSL *ssl, const char *words)
+{
+  char request[2048];
+  int n = SSL_read(ssl, request, sizeof request - 1);
+  request[MAX(n, 0)] = '\0';
+  const char *key = strstr(request, "Sec-WebSocket-Key: ");
+  g_assert_nonnull(key);
+  g_autofree char *value = g_strndup(key + 19, 24), *accept = socket_accept_key(value);
+  g_auto(GStrv) parts = g_strsplit(words, "%s", 2);
+  g_autofree char *text = parts[1] ? g_strconcat(parts[0], accept, parts[1], NULL) : g_strdup(words);
+  SSL_write(ssl, text, (int)strlen(text));
+}
+
+static gpointer run_impostor(gpointer arg)
+{
+  Impostor *impostor = arg;
+  int fd = accept(impostor->fd, NULL, NULL);
+  SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+  SSL_CTX_use_certificate_chain_file(context, impostor->site->cert);
+  SSL_CTX_use_PrivateKey_file(context, impostor->site->key, SSL_FILETYPE_PEM);
+  SSL *ssl = SSL_new(context);
+  SSL_set_fd(ssl, fd);
+  if (impostor->words && SSL_accept(ssl) == 1)
+    say_words(ssl, impostor->words);
+  if (impostor->reset) {
+    const struct linger reset = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+  SSL_free(ssl);
+  SSL_CTX_free(context);
+  close(fd);
+  return NULL;
+}
+
+/* What our client says of such a server, and with which code. */
+static char *meet(Site *site, const char *words, bool reset, int *code)
+{
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t n = sizeof at;
+  Impostor impostor = {site, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), words, reset};
+  g_assert_cmpint(bind(impostor.fd, (struct sockaddr *)&at, sizeof at), ==, 0);
+  g_assert_cmpint(listen(impostor.fd, 1), ==, 0);
+  getsockname(impostor.fd, (struct sockaddr *)&at, &n);
+  GThread *thread = g_thread_new("impostor", run_impostor, &impostor);
+  Seen *seen = seen_new();
+  g_autoptr(HttpSocket) dialled = dial(site, (Where){.port = ntohs(at.sin_port)}, seen);
+  wait_seen(seen, &seen->closed, 1);
+  g_thread_join(thread);
+  close(impostor.fd);
+  g_assert_cmpuint(seen->closed, ==, 1);
+  char *reason = g_steal_pointer(&seen->reason);
+  *code = seen->code;
+  seen_free(seen);
+  return reason;
+}
+
+#define SWITCH "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+#define ACCEPT "Sec-WebSocket-Accept: %s\r\n"
+
+static void servers_may_say_anything(void)
+{
+  static const struct {
+    const char *words, *reason;
+    int code;
+  } cases[] = {
+      {NULL, "", 1006}, /* gone before the handshake */
+      {"", "broke off", 1006},
+      {"HTTP/1.1 101", "broke off", 1006},
+      {"HTTP/1.1 404 Not Found\r\n\r\n", "HTTP 404 Not Found", 1006},
+      {"HTTP/1.1 503\r\n\r\n", "HTTP 503 ", 1006},
+      {"SSH-2.0-OpenSSH\r\n\r\n", "does not speak HTTP", 1006},
+      {SWITCH "\r\n", "not valid", 1006}, /* no accept key */
+      {SWITCH "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n", "not valid", 1006},
+      {"HTTP/1.1 101 x\r\nConnection: Upgrade\r\n" ACCEPT "\r\n", "not valid", 1006},
+      {SWITCH ACCEPT "Sec-WebSocket-Protocol: other\r\n\r\n", "not offered", 1006},
+      {SWITCH ACCEPT "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n", "not offered", 1006},
+      {SWITCH ACCEPT "\r\n", "broke off", 1006}, /* opened, then gone */
+      {SWITCH ACCEPT "\r\n\x88\x05\x0f\xa0"
+                     "bye",
+       "bye", 4000},
+      {SWITCH ACCEPT "\r\n\x81\x05hel", "broke off", 1006},
+      {SWITCH ACCEPT "\r\n\x81\x85mask12345", "masked by the wrong side", 1002},
+  };
+  Site *site = site_new(NULL);
+  for (guint i = 0; i < G_N_ELEMENTS(cases); i++)
+    for (int reset = 0; reset < 2; reset++) {
+      int code;
+      g_autofree char *reason = meet(site, cases[i].words, reset, &code);
+      g_test_message("%u: %d %s", i, code, reason);
+      if (!reset) {
+        g_assert_nonnull(strstr(reason, cases[i].reason));
+        g_assert_cmpint(code, ==, cases[i].code);
+      }
+    }
+  g_autofree char *filler = g_strnfill(20000, 'x'), *long_head = g_strconcat("HTTP/1.1 101 ", filler, NULL);
+  int code;
+  g_autofree char *reason = meet(site, long_head, false, &code);
+  g_assert_nonnull(strstr(reason, "does not speak HTTP"));
+  site_free(site);
+}
+
 static void a_client_waits_no_longer_than_told(void)
 {
   Site *site = site_new(NULL);
@@ -487,6 +602,7 @@ int main(int argc, char **argv)
   TEST(frames_sent_with_the_request_are_not_lost);
   TEST(our_client_talks_to_our_server);
   TEST(our_client_says_why_it_failed);
+  TEST(servers_may_say_anything);
   TEST(a_client_waits_no_longer_than_told);
   TEST(a_client_may_give_up_while_it_dials);
   TEST(the_end_of_the_thread_closes_all_sockets);

@@ -6,7 +6,7 @@ LAB    ?= .cache/hosts
 STAGES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean-data test check bench lab lab-down fmt
+.PHONY: help run stop clean-data test test-deep check bench lab lab-down fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ clean-data: ## stop, and delete all data of make run
 
 test: ## everything CI runs (STAGES="arrows build tests": only these)
 	@scripts/test $(STAGES)
+
+test-deep: ## sanitizers, clang-tidy, fuzzers and coverage as well
+	@scripts/test --deep
 
 check: ## the checks that need no build
 	@scripts/test arrow-check arrows rules scripts

@@ -56,7 +56,7 @@ class Product:
         def look():
             hosts = self.call("host", "list", "--filter", 'state = "connected"')["items"]
             return hosts[0] if hosts else None
-        return wait_for("the host to connect", look, 60)
+        return wait_for("the host to connect", look, 150)
 
     def prepare(self, host, pool_root, guests, uplink):
         """Pool, switch and port group on the host; returns the ids of pool and port group. guests: their network."""

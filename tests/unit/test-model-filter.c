@@ -9,8 +9,7 @@ static const char *const rows[] = {
     "\"about\":\"vm-42\",\"since\":\"2026-01-31T08:00:00Z\",\"inner\":{\"word\":\"a "
     "b\"},\"parts\":[{\"key\":\"x\",\"size\":1},{\"key\":\"y\",\"size\":2}],"
     "\"numbers\":[1,2],\"labels\":{\"env\":\"prod\",\"a.b\":\"c\"},\"colours\":[\"blue\"],\"extra\":{}}",
-    "{\"id\":\"thing-2\",\"revision\":6,\"name\":\"Web-2\",\"on\":false,\"count\":20,\"colour\":\"blue\","
-    "\"numbers\":[3]}",
+    "{\"id\":\"thing-2\",\"revision\":6,\"name\":\"Web-2\",\"on\":false,\"count\":20,\"colour\":\"blue\",\"numbers\":[3]}",
     "{\"id\":\"thing-3\",\"revision\":7,\"name\":\"ÄPFEL\",\"on\":false,\"note\":\"\"}",
 };
 

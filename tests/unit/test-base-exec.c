@@ -354,7 +354,7 @@ static void program_that_closes_its_output_costs_nothing_while_it_works(void)
 
 static gpointer run_sleeper(gpointer pass_fd)
 {
-  ws_exec(&(WsExec){.argv = ARGV("sh", "-c", "echo up >&3; sleep 1000"), .pass_fd = GPOINTER_TO_INT(pass_fd)},
+  ws_exec(&(WsExec){.argv = ARGV("sh", "-c", "echo up >&3; exec sleep 1000"), .pass_fd = GPOINTER_TO_INT(pass_fd)},
           NULL, NULL, NULL, NULL);
   return NULL;
 }

@@ -6,6 +6,7 @@ driven through winctl (Product.call) and the REST API (Api) only; inside() looks
 """
 import contextlib
 import http.client
+import ipaddress
 import json
 import os
 import shutil
@@ -209,7 +210,7 @@ class Site:
     # ---- up and down ----
 
     def up(self):
-        self.place.up()
+        self.place.up(ipaddress.ip_network(GUEST_NETWORK))
         self.start_manager()
         with open(os.path.join(self.manager_dir, "initial-password"), encoding="ascii") as file:
             password = file.read().strip()

@@ -26,7 +26,6 @@ char *resolve_id(Cli *cli, const WsType *type, const char *text, GError **error)
   if (!type || !type->prefix || looks_like_id(type, text))
     return g_strdup(text);
   const char *name_field = ws_type_field(type, "name", 4) ? "name" : NULL;
-  g_autofree char *quoted = g_strescape(text, "\200\201\202\203");
   g_autofree char *filter = g_strdup_printf("name=\"%s\"", text);
   g_autofree char *escaped = g_uri_escape_string(filter, NULL, FALSE);
   g_autofree char *path = g_strdup_printf("/api/v1/%s?limit=3&fields=name&filter=%s", type->plural, escaped);
@@ -157,8 +156,12 @@ static json_t *value_of(Cli *cli, const WsField *field, int kind, const char *op
   default: /* STRING, ENUM, TIME, ANYREF: the manager checks; a file's content with @ */
     if (*text == '@') {
       g_autofree char *content = NULL;
-      if (g_file_get_contents(text + 1, &content, NULL, NULL))
+      if (g_file_get_contents(text + 1, &content, NULL, NULL)) {
+        gsize n = strlen(content);
+        if (n && content[n - 1] == '\n') /* an editor's, not the value's */
+          content[n - 1] = '\0';
         return json_string(content);
+      }
       bad(option, "a file that can be read after @", error);
       return NULL;
     }

@@ -149,11 +149,11 @@ def spawn(init_pid, argv, log_path):
     return _fork_reporting(in_child)
 
 
-def run(init_pid, argv, timeout_s=60):
-    """Runs the program to its end; returns (exit status, output and errors). Raises TimeoutError."""
+def run(init_pid, argv, timeout_s=60, text=None):
+    """Runs the program to its end; returns (exit status, output and errors). Raises TimeoutError. text: its standard input."""
     command = [sys.executable, os.path.join(FOLDER, "enter.py"), str(init_pid), *argv]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        done = subprocess.run(command, input=text or "", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, errors="replace", timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:
         raise TimeoutError(f"{' '.join(argv)}: not done within {timeout_s} s") from error

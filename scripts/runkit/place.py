@@ -53,8 +53,8 @@ class Machine:
     def uplink(self):
         """None: this machine is the host, and reaches its guests through the gateway port."""
 
-    def run(self, argv):
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    def run(self, argv, text=None):
+        done = subprocess.run(argv, input=text or "", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, timeout=60, check=False)
         return done.returncode, done.stdout
 
@@ -87,8 +87,8 @@ class LabHost:
         """The card that joins the guests' switch to this machine: their subnet lets nobody in who is not on it."""
         return "eth1"
 
-    def run(self, argv):
-        return namespaces.run(self.lab.hosts[0].running_init(), argv)
+    def run(self, argv, text=None):
+        return namespaces.run(self.lab.hosts[0].running_init(), argv, text=text)
 
     def spawn(self, argv, log):
         return namespaces.spawn(self.lab.hosts[0].running_init(), argv, log)

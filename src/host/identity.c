@@ -16,7 +16,7 @@ bool agent_identity_load(Agent *agent, GError **error)
   char *cert = path_of(&agent->config, "host.crt");
   if (!g_file_test(cert, G_FILE_TEST_EXISTS)) {
     g_free(cert);
-    return ws_fail(error, WS_ERROR_UNAUTHENTICATED, "cause", "this host has not joined a site: winserverd --join TOKEN --manager URL",
+    return ws_fail(error, WS_ERROR_UNAUTHENTICATED, "cause", "this host has not joined a site: winserverd --join - --manager URL",
                    NULL);
   }
   agent->tls.cert_file = cert;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Enrolment of this host: "winserverd --join TOKEN --manager URL". Blocking, before anything else runs.
+/* Enrolment of this host: "winserverd --join - --manager URL". Blocking, before anything else runs.
  *
  * The token's last part is the fingerprint of the site's CA. So the CA's certificate is fetched without trust, believed only when it has
  * that fingerprint, and everything secret is said only to a manager that this CA vouches for. */

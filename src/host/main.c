@@ -32,10 +32,20 @@ typedef struct {
   gboolean debug, version;
 } Options;
 
+/* Whoever gave a token has shown it by now: it is told as lost, not quietly used. */
+static bool check_join(const char *join)
+{
+  if (!join || strcmp(join, "-") == 0)
+    return true;
+  g_printerr("winserverd: the join token comes by standard input, not on the command line, where everybody on this host can read it.\n"
+             "Make a new one (winctl join-token create), and: winserverd --join - --manager URL\n");
+  return false;
+}
+
 static bool parse_options(int argc, char **argv, Options *o)
 {
   const GOptionEntry entries[] = {
-      {"join", 'j', 0, G_OPTION_ARG_STRING, &o->join, "Enrol with this join token and end ('-': read it from standard input)", "TOKEN"},
+      {"join", 'j', 0, G_OPTION_ARG_STRING, &o->join, "Enrol with the join token read from standard input, and end", "-"},
       {"manager", 'm', 0, G_OPTION_ARG_STRING, &o->config.manager_url, "The manager, https://name:port", "URL"},
       {"state-dir", 's', 0, G_OPTION_ARG_FILENAME, &o->config.state_dir, "Directory of key and state", "DIR"},
       {"pool-root", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->config.pool_roots, "Folder below which pools may lie (repeatable)", "DIR"},
@@ -50,7 +60,7 @@ static bool parse_options(int argc, char **argv, Options *o)
   g_autoptr(GError) error = NULL;
   g_option_context_add_main_entries(context, entries, NULL);
   if (g_option_context_parse(context, &argc, &argv, &error) && argc == 1)
-    return true;
+    return check_join(o->join);
   g_printerr("winserverd: %s\nTry: winserverd --help\n", error ? error->message : "unexpected argument");
   return false;
 }
@@ -68,20 +78,20 @@ static void fill_defaults(AgentConfig *config)
     config->ovsdb_socket = g_strdup("/run/openvswitch/db.sock");
 }
 
-/* A token on the command line shows in the process list, so it may come by standard input. */
-static char *read_token(const char *option)
+/* One line of standard input: a token on the command line shows in the process list, to everybody on this host. */
+static char *read_token(void)
 {
   char line[512];
-  if (strcmp(option, "-") != 0)
-    return g_strdup(option);
-  return fgets(line, sizeof line, stdin) ? g_strstrip(g_strdup(line)) : g_strdup("");
+  char *token = g_strdup(fgets(line, sizeof line, stdin) ? line : "");
+  explicit_bzero(line, sizeof line);
+  return g_strstrip(token);
 }
 
 static bool join(Options *o, GError **error)
 {
   if (!o->config.manager_url)
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "--manager", NULL);
-  g_autofree char *token = read_token(o->join);
+  g_autofree char *token = read_token();
   return agent_join(&o->config, ws_clock_system(), o->config.manager_url, token, error);
 }
 

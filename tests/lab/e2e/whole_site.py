@@ -263,9 +263,11 @@ class Site:
                 return connection.getresponse().status == 200
         return False
 
-    def join(self):
-        return self.place.run([self.program("winserverd"), "--join", self.product.join_token(), "--manager",
-                               f"https://{self.place.manager_address}:{self.port}", "--state-dir", self.place.state_dir])
+    def join(self, token=None):
+        """(exit status, output) of the host's joining with the token, or with a fresh one."""
+        return self.place.run([self.program("winserverd"), "--join", "-", "--manager",
+                               f"https://{self.place.manager_address}:{self.port}", "--state-dir", self.place.state_dir],
+                              text=token or self.product.join_token())
 
     def start_agent(self):
         self.agent.remember(self.place.spawn([self.program("winserverd"), "--state-dir", self.place.state_dir,

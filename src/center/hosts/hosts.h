@@ -29,6 +29,9 @@ bool hosts_resync(Center *center, WsId host, GError **error);
 /* Called when a host's link has gone down. */
 typedef void (*HostDown)(Center *center, WsId host);
 void hosts_add_down(Center *center, HostDown func);
+/* A host has come over a carrier that is not a WebSocket (the simulator, tests): its link, to be given to rpc_link_opened(). It takes the
+ * place of the one before. Caller unrefs; the link is forgotten when its carrier is lost. */
+RpcLink *hosts_admit(Center *center, WsId host, const char *address);
 /* Ends the link and, with the Host gone from the inventory, its right to come back. */
 void hosts_disconnect(Center *center, WsId host, const char *reason);
 

@@ -251,9 +251,29 @@ bool hosts_certificate_valid(Center *center, const char *cn, const char *serial,
           (host->previous_serial && g_ascii_strcasecmp(host->previous_serial, serial) == 0));
 }
 
-void fixed_agent(ApiCall *call)
+/* Any thread; the core loop's own from admit() on. */
+static Peer *peer_new(Center *center, WsId host, const char *address)
 {
   static const RpcEvents events = {.up = on_up, .down = on_down};
+  char id[WS_ID_TEXT_MAX];
+  Peer *peer = g_new0(Peer, 1);
+  peer->center = center;
+  peer->host = host;
+  peer->address = g_strdup(address);
+  peer->link = rpc_link_new(center->loop, rpc_center_services, rpc_n_center_services, &events, peer);
+  rpc_link_set_peer(peer->link, ws_id_format(ws_type_host.prefix, host, id));
+  return peer;
+}
+
+RpcLink *hosts_admit(Center *center, WsId host, const char *address)
+{
+  Peer *peer = peer_new(center, host, address);
+  admit(peer);
+  return rpc_link_ref(peer->link);
+}
+
+void fixed_agent(ApiCall *call)
+{
   g_autoptr(GError) error = NULL;
   Center *center = call->center;
   if (!http_call_wants_upgrade(call->http)) {
@@ -262,14 +282,8 @@ void fixed_agent(ApiCall *call)
     api_call_free(call);
     return;
   }
-  Peer *peer = g_new0(Peer, 1);
-  peer->center = center;
-  peer->host = call->target;
-  peer->address = g_strdup(http_call_peer_address(call->http));
-  peer->link = rpc_link_new(center->loop, rpc_center_services, rpc_n_center_services, &events, peer);
-  g_autoptr(RpcLink) link = rpc_link_ref(peer->link); /* peer is the core loop's from admit() on */
-  char id[WS_ID_TEXT_MAX];
-  rpc_link_set_peer(link, ws_id_format(ws_type_host.prefix, call->target, id));
+  Peer *peer = peer_new(center, call->target, http_call_peer_address(call->http));
+  g_autoptr(RpcLink) link = rpc_link_ref(peer->link);
   ws_loop_post(center->loop, admit, peer, NULL);
   rpc_link_upgrade(link, call->http, NULL);
   api_call_free(call);

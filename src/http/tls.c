@@ -135,6 +135,25 @@ SSL_CTX *http_tls_client_context(const HttpTls *tls, GError **error)
   return NULL;
 }
 
+SSL_CTX *http_tls_tunnel_context(const HttpTls *tls, bool server, TlsHook *hook, GError **error)
+{
+  SSL_CTX *context = new_context(server ? TLS_server_method() : TLS_client_method());
+  SSL_CTX_set_app_data(context, hook);
+  SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+  SSL_CTX_clear_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0); /* every connection shows its certificate */
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_peer);
+  /* Hosts have certificates for clients, whichever end they are. */
+  X509_VERIFY_PARAM_set_purpose(SSL_CTX_get0_param(context), X509_PURPOSE_SSL_CLIENT);
+  if (SSL_CTX_load_verify_file(context, tls->ca_file) != 1)
+    fail_file(error, tls->ca_file);
+  else if (load_own(context, tls, error))
+    return context;
+  SSL_CTX_free(context);
+  return NULL;
+}
+
 SSL *http_tls_new(SSL_CTX *context, int fd, const char *server_name, WsClock *clock)
 {
   SSL *ssl = SSL_new(context);

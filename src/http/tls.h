@@ -18,6 +18,10 @@ typedef struct {
 SSL_CTX *http_tls_server_context(const HttpTls *tls, TlsHook *hook, GError **error);
 SSL_CTX *http_tls_client_context(const HttpTls *tls, GError **error);
 
+/* For tunnels between two hosts: both ends show a host's certificate, and hook is asked about the other's. TLS 1.3 only; an end without
+ * goodbye is an error. */
+SSL_CTX *http_tls_tunnel_context(const HttpTls *tls, bool server, TlsHook *hook, GError **error);
+
 /* A TLS object on a connected, non-blocking socket. server_name: the name or address that the server's
  * certificate must have; NULL: we are the server. */
 SSL *http_tls_new(SSL_CTX *context, int fd, const char *server_name, WsClock *clock);

@@ -117,7 +117,7 @@ static void set_time(ASN1_TIME *time, gint64 wall_us, gint64 offset_s)
 }
 
 /* An unsigned certificate with everything that all have in common. */
-static X509 *new_cert(WsClock *clock, const char *cn, EVP_PKEY *key, guint days, GError **error)
+static X509 *new_cert(WsClock *clock, const char *cn, EVP_PKEY *key, gint64 life_s, GError **error)
 {
   g_autoptr(X509) cert = X509_new();
   unsigned char serial[SERIAL_BYTES];
@@ -128,8 +128,8 @@ static X509 *new_cert(WsClock *clock, const char *cn, EVP_PKEY *key, guint days,
   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert));
   BN_free(number);
   X509_set_version(cert, X509_VERSION_3);
-  set_time(X509_getm_notBefore(cert), now_us, -BACKDATED_S);
-  set_time(X509_getm_notAfter(cert), now_us, (gint64)days * 86400);
+  set_time(X509_getm_notBefore(cert), now_us, -MIN(BACKDATED_S, life_s / 10));
+  set_time(X509_getm_notAfter(cert), now_us, life_s);
   X509_set_pubkey(cert, key);
   return set_name(X509_get_subject_name(cert), cn, error) ? g_steal_pointer(&cert) : NULL;
 }
@@ -177,7 +177,7 @@ bool ws_pki_create_ca(WsClock *clock, const WsCa *ca, const char *name, GError *
   if (!refuse_existing(ca->cert_file, error) || !refuse_existing(ca->key_file, error))
     return false;
   g_autoptr(EVP_PKEY) key = new_key();
-  g_autoptr(X509) cert = new_cert(clock, name, key, WS_PKI_CA_DAYS, error);
+  g_autoptr(X509) cert = new_cert(clock, name, key, WS_PKI_CA_DAYS * WS_PKI_DAY_S, error);
   if (!cert)
     return false;
   if (!add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
@@ -206,7 +206,7 @@ static char *alternative_names(const char *const *names, GError **error)
   return g_string_free(g_steal_pointer(&list), FALSE);
 }
 
-bool ws_pki_issue_server(WsClock *clock, const WsCa *ca, const char *const *names, guint days,
+bool ws_pki_issue_server(WsClock *clock, const WsCa *ca, const char *const *names, gint64 life_s,
                          const char *cert_file, const char *key_file, GError **error)
 {
   g_assert(names[0]);
@@ -216,7 +216,7 @@ bool ws_pki_issue_server(WsClock *clock, const WsCa *ca, const char *const *name
   if (!issuer)
     return false;
   g_autoptr(EVP_PKEY) key = new_key();
-  g_autoptr(X509) cert = new_cert(clock, cn, key, days, error);
+  g_autoptr(X509) cert = new_cert(clock, cn, key, life_s, error);
   if (!cert)
     return false;
   if (!add_extension(cert, issuer, NID_subject_alt_name, list))
@@ -225,6 +225,18 @@ bool ws_pki_issue_server(WsClock *clock, const WsCa *ca, const char *const *name
     return false;
   g_autofree char *text = cert_text(cert, issuer);
   return write_key(key_file, key, error) && write_file(cert_file, text, 0644, error);
+}
+
+bool ws_pki_check_pair(const char *cert_pem, const char *key_file, GError **error)
+{
+  g_autoptr(X509) cert = parse_cert(cert_pem);
+  if (!cert)
+    return fail_ssl(error, WS_ERROR_CERTIFICATE_REFUSED, "reason", "this is not a PEM certificate");
+  g_autoptr(EVP_PKEY) key = read_key(key_file, error);
+  if (!key)
+    return false;
+  return X509_check_private_key(cert, key) == 1 ||
+         fail_ssl(error, WS_ERROR_CERTIFICATE_REFUSED, "reason", "it belongs to another key");
 }
 
 bool ws_pki_make_request(const char *key_file, const char *cn, char **csr, GError **error)
@@ -279,12 +291,12 @@ static char *serial_text(X509 *cert)
   return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-bool ws_pki_issue_client(WsClock *clock, const WsCa *ca, const char *csr, const char *cn, guint days,
+bool ws_pki_issue_client(WsClock *clock, const WsCa *ca, const char *csr, const char *cn, gint64 life_s,
                          char **cert_pem, char **serial, GError **error)
 {
   g_autoptr(EVP_PKEY) key = key_of_request(csr, error);
   g_autoptr(X509) issuer = key ? read_cert(ca->cert_file, error) : NULL;
-  g_autoptr(X509) cert = issuer ? new_cert(clock, cn, key, days, error) : NULL;
+  g_autoptr(X509) cert = issuer ? new_cert(clock, cn, key, life_s, error) : NULL;
   if (!cert || !finish_leaf(cert, ca, issuer, "clientAuth", error))
     return false;
   *cert_pem = cert_text(cert, NULL);
@@ -335,6 +347,16 @@ WsCert *ws_cert_read(const char *path, GError **error)
 {
   g_autoptr(X509) x509 = read_cert(path, error);
   return x509 ? describe(x509) : NULL;
+}
+
+gint64 ws_cert_due_us(const WsCert *cert)
+{
+  return cert->not_before_us + (cert->not_after_us - cert->not_before_us) / 3 * 2;
+}
+
+bool ws_cert_is_due(const WsCert *cert, gint64 now_us)
+{
+  return now_us < cert->not_before_us || now_us >= ws_cert_due_us(cert);
 }
 
 void ws_cert_free(WsCert *cert)

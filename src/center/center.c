@@ -5,6 +5,7 @@
  * and only then the door: nobody is let in before everything is as it was. */
 #include "center/center.h"
 #include "base/log.h"
+#include "base/pki.h"
 #include "center/api/batch.h"
 #include "center/api/door.h"
 #include "center/api/files.h"
@@ -39,6 +40,10 @@ static void config_copy(CenterConfig *to, const CenterConfig *from)
     to->login_failures_max = 5;
   if (!to->login_lock_s)
     to->login_lock_s = 300;
+  if (!to->server_cert_life_s)
+    to->server_cert_life_s = 398 * WS_PKI_DAY_S;
+  if (!to->host_cert_life_s)
+    to->host_cert_life_s = 365 * WS_PKI_DAY_S;
 }
 
 static void config_clear(CenterConfig *config)

@@ -8,6 +8,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#define CERT_LIFE_MIN_S 10
+#define CERT_LIFE_MAX_S (825 * 24 * 3600) /* some programs believe no longer one */
+
 static WsLoop *main_loop;
 
 static void on_signal(int number)
@@ -43,6 +46,15 @@ typedef struct {
   gboolean debug, version;
 } Options;
 
+/* Renewal begins at two thirds of a life, and is looked for each second at most. */
+static bool check_life(const char *option, gint64 life_s, GError **error)
+{
+  if (life_s == 0 || (life_s >= CERT_LIFE_MIN_S && life_s <= CERT_LIFE_MAX_S))
+    return true;
+  g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--%s: between %d and %d seconds", option, CERT_LIFE_MIN_S, CERT_LIFE_MAX_S);
+  return false;
+}
+
 static bool parse_options(int argc, char **argv, Options *options)
 {
   const GOptionEntry entries[] = {
@@ -51,6 +63,8 @@ static bool parse_options(int argc, char **argv, Options *options)
       {"bind", 'b', 0, G_OPTION_ARG_STRING, &options->config.bind_address, "Address to listen on (0.0.0.0)", "ADDRESS"},
       {"port", 'p', 0, G_OPTION_ARG_INT, &options->port, "Port to listen on (8443); 0: any", "PORT"},
       {"name", 'n', 0, G_OPTION_ARG_STRING_ARRAY, &options->config.names, "Further name or address of this manager", "NAME"},
+      {"server-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.server_cert_life_s, "Life of this manager's certificate (34387200)", "SECONDS"},
+      {"host-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.host_cert_life_s, "Life of certificates issued to hosts (31536000)", "SECONDS"},
       {"log", 'l', 0, G_OPTION_ARG_FILENAME, &options->log_file, "Log to this file instead of stderr", "FILE"},
       {"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug, "Log more", NULL},
       {"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
@@ -59,7 +73,8 @@ static bool parse_options(int argc, char **argv, Options *options)
   g_autoptr(GOptionContext) context = g_option_context_new("- the WinSphere manager");
   g_autoptr(GError) error = NULL;
   g_option_context_add_main_entries(context, entries, NULL);
-  if (g_option_context_parse(context, &argc, &argv, &error) && argc == 1)
+  if (g_option_context_parse(context, &argc, &argv, &error) && argc == 1 && check_life("server-cert-life", options->config.server_cert_life_s, &error) &&
+      check_life("host-cert-life", options->config.host_cert_life_s, &error))
     return true;
   g_printerr("wincenterd: %s\nTry: wincenterd --help\n", error ? error->message : "unexpected argument");
   return false;

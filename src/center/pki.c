@@ -13,9 +13,6 @@
 
 /* In every manager's certificate: hosts trust this name from the site's CA, whatever address they dial. */
 #define MANAGER_NAME "winsphere-manager"
-#define SERVER_DAYS 398
-#define HOST_DAYS 365
-#define DAY_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
 
 static char *path_of(Center *center, const char *name)
 {
@@ -60,25 +57,23 @@ static bool issue_server(Center *center, const WsCa *ca, const char *cert, const
   for (char **name = center->config.names; name && *name; name++)
     add_name(names, *name);
   g_ptr_array_add(names, NULL);
-  return ws_pki_issue_server(center->clock, ca, (const char *const *)names->pdata, SERVER_DAYS, cert, key, error);
+  return ws_pki_issue_server(center->clock, ca, (const char *const *)names->pdata, center->config.server_cert_life_s, cert, key, error);
 }
 
-/* The names asked for on the command line must be in it, and a third of its life be left. */
-static bool server_is_good(Center *center, const char *path)
+/* A third of its life must be left; and a crash between the two files leaves a key that is not its own. */
+static bool server_is_good(Center *center, const char *cert_path, const char *key_path)
 {
-  g_autoptr(WsCert) cert = g_file_test(path, G_FILE_TEST_EXISTS) ? ws_cert_read(path, NULL) : NULL;
-  return cert && cert->not_after_us - ws_clock_wall_us(center->clock) > SERVER_DAYS / 3 * DAY_US;
+  g_autofree char *pem = g_file_test(cert_path, G_FILE_TEST_EXISTS) ? ws_file_read(cert_path, 65536, NULL, NULL) : NULL;
+  g_autoptr(WsCert) cert = pem ? ws_cert_parse(pem, NULL) : NULL;
+  return cert && !ws_cert_is_due(cert, ws_clock_wall_us(center->clock)) && ws_pki_check_pair(pem, key_path, NULL);
 }
 
 static bool prepare_server(Center *center, const WsCa *ca, bool *renewed, GError **error)
 {
   g_autofree char *cert = path_of(center, "server.crt");
   g_autofree char *key = path_of(center, "server.key");
-  *renewed = false;
-  if (server_is_good(center, cert))
-    return true;
-  *renewed = true;
-  return issue_server(center, ca, cert, key, error);
+  *renewed = !server_is_good(center, cert, key);
+  return !*renewed || issue_server(center, ca, cert, key, error);
 }
 
 bool center_pki_prepare(Center *center, GError **error)
@@ -98,17 +93,37 @@ bool center_pki_prepare(Center *center, GError **error)
   return prepare_server(center, &ca, &renewed, error);
 }
 
+typedef struct {
+  Center *center;
+  bool renewed;
+} Renewal;
+
+static bool renew_on_worker(void *arg, GError **error)
+{
+  Renewal *renewal = arg;
+  g_autofree char *cert = path_of(renewal->center, "ca.crt");
+  g_autofree char *key = path_of(renewal->center, "ca.key");
+  WsCa ca = {cert, key};
+  return prepare_server(renewal->center, &ca, &renewal->renewed, error);
+}
+
 void center_pki_renew(Center *center)
 {
-  g_autofree char *cert = path_of(center, "ca.crt");
-  g_autofree char *key = path_of(center, "ca.key");
-  WsCa ca = {cert, key};
   g_autoptr(GError) error = NULL;
-  bool renewed;
-  if (prepare_server(center, &ca, &renewed, &error) && renewed && http_server_reload_tls(center->server, &error))
-    ws_log(WS_LOG_NOTICE, "server-certificate-renewed", NULL);
-  if (error)
+  Renewal *renewal = g_new(Renewal, 1);
+  *renewal = (Renewal){center, false};
+  if (ws_co_blocking(center->workers, renew_on_worker, renewal, g_free, 0, &error)) {
+    bool renewed = renewal->renewed;
+    g_free(renewal);
+    if (renewed && http_server_reload_tls(center->server, &error))
+      ws_log(WS_LOG_NOTICE, "server-certificate-renewed", NULL);
+  }
+  if (error) {
     ws_log_error(WS_LOG_ERROR, "server-certificate-not-renewed", error, NULL);
+    center_alarm_open(center, CENTER_MAJOR, NULL, 0, "server_certificate");
+  } else {
+    center_alarm_close(center, NULL, 0, "server_certificate");
+  }
 }
 
 char *center_pki_ca_pem(Center *center, GError **error)
@@ -132,19 +147,48 @@ void center_certificate_clear(CenterCertificate *certificate)
   g_clear_pointer(&certificate->serial, g_free);
 }
 
-bool center_pki_issue_host(Center *center, const char *csr_pem, CenterCertificate *certificate, GError **error)
+typedef struct {
+  Center *center;
+  char *csr;
+  CenterCertificate made;
+} Issue;
+
+static void issue_free(void *arg)
 {
-  g_autofree char *cert = path_of(center, "ca.crt");
-  g_autofree char *key = path_of(center, "ca.key");
+  Issue *issue = arg;
+  center_certificate_clear(&issue->made);
+  g_free(issue->csr);
+  g_free(issue);
+}
+
+static bool issue_on_worker(void *arg, GError **error)
+{
+  Issue *issue = arg;
+  CenterCertificate *made = &issue->made;
+  g_autofree char *cert = path_of(issue->center, "ca.crt");
+  g_autofree char *key = path_of(issue->center, "ca.key");
   WsCa ca = {cert, key};
   char cn[WS_ID_TEXT_MAX];
-  ws_id_format(ws_type_host.prefix, certificate->host, cn);
-  if (!ws_pki_issue_client(center->clock, &ca, csr_pem, cn, HOST_DAYS, &certificate->pem, &certificate->serial, error))
+  ws_id_format(ws_type_host.prefix, made->host, cn);
+  if (!ws_pki_issue_client(issue->center->clock, &ca, issue->csr, cn, issue->center->config.host_cert_life_s, &made->pem, &made->serial,
+                           error))
     return false;
-  g_autoptr(WsCert) read = ws_cert_parse(certificate->pem, error);
+  g_autoptr(WsCert) read = ws_cert_parse(made->pem, error);
   if (!read)
     return false;
-  certificate->not_after_us = read->not_after_us;
+  made->not_after_us = read->not_after_us;
+  return true;
+}
+
+bool center_pki_issue_host(Center *center, const char *csr_pem, CenterCertificate *certificate, GError **error)
+{
+  Issue *issue = g_new(Issue, 1);
+  *issue = (Issue){center, g_strdup(csr_pem), {.host = certificate->host}};
+  if (!ws_co_blocking(center->workers, issue_on_worker, issue, issue_free, 0, error))
+    return false;
+  *certificate = issue->made;
+  issue->made = (CenterCertificate){0};
+  issue_free(issue);
   return true;
 }
 

@@ -6,7 +6,8 @@
 
 /* Makes what is absent. Before the door opens. */
 bool center_pki_prepare(Center *center, GError **error);
-/* Renews the manager's certificate when a third of its life is left; the door takes it up without a pause. Core loop, now and then. */
+/* Renews the manager's certificate when a third of its life is left; the door takes it up without a pause: links and requests go on, who
+ * comes from now on sees the new one. In a coroutine, now and then; waits for a worker. A failure opens the alarm server_certificate. */
 void center_pki_renew(Center *center);
 char *center_pki_ca_pem(Center *center, GError **error);
 /* SHA-256 of the CA's certificate in hex. */
@@ -19,7 +20,8 @@ typedef struct {
 } CenterCertificate;
 void center_certificate_clear(CenterCertificate *certificate);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CenterCertificate, center_certificate_clear)
-/* Signs a host's request: CN becomes its id, whatever the request says. WS_ERROR_CERTIFICATE_REFUSED for a request that is not one. */
+/* Signs a host's request: CN becomes its id, whatever the request says. WS_ERROR_CERTIFICATE_REFUSED for a request that is not one. In a
+ * coroutine; waits for a worker. */
 bool center_pki_issue_host(Center *center, const char *csr_pem, CenterCertificate *certificate, GError **error);
 
 /* A password for the first administrator: generated, kept in the file initial-password (0600) until somebody has read it. Caller frees. */

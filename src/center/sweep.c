@@ -2,6 +2,7 @@
 /* Housekeeping. See sweep.h. */
 #include "center/sweep.h"
 #include "center/api/idempotency.h"
+#include "center/hosts/hosts.h"
 #include "center/pki.h"
 #include "model/model.h"
 
@@ -61,22 +62,30 @@ static void sweep(void *arg)
   idempotency_expire(center);
   store_expire_history(center->store, &ws_type_event, ws_clock_wall_us(center->clock) - HISTORY_KEEP_US);
   center_pki_renew(center);
+  hosts_check_certificates(center);
   if (store_state(center->store) == STORE_WRITABLE)
     center_alarm_close(center, NULL, 0, "store_read_only");
   else
     center_alarm_open(center, CENTER_CRITICAL, NULL, 0, "store_read_only");
 }
 
+/* Short lives of certificates are looked after in time. */
+static gint64 pause_us(const Center *center)
+{
+  gint64 life_s = MIN(center->config.server_cert_life_s, center->config.host_cert_life_s);
+  return CLAMP(life_s * G_USEC_PER_SEC / 20, G_USEC_PER_SEC / 2, SWEEP_US);
+}
+
 static void on_timer(void *arg)
 {
   Center *center = arg;
-  center->sweep_timer = ws_loop_after(center->loop, SWEEP_US, on_timer, center);
+  center->sweep_timer = ws_loop_after(center->loop, pause_us(center), on_timer, center);
   ws_co_start(center->loop, sweep, center);
 }
 
 void sweep_start(Center *center)
 {
-  center->sweep_timer = ws_loop_after(center->loop, SWEEP_US, on_timer, center);
+  center->sweep_timer = ws_loop_after(center->loop, pause_us(center), on_timer, center);
 }
 
 void sweep_stop(Center *center)

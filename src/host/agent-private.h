@@ -11,7 +11,9 @@
 /* Fills agent->tls and config.manager_url. WS_ERROR_UNAUTHENTICATED when the host has not joined. */
 bool agent_identity_load(Agent *agent, GError **error);
 void agent_identity_clear(Agent *agent);
-bool agent_identity_is_due(const Agent *agent); /* two thirds of the certificate's life are over */
+/* When the certificate in the file is to be renewed, and when it ends; wall time. Read anew each time: a join may have replaced it. Both 0:
+ * unreadable; due 0: its life has not begun, by this clock. */
+void agent_identity_times(const Agent *agent, gint64 *due_us, gint64 *ends_us);
 char *agent_identity_csr(Agent *agent, GError **error);                       /* for the key at hand; caller frees */
 bool agent_identity_take(Agent *agent, const char *cert_pem, GError **error); /* checked against the key, then kept */
 

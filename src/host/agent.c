@@ -2,14 +2,15 @@
 /* The agent's link and what its rooms share. See agent.h.
  *
  * Dialling: at once at start, then after 0.5 s doubling up to 30 s, each wait drawn from its half to its whole (so that 5,000 hosts
- * do not come back in step), anew from 0.5 s once a link has been up. The certificate is renewed at two thirds of its life; the key stays on this host. */
+ * do not come back in step), anew from 0.5 s once a link has been up. The certificate is read from its file at each dialling, so a join beside the
+ * running agent takes effect by itself; it is renewed over the link at two thirds of its life; the key stays on this host. */
 #include "host/agent-private.h"
 #include "base/log.h"
 #include "rpc/methods.h"
 
 #define BACKOFF_MIN_US (G_USEC_PER_SEC / 2)
 #define BACKOFF_MAX_US (30 * (gint64)G_USEC_PER_SEC)
-#define RENEW_CHECK_US (3600 * (gint64)G_USEC_PER_SEC)
+#define RENEW_CHECK_MAX_US (60 * (gint64)G_USEC_PER_SEC) /* the wall clock may be set meanwhile */
 #define WORKERS_DEFAULT 64
 
 /* ---- what rooms ask ---- */
@@ -100,6 +101,77 @@ char *agent_socket_url(const Agent *agent)
   return g_strconcat("wss", rest, NULL);
 }
 
+/* ---- renewal ---- */
+
+static bool renew(Agent *agent, GError **error)
+{
+  g_autofree char *csr = agent_identity_csr(agent, error);
+  g_autoptr(WsRpcHostRenewCertificateResult) result = NULL;
+  WsRpcHostRenewCertificate params = {.csr = csr};
+  return csr && rpc_host_renew_certificate(agent->link, &params, &result, NULL, NULL, NULL, error) &&
+         agent_identity_take(agent, result->certificate, error);
+}
+
+static gint64 next_check_us(Agent *agent);
+static void plan_renewal(Agent *agent, gint64 wait_us);
+
+static void check_certificate(void *arg)
+{
+  Agent *agent = arg;
+  g_autoptr(GError) error = NULL;
+  gint64 due_us, ends_us;
+  agent_identity_times(agent, &due_us, &ends_us);
+  if (rpc_link_is_up(agent->link) && ws_clock_wall_us(agent->clock) >= due_us) {
+    if (renew(agent, &error))
+      ws_log(WS_LOG_NOTICE, "certificate-renewed", NULL);
+    else
+      ws_log_error(WS_LOG_WARNING, "certificate-not-renewed", error, NULL);
+  }
+  agent->renewing = false;
+  if (!agent->stopping)
+    plan_renewal(agent, next_check_us(agent));
+}
+
+static void on_renew_timer(void *arg)
+{
+  Agent *agent = arg;
+  agent->renew_timer = NULL;
+  agent->renewing = true;
+  ws_co_start(agent->loop, check_certificate, agent);
+}
+
+/* When it becomes due, or, when it is due already and nobody could or would renew it, at a tenth of what is left. Drawn from its half to its
+ * whole, for hosts that joined together. */
+static gint64 next_check_us(Agent *agent)
+{
+  gint64 due_us, ends_us, now = ws_clock_wall_us(agent->clock);
+  guint32 chance;
+  agent_identity_times(agent, &due_us, &ends_us);
+  agent->clock->random_bytes(agent->clock, &chance, sizeof chance);
+  if (now < due_us)
+    return CLAMP(due_us - now, G_USEC_PER_SEC / 2, RENEW_CHECK_MAX_US);
+  gint64 wait_us = CLAMP((ends_us - now) / 10, G_USEC_PER_SEC, RENEW_CHECK_MAX_US);
+  return wait_us / 2 + (gint64)(chance % (guint32)(wait_us / 2));
+}
+
+static void plan_renewal(Agent *agent, gint64 wait_us)
+{
+  if (agent->renewing)
+    return; /* it plans the next by itself */
+  ws_timer_cancel(agent->renew_timer);
+  agent->renew_timer = ws_loop_after(agent->loop, wait_us, on_renew_timer, agent);
+}
+
+/* The one fault of the link that no patience heals. */
+static void complain_when_expired(Agent *agent)
+{
+  gint64 due_us, ends_us;
+  agent_identity_times(agent, &due_us, &ends_us);
+  if (ws_clock_wall_us(agent->clock) > ends_us)
+    ws_log(WS_LOG_ERROR, "certificate-expired", "do", "check this host's clock; else: winctl join-token create --host HOST, and here: winserverd --join - --manager URL; "
+           "guests and this agent go on running", NULL);
+}
+
 /* ---- the link ---- */
 
 static void dial(void *arg)
@@ -117,6 +189,7 @@ static void on_up(RpcLink *link, void *arg)
   Agent *agent = arg;
   agent->backoff_us = 0;
   ws_log(WS_LOG_NOTICE, "manager-connected", "manager", agent->config.manager_url, NULL);
+  plan_renewal(agent, 0); /* it may have become due while nobody could be asked */
   node_room_link_up(agent);
   hypervisor_room_link_up(agent);
 }
@@ -138,36 +211,7 @@ static void on_down(RpcLink *link, const char *reason, void *arg)
   g_autofree char *wait = g_strdup_printf("%.1f", (double)wait_us / G_USEC_PER_SEC);
   ws_log(WS_LOG_WARNING, "manager-lost", "reason", reason, "dial_again_s", wait, NULL);
   agent->dial_timer = ws_loop_after(agent->loop, wait_us, dial, agent);
-}
-
-/* ---- renewal ---- */
-
-static bool renew(Agent *agent, GError **error)
-{
-  g_autofree char *csr = agent_identity_csr(agent, error);
-  g_autoptr(WsRpcHostRenewCertificateResult) result = NULL;
-  WsRpcHostRenewCertificate params = {.csr = csr};
-  return csr && rpc_host_renew_certificate(agent->link, &params, &result, NULL, NULL, NULL, error) &&
-         agent_identity_take(agent, result->certificate, error);
-}
-
-static void check_certificate(void *arg)
-{
-  Agent *agent = arg;
-  g_autoptr(GError) error = NULL;
-  if (!rpc_link_is_up(agent->link) || !agent_identity_is_due(agent))
-    return;
-  if (renew(agent, &error))
-    ws_log(WS_LOG_NOTICE, "certificate-renewed", NULL);
-  else
-    ws_log_error(WS_LOG_WARNING, "certificate-not-renewed", error, NULL);
-}
-
-static void on_renew_timer(void *arg)
-{
-  Agent *agent = arg;
-  agent->renew_timer = ws_loop_after(agent->loop, RENEW_CHECK_US, on_renew_timer, agent);
-  ws_co_start(agent->loop, check_certificate, agent);
+  complain_when_expired(agent);
 }
 
 /* ---- start and stop ---- */
@@ -198,7 +242,7 @@ Agent *agent_new(const AgentConfig *config, WsClock *clock, WsLoop *loop, GError
     return NULL;
   }
   dial(agent);
-  on_renew_timer(agent);
+  plan_renewal(agent, 0);
   return agent;
 }
 

@@ -40,6 +40,7 @@ struct Agent {
   Node *node;
   HttpTls tls;         /* paths of key, certificate and CA */
   WsTimer *dial_timer, *renew_timer;
+  bool renewing; /* a coroutine is at it, and plans the next time */
   gint64 backoff_us;   /* last wait before dialling; 0: none yet */
   bool stopping;
 };

@@ -38,11 +38,11 @@ void agent_identity_clear(Agent *agent)
   g_free((char *)agent->tls.ca_file);
 }
 
-bool agent_identity_is_due(const Agent *agent)
+void agent_identity_times(const Agent *agent, gint64 *due_us, gint64 *ends_us)
 {
   g_autoptr(WsCert) cert = ws_cert_read(agent->tls.cert_file, NULL);
-  gint64 now = ws_clock_wall_us(agent->clock);
-  return !cert || now - cert->not_before_us > (cert->not_after_us - cert->not_before_us) / 3 * 2;
+  *due_us = !cert || ws_clock_wall_us(agent->clock) < cert->not_before_us ? 0 : ws_cert_due_us(cert);
+  *ends_us = cert ? cert->not_after_us : 0;
 }
 
 char *agent_identity_csr(Agent *agent, GError **error)
@@ -54,5 +54,6 @@ char *agent_identity_csr(Agent *agent, GError **error)
 bool agent_identity_take(Agent *agent, const char *cert_pem, GError **error)
 {
   g_autoptr(WsCert) cert = ws_cert_parse(cert_pem, error);
-  return cert && ws_file_write(agent->tls.cert_file, cert_pem, strlen(cert_pem), 0600, error);
+  return cert && ws_pki_check_pair(cert_pem, agent->tls.key_file, error) &&
+         ws_file_write(agent->tls.cert_file, cert_pem, strlen(cert_pem), 0600, error);
 }

@@ -137,7 +137,7 @@ int main(int argc, char **argv)
   g_autofree char *key = g_build_filename(directory, "server.key", NULL);
   const WsCa ca = {ca_cert, ca_key};
   if (!ws_pki_create_ca(ws_clock_system(), &ca, "bench", &error) ||
-      !ws_pki_issue_server(ws_clock_system(), &ca, names, 2, cert, key, &error))
+      !ws_pki_issue_server(ws_clock_system(), &ca, names, 2 * WS_PKI_DAY_S, cert, key, &error))
     fail(error);
   object = load(directory, "object");
   list = load(directory, "list");

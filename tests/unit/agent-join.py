@@ -88,7 +88,33 @@ def nonsense_and_nothing_are_refused(host, admin):
     assert not host.has_joined()
 
 
-TESTS = [token_on_the_command_line_is_refused, token_by_standard_input_lets_the_host_in, token_works_once,
+def known_host_comes_back_as_itself(host, admin):
+    assert host.join(token_of(admin, host_name="returner"))[0] == 0
+    known = admin.call("GET", "/hosts?filter=name=returner")[1]["items"][0]
+    first = host.read("host.crt")
+    os.unlink(host.path("host.key"))  # its disk is another
+    assert host.join(token_of(admin, host=known["id"], host_name="other"))[0] == 0
+    now = admin.call("GET", f"/hosts/{known['id']}")[1]
+    assert now["name"] == "returner" and now["certificate"]["serial"] != known["certificate"]["serial"], now
+    assert host.read("host.crt") != first and admin.call("GET", "/hosts?filter=name=other")[1]["total"] == 0
+    events = admin.call("GET", f"/events?filter=text=host_joined_again%20and%20object=%22{known['id']}%22")[1]["items"]
+    assert len(events) == 1, events
+
+
+def token_for_a_host_that_went_is_worth_nothing(host, admin):
+    assert host.join(token_of(admin, host_name="goer"))[0] == 0
+    known = admin.call("GET", "/hosts?filter=name=goer")[1]["items"][0]["id"]
+    token = token_of(admin, host=known)
+    task = admin.call("DELETE", f"/hosts/{known}", {"force": True})[1]
+    while admin.call("GET", f"/tasks/{task['id']}")[1]["state"] != "done":
+        pass
+    status, words = host.join(token)
+    assert status == 1 and "used or has expired" in words, words
+    status, body, _ = admin.call("POST", "/join-tokens", {"host": known})
+    assert (status, body["code"]) == (400, "bad_reference"), body
+
+
+TESTS = [known_host_comes_back_as_itself, token_for_a_host_that_went_is_worth_nothing, token_on_the_command_line_is_refused, token_by_standard_input_lets_the_host_in, token_works_once,
          token_of_another_site_is_refused_before_anything_is_told, nonsense_and_nothing_are_refused]
 
 

@@ -32,7 +32,7 @@ static void issue(Site *site, const char *ca_cert, const char *ca_key, const cha
   g_autoptr(GError) error = NULL;
   ws_pki_make_request(*key, "whatever", &csr, &error);
   g_assert_no_error(error);
-  ws_pki_issue_client(ws_clock_system(), &ca, csr, "host-3", 30, &pem, serial, &error);
+  ws_pki_issue_client(ws_clock_system(), &ca, csr, "host-3", 30 * WS_PKI_DAY_S, &pem, serial, &error);
   g_assert_no_error(error);
   g_file_set_contents(*cert, pem, -1, &error);
   g_assert_no_error(error);
@@ -55,7 +55,7 @@ static void make_certificates(Site *site)
   g_assert_no_error(error);
   ws_pki_create_ca(ws_clock_system(), &other_ca, "site", &error);
   g_assert_no_error(error);
-  ws_pki_issue_server(ws_clock_system(), &ca, names, 30, site->cert, site->key, &error);
+  ws_pki_issue_server(ws_clock_system(), &ca, names, 30 * WS_PKI_DAY_S, site->cert, site->key, &error);
   g_assert_no_error(error);
   issue(site, site->ca, site->ca_key, "client", &site->client_cert, &site->client_key, &site->serial);
   issue(site, other, other_key, "stranger", &site->stranger_cert, &site->stranger_key, &unused);

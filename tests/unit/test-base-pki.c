@@ -107,7 +107,7 @@ static void a_server_is_called_by_all_its_names(void)
   Rig *rig = rig_new();
   g_autoptr(GError) error = NULL;
   g_autofree char *cert = file(rig, "server.crt"), *key = file(rig, "server.key");
-  g_assert_true(ws_pki_issue_server(&fixed, &rig->ca, names, 398, cert, key, &error));
+  g_assert_true(ws_pki_issue_server(&fixed, &rig->ca, names, 398 * WS_PKI_DAY_S, cert, key, &error));
   g_assert_no_error(error);
   g_assert_cmpuint(mode_of(key), ==, 0600);
   g_autofree char *text = openssl((const char *[]){"x509", "-in", cert, "-noout", "-text", NULL});
@@ -131,7 +131,7 @@ static void names_cannot_smuggle_anything_in(void)
   for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
     const char *const names[] = {bad[i], NULL};
     g_autoptr(GError) error = NULL;
-    g_assert_false(ws_pki_issue_server(&fixed, &rig->ca, names, 10, cert, key, &error));
+    g_assert_false(ws_pki_issue_server(&fixed, &rig->ca, names, 10 * WS_PKI_DAY_S, cert, key, &error));
     g_assert_error(error, WS_ERROR, WS_ERROR_BAD_VALUE);
   }
   g_assert_false(g_file_test(key, G_FILE_TEST_EXISTS));
@@ -151,8 +151,8 @@ static void a_host_gets_the_name_that_we_give_it(void)
   g_assert_true(ws_pki_make_request(key, "host-1 or so", &again, &error)); /* a retry keeps the key */
   g_file_get_contents(key, &after, NULL, NULL);
   g_assert_cmpstr(before, ==, after);
-  g_assert_true(ws_pki_issue_client(&fixed, &rig->ca, csr, "host-3", 90, &pem, &serial, &error));
-  g_assert_true(ws_pki_issue_client(&fixed, &rig->ca, csr, "host-3", 90, &other, &other_serial, &error));
+  g_assert_true(ws_pki_issue_client(&fixed, &rig->ca, csr, "host-3", 90 * WS_PKI_DAY_S, &pem, &serial, &error));
+  g_assert_true(ws_pki_issue_client(&fixed, &rig->ca, csr, "host-3", 90 * WS_PKI_DAY_S, &other, &other_serial, &error));
   g_assert_cmpstr(serial, !=, other_serial);
   g_autoptr(WsCert) cert = ws_cert_parse(pem, &error);
   g_assert_cmpstr(cert->cn, ==, "host-3");
@@ -179,16 +179,52 @@ static void bad_requests_are_refused(void)
       "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"};
   for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
     g_autoptr(GError) error = NULL;
-    g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, bad[i], "host-3", 90, &pem, &serial, &error));
+    g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, bad[i], "host-3", 90 * WS_PKI_DAY_S, &pem, &serial, &error));
     g_assert_error(error, WS_ERROR, WS_ERROR_CERTIFICATE_REFUSED);
   }
   g_autoptr(GError) empty = NULL, longer = NULL;
   g_autofree char *name = g_strnfill(65, 'n');
-  g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, csr, "", 90, &pem, &serial, &empty));
+  g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, csr, "", 90 * WS_PKI_DAY_S, &pem, &serial, &empty));
   g_assert_error(empty, WS_ERROR, WS_ERROR_BAD_VALUE);
-  g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, csr, name, 90, &pem, &serial, &longer));
+  g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, csr, name, 90 * WS_PKI_DAY_S, &pem, &serial, &longer));
   g_assert_error(longer, WS_ERROR, WS_ERROR_BAD_VALUE);
   g_assert_null(pem);
+  rig_free(rig);
+}
+
+/* A crash between the two files of an issue leaves such a pair. */
+static void a_certificate_and_anothers_key_do_not_fit(void)
+{
+  static const char *const names[] = {"manager.example", NULL};
+  Rig *rig = rig_new();
+  g_autoptr(GError) error = NULL, foreign = NULL, nonsense = NULL;
+  g_autofree char *cert = file(rig, "server.crt"), *key = file(rig, "server.key"), *pem = NULL;
+  g_assert_true(ws_pki_issue_server(&fixed, &rig->ca, names, 60, cert, key, &error));
+  g_file_get_contents(cert, &pem, NULL, NULL);
+  g_assert_true(ws_pki_check_pair(pem, key, &error));
+  g_assert_no_error(error);
+  g_assert_false(ws_pki_check_pair(pem, rig->ca_key, &foreign));
+  g_assert_error(foreign, WS_ERROR, WS_ERROR_CERTIFICATE_REFUSED);
+  g_assert_false(ws_pki_check_pair("nothing", key, &nonsense));
+  g_assert_error(nonsense, WS_ERROR, WS_ERROR_CERTIFICATE_REFUSED);
+  rig_free(rig);
+}
+
+static void a_short_life_is_due_at_two_thirds(void)
+{
+  static const char *const names[] = {"manager.example", NULL};
+  Rig *rig = rig_new();
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = file(rig, "server.crt"), *key = file(rig, "server.key");
+  g_assert_true(ws_pki_issue_server(&fixed, &rig->ca, names, 60, path, key, &error));
+  g_autoptr(WsCert) cert = ws_cert_read(path, &error);
+  gint64 now = wall_us(NULL);
+  g_assert_cmpint(cert->not_after_us - now, ==, 60 * G_USEC_PER_SEC);
+  g_assert_cmpint(now - cert->not_before_us, ==, 6 * G_USEC_PER_SEC); /* a tenth */
+  g_assert_cmpint(ws_cert_due_us(cert) - now, ==, 38 * G_USEC_PER_SEC);
+  g_assert_false(ws_cert_is_due(cert, now));
+  g_assert_true(ws_cert_is_due(cert, now + 38 * G_USEC_PER_SEC));
+  g_assert_true(ws_cert_is_due(cert, now - 7 * G_USEC_PER_SEC)); /* the clock was set back */
   rig_free(rig);
 }
 
@@ -201,7 +237,7 @@ static void a_weak_key_is_refused(void)
   g_autofree char *out = openssl((const char *[]){"req", "-new", "-newkey", "rsa:1024", "-nodes", "-keyout",
                                                   key, "-out", request, "-subj", "/CN=x", NULL});
   g_file_get_contents(request, &csr, NULL, NULL);
-  g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, csr, "host-3", 90, &pem, &serial, &error));
+  g_assert_false(ws_pki_issue_client(&fixed, &rig->ca, csr, "host-3", 90 * WS_PKI_DAY_S, &pem, &serial, &error));
   g_assert_error(error, WS_ERROR, WS_ERROR_CERTIFICATE_REFUSED);
   g_assert_cmpstr(ws_error_param(error, "reason"), ==, "the key is too weak");
   rig_free(rig);
@@ -215,10 +251,10 @@ static void missing_files_are_named(void)
              no_key = {rig->ca_cert, "/nonexistent/ca.key"};
   g_autofree char *out = file(rig, "s.crt"), *out_key = file(rig, "s.key");
   static const char *const names[] = {"a", NULL};
-  g_assert_false(ws_pki_issue_server(&fixed, &nowhere, names, 1, out, out_key, &cert));
+  g_assert_false(ws_pki_issue_server(&fixed, &nowhere, names, 1 * WS_PKI_DAY_S, out, out_key, &cert));
   g_assert_error(cert, WS_ERROR, WS_ERROR_IO_ERROR);
   g_assert_cmpstr(ws_error_param(cert, "path"), ==, "/nonexistent/ca.crt");
-  g_assert_false(ws_pki_issue_server(&fixed, &no_key, names, 1, out, out_key, &key));
+  g_assert_false(ws_pki_issue_server(&fixed, &no_key, names, 1 * WS_PKI_DAY_S, out, out_key, &key));
   g_assert_cmpstr(ws_error_param(key, "path"), ==, "/nonexistent/ca.key");
   g_assert_nonnull(strstr(ws_error_cause(key), "No such file"));
   g_assert_false(ws_pki_create_ca(&fixed, &nowhere, "x", &directory));
@@ -237,6 +273,8 @@ int main(int argc, char **argv)
   TEST(names_cannot_smuggle_anything_in);
   TEST(a_host_gets_the_name_that_we_give_it);
   TEST(bad_requests_are_refused);
+  TEST(a_certificate_and_anothers_key_do_not_fit);
+  TEST(a_short_life_is_due_at_two_thirds);
   TEST(a_weak_key_is_refused);
   TEST(missing_files_are_named);
   return g_test_run();

@@ -93,7 +93,7 @@ static void tls_files_are_read_again_for_new_connections(void)
   const WsCa ca = {site->ca, site->ca_key};
   g_autoptr(Peer) old = peer_new(site, PEER_PLAIN);
   g_autofree char *before = serial_of_server(old);
-  ws_pki_issue_server(ws_clock_system(), &ca, names, 30, site->cert, site->key, &error);
+  ws_pki_issue_server(ws_clock_system(), &ca, names, 30 * WS_PKI_DAY_S, site->cert, site->key, &error);
   g_assert_no_error(error);
   g_assert_true(http_server_reload_tls(site->server, &error));
   g_autoptr(Peer) fresh = peer_new(site, PEER_PLAIN);

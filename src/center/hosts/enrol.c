@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Hosts come and go: join tokens, enrolment, renewal of certificates, removal.
+/* Hosts come and go: join tokens, enrolment, removal.
  *
  * A join token reads "wsj_<secret>.<fingerprint of the site's CA>": the host checks the manager by the fingerprint before it tells the
  * secret, so neither is fooled by somebody in between. */
@@ -47,11 +47,18 @@ static const WsJoinToken *find_token(Center *center, const InvSnapshot *head, co
 
 /* ---- enrolment ---- */
 
-static WsHost *enter_host(Center *center, InvTxn *txn, const WsEnrol *body, const char *name, const CenterCertificate *cert)
+static void give_certificate(WsHost *host, const CenterCertificate *cert)
 {
-  WsHost *host = inv_edit_id(txn, &ws_type_host, cert->host);
-  if (!host)
-    host = inv_create_with_id(txn, &ws_type_host, cert->host);
+  ws_host_certificate_free(host->certificate);
+  host->certificate = ws_host_certificate_new();
+  host->certificate->serial = g_strdup(cert->serial);
+  host->certificate->not_after = cert->not_after_us;
+  g_clear_pointer(&host->previous_serial, g_free); /* whoever has an older one is a stranger from now on */
+}
+
+static void enter_host(Center *center, InvTxn *txn, const WsEnrol *body, const char *name, const CenterCertificate *cert)
+{
+  WsHost *host = inv_create_with_id(txn, &ws_type_host, cert->host);
   g_free(host->name);
   host->name = g_strdup(name ? name : body->hostname);
   host->state = WS_HOST_STATE_JOINING;
@@ -59,10 +66,17 @@ static WsHost *enter_host(Center *center, InvTxn *txn, const WsEnrol *body, cons
   for (int i = 0; body->architecture && ws_architecture_names[i]; i++)
     if (strcmp(ws_architecture_names[i], body->architecture) == 0)
       host->architecture = i + 1;
-  host->certificate = ws_host_certificate_new();
-  host->certificate->serial = g_strdup(cert->serial);
-  host->certificate->not_after = cert->not_after_us;
-  return host;
+  give_certificate(host, cert);
+}
+
+/* A host that is known comes back as itself: its certificate had expired, or its state is lost. */
+static bool enter_again(InvTxn *txn, const CenterCertificate *cert, GError **error)
+{
+  WsHost *host = inv_edit_id(txn, &ws_type_host, cert->host);
+  if (!host)
+    return ws_fail(error, WS_ERROR_TICKET_INVALID, NULL); /* removed meanwhile */
+  give_certificate(host, cert);
+  return true;
 }
 
 static GString *answer_of(const CenterCertificate *cert, const char *ca)
@@ -81,58 +95,48 @@ static GString *answer_of(const CenterCertificate *cert, const char *ca)
   return body;
 }
 
+/* Its certificate is durable: an old link, if one hangs there still, ends, and the agent comes back with the new one. */
+static void welcome(ApiCall *call, WsId host, bool again)
+{
+  Center *center = api_call_center(call);
+  center_event(center, CENTER_INFO, &ws_type_host, host, "user", again ? "host_joined_again" : "host_joined", "address", api_call_origin(call),
+               NULL);
+  if (again)
+    hosts_disconnect(center, host, "the host was enrolled anew");
+}
+
 bool enrol_host(ApiCall *call, GError **error)
 {
   Center *center = api_call_center(call);
   const WsEnrol *body = api_call_body(call);
-  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  const WsJoinToken *token = find_token(center, head, body->token);
+  g_autoptr(InvSnapshot) before = inv_head(center->inventory);
+  const WsJoinToken *token = find_token(center, before, body->token);
   if (!token)
     return ws_fail(error, WS_ERROR_TICKET_INVALID, NULL);
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"enrol host", NULL});
-  g_auto(CenterCertificate) cert = {.host = inv_new_id(center->inventory)};
+  bool again = token->host != 0;
+  g_auto(CenterCertificate) cert = {.host = again ? token->host : inv_new_id(center->inventory)};
   g_autofree char *ca = center_pki_ca_pem(center, error);
   if (!ca || !center_pki_issue_host(center, body->csr, &cert, error))
     return false;
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory); /* that took a moment: somebody else may have used it */
+  token = find_token(center, head, body->token);
+  if (!token)
+    return ws_fail(error, WS_ERROR_TICKET_INVALID, NULL);
   g_autoptr(InvTxn) txn = api_call_begin(call);
   WsJoinToken *used = inv_edit(txn, token);
   char id[WS_ID_TEXT_MAX];
   used->used_by = g_strdup(ws_id_format(ws_type_host.prefix, cert.host, id));
-  enter_host(center, txn, body, token->host_name, &cert);
+  if (!again)
+    enter_host(center, txn, body, token->host_name, &cert);
+  else if (!enter_again(txn, &cert, error))
+    return false;
   api_call_set_object(call, &ws_type_host, cert.host);
   if (!api_call_commit(call, txn, error))
     return false;
-  center_event(center, CENTER_INFO, &ws_type_host, cert.host, "user", "host_joined", "address", api_call_origin(call), NULL);
+  welcome(call, cert.host, again);
   return api_call_answer_json(call, 201, answer_of(&cert, ca));
-}
-
-/* ---- renewal: the agent asks over its link ---- */
-
-bool serve_host_renew_certificate(RpcCall *call, const WsRpcHostRenewCertificate *params,
-                                  WsRpcHostRenewCertificateResult **result, GError **error)
-{
-  Center *center = hosts_center_of_call(call);
-  g_auto(CenterCertificate) cert = {.host = hosts_of_call(call)};
-  if (!center_pki_issue_host(center, params->csr, &cert, error))
-    return false;
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  WsHost *host = inv_edit_id(txn, &ws_type_host, cert.host);
-  if (!host)
-    return ws_fail(error, WS_ERROR_CERTIFICATE_REFUSED, "reason", "the host is not in the inventory any more", NULL);
-  if (!host->certificate)
-    host->certificate = ws_host_certificate_new();
-  /* The old one stays good until the host has come with the new one: the answer may be lost. */
-  g_free(host->previous_serial);
-  host->previous_serial = g_strdup(host->certificate->serial);
-  g_free(host->certificate->serial);
-  host->certificate->serial = g_strdup(cert.serial);
-  host->certificate->not_after = cert.not_after_us;
-  if (!inv_commit(txn, NULL, error))
-    return false;
-  *result = ws_rpc_host_renew_certificate_result_new();
-  (*result)->certificate = g_strdup(cert.pem);
-  return true;
 }
 
 /* ---- removal ---- */

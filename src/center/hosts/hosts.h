@@ -38,6 +38,10 @@ void hosts_disconnect(Center *center, WsId host, const char *reason);
 /* Is this certificate one that we issued to a living host and have not replaced? Any thread. */
 bool hosts_certificate_valid(Center *center, const char *cn, const char *serial, WsId *host);
 
+/* Opens and closes the alarm certificate_expiring of hosts that have not renewed in time (less than a sixth of a life is left; agents begin
+ * at a third). In a coroutine, now and then. */
+void hosts_check_certificates(Center *center);
+
 /* Asks a host to dial back a byte stream: issues a one-time name for it; when the host's WebSocket with that name arrives, `events` are
  * attached to it with arg (I/O thread). The name goes into the RPC that asks for the stream. `arg` is destroyed if the stream
  * never comes. Caller frees the name. Any thread. */

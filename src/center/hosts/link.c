@@ -14,6 +14,7 @@ typedef struct {
   WsId host;
   RpcLink *link;
   char *address;
+  bool came_with_new; /* with its present certificate, not the one before */
   bool replaced;
 } Peer;
 
@@ -119,7 +120,8 @@ void hosts_add_down(Center *center, HostDown func)
 
 /* ---- the Host object follows its link ---- */
 
-static void set_connection(Center *center, WsId id, bool up, const char *address, const char *reason)
+/* renewed: it has come with its present certificate, so the one before is done with. */
+static void set_connection(Center *center, WsId id, bool up, bool renewed, const char *address, const char *reason)
 {
   g_autoptr(GError) error = NULL;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
@@ -137,6 +139,8 @@ static void set_connection(Center *center, WsId id, bool up, const char *address
   if ((int)host->state != state)
     host->state_since = now;
   host->state = state;
+  if (renewed)
+    g_clear_pointer(&host->previous_serial, g_free);
   if (address) {
     g_free(host->address);
     host->address = g_strdup(address);
@@ -176,7 +180,7 @@ static void follow_up(void *arg)
   if (!peer)
     return;
   g_autofree char *address = g_strdup(peer->address);
-  set_connection(job->center, job->host, true, address, NULL);
+  set_connection(job->center, job->host, true, peer->came_with_new, address, NULL);
   center_alarm_close(job->center, &ws_type_host, job->host, "host_lost");
   center_event(job->center, CENTER_INFO, &ws_type_host, job->host, "host report", "host_connected", "address", address, NULL);
   hosts_resync(job->center, job->host, NULL);
@@ -188,7 +192,7 @@ static void follow_down(void *arg)
   g_autofree HostJob *job = arg;
   if (hosts_is_connected(job->center, job->host))
     return; /* back again meanwhile */
-  set_connection(job->center, job->host, false, NULL, "the link is down");
+  set_connection(job->center, job->host, false, false, NULL, "the link is down");
   center_alarm_open(job->center, CENTER_MAJOR, &ws_type_host, job->host, "host_lost");
   for (guint i = 0; i < job->center->links->downs->len; i++)
     ((HostDown)job->center->links->downs->pdata[i])(job->center, job->host);
@@ -240,15 +244,25 @@ static void admit(void *arg)
   g_hash_table_insert(links->peers, &peer->host, peer);
 }
 
+static bool is_serial(const char *known, const char *serial)
+{
+  return known && serial && g_ascii_strcasecmp(known, serial) == 0;
+}
+
 bool hosts_certificate_valid(Center *center, const char *cn, const char *serial, WsId *id)
 {
   if (!cn || !serial || !ws_id_parse(ws_type_host.prefix, cn, id))
     return false;
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   const WsHost *host = inv_find(snap, &ws_type_host, *id);
-  return host && host->certificate &&
-         (g_ascii_strcasecmp(host->certificate->serial, serial) == 0 ||
-          (host->previous_serial && g_ascii_strcasecmp(host->previous_serial, serial) == 0));
+  return host && host->certificate && (is_serial(host->certificate->serial, serial) || is_serial(host->previous_serial, serial));
+}
+
+static bool has_present_certificate(Center *center, ApiCall *call)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsHost *host = inv_find(snap, &ws_type_host, call->target);
+  return host && host->certificate && is_serial(host->certificate->serial, http_call_peer_serial(call->http));
 }
 
 /* Any thread; the core loop's own from admit() on. */
@@ -283,6 +297,7 @@ void fixed_agent(ApiCall *call)
     return;
   }
   Peer *peer = peer_new(center, call->target, http_call_peer_address(call->http));
+  peer->came_with_new = has_present_certificate(center, call);
   g_autoptr(RpcLink) link = rpc_link_ref(peer->link);
   ws_loop_post(center->loop, admit, peer, NULL);
   rpc_link_upgrade(link, call->http, NULL);

@@ -49,8 +49,12 @@ class Api:
     def __init__(self, port, ca_file, password):
         self.port = port
         self.context = ssl.create_default_context(cafile=ca_file)
+        self.password = password
+        self.login()
+
+    def login(self):
         self.token = None
-        self.token = self.post("sessions", {"user_name": "admin", "password": password})["token"]
+        self.token = self.post("sessions", {"user_name": "admin", "password": self.password})["token"]
 
     def raw(self, method, path, body=None, headers=None):
         """Sends bytes; returns (status, headers, bytes)."""
@@ -195,6 +199,7 @@ class Site:
         self.top = tempfile.mkdtemp(prefix="e2e-")
         self.programs = programs
         self.guest = None
+        self.before = []  # words before the daemons' own: env NAME=VALUE ...
         self.manager = Process(self.top, "manager")
         self.agent = Process(self.top, "agent")
         self.place = LabHost(os.path.join(self.top, "host"))
@@ -216,8 +221,8 @@ class Site:
             password = file.read().strip()
         ca_file = os.path.join(self.manager_dir, "ca.crt")
         self.product = Product(self.program("winctl"), f"https://127.0.0.1:{self.port}", self.top)
-        self.product.login(password, ca_file)
         self.api = Api(self.port, ca_file, password)
+        self.product.login(password, ca_file)
         status, output = self.join()
         check(status == 0, f"the host cannot join: {output}")
         self.start_agent()
@@ -244,10 +249,10 @@ class Site:
             return str(error)
         raise Failure(f"winctl {' '.join(words)} was not refused: {answer}")
 
-    def start_manager(self):
-        """Returns when it answers."""
-        command = [self.program("wincenterd"), "--data-dir", self.manager_dir, "--port", str(self.port),
-                   "--name", self.place.manager_address]
+    def start_manager(self, *options):
+        """Returns when it answers. self.before stands before the command."""
+        command = [*self.before, self.program("wincenterd"), "--data-dir", self.manager_dir, "--port", str(self.port),
+                   "--name", self.place.manager_address, *options]
         with open(self.manager.log, "ab") as log:
             self.manager.remember(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                    start_new_session=True).pid)
@@ -265,12 +270,12 @@ class Site:
 
     def join(self, token=None):
         """(exit status, output) of the host's joining with the token, or with a fresh one."""
-        return self.place.run([self.program("winserverd"), "--join", "-", "--manager",
+        return self.place.run([*self.before, self.program("winserverd"), "--join", "-", "--manager",
                                f"https://{self.place.manager_address}:{self.port}", "--state-dir", self.place.state_dir],
                               text=token or self.product.join_token())
 
     def start_agent(self):
-        self.agent.remember(self.place.spawn([self.program("winserverd"), "--state-dir", self.place.state_dir,
+        self.agent.remember(self.place.spawn([*self.before, self.program("winserverd"), "--state-dir", self.place.state_dir,
                                               "--pool-root", self.place.pool_root], self.agent.log))
 
     def kill(self, process):

@@ -9,6 +9,8 @@
 
 typedef struct ApiCall ApiCall; /* center/api/call.h */
 typedef bool (*WsRouteCall)(ApiCall *call, GError **error);
+typedef struct ApiView ApiView; /* center/api/view.h */
+typedef bool (*WsRouteView)(const ApiView *view, void **result, GError **error);
 
 typedef enum {
   WS_ROUTE_LIST,
@@ -18,6 +20,7 @@ typedef enum {
   WS_ROUTE_DELETE,
   WS_ROUTE_VERB,            /* POST /<plural>/{id}/<verb> */
   WS_ROUTE_COLLECTION_VERB, /* POST /<plural>/<verb> */
+  WS_ROUTE_VIEW,            /* GET /<plural>/{id}/<view> or GET /<plural>/<view>: made from a snapshot */
   WS_ROUTE_BATCH,           /* POST /<plural>/batch: one verb on many; its right is checked on each object */
   WS_ROUTE_FIXED,           /* a path of openapi.yaml */
 } WsRouteKind;
@@ -46,6 +49,8 @@ typedef struct {
                  name */
   const char *task;         /* kind of task that serves it; NULL: none */
   WsRouteCall call;         /* function that serves it; NULL: none. Neither: the change is a checked commit */
+  WsRouteView view;         /* function that answers a read from a snapshot; NULL: none */
+  const WsType *result;     /* what it answers */
   const WsAllowed *allowed; /* n_allowed conditions on the object's state; all must hold */
   guint n_allowed;
 } WsRoute;

@@ -27,9 +27,10 @@ _METHOD_KEYS = {
     'delete': {'permission', 'audit', 'task', 'call', 'activity', 'allowed', 'body', 'summary', 'zh', 'danger'},
 }
 _VERB_KEYS = {'summary', 'zh', 'permission', 'audit', 'task', 'call', 'activity', 'danger', 'allowed', 'body', 'result', 'on'}
+_VIEW_KEYS = {'summary', 'zh', 'permission', 'view', 'query', 'result', 'on'}
 _RPC_KEYS = {'from', 'summary', 'params', 'result', 'deadline_ms', 'notification'}
 _PATH_KEYS = {'operationId', 'summary', 'description', 'parameters', 'x-zh', 'x-permission', 'x-audit', 'x-call', 'x-type', 'x-socket',
-              'x-body', 'x-result'}
+              'x-body', 'x-result', 'x-view'}
 # public: no login; any: whoever is logged in; self: the user itself, or whoever has <type>.write; host-certificate: an enrolled host
 _PERMISSION = re.compile(r'^(public|any|self|host-certificate|[a-z][a-z_]*\.[a-z][a-z_]*)$')
 
@@ -46,7 +47,7 @@ class Allowed:
 class Operation:
     """A method or verb of a resource, or a fixed route."""
     name: str                 # list, get, create, update, delete, or the verb
-    kind: str                 # LIST GET CREATE UPDATE DELETE VERB COLLECTION_VERB BATCH FIXED
+    kind: str                 # LIST GET CREATE UPDATE DELETE VERB COLLECTION_VERB VIEW BATCH FIXED
     where: str
     method: str               # GET POST PATCH DELETE PUT
     path: str                 # "/volumes/{id}/resize"
@@ -59,11 +60,12 @@ class Operation:
     risk: Optional[str] = None
     task: Optional[str] = None
     call: Optional[str] = None
+    view: Optional[str] = None      # function that answers from a snapshot
     activity: Optional[str] = None
     danger: int = 0
     allowed: list = dc_field(default_factory=list)
     body: Optional[Type] = None     # its JSON body
-    result: Optional[Type] = None   # of a call
+    result: Optional[Type] = None   # of a call or a view
     query: list = dc_field(default_factory=list)  # Fields
     takes_bytes: bool = False       # the body is a stream of bytes
     socket: bool = False            # answers with a WebSocket
@@ -249,6 +251,13 @@ class _Loader:
                 self._operation(r, key, 'COLLECTION_VERB', 'POST', f'{base}/{key}', verb, at, _VERB_KEYS)
             else:
                 self._operation(r, key, 'VERB', 'POST', f'{base}/{{id}}/{key}', verb, at, _VERB_KEYS)
+        for key, view in value.get('x-views', {}).items():
+            at = f'{where}.x-views.{key}'
+            if not c.NAME.match(key) or key in _METHODS or key in verbs:
+                self.problem(at, 'a view is named in lower_case_words, and is neither a method nor a verb')
+                continue
+            many = isinstance(view, dict) and view.get('on') == 'collection'
+            self._operation(r, key, 'VIEW', 'GET', f'{base}/{key}' if many else f'{base}/{{id}}/{key}', view, at, _VIEW_KEYS)
         return r
 
     _SUMMARIES = {
@@ -282,9 +291,12 @@ class _Loader:
         elif kind == 'CREATE' or kind == 'UPDATE':
             o.body = r.type
         if 'result' in spec:
-            if not o.call:
-                self.problem(where, 'only a call has a result; what a task made is its object')
+            if not o.call and kind != 'VIEW':
+                self.problem(where, 'only a call or a view has a result; what a task made is its object')
             o.result = self._body(r.type.name + c.camel(name) + 'Result', spec['result'], r.file, where + '.result')
+        if kind == 'VIEW' and not o.result:
+            self.problem(where, 'a view has a result')
+        self._query(o, spec.get('query', {}), r.file, where + '.query')
         if kind == 'COLLECTION_VERB' and spec.get('allowed'):
             self.problem(where, 'a verb of the collection has no object whose state could allow it')
         o.allowed = spec.get('allowed', {})  # resolved by _finish_resource()
@@ -296,7 +308,7 @@ class _Loader:
             self.problem(where, 'permission is missing: every route needs one, such as volume.read (or public, or self)'
                          if o.permission is None else f'permission {o.permission!r}: write noun.verb, public, any or self')
             o.permission = ''
-        for key in ('task', 'call', 'activity'):
+        for key in ('task', 'call', 'view', 'activity'):
             value = spec.get(key)
             if value is not None and (not isinstance(value, str) or not c.NAME.match(value)):
                 self.problem(where, f'{key} must be one lower_case name')
@@ -308,6 +320,10 @@ class _Loader:
             self.problem(where, 'activity is missing: the word shown while the task runs')
         if o.kind in ('VERB', 'COLLECTION_VERB') and not o.task and not o.call:
             self.problem(where, 'a verb is served by task: or call:')
+        if o.kind == 'VIEW' and not o.view:
+            self.problem(where, 'a view is served by view:')
+        if o.view and o.method != 'GET':
+            self.problem(where, 'a view only reads: it answers GET')
         audit = spec.get('audit')
         if o.mutating or audit is not None:
             if not isinstance(audit, dict):
@@ -452,16 +468,21 @@ class _Loader:
             o.body = self._body(c.camel(name), body, 'openapi.yaml', where + '.x-body')
         if 'x-result' in spec:
             o.result = self._body(c.camel(name) + 'Result', spec['x-result'], 'openapi.yaml', where + '.x-result')
-        holder = Type(c.camel(name) + 'Query', where, 'body')
-        for key, value in spec.get('parameters', {}).items():
+        if o.view and not o.result:
+            self.problem(where, 'a view has x-result')
+        self._query(o, spec.get('parameters', {}), 'openapi.yaml', where + '.parameters')
+        return o
+
+    def _query(self, o, parameters, file, where):
+        holder = Type(c.camel(o.id) + 'Query', where, 'body')
+        for key, value in parameters.items():
             value = dict(value)
             required = value.pop('required', False) is True
-            f = self.builder._field(holder, key, value, 'openapi.yaml', f'{where}.parameters.{key}')
+            f = self.builder._field(holder, key, value, file, f'{where}.{key}')
             if f:
                 if required:
                     f.flags.add('REQUIRED')
                 o.query.append(f)
-        return o
 
     def _check_unique(self, resources, fixed):
         seen = {}
@@ -477,7 +498,7 @@ class _Loader:
             seen[what, value] = where
         users = {}  # a C function has one signature and one body type
         for o in [o for r in resources for o in r.operations] + [o for o in fixed if o]:
-            for how in ('task', 'call'):
+            for how in ('task', 'call', 'view'):
                 name = getattr(o, how)
                 if name and users.setdefault(name, how) != how:
                     self.problem(o.where, f'{name} is both a {how} and a {users[name]}')

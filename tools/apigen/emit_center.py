@@ -17,7 +17,7 @@ def args_type(o):
 
 def verbs_h(contract):
     out = [c.head('The functions that serve the contract\'s methods and verbs, and the kinds of tasks among them.'),
-           '#pragma once\n#include "center/api/call.h"\n#include "task/task.h"\n\n',
+           '#pragma once\n#include "center/api/call.h"\n#include "center/api/view.h"\n#include "task/task.h"\n\n',
            '/* Tasks: the target is the object in the path, task_args() what the caller sent (task/task.h). */\n']
     by_task = {}
     for o in contract.operations:
@@ -29,6 +29,10 @@ def verbs_h(contract):
         out.append(f'bool {name}(Task *task, GError **error); /* {"const Ws" + c.camel(args) + " *" if args else "no arguments"} */\n')
     out.append('\n/* Calls that answer at once (center/api/call.h). */\n')
     out += [f'bool {name}(ApiCall *call, GError **error);\n' for name in _functions(contract, 'call')]
+    out.append('\n/* Views: answered from a snapshot, on a worker (center/api/view.h). */\n')
+    for name in _functions(contract, 'view'):
+        o = next(o for o in contract.operations if o.view == name)
+        out.append(f'bool {name}(const ApiView *view, void **result, GError **error); /* {o.result.c_name} */\n')
     out.append('\nextern const TaskKind ws_task_kinds[];\nextern const guint ws_n_task_kinds;\n')
     return ''.join(out)
 
@@ -93,6 +97,8 @@ def routes_c(contract):
             row.append(f'.task = {c.string(o.task)}')
         if o.call:
             row.append(f'.call = {o.call}')
+        if o.view:
+            row.append(f'.view = {o.view}, .result = &ws_type_{o.result.snake}')
         if o.allowed:
             row.append(f'.allowed = {o.id}_allowed, .n_allowed = {len(o.allowed)}')
         out.append('  {' + ', '.join(row) + '},\n')

@@ -209,6 +209,8 @@ def _parameters(o):
 def _success(o):
     """The good answers: status -> response."""
     one = o.resource.type if o.resource else None
+    if o.view:
+        return {'200': {'description': 'The answer, of one moment.', 'content': _json(_schema(o.result))}}
     if o.socket:
         return {'101': {'description': 'The connection goes on as a WebSocket.'}}
     if o.kind == 'LIST':

@@ -45,7 +45,7 @@ _BY_KIND = {
     'ANY': set(),
 }
 _TYPE_KEYS = {'type', 'description', 'x-zh', 'required', 'properties', 'readOnly', 'x-volatile',
-              'x-resource', 'x-columns', 'x-methods', 'x-verbs'}
+              'x-resource', 'x-columns', 'x-methods', 'x-verbs', 'x-views'}
 
 
 @dataclass(eq=False)

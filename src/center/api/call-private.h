@@ -58,6 +58,7 @@ GString *api_error_json(const char *request_id, WsLang lang, const GError *error
 /* Reads (I/O thread; long ones move to a worker). Take the call. */
 void api_read_list(ApiCall *call);
 void api_read_object(ApiCall *call);
+void api_read_view(ApiCall *call);
 
 /* Hands the call to the core loop, which executes, audits and answers it. Takes the call. Any thread. */
 void api_write(ApiCall *call);

@@ -31,6 +31,8 @@ typedef struct {
 } ApiIdentity;
 
 bool api_identity_may(const ApiIdentity *identity, const char *permission);
+/* May it list objects of this type? */
+bool api_identity_may_read(const ApiIdentity *identity, const WsType *type);
 
 Center *api_call_center(ApiCall *call);
 const ApiIdentity *api_call_identity(ApiCall *call);

@@ -9,6 +9,7 @@
 #include "center/api/call-private.h"
 #include "center/api/fixed.h"
 #include "center/api/files.h"
+#include "center/api/view.h"
 #include "center/auth/identity.h"
 #include "center/hosts/hosts.h"
 
@@ -97,6 +98,10 @@ static void on_request(HttpCall *http, void *arg)
   ApiFixed fixed = api_fixed_find(route->operation);
   if (fixed) {
     fixed(call);
+    return;
+  }
+  if (route->view) {
+    api_read_view(call);
     return;
   }
   if (is_read(route)) {

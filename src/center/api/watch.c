@@ -113,17 +113,9 @@ static void subscription_free(void *arg)
   g_free(s);
 }
 
-static bool may_read(const ApiIdentity *identity, const WsType *type)
-{
-  for (guint i = 0; i < ws_n_routes; i++)
-    if (ws_routes[i].type == type && ws_routes[i].kind == WS_ROUTE_LIST)
-      return api_identity_may(identity, ws_routes[i].permission);
-  return false;
-}
-
 static bool add_type(Subscription *s, const ApiIdentity *identity, const WsType *type, bool named, GError **error)
 {
-  if (may_read(identity, type)) {
+  if (api_identity_may_read(identity, type)) {
     s->types |= (guint64)1 << type->index;
     return true;
   }

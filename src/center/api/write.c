@@ -219,6 +219,16 @@ static bool run_task(ApiCall *call, GError **error)
 
 /* ---- one call from beginning to end ---- */
 
+/* The state table holds for what answers at once as it does for tasks. */
+static bool check_state(ApiCall *call, GError **error)
+{
+  if (!call->route->n_allowed)
+    return true;
+  g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
+  const void *object = api_call_find_target(call, head, error);
+  return object && allowed_check_route(call->route, object, error);
+}
+
 static bool execute(ApiCall *call, GError **error)
 {
   const WsRoute *route = call->route;
@@ -227,7 +237,7 @@ static bool execute(ApiCall *call, GError **error)
   if (route->kind == WS_ROUTE_BATCH)
     return api_batch(call, error);
   if (route->call)
-    return route->call(call, error);
+    return check_state(call, error) && route->call(call, error);
   if (route->task)
     return run_task(call, error);
   switch (route->kind) {

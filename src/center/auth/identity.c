@@ -35,6 +35,14 @@ bool api_identity_may(const ApiIdentity *identity, const char *permission)
   return any_covers(identity->rights, permission) && (!identity->bound || any_covers(identity->bound, permission));
 }
 
+bool api_identity_may_read(const ApiIdentity *identity, const WsType *type)
+{
+  for (guint i = 0; i < ws_n_routes; i++)
+    if (ws_routes[i].type == type && ws_routes[i].kind == WS_ROUTE_LIST)
+      return api_identity_may(identity, ws_routes[i].permission);
+  return false;
+}
+
 /* ---- tokens ---- */
 
 static const char *bearer_of(HttpCall *http)

@@ -114,7 +114,7 @@ static void start_in_coroutine(void *arg)
 {
   Start *start = arg;
   Center *center = start->center;
-  if (make_first_admin(center, &start->error)) {
+  if (make_first_admin(center, &start->error) && users_refresh_roles(center, &start->error)) {
     task_engine_resume(center->tasks);
     domains_resume(center);
     sweep_start(center);

@@ -7,6 +7,7 @@
 void domains_start(Center *center)
 {
   hosts_start(center);
+  cluster_start(center);
   storage_start(center);
   network_start(center);
   compute_start(center);
@@ -33,4 +34,5 @@ void domains_resume(Center *center)
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   inv_each(head, &ws_type_host, mark_unconnected, txn);
   inv_commit(txn, NULL, NULL);
+  cluster_resume(center);
 }

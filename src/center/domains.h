@@ -7,6 +7,8 @@
 void domains_start(Center *center);  /* before tasks resume: register resyncs, inventory checks */
 void domains_resume(Center *center); /* in a coroutine, after tasks were taken up */
 
+void cluster_start(Center *center);
+void cluster_resume(Center *center); /* in a coroutine: the site and a first host pool are there */
 void compute_start(Center *center);
 void storage_start(Center *center);
 void network_start(Center *center);

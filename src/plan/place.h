@@ -11,16 +11,23 @@ typedef struct {
   WsId id;
   const char *name;         /* for reasons; borrowed */
   int architecture;         /* of the contract's enum; 0: unknown */
-  bool usable;              /* connected, not in maintenance */
-  gint64 memory_bytes;      /* 0: unknown */
+  bool connected;
+  bool in_service;          /* not in maintenance mode, nor on the way there */
+  WsId cluster;             /* 0: none */
+  gint64 memory_bytes;      /* that may be promised, with overcommit; 0: unknown */
   gint64 memory_used_bytes; /* promised to VMs that are not off */
+  gint64 vcpus, vcpus_used; /* the same of vCPUs */
 } PlanHost;
 
 typedef struct {
   int architecture; /* 0: any */
-  gint64 memory_bytes;
-  WsId only_host;   /* 0: any */
+  gint64 memory_bytes, vcpus;
+  WsId only_host;    /* 0: any */
+  WsId only_cluster; /* 0: any */
+  bool running;      /* it is to be started at once: what is promised now counts, not only what there is */
 } PlanDemand;
 
+/* Why this host cannot take it (static text), or NULL: it can. */
+const char *plan_refusal(const PlanHost *host, const PlanDemand *demand);
 /* Id of the host, or 0; then *why (caller frees) says for each host why not. */
 WsId plan_place(const PlanHost *hosts, guint n, const PlanDemand *demand, char **why);

@@ -426,26 +426,51 @@ static const struct {
     {"system administrator", "Everything.", {"*"}},
     {"resource administrator",
      "Hosts, storage, networks and virtual machines.",
-     {"vm.*", "host.*", "pool.*", "volume.*", "image.*", "network.*", "task.*", "event.read", "alarm.*"}},
+     {"vm.*", "host.*", "cluster.*", "site.*", "pool.*", "volume.*", "image.*", "network.*", "task.*", "event.read", "alarm.*"}},
     {"operations administrator",
      "Sees everything, runs virtual machines, handles alarms.",
      {"*.read", "vm.power", "vm.console", "task.cancel", "alarm.write"}},
 };
 
-static WsId add_role(InvTxn *txn, guint i)
+static void fill_role(WsRole *role, guint i)
 {
-  WsRole *role = inv_create(txn, &ws_type_role);
   guint n = 0;
   while (n < G_N_ELEMENTS(built_in_roles[i].permissions) && built_in_roles[i].permissions[n])
     n++;
-  role->name = g_strdup(built_in_roles[i].name);
-  role->description = g_strdup(built_in_roles[i].description);
-  role->built_in = true;
+  for (guint j = 0; j < role->permissions.len; j++)
+    g_free(role->permissions.items[j]);
+  g_free(role->permissions.items);
   role->permissions.len = n;
   role->permissions.items = g_new0(char *, n);
   for (guint j = 0; j < n; j++)
     role->permissions.items[j] = g_strdup(built_in_roles[i].permissions[j]);
+}
+
+static WsId add_role(InvTxn *txn, guint i)
+{
+  WsRole *role = inv_create(txn, &ws_type_role);
+  role->name = g_strdup(built_in_roles[i].name);
+  role->description = g_strdup(built_in_roles[i].description);
+  role->built_in = true;
+  fill_role(role, i);
   return role->id;
+}
+
+static bool follow_program(const void *object, void *arg)
+{
+  const WsRole *role = object;
+  for (guint i = 0; role->built_in && i < G_N_ELEMENTS(built_in_roles); i++)
+    if (strcmp(role->name, built_in_roles[i].name) == 0)
+      fill_role(inv_edit(arg, role), i);
+  return true;
+}
+
+bool users_refresh_roles(Center *center, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  inv_each(head, &ws_type_role, follow_program, txn);
+  return inv_commit(txn, NULL, error);
 }
 
 bool users_make_first(Center *center, const char *password, GError **error)

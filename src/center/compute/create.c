@@ -298,7 +298,7 @@ bool vm_create(Task *task, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   g_autoptr(WsVm) draft = ws_vm_copy(args);
   Build b = {.center = task_center(task), .draft = draft};
-  if (!check_numbers(draft, error) || !place_host(task, draft, &b.host, error))
+  if (!check_numbers(draft, error) || !place_host(task, draft, false, &b.host, error))
     return false;
   complete_draft(&b, snap);
   if (!task_is_resumed(task) && (!pick_pools(&b, snap, error) || !compute_check_devices(snap, draft, 0, b.host, error)))
@@ -345,6 +345,7 @@ static WsVm *draft_of(const WsVmDeploy *args, const WsImage *image, const WsVolu
   draft->name = g_strdup(args->name);
   draft->description = g_strdup(args->description);
   draft->host = args->host;
+  draft->cluster = args->cluster;
   draft->architecture = (int)image->architecture;
   draft->os = copy_part(&ws_type_vm_os, image->os);
   draft->cpu = copy_part(&ws_type_vm_cpu, args->cpu);
@@ -400,7 +401,7 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the image's own pool for a linked deployment", NULL);
   if (args->linked)
     draft->disks.items[0]->new_volume->pool = source->pool;
-  if (!check_numbers(draft, error) || !place_host(task, draft, &b.host, error))
+  if (!check_numbers(draft, error) || !place_host(task, draft, args->start, &b.host, error))
     return false;
   WsId group = args->port_group ? args->port_group : place_port_group(snap, b.host);
   if (group)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* From inventory to the planner's questions and back. See place.h. */
 #include "center/compute/place.h"
+#include "plan/estate.h"
 #include "plan/place.h"
 
 /* ---- hosts ---- */
@@ -12,25 +13,52 @@ typedef struct {
   GPtrArray *names; /* keeps names alive: borrowed from snap */
 } Gather;
 
-static bool add_memory(const void *object, void *arg)
+static bool add_placed(const void *object, void *arg)
 {
   const WsVm *vm = object;
-  int state = compute_power_state(vm);
-  if (state != WS_POWER_STATE_OFF && state != WS_POWER_STATE_HIBERNATED && state != WS_POWER_STATE_CRASHED)
-    *(gint64 *)arg += vm->memory_bytes;
+  PlanHost *row = arg;
+  if (plan_vm_is_placed(vm)) {
+    row->memory_used_bytes += vm->memory_bytes;
+    row->vcpus_used += plan_vm_vcpus(vm);
+  }
   return true;
+}
+
+static bool take_site(const void *object, void *arg)
+{
+  *(const void **)arg = object;
+  return false;
+}
+
+static PlanHost row_of(const InvSnapshot *snap, const WsHost *host)
+{
+  const WsSite *site = NULL;
+  inv_each(snap, &ws_type_site, take_site, &site);
+  PlanRatios ratios = plan_host_ratios(site, host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL, host);
+  PlanHost row = {.id = host->id,
+                  .name = host->name,
+                  .architecture = (int)host->architecture,
+                  .connected = host->state == WS_HOST_STATE_CONNECTED,
+                  .in_service = plan_host_in_service(host),
+                  .cluster = host->cluster,
+                  .memory_bytes = plan_host_memory_limit_bytes(host, &ratios),
+                  .vcpus = plan_host_vcpus_limit(host, &ratios)};
+  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_placed, &row);
+  return row;
+}
+
+static PlanDemand demand_of(const WsVm *vm, bool running)
+{
+  return (PlanDemand){.architecture = (int)vm->architecture,
+                      .memory_bytes = vm->memory_bytes,
+                      .vcpus = plan_vm_vcpus(vm),
+                      .running = running};
 }
 
 static bool add_host(const void *object, void *arg)
 {
   Gather *gather = arg;
-  const WsHost *host = object;
-  PlanHost row = {.id = host->id,
-                  .name = host->name,
-                  .architecture = (int)host->architecture,
-                  .usable = host->state == WS_HOST_STATE_CONNECTED,
-                  .memory_bytes = host->facts ? host->facts->memory_bytes : 0};
-  inv_each_by(gather->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_memory, &row.memory_used_bytes);
+  PlanHost row = row_of(gather->snap, object);
   g_array_append_val(gather->hosts, row);
   return true;
 }
@@ -47,7 +75,7 @@ static WsId host_of_volumes(const InvSnapshot *snap, const WsVm *draft)
   return 0;
 }
 
-bool place_host(Task *task, const WsVm *draft, WsId *host, GError **error)
+bool place_host(Task *task, const WsVm *draft, bool start, WsId *host, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
   const char *chosen = task_chosen(task, "host");
@@ -56,9 +84,9 @@ bool place_host(Task *task, const WsVm *draft, WsId *host, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   Gather gather = {task_center(task), snap, g_array_new(FALSE, FALSE, sizeof(PlanHost)), NULL};
   inv_each(snap, &ws_type_host, add_host, &gather);
-  PlanDemand demand = {.architecture = (int)draft->architecture,
-                       .memory_bytes = draft->memory_bytes,
-                       .only_host = draft->host ? draft->host : host_of_volumes(snap, draft)};
+  PlanDemand demand = demand_of(draft, start);
+  demand.only_host = draft->host ? draft->host : host_of_volumes(snap, draft);
+  demand.only_cluster = draft->cluster;
   g_autofree char *why = NULL;
   WsId picked = plan_place((PlanHost *)gather.hosts->data, gather.hosts->len, &demand, &why);
   g_array_unref(gather.hosts);
@@ -67,6 +95,24 @@ bool place_host(Task *task, const WsVm *draft, WsId *host, GError **error)
   *host = picked;
   task_choose(task, "host", ws_id_format(ws_type_host.prefix, picked, text));
   return true;
+}
+
+bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error)
+{
+  const WsHost *host = inv_find(snap, &ws_type_host, vm->host);
+  if (!host)
+    return true; /* its own error comes with the call */
+  PlanHost row = row_of(snap, host);
+  PlanDemand demand = demand_of(vm, true);
+  if (plan_vm_is_placed(vm)) { /* paused on start, say: it holds its share already */
+    row.memory_used_bytes -= vm->memory_bytes;
+    row.vcpus_used -= plan_vm_vcpus(vm);
+  }
+  const char *reason = row.connected ? plan_refusal(&row, &demand) : NULL;
+  if (!reason)
+    return true;
+  g_autofree char *reasons = g_strdup_printf("%s: %s", host->name, reason);
+  return ws_fail(error, WS_ERROR_NO_HOST, "reasons", reasons, NULL);
 }
 
 /* ---- pools ---- */

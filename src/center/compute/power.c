@@ -2,6 +2,7 @@
 /* Power verbs: each is one call to the VM's host. The host's answer carries the new power state, which enters the inventory with the
  * step's end; so a start is done when the host says that the VM runs, never before. */
 #include "center/compute/compute.h"
+#include "center/compute/place.h"
 #include "center/verbs.h"
 
 /* A step that makes one call (vm, uuid) and takes the power state of the answer. Methods differ in their types only. */
@@ -96,6 +97,9 @@ static bool start_step(Task *task, void *ctx, GError **error)
 bool vm_start(Task *task, GError **error)
 {
   Start start = {.args = task_args(task)};
+  const WsVm *vm = task_find_target(task, error);
+  if (!vm || (!task_is_resumed(task) && !place_admit(task_snapshot(task), vm, error)))
+    return false;
   return compute_begin(task, &start.vm, error) && TASK_STEP(task, "start", start_step, NULL, &start, error);
 }
 

@@ -47,6 +47,31 @@ static const WsJoinToken *find_token(Center *center, const InvSnapshot *head, co
 
 /* ---- enrolment ---- */
 
+static bool take_first(const void *object, void *arg)
+{
+  *(WsId *)arg = ((const WsResource *)object)->id;
+  return false;
+}
+
+/* Where the token says, as far as it fits; else a single host of the first host pool. */
+static void find_place(Center *center, InvTxn *txn, const InvSnapshot *head, const WsJoinToken *token, WsHost *host)
+{
+  const WsCluster *cluster = token->cluster ? inv_find(head, &ws_type_cluster, token->cluster) : NULL;
+  if (cluster && (!(int)cluster->architecture || !(int)host->architecture || cluster->architecture == host->architecture)) {
+    host->cluster = cluster->id;
+    host->host_pool = cluster->host_pool;
+    if (!(int)cluster->architecture && (int)host->architecture)
+      ((WsCluster *)inv_edit(txn, cluster))->architecture = (int)host->architecture;
+    return;
+  }
+  if (token->cluster)
+    center_event(center, CENTER_MAJOR, &ws_type_host, host->id, "user", "host_not_in_cluster", "cluster",
+                 cluster ? cluster->name : "-", "reason", cluster ? "another architecture" : "it is gone", NULL);
+  host->host_pool = token->host_pool && inv_find(head, &ws_type_host_pool, token->host_pool) ? token->host_pool : 0;
+  if (!host->host_pool)
+    inv_each(head, &ws_type_host_pool, take_first, &host->host_pool);
+}
+
 static void give_certificate(WsHost *host, const CenterCertificate *cert)
 {
   ws_host_certificate_free(host->certificate);
@@ -56,9 +81,10 @@ static void give_certificate(WsHost *host, const CenterCertificate *cert)
   g_clear_pointer(&host->previous_serial, g_free); /* whoever has an older one is a stranger from now on */
 }
 
-static void enter_host(Center *center, InvTxn *txn, const WsEnrol *body, const char *name, const CenterCertificate *cert)
+static WsHost *enter_host(Center *center, InvTxn *txn, const WsEnrol *body, const char *name, const CenterCertificate *cert)
 {
   WsHost *host = inv_create_with_id(txn, &ws_type_host, cert->host);
+  ws_apply_defaults(&ws_type_host, host);
   g_free(host->name);
   host->name = g_strdup(name ? name : body->hostname);
   host->state = WS_HOST_STATE_JOINING;
@@ -67,6 +93,7 @@ static void enter_host(Center *center, InvTxn *txn, const WsEnrol *body, const c
     if (strcmp(ws_architecture_names[i], body->architecture) == 0)
       host->architecture = i + 1;
   give_certificate(host, cert);
+  return host;
 }
 
 /* A host that is known comes back as itself: its certificate had expired, or its state is lost. */
@@ -129,7 +156,7 @@ bool enrol_host(ApiCall *call, GError **error)
   char id[WS_ID_TEXT_MAX];
   used->used_by = g_strdup(ws_id_format(ws_type_host.prefix, cert.host, id));
   if (!again)
-    enter_host(center, txn, body, token->host_name, &cert);
+    find_place(center, txn, head, token, enter_host(center, txn, body, token->host_name, &cert));
   else if (!enter_again(txn, &cert, error))
     return false;
   api_call_set_object(call, &ws_type_host, cert.host);

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a host may promise: overcommit ratios and reserves, from the most particular that is set - host, cluster, site.
+ * Pure; the objects are borrowed and may be NULL (then the contract's defaults hold). */
+#pragma once
+#include "model/model.h"
+#include <stdbool.h>
+
+typedef struct {
+  double cpu;                   /* vCPUs for each hardware thread */
+  double memory;                /* promised bytes for each byte */
+  gint64 memory_reserved_bytes; /* of the host, for the host itself */
+} PlanRatios;
+
+PlanRatios plan_host_ratios(const WsSite *site, const WsCluster *cluster, const WsHost *host);
+
+/* Not in maintenance mode, nor on the way there. */
+bool plan_host_in_service(const WsHost *host);
+/* vCPUs that may run there; 0: its processors are not known. */
+gint64 plan_host_vcpus_limit(const WsHost *host, const PlanRatios *ratios);
+/* Bytes that may be promised to VMs there: (memory - reserve) x ratio; 0: its memory is not known. */
+gint64 plan_host_memory_limit_bytes(const WsHost *host, const PlanRatios *ratios);
+
+/* Does the VM hold processors and memory of its host now? A VM whose host is lost (unknown) does: it may run. */
+bool plan_vm_is_placed(const WsVm *vm);
+gint64 plan_vm_vcpus(const WsVm *vm);

@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Site, host pools, clusters and the hosts in them, through the API of a real wincenterd. The hosts are enrolled but never dial in. Prints TAP.
+
+usage: center-estate.py WINCENTERD
+"""
+import importlib.util
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.dont_write_bytecode = True
+spec = importlib.util.spec_from_file_location("center_api", os.path.join(HERE, "center-api.py"))
+center = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(center)
+
+
+def made(answer):
+    status, body, _ = answer
+    assert status == 201, (status, body)
+    return body
+
+
+def done(answer):
+    status, body, _ = answer
+    assert status == 200, (status, body)
+    return body
+
+
+def refused(answer, status, code):
+    assert (answer[0], answer[1]["code"]) == (status, code), answer[:2]
+    return answer[1]
+
+
+def csr():
+    return subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x",
+                           "-keyout", "/dev/null"], capture_output=True, text=True, check=True).stdout
+
+
+def enrol(m, admin, name, architecture="x86_64", **token):
+    secret = made(admin.call("POST", "/join-tokens", {"host_name": name, **token}))["token"]
+    body = made(center.Client(m).call("POST", "/enrol", {"token": secret, "csr": csr(), "hostname": name, "architecture": architecture}))
+    return done(admin.call("GET", f"/hosts/{body['host']}"))
+
+
+def first_pool(admin):
+    return done(admin.call("GET", "/host-pools?sort=created"))["items"][0]
+
+
+# ---- tests: each gets the manager and a logged-in administrator ----
+
+def site_and_first_host_pool_are_there(m, admin):
+    sites = done(admin.call("GET", "/sites"))
+    assert sites["total"] == 1 and sites["items"][0]["cpu_overcommit_ratio"] == 4, sites
+    pool = first_pool(admin)
+    m.stop()
+    m.start()
+    assert done(admin.call("GET", "/sites"))["total"] == 1
+    assert first_pool(admin)["id"] == pool["id"]
+
+
+def new_host_goes_where_its_token_says(m, admin):
+    pool = made(admin.call("POST", "/host-pools", {"name": "east"}))
+    cluster = made(admin.call("POST", "/clusters", {"name": "c1", "host_pool": pool["id"]}))
+    assert "architecture" not in cluster
+    host = enrol(m, admin, "e1", cluster=cluster["id"])
+    assert (host["cluster"], host["host_pool"]) == (cluster["id"], pool["id"]), host
+    assert done(admin.call("GET", f"/clusters/{cluster['id']}"))["architecture"] == "x86_64"  # its first host's
+    assert enrol(m, admin, "e2", host_pool=pool["id"])["host_pool"] == pool["id"]
+    alone = enrol(m, admin, "e3")
+    assert "cluster" not in alone and alone["host_pool"] == first_pool(admin)["id"], alone
+    other = enrol(m, admin, "e4", architecture="aarch64", cluster=cluster["id"])
+    assert "cluster" not in other, other
+    events = done(admin.call("GET", f"/events?filter=object%3D{other['id']}"))["items"]
+    assert any(e["text"] == "host_not_in_cluster" for e in events), events
+
+
+def cluster_takes_one_architecture(m, admin):
+    pool = first_pool(admin)
+    cluster = made(admin.call("POST", "/clusters", {"name": "arm", "host_pool": pool["id"], "architecture": "aarch64"}))
+    host = enrol(m, admin, "x86", host_pool=pool["id"])
+    error = refused(admin.call("POST", f"/hosts/{host['id']}/assign", {"cluster": cluster["id"]}), 409, "architecture_mismatch")
+    assert "x86_64" in error["message"] and "arm" in error["message"] and error["hint"], error
+    assert "cluster" not in done(admin.call("GET", f"/hosts/{host['id']}"))
+
+
+def hosts_move_between_clusters_and_out(m, admin):
+    a, b = (made(admin.call("POST", "/host-pools", {"name": name})) for name in ("move-a", "move-b"))
+    one = made(admin.call("POST", "/clusters", {"name": "one", "host_pool": a["id"]}))
+    two = made(admin.call("POST", "/clusters", {"name": "two", "host_pool": b["id"]}))
+    host = enrol(m, admin, "wanderer", cluster=one["id"])
+    path = f"/hosts/{host['id']}/assign"
+    assert done(admin.call("POST", path + "?dry_run=true", {"cluster": two["id"]}))["dry_run"] is True
+    assert done(admin.call("GET", f"/hosts/{host['id']}"))["cluster"] == one["id"]
+    moved = done(admin.call("POST", path, {"cluster": two["id"]}))
+    assert (moved["cluster"], moved["host_pool"]) == (two["id"], b["id"]), moved
+    out = done(admin.call("POST", path, {"host_pool": a["id"]}))
+    assert "cluster" not in out and out["host_pool"] == a["id"], out
+    refused(admin.call("POST", path, {}), 400, "bad_value")
+    refused(admin.call("POST", path, {"cluster": one["id"], "host_pool": a["id"]}), 400, "bad_value")
+    refused(admin.call("POST", path, {"cluster": "cl-999999"}), 400, "bad_reference")
+    status, body, _ = admin.call("POST", path, {"cluster": one["id"]}, If_Match='"1"')
+    assert (status, body["code"]) == (412, "revision_mismatch"), body
+
+
+def cluster_takes_its_hosts_along_to_another_host_pool(m, admin):
+    a, b = (made(admin.call("POST", "/host-pools", {"name": name})) for name in ("along-a", "along-b"))
+    cluster = made(admin.call("POST", "/clusters", {"name": "c", "host_pool": a["id"]}))
+    hosts = [enrol(m, admin, f"along-{i}", cluster=cluster["id"])["id"] for i in range(3)]
+    done(admin.call("PATCH", f"/clusters/{cluster['id']}", {"host_pool": b["id"]}))
+    assert all(done(admin.call("GET", f"/hosts/{h}"))["host_pool"] == b["id"] for h in hosts)
+    again = done(admin.call("PATCH", f"/clusters/{cluster['id']}", {"host_pool": b["id"]}))
+    assert again["revision"] == done(admin.call("GET", f"/clusters/{cluster['id']}"))["revision"]
+
+
+def what_holds_something_is_not_deleted(m, admin):
+    pool = made(admin.call("POST", "/host-pools", {"name": "held"}))
+    cluster = made(admin.call("POST", "/clusters", {"name": "held", "host_pool": pool["id"]}))
+    host = enrol(m, admin, "holder", cluster=cluster["id"])
+    refused(admin.call("DELETE", f"/host-pools/{pool['id']}"), 409, "in_use")
+    refused(admin.call("DELETE", f"/clusters/{cluster['id']}"), 409, "in_use")
+    done(admin.call("POST", f"/hosts/{host['id']}/assign", {"host_pool": first_pool(admin)["id"]}))
+    assert admin.call("DELETE", f"/clusters/{cluster['id']}")[0] == 204
+    assert admin.call("DELETE", f"/host-pools/{pool['id']}")[0] == 204
+
+
+def names_are_kept_apart(m, admin):
+    a, b = (made(admin.call("POST", "/host-pools", {"name": name})) for name in ("names-a", "names-b"))
+    refused(admin.call("POST", "/host-pools", {"name": "names-a"}), 409, "name_taken")
+    one = made(admin.call("POST", "/clusters", {"name": "same", "host_pool": a["id"]}))
+    made(admin.call("POST", "/clusters", {"name": "same", "host_pool": b["id"]}))
+    refused(admin.call("POST", "/clusters", {"name": "same", "host_pool": a["id"]}), 409, "name_taken")
+    other = made(admin.call("POST", "/clusters", {"name": "other", "host_pool": a["id"]}))
+    refused(admin.call("PATCH", f"/clusters/{other['id']}", {"name": "same"}), 409, "name_taken")
+    done(admin.call("PATCH", f"/clusters/{one['id']}", {"name": "same", "description": "itself"}))
+    refused(admin.call("POST", "/clusters", {"name": "x", "host_pool": "hp-999999"}), 400, "bad_reference")
+
+
+def capacity_counts_hosts_of_the_scope(m, admin):
+    pool = made(admin.call("POST", "/host-pools", {"name": "counted"}))
+    cluster = made(admin.call("POST", "/clusters", {"name": "counted", "host_pool": pool["id"]}))
+    inside = enrol(m, admin, "in", cluster=cluster["id"])
+    enrol(m, admin, "beside", host_pool=pool["id"], architecture="aarch64")
+    of = lambda path: done(admin.call("GET", f"{path}/capacity"))
+    assert of(f"/clusters/{cluster['id']}")["hosts"] == 1
+    both = of(f"/host-pools/{pool['id']}")
+    assert both["hosts"] == 2 and both["hosts_connected"] == 0 and both["memory"]["total_bytes"] == 0, both
+    assert {a["architecture"]: a["hosts"] for a in both["architectures"]} == {"x86_64": 1, "aarch64": 1}, both
+    assert of(f"/hosts/{inside['id']}")["hosts"] == 1
+    site = done(admin.call("GET", "/sites"))["items"][0]
+    assert of(f"/sites/{site['id']}")["hosts"] == done(admin.call("GET", "/hosts?limit=1"))["total"]
+    refused(admin.call("GET", "/clusters/cl-999999/capacity"), 404, "not_found")
+    refused(admin.call("POST", f"/clusters/{cluster['id']}/capacity", {}), 405, "method_not_allowed")
+    assert center.Client(m).call("GET", f"/clusters/{cluster['id']}/capacity")[0] == 401
+
+
+def host_that_is_not_connected_cannot_enter_maintenance(m, admin):
+    host = enrol(m, admin, "cold")
+    refused(admin.call("POST", f"/hosts/{host['id']}/enter_maintenance", {}), 409, "wrong_state")
+    refused(admin.call("POST", f"/hosts/{host['id']}/leave_maintenance", {}), 409, "wrong_state")
+
+
+center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_token_says, cluster_takes_one_architecture,
+                hosts_move_between_clusters_and_out, cluster_takes_its_hosts_along_to_another_host_pool,
+                what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
+                host_that_is_not_connected_cannot_enter_maintenance]
+
+if __name__ == "__main__":
+    sys.exit(1 if center.main() else 0)

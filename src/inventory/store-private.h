@@ -1,39 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Inside the store: what its files share. Nobody but src/inventory/store*.c includes this.
  *
- *   store.c          the thread, the queue, groups, hand-back to the loop
- *   store-sql.c      the write connection: opening, schema, rows, facts, checkpoints
- *   store-history.c  history tables: columns, queries, expiry
- *   store-vfs.c      between SQLite and the file system: a failed sync ends the process; faults for tests
+ *   store.c            the thread, the queue, groups, outcomes, hand-back to the loop; tables; loading
+ *   store-sqlite*.c    a file with SQLite
+ *   store-pg*.c        a PostgreSQL server
  *
- * Threads: `sql_lock` guards `db` and everything prepared on it; it is held over I/O because the store thread
- * is the only one that takes it once the program runs (before, the thread that opens). `lock` guards the
- * queues and is held for moments. */
+ * A backend is a table of functions. It knows rows as (id, revision, body); what bodies mean, in which order groups
+ * come, and what a refusal means to later batches is the common part's.
+ *
+ * Threads: `sql_lock` guards the backend; it is held over I/O because the store thread is the only one that takes it
+ * once the program runs (before, the thread that opens). `query` has a connection and a lock of its own. `lock` guards
+ * the queues and is held for moments. */
 #pragma once
 #include "inventory/schema.h"
 #include "inventory/store.h"
 #include <pthread.h> /* not GMutex: ThreadSanitizer does not see into GLib */
-#include <sqlite3.h>
 
-#define STORE_SCHEMA         WS_SCHEMA_VERSION /* PRAGMA user_version: the number of the last migration */
-#define STORE_APPLICATION_ID 0x57536e76        /* "WSnv" */
-#define STORE_GROUP_ROWS     2048              /* a group takes no further batch beyond so many rows */
-#define STORE_WAL_BYTES_MAX  (32 << 20)        /* checkpoint at once */
-#define STORE_TICK_US        G_USEC_PER_SEC
-#define STORE_PROBE_TICKS    5    /* while read-only: try a write every so many idle ticks */
-#define STORE_EXPIRE_ROWS    1000 /* history deleted in one transaction */
-#define STORE_EXIT_STATUS    74   /* EX_IOERR of sysexits.h */
+#define STORE_SCHEMA      WS_SCHEMA_VERSION /* the number of the last migration */
+#define STORE_GROUP_ROWS  2048              /* a group takes no further batch beyond so many rows */
+#define STORE_TICK_US     G_USEC_PER_SEC
+#define STORE_PROBE_TICKS 5    /* while read-only: try a write every so many idle ticks */
+#define STORE_EXPIRE_ROWS 1000 /* history deleted in one transaction */
+#define STORE_EXIT_STATUS 74   /* EX_IOERR of sysexits.h */
 
-/* A type's table: name and statements, prepared when first used. */
-typedef struct {
-  const WsType *type;
-  bool history;
-  guint n_columns;         /* of history: indexed fields, each a column */
-  const WsField **columns; /* in order of the statement's parameters, from the fourth */
-  sqlite3_stmt *put, *drop;
-} StoreTable;
-
-typedef enum { STORE_JOB_BATCH, STORE_JOB_EXPIRE, STORE_JOB_CHECKPOINT, STORE_JOB_PROBE } StoreJobKind;
+typedef enum { STORE_JOB_BATCH, STORE_JOB_EXPIRE, STORE_JOB_TIDY, STORE_JOB_PROBE } StoreJobKind;
 
 typedef struct StoreJob {
   struct StoreJob *next;
@@ -49,15 +39,47 @@ typedef struct StoreJob {
   gint64 wall_us;
 } StoreJob;
 
+/* A type's table. Each indexed field of history is a column beside the body, with the field's value as the body's JSON has it. */
+typedef struct {
+  const WsType *type;
+  bool history;
+  guint n_columns;
+  const WsField **columns;
+} StoreTable;
+
+/* One row as it is stored. The body is borrowed for the call. False (with error) stops. */
+typedef bool (*StoreRaw)(WsId id, Revision revision, const char *body, gsize n, void *arg, GError **error);
+
+typedef struct {
+  /* Makes store->db and everything up to being able to write: one program per database, ours, not newer, migrated,
+   * whole, tables and columns after the descriptors. close() comes also after a failure. */
+  bool (*open)(Store *store, GError **error);
+  void (*close)(Store *store);
+  /* Every row of a table, by id. */
+  bool (*load)(Store *store, const StoreTable *table, StoreRaw each, void *arg, GError **error);
+  char *(*get_meta)(Store *store, const char *name);
+  /* Writes all jobs of the list in one transaction. On failure nothing of them is written, for certain: a backend that
+   * cannot tell finds out, however long it takes, or ends the process. */
+  bool (*write)(Store *store, const StoreJob *first, GError **error);
+  /* Newest first; the columns have been looked at. Any thread. */
+  bool (*query)(Store *store, const StoreTable *table, const StoreWhere *where, guint n_where, WsId before, guint limit,
+                StoreRaw each, void *arg, GError **error);
+  /* Deletes one portion; *more: there is more to do. */
+  bool (*expire)(Store *store, const StoreTable *table, gint64 wall_us, bool *more, GError **error);
+  /* Housekeeping (a checkpoint) that is best done between groups: asked for when idle, and at once when it is urgent. May be NULL. */
+  bool (*tidy)(Store *store, GError **error);
+  bool (*is_untidy)(Store *store, bool *urgent); /* any thread */
+} StoreBackend;
+
+extern const StoreBackend store_sqlite, store_pg;
+
 typedef struct {
   StoreJob *first, **end;
 } StoreQueue;
 
 struct Store {
   gint ref_count; /* the opener's, and one of each post on the loop */
-  char *path;
-  bool in_memory;
-  int lock_fd; /* of "<path>.lock": one program per database */
+  char *path;     /* file or address; never with a password in it */
   WsLoop *loop;
   pthread_t thread;
   bool has_thread;
@@ -68,6 +90,7 @@ struct Store {
   bool stopping, posted;  /* posted: the loop has been told of `done` */
   guint64 failed_epoch;   /* batches up to this epoch fail */
   gint state;             /* StoreState, atomic */
+  gint stalled;           /* atomic; the backend's */
 
   /* loop thread */
   guint64 epoch;       /* of batches submitted now; begins with 1 */
@@ -79,50 +102,25 @@ struct Store {
 
   /* under sql_lock */
   pthread_mutex_t sql_lock;
-  sqlite3 *db;
-  sqlite3_stmt *begin, *commit, *rollback, *put_meta;
-  StoreTable *tables; /* by type->index */
-  GString *body;      /* scratch */
-  gint wal_bytes;     /* atomic: not yet checkpointed */
-  bool checkpoint_failed;
+  const StoreBackend *backend;
+  void *db; /* the backend's */
+  bool tidy_failed;
+  GString *body; /* scratch */
 
-  pthread_mutex_t read_lock; /* guards read_db, the connection of history queries */
-  sqlite3 *read_db;
-
-  /* the VFS between */
-  sqlite3_vfs vfs, *under;
-  char *vfs_name;
-  gint wal_tail_synced; /* atomic: the last thing that happened to the WAL was a good sync */
+  StoreTable *tables; /* by type->index; constant once open */
   StoreFault fault;
   void *fault_arg;
 };
 
-/* store-sql.c; all under sql_lock (or before the thread runs) */
-bool store_sql_open(Store *store, GError **error);
-void store_sql_close(Store *store);
-/* Writes all batches from `first` to before `end` in one transaction. On failure nothing of them is written.
- */
-bool store_sql_write(Store *store, const StoreJob *first, const StoreJob *end, GError **error);
-bool store_sql_write_meta(Store *store, const char *const *meta, GError **error);
-bool store_sql_checkpoint(Store *store, GError **error);
-/* Sets `error` from the connection's last failure. Always false. */
-bool store_sql_fail(Store *store, sqlite3 *db, WsErrorCode code, const char *doing, GError **error);
-bool store_sql_exec(Store *store, sqlite3 *db, const char *sql, GError **error);
-sqlite3_stmt *store_sql_prepare(Store *store, sqlite3 *db, const char *sql, GError **error);
-/* The fault hook's errno for this point (0: none), and the SQLite result it stands for. */
+/* store.c */
+const StoreTable *store_table(Store *store, const WsType *type);
+/* Serialises a row's object into store->body. */
+void store_write_body(Store *store, const StoreRow *row);
+/* WRITABLE when error is NULL. Logs a change. */
+void store_set_state(Store *store, const GError *error);
+/* Waits on the store's thread; false: the store is being closed. */
+bool store_wait(Store *store, gint64 us);
+/* The fault hook's errno for this point (0: none). */
 int store_fault(Store *store, const char *point);
-int store_fault_result(int errno_value);
-
-/* store-history.c */
-/* Takes the indexed fields as columns, and adds to the table what columns and indexes it lacks. */
-bool store_history_prepare(Store *store, StoreTable *table, GError **error);
-int store_history_bind(const StoreTable *table, sqlite3_stmt *put, const void *object);
-bool store_history_open_reader(Store *store, GError **error);
-/* Deletes one portion; *more: there is more to do. */
-bool store_history_expire(Store *store, const WsType *type, gint64 wall_us, bool *more, GError **error);
-
-/* store-vfs.c */
-bool store_vfs_register(Store *store, GError **error);
-void store_vfs_unregister(Store *store);
-/* Logs and ends the process with status 74: what is on the disk is unknown, the next start replays. */
+/* Logs and ends the process with status 74: what is on record is unknown, or no longer ours; the next start finds out. */
 G_NORETURN void store_die(Store *store, const char *what, const char *why);

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include <signal.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static gpointer store_thread(gpointer arg);
 
@@ -79,17 +81,38 @@ static void store_unref(gpointer arg)
   pthread_mutex_destroy(&store->lock);
   pthread_cond_destroy(&store->wake);
   pthread_mutex_destroy(&store->sql_lock);
-  pthread_mutex_destroy(&store->read_lock);
+  for (guint i = 0; i < ws_n_resource_types; i++)
+    g_free(store->tables[i].columns);
+  g_free(store->tables);
+  g_string_free(store->body, TRUE);
   g_free(store->path);
   g_free(store);
 }
 
-static void close_connections(Store *store)
+/* The tables of all types; history's indexed fields are columns. */
+static StoreTable *make_tables(void)
 {
-  sqlite3_close(store->read_db);
-  store->read_db = NULL;
-  store_sql_close(store);
-  store_vfs_unregister(store);
+  StoreTable *tables = g_new0(StoreTable, ws_n_resource_types);
+
+  for (guint i = 0; i < ws_n_resource_types; i++) {
+    const WsType *type = ws_resource_types[i];
+    tables[i] = (StoreTable){type, (type->flags & WS_TYPE_HISTORY) != 0, 0, g_new(const WsField *, type->n_fields)};
+    for (guint k = 0; tables[i].history && k < type->n_fields; k++) {
+      const WsField *field = &type->fields[k];
+      if (!(field->flags & (WS_FIELD_INDEXED | WS_FIELD_UNIQUE)))
+        continue;
+      g_assert(field->kind != WS_KIND_ARRAY && field->kind != WS_KIND_OBJECT && field->kind != WS_KIND_MAP);
+      tables[i].columns[tables[i].n_columns++] = field;
+    }
+  }
+  return tables;
+}
+
+static void close_database(Store *store)
+{
+  if (store->db)
+    store->backend->close(store);
+  store->db = NULL;
 }
 
 /* The thread takes no signals: they are the loop's business. */
@@ -114,20 +137,19 @@ Store *store_open(const char *path, WsLoop *loop, GError **error)
 
   store->ref_count = 1;
   store->path = g_strdup(path);
-  store->in_memory = strcmp(path, ":memory:") == 0;
-  store->lock_fd = -1;
+  store->backend = store_address_is_server(path) ? &store_pg : &store_sqlite;
+  store->tables = make_tables();
+  store->body = g_string_sized_new(8192);
   store->loop = loop;
   store->epoch = 1;
   pthread_mutex_init(&store->lock, NULL);
   pthread_cond_init(&store->wake, NULL);
   pthread_mutex_init(&store->sql_lock, NULL);
-  pthread_mutex_init(&store->read_lock, NULL);
   queue_init(&store->queue);
   queue_init(&store->done);
-  if (store_vfs_register(store, error) && store_sql_open(store, error) &&
-      store_history_open_reader(store, error) && start_thread(store, error))
+  if (store->backend->open(store, error) && start_thread(store, error))
     return store;
-  close_connections(store);
+  close_database(store);
   store_unref(store);
   return NULL;
 }
@@ -146,13 +168,18 @@ void store_close(Store *store)
   hand_back(store); /* what the loop did not come to any more */
   store->closed = true;
   g_clear_pointer(&store->tick, ws_timer_cancel);
-  close_connections(store);
+  close_database(store);
   store_unref(store);
 }
 
 StoreState store_state(Store *store)
 {
   return g_atomic_int_get(&store->state);
+}
+
+bool store_is_stalled(Store *store)
+{
+  return g_atomic_int_get(&store->stalled) != 0;
 }
 
 void store_set_fault(Store *store, StoreFault fault, void *arg)
@@ -163,9 +190,54 @@ void store_set_fault(Store *store, StoreFault fault, void *arg)
   pthread_mutex_unlock(&store->sql_lock);
 }
 
+/* ---- for backends ---- */
+
+const StoreTable *store_table(Store *store, const WsType *type)
+{
+  const StoreTable *table = &store->tables[type->index];
+
+  g_assert(table->type == type);
+  return table;
+}
+
+void store_write_body(Store *store, const StoreRow *row)
+{
+  WsJsonWriter writer = ws_json_writer(store->body);
+
+  g_string_truncate(store->body, 0);
+  ws_object_write(row->type, row->object, WS_WRITE_STORED, NULL, &writer);
+}
+
+int store_fault(Store *store, const char *point)
+{
+  return store->fault ? store->fault(point, store->fault_arg) : 0;
+}
+
+void store_die(Store *store, const char *what, const char *why)
+{
+  ws_log(WS_LOG_ERROR, "store-failed", "database", store->path, "during", what, "cause", why, "action",
+         "the process ends; the next start goes on from what is on record", NULL);
+  _exit(STORE_EXIT_STATUS);
+}
+
+bool store_wait(Store *store, gint64 us)
+{
+  gint64 until = ws_clock_monotonic_us(ws_loop_clock(store->loop)) + us;
+  const struct timespec at = {until / G_USEC_PER_SEC, until % G_USEC_PER_SEC * 1000};
+  int result = 0;
+  bool stopping;
+
+  pthread_mutex_lock(&store->lock);
+  while (!store->stopping && result == 0) /* a new batch wakes it up early */
+    result = pthread_cond_clockwait(&store->wake, &store->lock, CLOCK_MONOTONIC, &at);
+  stopping = store->stopping;
+  pthread_mutex_unlock(&store->lock);
+  return !stopping;
+}
+
 /* ---- state ---- */
 
-static void set_state(Store *store, const GError *error)
+void store_set_state(Store *store, const GError *error)
 {
   gint state = error ? STORE_READ_ONLY : STORE_WRITABLE;
 
@@ -192,16 +264,102 @@ static void become_read_only(GError **error)
 
 bool store_put_meta(Store *store, const char *const *meta, GError **error)
 {
+  const StoreJob job = {.meta = (char **)meta};
   GError *failure = NULL;
 
   pthread_mutex_lock(&store->sql_lock);
-  if (!store_sql_write_meta(store, meta, &failure))
+  if (!store->backend->write(store, &job, &failure))
     become_read_only(&failure);
-  set_state(store, failure);
+  store_set_state(store, failure);
   pthread_mutex_unlock(&store->sql_lock);
   if (failure)
     g_propagate_error(error, failure);
   return !failure;
+}
+
+/* ---- reading ---- */
+
+char *store_get_meta(Store *store, const char *name)
+{
+  char *value;
+
+  pthread_mutex_lock(&store->sql_lock);
+  value = store->backend->get_meta(store, name);
+  pthread_mutex_unlock(&store->sql_lock);
+  return value;
+}
+
+typedef struct {
+  Store *store;
+  const WsType *type;
+  StoreEach each;
+  void *arg;
+} Load;
+
+static bool load_row(WsId id, Revision revision, const char *body, gsize n, void *arg, GError **error)
+{
+  Load *load = arg;
+  GError *reason = NULL;
+  WsResource *object = ws_object_parse(load->type, body, n, WS_PARSE_STORED, &reason);
+  g_autofree char *cause = NULL;
+
+  if (object && object->id == id)
+    return load->each(object, load->arg, error);
+  cause = g_strdup_printf("table %s, row %" G_GUINT64_FORMAT ": %s", load->type->plural, id,
+                          reason ? reason->message : "the body does not belong to the row");
+  g_clear_error(&reason);
+  ws_resource_unref(object);
+  return ws_fail(error, WS_ERROR_IO_ERROR, "path", load->store->path, "cause", cause, NULL);
+}
+
+bool store_load(Store *store, StoreEach each, void *arg, GError **error)
+{
+  bool ok = true;
+
+  pthread_mutex_lock(&store->sql_lock);
+  for (guint i = 0; ok && i < ws_n_resource_types; i++) {
+    Load load = {store, store->tables[i].type, each, arg};
+    if (!store->tables[i].history)
+      ok = store->backend->load(store, &store->tables[i], load_row, &load, error);
+  }
+  pthread_mutex_unlock(&store->sql_lock);
+  return ok;
+}
+
+typedef struct {
+  const WsType *type;
+  GPtrArray *into;
+} Found;
+
+static bool add_found(WsId id, Revision revision, const char *body, gsize n, void *arg, GError **error)
+{
+  Found *found = arg;
+  void *object = ws_object_parse(found->type, body, n, WS_PARSE_STORED, error);
+
+  if (object)
+    g_ptr_array_add(found->into, object);
+  return object != NULL;
+}
+
+static bool has_column(const StoreTable *table, const char *name)
+{
+  for (guint i = 0; i < table->n_columns; i++)
+    if (strcmp(table->columns[i]->name, name) == 0)
+      return true;
+  return false;
+}
+
+bool store_query_history(Store *store, const WsType *type, const StoreWhere *where, guint n_where,
+                         WsId before, guint limit, GPtrArray *into, GError **error)
+{
+  const StoreTable *table = store_table(store, type);
+  Found found = {type, into};
+
+  g_assert(table->history);
+  for (guint i = 0; i < n_where; i++)
+    if (!has_column(table, where[i].field))
+      return ws_fail(error, WS_ERROR_UNKNOWN_FIELD, "field", where[i].field, NULL);
+  return store->backend->query(store, table, where, n_where, before, limit, add_found, &found, error);
 }
 
 /* ---- submitting (loop) ---- */
@@ -245,7 +403,10 @@ static void tick(void *arg);
 
 static bool needs_tick(Store *store)
 {
-  return g_atomic_int_get(&store->wal_bytes) > 0 || store_state(store) == STORE_READ_ONLY;
+  bool urgent;
+
+  return store_state(store) == STORE_READ_ONLY ||
+         (store->backend->is_untidy && store->backend->is_untidy(store, &urgent));
 }
 
 static void start_tick(Store *store)
@@ -270,7 +431,7 @@ static void tick(void *arg)
     enqueue(store, job);
   } else if (idle && store_state(store) == STORE_WRITABLE) {
     job = g_new0(StoreJob, 1);
-    job->kind = STORE_JOB_CHECKPOINT;
+    job->kind = STORE_JOB_TIDY;
     enqueue(store, job);
     return; /* the next batch starts the tick again */
   }
@@ -331,9 +492,9 @@ static void write_group(Store *store, StoreJob *first)
   GError *error = NULL;
 
   if (first->epoch > store->failed_epoch) {
-    if (!store_sql_write(store, first, NULL, &error))
+    if (!store->backend->write(store, first, &error))
       become_read_only(&error);
-    set_state(store, error);
+    store_set_state(store, error);
   } else {
     ws_fail(&error, WS_ERROR_READ_ONLY, "cause", "an earlier change could not be written", NULL);
   }
@@ -352,7 +513,7 @@ static void expire(Store *store, StoreJob *job)
   GError *error = NULL;
   bool more = false;
 
-  if (!store_history_expire(store, job->type, job->wall_us, &more, &error))
+  if (!store->backend->expire(store, store_table(store, job->type), job->wall_us, &more, &error))
     ws_log_error(WS_LOG_WARNING, "history-not-expired", error, "type", job->type->name, NULL);
   g_clear_error(&error);
   if (more) {
@@ -370,24 +531,36 @@ static void expire(Store *store, StoreJob *job)
 }
 
 /* A failure loses nothing: the WAL keeps it all. It is tried again at the next tick, and said once. */
-static void checkpoint(Store *store)
+static void tidy(Store *store)
 {
   GError *error = NULL;
 
-  store_sql_checkpoint(store, &error);
-  if (error && !store->checkpoint_failed)
+  store->backend->tidy(store, &error);
+  if (error && !store->tidy_failed)
     ws_log_error(WS_LOG_WARNING, "store-checkpoint-failed", error, "database", store->path, NULL);
-  store->checkpoint_failed = error != NULL;
+  store->tidy_failed = error != NULL;
   g_clear_error(&error);
+}
+
+static void tidy_if_urgent(Store *store)
+{
+  bool urgent = false;
+
+  if (!store->backend->is_untidy || !store->backend->is_untidy(store, &urgent) || !urgent)
+    return;
+  pthread_mutex_lock(&store->sql_lock);
+  tidy(store);
+  pthread_mutex_unlock(&store->sql_lock);
 }
 
 static void probe(Store *store)
 {
   static const char *const meta[] = {"probe", "", NULL};
+  const StoreJob job = {.meta = (char **)meta};
   GError *error = NULL;
 
-  if (store_sql_write_meta(store, meta, &error))
-    set_state(store, NULL);
+  if (store->backend->write(store, &job, &error))
+    store_set_state(store, NULL);
   g_clear_error(&error);
 }
 
@@ -401,8 +574,9 @@ static void run_jobs(Store *store, StoreJob *first)
   case STORE_JOB_EXPIRE:
     expire(store, first);
     break;
-  case STORE_JOB_CHECKPOINT:
-    checkpoint(store);
+  case STORE_JOB_TIDY:
+    if (store->backend->tidy)
+      tidy(store);
     break;
   case STORE_JOB_PROBE:
     probe(store);
@@ -445,10 +619,6 @@ static gpointer store_thread(gpointer arg)
     run_jobs(store, jobs);
     return_jobs(store, jobs);
     /* After the outcome is on its way: nobody waits for this but the next group. */
-    if (g_atomic_int_get(&store->wal_bytes) >= STORE_WAL_BYTES_MAX) {
-      pthread_mutex_lock(&store->sql_lock);
-      checkpoint(store);
-      pthread_mutex_unlock(&store->sql_lock);
-    }
+    tidy_if_urgent(store);
   }
 }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The store: where the inventory and history survive. All SQL of the program is behind this door.
  *
- * One thread writes, in groups: store_submit() queues a batch from the core loop; the thread takes all that
- * is queued into one SQL transaction, commits it (one sync) and hands each batch's outcome back to the loop,
- * in order. Rows of resources are (id, revision, body = JSON in STORED form), one table per type; history
- * types likewise, with the fields the contract indexes taken out as columns for queries. The tables follow
- * the contract's descriptors at every opening; what bodies mean moves forward by numbered migrations; a
- * database newer than the program is refused.
+ * Two kinds of database do: a file with SQLite, and a PostgreSQL server. One thread writes, in groups: store_submit()
+ * queues a batch from the core loop; the thread takes all that is queued into one SQL transaction, commits it (one sync, or
+ * one round trip) and hands each batch's outcome back to the loop, in order. Rows of resources are (id, revision, body =
+ * JSON in STORED form), one table per type; history types likewise, with the fields the contract indexes taken out as
+ * columns for queries. The tables follow the contract's descriptors at every opening; what bodies mean moves forward by
+ * numbered migrations; a database newer than the program is refused, and one that another manager has open.
  *
- * A failed sync is fatal: the process logs, exits with status 74 and replays at the next start. A full disk
- * is not: the group is rolled back, its batches fail with WS_ERROR_READ_ONLY, and so does every batch that
- * was submitted before the loop heard of it (it may have been built on a failed one); store_state() says
- * STORE_READ_ONLY until a write succeeds. While idle the store tries one itself every few seconds.
+ * A failed sync is fatal: the process logs, exits with status 74 and replays at the next start. So is finding out that
+ * another manager has taken a server's database over. A full disk is not: the group is rolled back, its batches fail with
+ * WS_ERROR_READ_ONLY, and so does every batch that was submitted before the loop heard of it (it may have been built on a
+ * failed one); store_state() says STORE_READ_ONLY until a write succeeds. While idle the store tries one itself every few
+ * seconds. A server that is away is the same, but for a group whose answer was lost on the way: its batches, and those
+ * behind it, wait until the server can say what became of it; store_is_stalled() meanwhile.
  *
  * Threads: core loop, except where told. */
 #pragma once
@@ -27,10 +29,15 @@ typedef struct {
   const void *object; /* a resource: the batch takes one reference; NULL: delete */
 } StoreRow;
 
-/* path: database file, created with mode 0600; ":memory:" for tests. Errors:
+/* path: database file, created with mode 0600; ":memory:" for tests; or the address of a server, "postgresql://host/database"
+ * with libpq's options behind "?". A password in an address is refused (passfile=, a service or peer authentication give
+ * one); without sslmode= a server on the network must prove its name (verify-full). The tables are in the schema that the
+ * address names (options=-csearch_path%3DNAME), else in "winsphere". Errors:
  *   WS_ERROR_IO_ERROR (path)      cannot be opened, is in use by another process, is damaged, or is not ours
  *   WS_ERROR_VERSION_MISMATCH     written by a newer program */
 Store *store_open(const char *path, WsLoop *loop, GError **error);
+/* An address of a server ("postgresql://..."), not a file. */
+bool store_address_is_server(const char *path);
 /* Writes out what is queued, calls what is still to be called, closes. NULL is fine. */
 void store_close(Store *store);
 
@@ -51,9 +58,12 @@ void store_submit(Store *store, StoreRow *rows, guint n_rows, const char *const 
 
 typedef enum { STORE_WRITABLE, STORE_READ_ONLY } StoreState;
 StoreState store_state(Store *store); /* any thread */
+/* What became of a group is not known yet: until it is, nothing more should be submitted. Any thread. */
+bool store_is_stalled(Store *store);
 
 /* The durability seam for tests: called on the store thread before each SQL step ("begin", "row", "commit",
- * "checkpoint"), after the commit ("committed"), and before each "write", "truncate" and "sync" of a file.
+ * "checkpoint"), after the commit ("committed"), before each "write", "truncate" and "sync" of a file, and when a transaction
+ * has been sent to a server ("sent").
  * Returns an errno to inject, 0: none. An injected failing "sync" is fatal as a real one. */
 typedef int (*StoreFault)(const char *point, void *arg);
 void store_set_fault(Store *store, StoreFault fault, void *arg); /* while nothing is queued */

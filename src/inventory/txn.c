@@ -311,6 +311,10 @@ bool inv_commit(InvTxn *txn, Revision *revision, GError **error)
    * with a new one. */
   pending->durable =
       !volatile_only || txn->history->len > 0 || (pending->root && reached > inv->reserved.revision);
+  if (pending->durable && store_is_stalled(inv->store)) {
+    inv_pending_free(pending);
+    return ws_fail(error, WS_ERROR_READ_ONLY, "cause", "the outcome of an earlier change is not known yet", NULL);
+  }
   if (pending->durable)
     rows = make_rows(txn, pending, reached, &n_rows);
   inv_enqueue(inv, pending, rows, n_rows);

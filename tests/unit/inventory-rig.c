@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inventory-rig.h"
 #include "base/log.h"
+#include "pg-server.h"
 #include <glib/gstdio.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,23 +18,150 @@ static char *make_dir(void)
   return dir;
 }
 
+static bool on_server;
+
 InvRig *inv_rig_new_closed(const char *dir)
 {
   InvRig *rig = g_new0(InvRig, 1);
 
+  if (dir && store_address_is_server(dir)) {
+    rig->path = g_strdup(dir);
+    return rig;
+  }
   rig->dir = dir ? g_strdup(dir) : make_dir();
   rig->keep_dir = dir != NULL;
-  rig->path = g_build_filename(rig->dir, "inventory.db", NULL);
+  if (on_server) {
+    rig->schema = pg_server_new_schema();
+    rig->path = pg_server_address(rig->schema);
+  } else {
+    rig->path = g_build_filename(rig->dir, "inventory.db", NULL);
+  }
   return rig;
+}
+
+const char *inv_rig_where(const InvRig *rig)
+{
+  return rig->schema ? rig->path : rig->dir;
 }
 
 InvRig *inv_rig_new(bool in_memory)
 {
-  InvRig *rig = in_memory ? g_new0(InvRig, 1) : inv_rig_new_closed(NULL);
+  InvRig *rig = in_memory && !on_server ? g_new0(InvRig, 1) : inv_rig_new_closed(NULL);
 
   inv_rig_open(rig);
   return rig;
 }
+
+/* ---- on both stores ---- */
+
+bool inv_rig_on_server(void)
+{
+  return on_server;
+}
+
+typedef struct {
+  void (*test)(gconstpointer arg);
+  gconstpointer arg;
+} OnServer;
+
+static void run_on_server(gconstpointer arg)
+{
+  const OnServer *both = arg;
+
+  if (!pg_server_get()) {
+    g_test_skip("no PostgreSQL here: scripts/install-deps installs it");
+    return;
+  }
+  on_server = true;
+  both->test(both->arg);
+  on_server = false;
+}
+
+static void add_on_server(const char *path, gconstpointer arg, void (*test)(gconstpointer))
+{
+  OnServer *both = g_new(OnServer, 1);
+
+  *both = (OnServer){test, arg};
+  g_test_add_data_func_full(path, both, run_on_server, g_free);
+}
+
+void inv_rig_add_data(const char *path, gconstpointer arg, void (*test)(gconstpointer arg))
+{
+  g_autofree char *second = g_strconcat(path, "/on-server", NULL);
+
+  g_test_add_data_func(path, arg, test);
+  add_on_server(second, arg, test);
+}
+
+static void run_plain(gconstpointer arg)
+{
+  void (*test)(void);
+
+  memcpy(&test, &arg, sizeof test);
+  test();
+}
+
+static gconstpointer as_pointer(void (*test)(void))
+{
+  gconstpointer arg;
+
+  memcpy(&arg, &test, sizeof arg);
+  return arg;
+}
+
+void inv_rig_add(const char *path, void (*test)(void))
+{
+  inv_rig_add_data(path, as_pointer(test), run_plain);
+}
+
+void inv_rig_add_on_server(const char *path, void (*test)(void))
+{
+  add_on_server(path, as_pointer(test), run_plain);
+}
+
+/* ---- SQL ---- */
+
+static char *in_schema(const InvRig *rig, const char *sql)
+{
+  return g_strdup_printf("SET search_path TO %s; %s", rig->schema, sql);
+}
+
+void inv_rig_sql(const InvRig *rig, const char *sql)
+{
+  char *message = NULL;
+  sqlite3 *db;
+
+  if (rig->schema) {
+    g_autofree char *there = in_schema(rig, sql);
+    pg_server_run(there);
+    return;
+  }
+  g_assert_cmpint(sqlite3_open(rig->path, &db), ==, SQLITE_OK);
+  sqlite3_exec(db, sql, NULL, NULL, &message);
+  g_assert_cmpstr(message, ==, NULL);
+  g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+}
+
+gint64 inv_rig_sql_int(const InvRig *rig, const char *sql)
+{
+  sqlite3_stmt *statement;
+  sqlite3 *db;
+  gint64 value;
+
+  if (rig->schema) {
+    g_autofree char *there = in_schema(rig, sql), *text = pg_server_query(there);
+    return g_ascii_strtoll(text, NULL, 10);
+  }
+  g_assert_cmpint(sqlite3_open(rig->path, &db), ==, SQLITE_OK);
+  g_assert_cmpint(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), ==, SQLITE_OK);
+  g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
+  value = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  g_assert_cmpint(sqlite3_close(db), ==, SQLITE_OK);
+  return value;
+}
+
+/* ---- opening ---- */
 
 void inv_rig_open(InvRig *rig)
 {
@@ -55,8 +184,24 @@ void inv_rig_close(InvRig *rig)
   g_clear_pointer(&rig->loop, ws_loop_free);
 }
 
+static InvRig *copy_on_server(const InvRig *rig)
+{
+  InvRig *copy = inv_rig_new_closed(NULL);
+  g_autofree char *sql = g_strdup_printf(
+      "DO $$ DECLARE t text; BEGIN CREATE SCHEMA %s; FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = '%s' LOOP"
+      " EXECUTE format('CREATE TABLE %s.%%I (LIKE %s.%%I INCLUDING ALL)', t, t);"
+      " EXECUTE format('INSERT INTO %s.%%I SELECT * FROM %s.%%I', t, t); END LOOP; END $$",
+      copy->schema, rig->schema, copy->schema, rig->schema, copy->schema, rig->schema);
+
+  pg_server_run(sql);
+  inv_rig_open(copy);
+  return copy;
+}
+
 InvRig *inv_rig_copy(InvRig *rig)
 {
+  if (rig->schema)
+    return copy_on_server(rig);
   static const char *const suffixes[] = {"", "-wal"};
   InvRig *copy = inv_rig_new_closed(NULL);
 
@@ -80,6 +225,10 @@ void inv_rig_free(InvRig *rig)
   if (!rig)
     return;
   inv_rig_close(rig);
+  if (rig->schema) {
+    g_autofree char *sql = g_strdup_printf("DROP SCHEMA IF EXISTS %s CASCADE", rig->schema);
+    pg_server_run(sql);
+  }
   if (rig->dir && !rig->keep_dir) {
     dir = g_dir_open(rig->dir, 0, NULL);
     while (dir && (name = g_dir_read_name(dir))) {
@@ -89,6 +238,7 @@ void inv_rig_free(InvRig *rig)
     g_clear_pointer(&dir, g_dir_close);
     g_rmdir(rig->dir);
   }
+  g_free(rig->schema);
   g_free(rig->dir);
   g_free(rig->path);
   g_free(rig);
@@ -96,6 +246,8 @@ void inv_rig_free(InvRig *rig)
 
 guint inv_rig_stride(void)
 {
+  if (on_server)
+    return 5; /* each place makes a database anew there */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return 7;
 #elif defined(__has_feature)

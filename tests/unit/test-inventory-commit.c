@@ -636,7 +636,7 @@ static void ids_go_on_behind_the_reserve_after_a_crash(void)
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
-#define TEST(name) g_test_add_func("/inventory/commit/" #name, name)
+#define TEST(name) inv_rig_add("/inventory/commit/" #name, name)
   TEST(created_object_is_found_by_id_and_by_index);
   TEST(edit_gives_a_new_version_and_leaves_snapshots_alone);
   TEST(unchanged_copy_gives_no_new_revision);

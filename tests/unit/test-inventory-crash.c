@@ -16,7 +16,7 @@
 
 #define ACK_FD 3
 
-/* ---- the child: --child PLACE N TRANSACTIONS DIR ---- */
+/* ---- the child: --child PLACE N TRANSACTIONS WHERE ---- */
 
 typedef struct {
   const char *place; /* "step": at the nth fault point of the store. "disk": at the nth operation that changes
@@ -96,10 +96,10 @@ typedef struct {
   int acks;
 } Child;
 
-static Child start_child(const char *place, guint n, guint transactions, const char *dir)
+static Child start_child(const char *place, guint n, guint transactions, const char *where)
 {
   g_autofree char *number = g_strdup_printf("%u", n), *count = g_strdup_printf("%u", transactions);
-  const char *argv[] = {"test-inventory-crash", "--child", place, number, count, dir, NULL};
+  const char *argv[] = {"test-inventory-crash", "--child", place, number, count, where, NULL};
   Child child;
   int pipe_fds[2];
 
@@ -145,9 +145,9 @@ static int collect(Child *child, WorkState *acked)
 }
 
 /* Opens, compares, and asks for one more transaction of each writer: what is left must also work. */
-static void verify(const char *dir, const WorkState *acked, WorkState *found)
+static void verify(const char *where, const WorkState *acked, WorkState *found)
 {
-  g_autoptr(InvRig) rig = inv_rig_new_closed(dir);
+  g_autoptr(InvRig) rig = inv_rig_new_closed(where);
 
   inv_rig_open(rig);
   inv_work_verify(rig, acked, found);
@@ -162,20 +162,20 @@ static bool try_once(const char *place, guint n, int expected_exit)
 {
   g_autoptr(InvRig) rig = inv_rig_new_closed(NULL);
   WorkState acked = {{0}}, found;
-  Child child = start_child(place, n, 4, rig->dir);
+  Child child = start_child(place, n, 4, inv_rig_where(rig));
   int status = collect(&child, &acked);
 
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     for (guint i = 0; i < WORK_WRITERS; i++)
       g_assert_cmpuint(acked.k[i], ==, 4);
-    verify(rig->dir, &acked, &found);
+    verify(inv_rig_where(rig), &acked, &found);
     return true;
   }
   if (expected_exit == 0)
     g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
   else
     g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == expected_exit);
-  verify(rig->dir, &acked, &found);
+  verify(inv_rig_where(rig), &acked, &found);
   return false;
 }
 
@@ -229,14 +229,14 @@ static void killed_at_random_moments(void)
   guint64 total = 0;
 
   for (guint round = 0; round < rounds; round++) {
-    Child child = start_child("never", 0, 0, rig->dir);
+    Child child = start_child("never", 0, 0, inv_rig_where(rig));
     for (gint n = g_rand_int_range(rand, 0, 20); n > 0; n--)
       take_ack(&child, &acked);
     g_usleep((gulong)g_rand_int_range(rand, 0, 3000)); /* the moment is the point; nothing is waited for */
     kill(child.pid, SIGKILL);
     int status = collect(&child, &acked);
     g_assert_true(WIFSIGNALED(status));
-    verify(rig->dir, &acked, &acked);
+    verify(inv_rig_where(rig), &acked, &acked);
   }
   for (guint i = 0; i < WORK_WRITERS; i++)
     total += acked.k[i];
@@ -249,10 +249,10 @@ int main(int argc, char **argv)
     return run_child(argv);
   g_test_init(&argc, &argv, NULL);
 #define TEST(name) g_test_add_func("/inventory/crash/" #name, name)
-  TEST(killed_at_each_step_of_the_store);
+  inv_rig_add("/inventory/crash/killed_at_each_step_of_the_store", killed_at_each_step_of_the_store);
   TEST(killed_at_each_change_of_a_file);
   TEST(failing_sync_ends_the_process_and_replays);
   TEST(commit_of_unknown_outcome_ends_the_process);
-  TEST(killed_at_random_moments);
+  inv_rig_add("/inventory/crash/killed_at_random_moments", killed_at_random_moments);
   return g_test_run();
 }

@@ -327,9 +327,9 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/inventory/full/" #name, name)
   TEST(start_without_room_reads_and_later_writes);
   TEST(full_disk_refuses_changes_until_there_is_room_again);
-  g_test_add_data_func("/inventory/full/each_step_that_fails_for_room_is_survived", GINT_TO_POINTER(ENOSPC),
+  inv_rig_add_data("/inventory/full/each_step_that_fails_for_room_is_survived", GINT_TO_POINTER(ENOSPC),
                        each_step_that_fails_is_survived);
-  g_test_add_data_func("/inventory/full/each_step_that_fails_for_the_disk_is_survived", GINT_TO_POINTER(EIO),
+  inv_rig_add_data("/inventory/full/each_step_that_fails_for_the_disk_is_survived", GINT_TO_POINTER(EIO),
                        each_step_that_fails_is_survived);
   TEST(each_allocation_that_fails_in_a_commit_is_survived);
   TEST(each_allocation_that_fails_at_opening_is_an_error_or_nothing);

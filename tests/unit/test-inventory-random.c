@@ -525,7 +525,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   for (guint seed = 1; seed <= 8; seed++) {
     g_autofree char *path = g_strdup_printf("/inventory/random/transactions_equal_the_model/%u", seed);
-    g_test_add_data_func(path, GUINT_TO_POINTER(seed), run);
+    inv_rig_add_data(path, GUINT_TO_POINTER(seed), run);
   }
   return g_test_run();
 }

@@ -264,7 +264,7 @@ static void snapshot_outlives_everything(void)
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
-#define TEST(name) g_test_add_func("/inventory/threads/" #name, name)
+#define TEST(name) inv_rig_add("/inventory/threads/" #name, name)
   TEST(readers_and_watchers_go_on_beside_the_writer);
   TEST(snapshot_outlives_everything);
   return g_test_run();

@@ -341,7 +341,7 @@ static void listener_may_commit_and_order_holds(void)
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
-#define TEST(name) g_test_add_func("/inventory/watch/" #name, name)
+#define TEST(name) inv_rig_add("/inventory/watch/" #name, name)
   TEST(change_carries_both_versions);
   TEST(reader_resumes_after_the_revision_it_knows);
   TEST(reader_of_an_unknown_revision_is_told_to_list_again);

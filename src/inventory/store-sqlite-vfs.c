@@ -10,22 +10,21 @@
  *
  * It wraps the VFS that is SQLite's default when the store opens, one wrapper per store, and passes
  * everything else through. */
-#include "inventory/store-private.h"
-#include "base/log.h"
+#include "inventory/store-sqlite.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 typedef struct {
   sqlite3_file base;
-  Store *store;
+  StoreSqlite *owner;
   bool is_wal;
   sqlite3_file real[]; /* the wrapped VFS's file, as long as it wants */
 } StoreFile;
 
-static Store *store_of(sqlite3_vfs *vfs)
+static StoreSqlite *owner_of(sqlite3_vfs *vfs)
 {
-  return (Store *)((char *)vfs - G_STRUCT_OFFSET(Store, vfs));
+  return (StoreSqlite *)((char *)vfs - G_STRUCT_OFFSET(StoreSqlite, vfs));
 }
 
 static sqlite3_file *real(sqlite3_file *file)
@@ -33,19 +32,7 @@ static sqlite3_file *real(sqlite3_file *file)
   return ((StoreFile *)file)->real;
 }
 
-void store_die(Store *store, const char *what, const char *why)
-{
-  ws_log(WS_LOG_ERROR, "store-failed", "database", store->path, "during", what, "cause", why, "action",
-         "the process ends; the next start replays what is on the disk", NULL);
-  _exit(STORE_EXIT_STATUS);
-}
-
-int store_fault(Store *store, const char *point)
-{
-  return store->fault ? store->fault(point, store->fault_arg) : 0;
-}
-
-int store_fault_result(int errno_value)
+int sqlite_fault_result(int errno_value)
 {
   switch (errno_value) {
   case 0:
@@ -75,16 +62,16 @@ static int file_read(sqlite3_file *file, void *buffer, int n, sqlite3_int64 offs
 static int file_write(sqlite3_file *file, const void *buffer, int n, sqlite3_int64 offset)
 {
   StoreFile *f = (StoreFile *)file;
-  int result = store_fault_result(store_fault(f->store, "write"));
+  int result = sqlite_fault_result(store_fault(f->owner->store, "write"));
 
   if (f->is_wal)
-    g_atomic_int_set(&f->store->wal_tail_synced, 0);
+    g_atomic_int_set(&f->owner->wal_tail_synced, 0);
   return result == SQLITE_OK ? real(file)->pMethods->xWrite(real(file), buffer, n, offset) : result;
 }
 
 static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-  int result = store_fault_result(store_fault(((StoreFile *)file)->store, "truncate"));
+  int result = sqlite_fault_result(store_fault(((StoreFile *)file)->owner->store, "truncate"));
 
   return result == SQLITE_OK ? real(file)->pMethods->xTruncate(real(file), size) : result;
 }
@@ -92,16 +79,16 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
 static int file_sync(sqlite3_file *file, int flags)
 {
   StoreFile *f = (StoreFile *)file;
-  int injected = store_fault(f->store, "sync"), result;
+  int injected = store_fault(f->owner->store, "sync"), result;
 
   if (injected != 0)
-    store_die(f->store, "sync", g_strerror(injected));
+    store_die(f->owner->store, "sync", g_strerror(injected));
   errno = 0;
   result = real(file)->pMethods->xSync(real(file), flags);
   if (result != SQLITE_OK)
-    store_die(f->store, "sync", errno ? g_strerror(errno) : sqlite3_errstr(result));
+    store_die(f->owner->store, "sync", errno ? g_strerror(errno) : sqlite3_errstr(result));
   if (f->is_wal)
-    g_atomic_int_set(&f->store->wal_tail_synced, 1);
+    g_atomic_int_set(&f->owner->wal_tail_synced, 1);
   return SQLITE_OK;
 }
 
@@ -186,49 +173,49 @@ static const sqlite3_io_methods file_methods = {
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
 {
   StoreFile *f = (StoreFile *)file;
-  Store *store = store_of(vfs);
+  StoreSqlite *q = owner_of(vfs);
   int result;
 
-  f->store = store;
+  f->owner = q;
   f->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
   f->real[0].pMethods = NULL;
-  result = store->under->xOpen(store->under, name, f->real, flags, out_flags);
+  result = q->under->xOpen(q->under, name, f->real, flags, out_flags);
   f->base.pMethods = f->real[0].pMethods ? &file_methods : NULL;
   return result;
 }
 
 static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_directory)
 {
-  Store *store = store_of(vfs);
-  int result = store->under->xDelete(store->under, name, sync_directory);
+  StoreSqlite *q = owner_of(vfs);
+  int result = q->under->xDelete(q->under, name, sync_directory);
 
   if (result == SQLITE_IOERR_DIR_FSYNC)
-    store_die(store, "sync of the directory", sqlite3_errstr(result));
+    store_die(q->store, "sync of the directory", sqlite3_errstr(result));
   return result;
 }
 
-bool store_vfs_register(Store *store, GError **error)
+bool sqlite_vfs_register(StoreSqlite *q, GError **error)
 {
   static gint number;
 
-  store->under = sqlite3_vfs_find(NULL);
-  g_assert(store->under);
+  q->under = sqlite3_vfs_find(NULL);
+  g_assert(q->under);
   /* A copy: what is not replaced here works on our structure as on the original. */
-  store->vfs = *store->under;
-  store->vfs_name = g_strdup_printf("winsphere-%d", g_atomic_int_add(&number, 1));
-  store->vfs.zName = store->vfs_name;
-  store->vfs.pNext = NULL;
-  store->vfs.szOsFile = sizeof(StoreFile) + store->under->szOsFile;
-  store->vfs.xOpen = vfs_open;
-  store->vfs.xDelete = vfs_delete;
-  if (sqlite3_vfs_register(&store->vfs, false) != SQLITE_OK)
+  q->vfs = *q->under;
+  q->vfs_name = g_strdup_printf("winsphere-%d", g_atomic_int_add(&number, 1));
+  q->vfs.zName = q->vfs_name;
+  q->vfs.pNext = NULL;
+  q->vfs.szOsFile = sizeof(StoreFile) + q->under->szOsFile;
+  q->vfs.xOpen = vfs_open;
+  q->vfs.xDelete = vfs_delete;
+  if (sqlite3_vfs_register(&q->vfs, false) != SQLITE_OK)
     return ws_fail(error, WS_ERROR_INTERNAL, "cause", "SQLite takes no VFS", NULL);
   return true;
 }
 
-void store_vfs_unregister(Store *store)
+void sqlite_vfs_unregister(StoreSqlite *q)
 {
-  if (store->vfs_name)
-    sqlite3_vfs_unregister(&store->vfs);
-  g_clear_pointer(&store->vfs_name, g_free);
+  if (q->vfs_name)
+    sqlite3_vfs_unregister(&q->vfs);
+  g_clear_pointer(&q->vfs_name, g_free);
 }

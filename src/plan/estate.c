@@ -53,3 +53,19 @@ gint64 plan_vm_vcpus(const WsVm *vm)
 {
   return vm->cpu && vm->cpu->vcpus != WS_INT_UNSET ? vm->cpu->vcpus : 1;
 }
+
+bool plan_pool_has_host(const WsPool *pool, WsId host)
+{
+  for (guint i = 0; i < pool->hosts.len; i++)
+    if (pool->hosts.items[i] == host)
+      return true;
+  return false;
+}
+
+bool plan_pool_reaches(const WsPool *pool, WsId host)
+{
+  for (guint i = 0; i < pool->host_states.len; i++)
+    if (pool->host_states.items[i]->host == host)
+      return pool->host_states.items[i]->state != WS_POOL_HOST_STATE_STATE_UNREACHABLE && plan_pool_has_host(pool, host);
+  return plan_pool_has_host(pool, host); /* not heard of it yet */
+}

@@ -20,6 +20,10 @@ gint64 plan_host_vcpus_limit(const WsHost *host, const PlanRatios *ratios);
 /* Bytes that may be promised to VMs there: (memory - reserve) x ratio; 0: its memory is not known. */
 gint64 plan_host_memory_limit_bytes(const WsHost *host, const PlanRatios *ratios);
 
+/* May this host use the pool, and (reaches) does it see it now? */
+bool plan_pool_has_host(const WsPool *pool, WsId host);
+bool plan_pool_reaches(const WsPool *pool, WsId host);
+
 /* Does the VM hold processors and memory of its host now? A VM whose host is lost (unknown) does: it may run. */
 bool plan_vm_is_placed(const WsVm *vm);
 gint64 plan_vm_vcpus(const WsVm *vm);

@@ -5,11 +5,13 @@
 const char *plan_refusal(const PlanHost *host, const PlanDemand *demand)
 {
   if (demand->only_host && host->id != demand->only_host)
-    return "not the host that was asked for or that holds its volumes";
+    return "not the host that was asked for";
   if (demand->only_cluster && host->cluster != demand->only_cluster)
     return "not in the cluster that was asked for";
   if (!host->connected)
     return "not connected";
+  if (!host->reaches)
+    return "does not reach the storage pools that the VM needs";
   if (!host->in_service)
     return "in maintenance mode";
   if (demand->architecture && host->architecture && host->architecture != demand->architecture)

@@ -13,6 +13,7 @@ typedef struct {
   int architecture;         /* of the contract's enum; 0: unknown */
   bool connected;
   bool in_service;          /* not in maintenance mode, nor on the way there */
+  bool reaches;             /* sees every pool that the VM needs */
   WsId cluster;             /* 0: none */
   gint64 memory_bytes;      /* that may be promised, with overcommit; 0: unknown */
   gint64 memory_used_bytes; /* promised to VMs that are not off */

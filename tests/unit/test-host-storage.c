@@ -341,14 +341,25 @@ static void pool_refuses_to_lie_in_another(Fixture *f, gconstpointer data)
   assert_code(error, WS_ERROR_IN_USE);
 }
 
+/* The name under which this host makes a file. */
+static char *new_name(Fixture *f, const char *file)
+{
+  g_autofree char *path = g_build_filename(f->state, "tag", NULL), *tag = NULL;
+  g_assert_true(g_file_get_contents(path, &tag, NULL, NULL));
+  return g_strdup_printf(".new-%s-%s", tag, file);
+}
+
 static void pool_is_known_after_a_restart_and_swept(Fixture *f, gconstpointer data)
 {
   must_create(f, "vol-1.raw", MIB, RAW, THIN, NULL);
-  g_autofree char *leftover = pool_path(f, ".new-vol-2.raw"), *upload = pool_path(f, ".upload-vol-3.raw");
+  g_autofree char *ours = new_name(f, "vol-2.raw");
+  g_autofree char *leftover = pool_path(f, ours), *upload = pool_path(f, ".upload-vol-3.raw");
+  g_autofree char *theirs = pool_path(f, ".new-00000000-vol-4.raw"); /* of another host, at work */
   g_assert_true(g_file_set_contents(leftover, "x", 1, NULL));
+  g_assert_true(g_file_set_contents(theirs, "x", 1, NULL));
   g_assert_true(g_file_set_contents(upload, "x", 1, NULL));
   restart(f, false);
-  assert_files(f, ".upload-vol-3.raw,vol-1.raw");
+  assert_files(f, ".new-00000000-vol-4.raw,.upload-vol-3.raw,vol-1.raw");
   g_autoptr(GError) error = NULL;
   g_autoptr(WsRpcVolumeInfoResult) r = info(f, "vol-1.raw", RAW, &error);
   g_assert_no_error(error);
@@ -389,17 +400,42 @@ static void removed_pool_keeps_its_files(Fixture *f, gconstpointer data)
 {
   must_create(f, "vol-1.raw", MIB, RAW, THIN, NULL);
   g_autoptr(GError) error = NULL;
-  g_assert_true(storage_pool_remove(f->storage, 1, &error));
-  g_assert_true(storage_pool_remove(f->storage, 1, &error)); /* repeated */
+  g_assert_true(storage_pool_remove(f->storage, 1, false, &error));
+  g_assert_true(storage_pool_remove(f->storage, 1, false, &error)); /* repeated */
   assert_files(f, "vol-1.raw");
   g_assert_false(create(f, "vol-2.raw", MIB, RAW, THIN, NULL, NULL, NULL, &error));
   assert_code(error, WS_ERROR_NOT_FOUND);
 }
 
+static void pool_of_other_hosts_keeps_its_identity(Fixture *f, gconstpointer data)
+{
+  g_autoptr(GError) error = NULL;
+  g_autofree char *mark = pool_path(f, ".winsphere-pool");
+  g_assert_true(storage_pool_remove(f->storage, 1, true, &error));
+  g_assert_no_error(error);
+  g_assert_true(g_file_test(mark, G_FILE_TEST_EXISTS));
+}
+
+static void pools_that_are_not_kept_are_forgotten(Fixture *f, gconstpointer data)
+{
+  g_autoptr(GError) error = NULL;
+  WsId kept[] = {1};
+  WsRpcPoolKeep all = {.pools = {.len = 1, .items = kept}}, none = {0};
+  g_assert_true(storage_pool_keep(f->storage, &all, &error));
+  g_assert_no_error(error);
+  must_create(f, "vol-1.raw", MIB, RAW, THIN, NULL);
+  g_assert_true(storage_pool_keep(f->storage, &none, &error));
+  g_assert_no_error(error);
+  restart(f, false);
+  g_assert_false(create(f, "vol-2.raw", MIB, RAW, THIN, NULL, NULL, NULL, &error));
+  assert_code(error, WS_ERROR_NOT_FOUND);
+  assert_files(f, "vol-1.raw");
+}
+
 static void removed_empty_pool_leaves_nothing(Fixture *f, gconstpointer data)
 {
   g_autofree char *path = pool_path(f, NULL);
-  g_assert_true(storage_pool_remove(f->storage, 1, NULL));
+  g_assert_true(storage_pool_remove(f->storage, 1, false, NULL));
   g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
 }
 
@@ -763,7 +799,8 @@ static void killed_call_leaves_no_file_under_its_name(Fixture *f, gconstpointer 
     int status;
     g_assert_cmpint(waitpid(child, &status, 0), ==, child);
     g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    assert_files(f, ".new-vol-1");
+    g_autofree char *unfinished = new_name(f, "vol-1");
+    assert_files(f, unfinished);
     start(f, false);
     assert_files(f, "");
     gint64 allocated;
@@ -783,7 +820,7 @@ static bool mount_small(Fixture *f)
     g_test_skip("mounting is not permitted here");
     return false;
   }
-  g_assert_true(storage_pool_remove(f->storage, 1, NULL));
+  g_assert_true(storage_pool_remove(f->storage, 1, false, NULL));
   g_autoptr(GError) error = NULL;
   prepare(f, 1, path, uuid_b, true, &error);
   g_assert_no_error(error);
@@ -795,7 +832,7 @@ static bool mount_small(Fixture *f)
 static void unmount_small(Fixture *f)
 {
   g_autofree char *path = g_build_filename(f->root, "small", NULL);
-  storage_pool_remove(f->storage, 1, NULL);
+  storage_pool_remove(f->storage, 1, false, NULL);
   g_assert_cmpint(umount2(path, MNT_DETACH), ==, 0);
 }
 
@@ -1124,6 +1161,8 @@ int main(int argc, char **argv)
   TEST(pool_that_lost_its_mount_is_unreachable);
   TEST(suspended_pool_bars_use);
   TEST(removed_pool_keeps_its_files);
+  TEST(pool_of_other_hosts_keeps_its_identity);
+  TEST(pools_that_are_not_kept_are_forgotten);
   TEST(removed_empty_pool_leaves_nothing);
   TEST(refresh_lists_what_is_there);
   TEST(created_volume_has_its_provisioning);

@@ -14,6 +14,7 @@ static PlanHost host_of(WsId id, gint64 memory_gib, gint64 used_gib)
                     .architecture = WS_ARCHITECTURE_X86_64,
                     .connected = true,
                     .in_service = true,
+                    .reaches = true,
                     .memory_bytes = memory_gib * GIB,
                     .memory_used_bytes = used_gib * GIB,
                     .vcpus = 16};
@@ -40,7 +41,7 @@ static void each_refusal_names_its_reason(void)
     PlanHost host;
     PlanDemand demand;
     const char *says;
-  } cases[8];
+  } cases[9];
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
     cases[i].host = fine;
     cases[i].demand = demand;
@@ -53,6 +54,7 @@ static void each_refusal_names_its_reason(void)
   cases[5].host.memory_used_bytes = 13 * GIB, cases[5].says = "not enough memory left";
   cases[6].host.vcpus_used = 15, cases[6].says = "not enough vCPUs left";
   cases[7].demand.only_cluster = 7, cases[7].says = "cluster";
+  cases[8].host.reaches = false, cases[8].says = "storage pools";
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
     const char *said = plan_refusal(&cases[i].host, &cases[i].demand);
     g_assert_nonnull(said);

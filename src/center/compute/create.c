@@ -8,6 +8,7 @@
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
 #include "center/verbs.h"
+#include "plan/estate.h"
 
 typedef struct {
   Center *center;
@@ -298,7 +299,7 @@ bool vm_create(Task *task, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   g_autoptr(WsVm) draft = ws_vm_copy(args);
   Build b = {.center = task_center(task), .draft = draft};
-  if (!check_numbers(draft, error) || !place_host(task, draft, false, &b.host, error))
+  if (!check_numbers(draft, error) || !place_host(task, draft, 0, false, &b.host, error))
     return false;
   complete_draft(&b, snap);
   if (!task_is_resumed(task) && (!pick_pools(&b, snap, error) || !compute_check_devices(snap, draft, 0, b.host, error)))
@@ -393,15 +394,13 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
   g_autoptr(WsVm) draft = draft_of(args, image, source);
   Build b = {.center = task_center(task), .draft = draft, .image = image, .linked = args->linked, .start = args->start};
   const WsPool *pool = inv_find(snap, &ws_type_pool, source->pool);
-  if (!draft->host && pool)
-    draft->host = pool->hosts.items[0]; /* a directory's image is deployed where it lies */
-  if (pool && draft->host != pool->hosts.items[0])
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "the host that holds the image's pool", NULL);
+  if (pool && draft->host && !plan_pool_has_host(pool, draft->host))
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "a host that reaches the image's pool", NULL);
   if (args->linked && args->pool && args->pool != source->pool)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the image's own pool for a linked deployment", NULL);
   if (args->linked)
     draft->disks.items[0]->new_volume->pool = source->pool;
-  if (!check_numbers(draft, error) || !place_host(task, draft, args->start, &b.host, error))
+  if (!check_numbers(draft, error) || !place_host(task, draft, source->pool, args->start, &b.host, error))
     return false;
   WsId group = args->port_group ? args->port_group : place_port_group(snap, b.host);
   if (group)

@@ -10,7 +10,7 @@ typedef struct {
   Center *center;
   const InvSnapshot *snap;
   GArray *hosts;   /* PlanHost */
-  GPtrArray *names; /* keeps names alive: borrowed from snap */
+  GPtrArray *pools; /* WsPool that it must see; borrowed from snap */
 } Gather;
 
 static bool add_placed(const void *object, void *arg)
@@ -59,33 +59,40 @@ static bool add_host(const void *object, void *arg)
 {
   Gather *gather = arg;
   PlanHost row = row_of(gather->snap, object);
+  row.reaches = true;
+  for (guint i = 0; i < gather->pools->len; i++)
+    row.reaches = row.reaches && plan_pool_reaches(gather->pools->pdata[i], row.id);
   g_array_append_val(gather->hosts, row);
   return true;
 }
 
-/* The host that the draft's existing volumes force, or 0. */
-static WsId host_of_volumes(const InvSnapshot *snap, const WsVm *draft)
+/* Pools of the draft's existing volumes, those asked for new ones, and one more (0: none). */
+static GPtrArray *pools_of(const InvSnapshot *snap, const WsVm *draft, WsId one_more)
 {
-  for (guint i = 0; i < draft->disks.len; i++) {
-    const WsVolume *volume = inv_find(snap, &ws_type_volume, draft->disks.items[i]->volume);
-    const WsPool *pool = volume ? inv_find(snap, &ws_type_pool, volume->pool) : NULL;
+  GPtrArray *pools = g_ptr_array_new();
+  for (guint i = 0; i <= draft->disks.len; i++) {
+    const WsVmDisk *disk = i < draft->disks.len ? draft->disks.items[i] : NULL;
+    const WsVolume *volume = disk && disk->volume ? inv_find(snap, &ws_type_volume, disk->volume) : NULL;
+    WsId id = !disk ? one_more : volume ? volume->pool : disk->new_volume ? disk->new_volume->pool : 0;
+    const WsPool *pool = id ? inv_find(snap, &ws_type_pool, id) : NULL;
     if (pool)
-      return pool->hosts.items[0];
+      g_ptr_array_add(pools, (gpointer)pool);
   }
-  return 0;
+  return pools;
 }
 
-bool place_host(Task *task, const WsVm *draft, bool start, WsId *host, GError **error)
+bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
   const char *chosen = task_chosen(task, "host");
   if (chosen)
     return ws_id_parse(ws_type_host.prefix, chosen, host);
   const InvSnapshot *snap = task_snapshot(task);
-  Gather gather = {task_center(task), snap, g_array_new(FALSE, FALSE, sizeof(PlanHost)), NULL};
+  g_autoptr(GPtrArray) pools = pools_of(snap, draft, image_pool);
+  Gather gather = {task_center(task), snap, g_array_new(FALSE, FALSE, sizeof(PlanHost)), pools};
   inv_each(snap, &ws_type_host, add_host, &gather);
   PlanDemand demand = demand_of(draft, start);
-  demand.only_host = draft->host ? draft->host : host_of_volumes(snap, draft);
+  demand.only_host = draft->host;
   demand.only_cluster = draft->cluster;
   g_autofree char *why = NULL;
   WsId picked = plan_place((PlanHost *)gather.hosts->data, gather.hosts->len, &demand, &why);
@@ -104,6 +111,7 @@ bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error)
     return true; /* its own error comes with the call */
   PlanHost row = row_of(snap, host);
   PlanDemand demand = demand_of(vm, true);
+  row.reaches = true; /* its own error tells which volume is not there */
   if (plan_vm_is_placed(vm)) { /* paused on start, say: it holds its share already */
     row.memory_used_bytes -= vm->memory_bytes;
     row.vcpus_used -= plan_vm_vcpus(vm);
@@ -133,7 +141,7 @@ static bool look_at_pool(const void *object, void *arg)
 {
   const WsPool *pool = object;
   PoolLook *look = arg;
-  if (is_usable(pool) && pool->hosts.items[0] == look->host &&
+  if (is_usable(pool) && plan_pool_reaches(pool, look->host) &&
       (!look->best || pool->available_bytes > look->best->available_bytes))
     look->best = pool;
   return true;
@@ -157,7 +165,7 @@ bool place_pool(const InvSnapshot *snap, WsId host, gint64 size_bytes, WsId *id,
   if (!is_usable(pool))
     return ws_fail(error, WS_ERROR_WRONG_STATE, "field", field, "object", pool->name, "verb", "hold a new disk", "state",
                    pool->state ? ws_pool_state_names[pool->state - 1] : "unknown", NULL);
-  return pool->hosts.items[0] == host ||
+  return plan_pool_reaches(pool, host) ||
          ws_fail(error, WS_ERROR_BAD_VALUE, "field", field, "expected", "a pool that the VM's host reaches", NULL);
 }
 

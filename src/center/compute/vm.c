@@ -2,6 +2,7 @@
 /* What all tasks on a VM share: find, check, lock, wait; keys and addresses of its devices. See compute.h. */
 #include "center/compute/compute.h"
 #include "center/api/allowed.h"
+#include "plan/estate.h"
 
 #define POLL_US 100000
 
@@ -149,7 +150,7 @@ static bool check_volume(const InvSnapshot *snap, WsId id, WsId self, WsId host,
                   volume->state ? ws_volume_state_names[volume->state - 1] : "unknown");
   if (volume->in_bin_since)
     return refuse(error, WS_ERROR_WRONG_STATE, list, i, "volume", "object", volume->name, "state", "in the recycle bin");
-  if (pool->hosts.items[0] != host)
+  if (!plan_pool_has_host(pool, host))
     return refuse(error, WS_ERROR_BAD_VALUE, list, i, "volume", "expected", "a volume that the VM's host reaches", "id", text);
   if (!shared && volume->used_by && volume->used_by != self) {
     const WsVm *user = inv_find(snap, &ws_type_vm, volume->used_by);

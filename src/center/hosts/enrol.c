@@ -9,6 +9,7 @@
 #include "center/hosts/hosts.h"
 #include "center/pki.h"
 #include "model/model.h"
+#include "plan/estate.h"
 #include "rpc/methods.h"
 #include "center/verbs.h"
 
@@ -183,7 +184,7 @@ static bool first_pool(const void *object, void *arg)
 {
   const void **look = arg;
   const WsPool *pool = object;
-  if (pool->hosts.len && pool->hosts.items[0] == *(const WsId *)look[0])
+  if (plan_pool_has_host(pool, *(const WsId *)look[0]))
     look[1] = pool;
   return !look[1];
 }
@@ -230,8 +231,17 @@ static bool drop_pool(const void *object, void *arg)
 {
   DropAll *drop = arg;
   const WsPool *pool = object;
-  if (!pool->hosts.len || pool->hosts.items[0] != drop->host)
+  if (!plan_pool_has_host(pool, drop->host))
     return true;
+  if (pool->hosts.len > 1) { /* the others go on using it */
+    WsPool *edit = inv_edit(drop->txn, pool);
+    guint kept = 0;
+    for (guint i = 0; i < edit->hosts.len; i++)
+      if (edit->hosts.items[i] != drop->host)
+        edit->hosts.items[kept++] = edit->hosts.items[i];
+    edit->hosts.len = kept;
+    return true;
+  }
   inv_each_by(drop->head, &ws_type_image, ws_type_field(&ws_type_image, "pool", 4), pool->id, NULL, drop_image, drop->txn);
   inv_each_by(drop->head, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool->id, NULL, drop_volume, drop->txn);
   inv_delete(drop->txn, &ws_type_pool, pool->id);

@@ -5,16 +5,11 @@
 #include <math.h>
 #include "center/domains.h"
 #include "center/storage/storage.h"
+#include "plan/estate.h"
 #include "rpc/methods.h"
 #include "center/verbs.h"
 
 /* ---- shared by the domain ---- */
-
-RpcLink *storage_pool_link(Center *center, const WsPool *pool, GError **error)
-{
-  g_assert(pool->hosts.len > 0);
-  return hosts_link(center, pool->hosts.items[0], error);
-}
 
 const WsPool *storage_usable_pool(const InvSnapshot *snap, WsId id, const char *verb, GError **error)
 {
@@ -67,34 +62,6 @@ char *storage_new_file(Center *center, WsId volume, const char *format)
   return g_strdup_printf("%s-%.8s.%s", storage_text(&ws_type_volume, volume, id), uuid, format);
 }
 
-static void take_text(char **to, const char *from)
-{
-  g_free(*to);
-  *to = g_strdup(from);
-}
-
-void storage_take_status(Center *center, WsPool *pool, const WsPoolStatus *status)
-{
-  if (!status)
-    return;
-  if ((int)status->state) {
-    int state = WS_POOL_STATE_UNREACHABLE; /* the two enums share their words, not their numbers */
-    for (int i = 0; ws_pool_state_names[i]; i++)
-      if (strcmp(ws_pool_state_names[i], ws_pool_status_state_names[status->state - 1]) == 0)
-        state = i + 1;
-    if ((int)pool->state != state)
-      pool->state_since = ws_clock_wall_us(center->clock);
-    pool->state = state;
-  }
-  take_text(&pool->state_reason, status->reason);
-  if (status->filesystem)
-    take_text(&pool->filesystem, status->filesystem);
-  pool->reflink = status->reflink;
-  pool->capacity_bytes = status->capacity_bytes;
-  pool->available_bytes = status->available_bytes;
-  pool->allocated_bytes = status->allocated_bytes;
-}
-
 /* ---- create ---- */
 
 typedef struct {
@@ -126,60 +93,83 @@ static bool remove_pool_object(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* The first host makes it, the others must find it. Repeated, the first finds it as well. */
 static bool prepare_pool(Task *task, void *ctx, GError **error)
 {
   Create *c = ctx;
-  RpcLink *link = hosts_link(c->center, c->args->hosts.items[0], error);
-  g_autoptr(WsRpcPoolPrepareResult) result = NULL;
-  WsRpcPoolPrepare params = {.pool = c->id,
-                             .kind = WS_RPC_POOL_PREPARE_KIND_DIRECTORY,
-                             .path = c->args->path,
-                             .uuid = (char *)c->uuid,
-                             .create = true};
-  if (!link || !rpc_pool_prepare(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
-    return false;
+  const WsPool *args = c->args;
+  g_autoptr(GPtrArray) answers = g_ptr_array_new_with_free_func((GDestroyNotify)ws_rpc_pool_prepare_result_free);
+  for (guint i = 0; i < args->hosts.len; i++) {
+    g_autoptr(WsPool) draft = ws_pool_copy(args);
+    WsRpcPoolPrepareResult *answer = NULL;
+    draft->id = c->id;
+    g_free(draft->uuid);
+    draft->uuid = g_strdup(c->uuid);
+    if (!storage_tell_pool(c->center, draft, args->hosts.items[i], i == 0, false, &answer, error))
+      return false;
+    g_ptr_array_add(answers, answer);
+  }
   WsPool *pool = inv_edit_id(task_txn(task), &ws_type_pool, c->id);
-  storage_take_status(c->center, pool, result->status);
+  for (guint i = 0; i < answers->len; i++)
+    storage_take_status(c->center, pool, args->hosts.items[i], ((WsRpcPoolPrepareResult *)answers->pdata[i])->status);
   return true;
 }
 
 static bool unprepare_pool(Task *task, void *ctx, GError **error)
 {
   Create *c = ctx;
-  RpcLink *link = hosts_link(c->center, c->args->hosts.items[0], error);
-  WsRpcPoolRemove params = {.pool = c->id};
-  return link && rpc_pool_remove(link, &params, NULL, NULL, NULL, error);
+  for (guint i = c->args->hosts.len; i-- > 0;)
+    if (!storage_tell_pool_gone(c->center, c->id, c->args->hosts.items[i], i > 0, error))
+      return false;
+  return true;
 }
+
+typedef struct {
+  const WsPool *asked, *found;
+} PathLook;
 
 static bool same_path(const void *object, void *arg)
 {
-  const WsPool *pool = object, **found = arg;
-  const WsPool *asked = found[0];
-  if (pool->hosts.len && pool->hosts.items[0] == asked->hosts.items[0] && g_strcmp0(pool->path, asked->path) == 0)
-    found[1] = pool;
-  return !found[1];
+  const WsPool *pool = object;
+  PathLook *look = arg;
+  for (guint i = 0; i < look->asked->hosts.len && !look->found; i++)
+    if (plan_pool_has_host(pool, look->asked->hosts.items[i]) && g_strcmp0(pool->path, look->asked->path) == 0)
+      look->found = pool;
+  return !look->found;
+}
+
+static bool check_new(Task *task, Create *c, GError **error)
+{
+  PathLook look = {c->args, NULL};
+  for (guint i = 0; i < c->args->hosts.len; i++) {
+    for (guint j = 0; j < i; j++)
+      if (c->args->hosts.items[i] == c->args->hosts.items[j])
+        return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "hosts", "expected", "each host once", NULL);
+    if (!hosts_link(c->center, c->args->hosts.items[i], error))
+      return false;
+  }
+  inv_each(task_snapshot(task), &ws_type_pool, same_path, &look);
+  return !look.found || ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", look.found->name, "field", "path", NULL);
 }
 
 bool pool_create(Task *task, GError **error)
 {
   Create c = {.center = task_center(task), .args = task_args(task)};
-  const WsPool *look[2] = {c.args, NULL};
   char uuid[40];
-  if (c.args->hosts.len != 1)
+  if (c.args->kind == WS_POOL_KIND_DIRECTORY && c.args->hosts.len != 1)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "hosts", "expected", "exactly one host for a directory", NULL);
-  inv_each(task_snapshot(task), &ws_type_pool, same_path, look);
-  if (look[1] && !task_is_resumed(task))
-    return ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", look[1]->name, "field", "path", NULL);
-  if (!task_is_resumed(task) && !hosts_link(c.center, c.args->hosts.items[0], error))
+  if (!task_is_resumed(task) && !check_new(task, &c, error))
     return false;
-  TaskLockRef lock = {&ws_type_host, c.args->hosts.items[0], true};
+  g_autofree TaskLockRef *locks = g_new0(TaskLockRef, c.args->hosts.len);
+  for (guint i = 0; i < c.args->hosts.len; i++)
+    locks[i] = (TaskLockRef){&ws_type_host, c.args->hosts.items[i], true};
   c.id = task_new_id(task, "pool");
   c.uuid = task_choose(task, "uuid", ws_uuid_new(c.center->clock, uuid));
-  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "enter", enter_pool, remove_pool_object, &c, error) &&
+  return task_lock(task, locks, c.args->hosts.len, error) && TASK_STEP(task, "enter", enter_pool, remove_pool_object, &c, error) &&
          TASK_STEP(task, "prepare", prepare_pool, unprepare_pool, &c, error);
 }
 
-/* ---- start, suspend, refresh ---- */
+/* ---- start, suspend ---- */
 
 typedef struct {
   Center *center;
@@ -187,28 +177,34 @@ typedef struct {
   bool suspended;
 } Mode;
 
-/* Tells the host and takes what it says. */
-static bool tell_mode(Center *center, const WsPool *pool, bool suspended, WsRpcPoolPrepareResult **result, GError **error)
-{
-  RpcLink *link = storage_pool_link(center, pool, error);
-  WsRpcPoolPrepare params = {.pool = pool->id,
-                             .kind = WS_RPC_POOL_PREPARE_KIND_DIRECTORY,
-                             .path = pool->path,
-                             .uuid = pool->uuid,
-                             .suspended = suspended};
-  return link && rpc_pool_prepare(link, &params, result, NULL, NULL, NULL, error);
-}
-
+/* All connected hosts are told; the others hear it when they connect. At least one must be there to be told. */
 static bool set_mode(Task *task, void *ctx, GError **error)
 {
   Mode *m = ctx;
-  g_autoptr(WsRpcPoolPrepareResult) result = NULL;
   const WsPool *pool = task_find_target(task, error);
-  if (!pool || !tell_mode(m->center, pool, m->suspended, &result, error))
+  g_autoptr(WsPool) draft = pool ? ws_pool_copy(pool) : NULL;
+  if (!draft || !storage_pool_link(m->center, pool, error))
     return false;
+  draft->suspended = m->suspended;
+  for (guint i = 0; i < draft->hosts.len; i++) {
+    WsId host = draft->hosts.items[i];
+    g_autoptr(WsRpcPoolPrepareResult) result = NULL;
+    g_autoptr(GError) failed = NULL;
+    if (!hosts_is_connected(m->center, host))
+      continue;
+    bool ok = storage_tell_pool(m->center, draft, host, false, m->suspended, &result, &failed);
+    if (!ok && draft->hosts.len == 1) {
+      g_propagate_error(error, g_steal_pointer(&failed));
+      return false;
+    }
+    if (ok)
+      storage_take_status(m->center, draft, host, result->status);
+    else
+      storage_set_away(m->center, draft, host, failed->message);
+  }
   WsPool *edit = inv_edit_id(task_txn(task), &ws_type_pool, m->id);
   edit->suspended = m->suspended;
-  storage_take_status(m->center, edit, result->status);
+  storage_copy_states(m->center, edit, draft);
   return true;
 }
 
@@ -248,89 +244,27 @@ bool pool_suspend(Task *task, GError **error)
   return change_mode(task, true, error);
 }
 
-/* What the files of a pool say about its volumes: gone, or another size on disk. */
-typedef struct {
-  Center *center;
-  InvTxn *txn;
-  const InvSnapshot *head;
-  GHashTable *files; /* name -> WsPoolFile */
-} Compare;
-
-static bool compare_volume(const void *object, void *arg)
-{
-  const WsVolume *volume = object;
-  Compare *compare = arg;
-  const WsPoolFile *file = volume->file ? g_hash_table_lookup(compare->files, volume->file) : NULL;
-  bool settled = volume->state == WS_VOLUME_STATE_READY || volume->state == WS_VOLUME_STATE_MISSING;
-  if (!settled || volume->activity)
-    return true;
-  int state = file ? WS_VOLUME_STATE_READY : WS_VOLUME_STATE_MISSING;
-  if ((int)volume->state == state && (!file || volume->allocated_bytes == file->allocated_bytes))
-    return true;
-  WsVolume *edit = inv_edit(compare->txn, volume);
-  if ((int)volume->state != state)
-    center_event(compare->center, file ? CENTER_INFO : CENTER_MAJOR, &ws_type_volume, volume->id, "outside",
-                 file ? "volume_found_again" : "volume_missing", "file", volume->file, NULL);
-  edit->state = state;
-  if (file)
-    edit->allocated_bytes = file->allocated_bytes;
-  return true;
-}
-
-static bool take_files(Center *center, WsId id, const WsRpcPoolRefreshResult *result, GError **error)
-{
-  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  g_autoptr(GHashTable) files = g_hash_table_new(g_str_hash, g_str_equal);
-  Compare compare = {center, txn, head, files};
-  WsPool *pool = inv_edit_id(txn, &ws_type_pool, id);
-  if (!pool)
-    return true;
-  for (guint i = 0; i < result->files.len; i++)
-    g_hash_table_insert(files, result->files.items[i]->file, result->files.items[i]);
-  storage_take_status(center, pool, result->status);
-  pool->provisioned_bytes = storage_provisioned_bytes(head, id);
-  inv_each_by(head, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), id, NULL, compare_volume, &compare);
-  return inv_commit(txn, NULL, error);
-}
-
-static bool refresh_pool(Center *center, WsId id, RpcLink *link, GError **error)
-{
-  g_autoptr(WsRpcPoolRefreshResult) result = NULL;
-  WsRpcPoolRefresh params = {.pool = id};
-  return rpc_pool_refresh(link, &params, &result, NULL, NULL, NULL, error) && take_files(center, id, result, error);
-}
-
-static bool refresh_step(Task *task, void *ctx, GError **error)
-{
-  Mode *m = ctx;
-  const WsPool *pool = task_find_target(task, error);
-  RpcLink *link = pool ? storage_pool_link(m->center, pool, error) : NULL;
-  return link && refresh_pool(m->center, m->id, link, error);
-}
-
-bool pool_refresh(Task *task, GError **error)
-{
-  Mode m = {task_center(task), task_target(task), false};
-  TaskLockRef lock = {&ws_type_pool, m.id, false};
-  return task_find_target(task, error) && task_lock(task, &lock, 1, error) &&
-         TASK_STEP(task, "refresh", refresh_step, NULL, &m, error);
-}
-
 /* ---- delete ---- */
 
 typedef struct {
   Center *center;
-  WsId id, host;
+  WsId id;
   bool forget;
 } Delete;
 
+/* Hosts that are away forget it when they connect (pool.keep); one must be there, and clears the folder when nothing is in it. */
 static bool tell_removal(Task *task, void *ctx, GError **error)
 {
   Delete *d = ctx;
-  RpcLink *link = hosts_link(d->center, d->host, error);
-  WsRpcPoolRemove params = {.pool = d->id};
-  return link && rpc_pool_remove(link, &params, NULL, NULL, NULL, error);
+  const WsPool *pool = task_find_target(task, error);
+  if (!pool || !storage_pool_link(d->center, pool, error))
+    return false;
+  WsId last = storage_pool_host(d->center, pool);
+  for (guint i = 0; i < pool->hosts.len; i++)
+    if (pool->hosts.items[i] != last && hosts_is_connected(d->center, pool->hosts.items[i]) &&
+        !storage_tell_pool_gone(d->center, d->id, pool->hosts.items[i], true, error))
+      return false;
+  return storage_tell_pool_gone(d->center, d->id, last, false, error);
 }
 
 static bool drop_volume(const void *object, void *arg)
@@ -369,105 +303,10 @@ bool pool_delete(Task *task, GError **error)
   const WsPool *pool = task_find_target(task, error);
   if (!pool)
     return false;
-  Delete d = {task_center(task), pool->id, pool->hosts.items[0], args && args->forget_volumes};
+  Delete d = {task_center(task), pool->id, args && args->forget_volumes};
   TaskLockRef lock = {&ws_type_pool, d.id, false};
   if (!task_is_resumed(task) && !check_users(task_snapshot(task), pool, d.forget, error))
     return false;
   return task_lock(task, &lock, 1, error) && TASK_STEP(task, "remove", tell_removal, NULL, &d, error) &&
          TASK_LAST(task, "forget", forget_pool, &d, error);
-}
-
-/* ---- a host has connected ---- */
-
-typedef struct {
-  WsId host;
-  GArray *pools;
-} OfHost;
-
-static bool add_pool_of_host(const void *object, void *arg)
-{
-  const WsPool *pool = object;
-  OfHost *of = arg;
-  for (guint i = 0; i < pool->hosts.len; i++)
-    if (pool->hosts.items[i] == of->host && pool->state != WS_POOL_STATE_CREATING)
-      g_array_append_val(of->pools, pool->id);
-  return true;
-}
-
-static GArray *pools_of_host(Center *center, WsId host)
-{
-  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  OfHost of = {host, g_array_new(FALSE, FALSE, sizeof(WsId))};
-  inv_each(snap, &ws_type_pool, add_pool_of_host, &of);
-  return of.pools;
-}
-
-static bool resync_pool(Center *center, WsId id, GError **error)
-{
-  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  g_autoptr(WsRpcPoolPrepareResult) result = NULL;
-  const WsPool *pool = inv_find(snap, &ws_type_pool, id);
-  if (!pool)
-    return true;
-  if (!tell_mode(center, pool, pool->suspended, &result, error))
-    return false;
-  RpcLink *link = storage_pool_link(center, pool, error);
-  return link && refresh_pool(center, id, link, error);
-}
-
-static void set_unreachable(Center *center, WsId id, const char *reason)
-{
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  WsPool *pool = inv_edit_id(txn, &ws_type_pool, id);
-  if (!pool || pool->state == WS_POOL_STATE_CREATING)
-    return;
-  if (pool->state != WS_POOL_STATE_UNREACHABLE)
-    pool->state_since = ws_clock_wall_us(center->clock);
-  pool->state = WS_POOL_STATE_UNREACHABLE;
-  take_text(&pool->state_reason, reason);
-  inv_commit(txn, NULL, NULL);
-}
-
-static bool resync_pools(Center *center, WsId host, RpcLink *link, GError **error)
-{
-  g_autoptr(GArray) pools = pools_of_host(center, host);
-  for (guint i = 0; i < pools->len; i++) {
-    g_autoptr(GError) failed = NULL;
-    WsId id = g_array_index(pools, WsId, i);
-    if (resync_pool(center, id, &failed))
-      continue;
-    set_unreachable(center, id, failed->message);
-    center_event(center, CENTER_MAJOR, &ws_type_pool, id, "host report", "pool_unreachable", "reason", failed->message, NULL);
-  }
-  return true;
-}
-
-static void pools_down(Center *center, WsId host)
-{
-  g_autoptr(GArray) pools = pools_of_host(center, host);
-  for (guint i = 0; i < pools->len; i++)
-    set_unreachable(center, g_array_index(pools, WsId, i), "its host is not connected");
-}
-
-/* ---- what the host says by itself ---- */
-
-bool serve_pool_changed(RpcCall *call, const WsRpcPoolChanged *params, GError **error)
-{
-  Center *center = hosts_center_of_call(call);
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  WsPool *pool = inv_edit_id(txn, &ws_type_pool, params->pool);
-  if (!pool || pool->state == WS_POOL_STATE_CREATING || pool->hosts.items[0] != hosts_of_call(call))
-    return true;
-  storage_take_status(center, pool, params->status);
-  if (!inv_commit(txn, NULL, error))
-    return false;
-  if (!params->vanished.len && !params->appeared.len)
-    return true;
-  return refresh_pool(center, params->pool, rpc_call_link(call), error);
-}
-
-void storage_start(Center *center)
-{
-  hosts_add_resync(center, resync_pools);
-  hosts_add_down(center, pools_down);
 }

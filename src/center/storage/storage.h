@@ -4,15 +4,28 @@
 #include "center/center.h"
 #include "center/hosts/hosts.h"
 #include "model/model.h"
+#include "rpc/methods.h"
 
-/* The host that serves a pool (a directory has one) and its link: WS_ERROR_HOST_UNREACHABLE. */
+/* The host that works on a pool's files: the first that is connected and sees it. Its link: WS_ERROR_HOST_UNREACHABLE. */
+WsId storage_pool_host(Center *center, const WsPool *pool);
+/* One that is connected and sees both; 0: none. */
+WsId storage_common_host(Center *center, const WsPool *a, const WsPool *b);
 RpcLink *storage_pool_link(Center *center, const WsPool *pool, GError **error);
 /* The pool, if it may be used now: WS_ERROR_NOT_FOUND, WS_ERROR_WRONG_STATE. Borrowed from snap. */
 const WsPool *storage_usable_pool(const InvSnapshot *snap, WsId pool, const char *verb, GError **error);
 /* Refuses what a pool cannot hold: promised bytes within capacity x overcommit, real bytes within what is free. WS_ERROR_NO_CAPACITY. */
 bool storage_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 promised_bytes, gint64 real_bytes, GError **error);
-/* Writes what the host says of a pool into an edited copy; keeps `creating` until the pool is whole. */
-void storage_take_status(Center *center, WsPool *pool, const WsPoolStatus *status);
+/* Writes what a host says of a pool into an edited copy, and makes the pool's state anew of what all its hosts say. */
+void storage_take_status(Center *center, WsPool *pool, WsId host, const WsPoolStatus *status);
+void storage_set_away(Center *center, WsPool *pool, WsId host, const char *reason);
+void storage_settle_state(Center *center, WsPool *pool);
+/* Takes over what hosts said of `from`, a copy of an earlier version. */
+void storage_copy_states(Center *center, WsPool *to, const WsPool *from);
+/* Tells one host of the pool. create: it makes the folder and marks it where it is no pool yet. */
+bool storage_tell_pool(Center *center, const WsPool *pool, WsId host, bool create, bool suspended, WsRpcPoolPrepareResult **result,
+                       GError **error);
+/* keep: others go on using it. */
+bool storage_tell_pool_gone(Center *center, WsId pool, WsId host, bool keep, GError **error);
 /* Sum of the sizes of a pool's volumes. */
 gint64 storage_provisioned_bytes(const InvSnapshot *snap, WsId pool);
 /* File name of a volume in its pool: unique over sites, because a pool may outlive the manager that filled it. Caller frees. */

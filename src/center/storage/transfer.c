@@ -173,11 +173,8 @@ static bool stream_up(ApiCall *call, const WsVolume *volume, RpcLink *link, Tran
                                           .message = on_ack,
                                           .closed = on_upload_closed,
                                           .max_message_bytes = 64};
-  const WsPool *pool = NULL;
-  g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
-  pool = inv_find(snap, &ws_type_pool, volume->pool);
   g_autofree char *stream =
-      hosts_expect_stream(call->center, pool->hosts.items[0], &events, transfer_ref(t), transfer_unref);
+      hosts_expect_stream(call->center, hosts_of_link(call->center, link), &events, transfer_ref(t), transfer_unref);
   g_autoptr(WsRpcVolumeUploadStreamResult) result = NULL;
   WsRpcVolumeUploadStream params = {
       .pool = volume->pool, .file = volume->file, .stream = stream, .offset = (gint64)t->offset};
@@ -345,7 +342,7 @@ static bool run_download(ApiCall *call, GError **error)
   if (!prepare_download(call, volume, link, t, &from, error))
     return false;
   g_autofree char *stream =
-      hosts_expect_stream(call->center, pool->hosts.items[0], &events, transfer_ref(t), transfer_unref);
+      hosts_expect_stream(call->center, hosts_of_link(call->center, link), &events, transfer_ref(t), transfer_unref);
   WsRpcVolumeDownloadStream params = {
       .pool = volume->pool, .file = volume->file, .format = (int)volume->format, .stream = stream, .offset = from,
       .bytes = t->length};

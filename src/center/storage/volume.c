@@ -203,11 +203,20 @@ static bool make_linked(Task *task, Job *job, const WsVolume *source, RpcLink *l
          become_ready(task, job, 0, result->allocated_bytes, error);
 }
 
+/* The host that reads the source and writes the copy. */
+static RpcLink *link_of_both(Job *job, const WsVolume *source, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(job->center->inventory);
+  const WsPool *from = inv_find(snap, &ws_type_pool, source->pool), *to = inv_find(snap, &ws_type_pool, job->pool);
+  WsId host = from && to ? storage_common_host(job->center, from, to) : 0;
+  return host ? hosts_link(job->center, host, error) : link_of_pool(job, error); /* whose error tells what is away */
+}
+
 static bool copy_blocks(Task *task, void *ctx, GError **error)
 {
   Job *job = ctx;
   const WsVolume *source = find_source(job, task_snapshot(task), error);
-  RpcLink *link = source ? link_of_pool(job, error) : NULL;
+  RpcLink *link = source ? link_of_both(job, source, error) : NULL;
   g_autoptr(WsRpcVolumeCloneResult) result = NULL;
   if (!link)
     return false;
@@ -245,8 +254,8 @@ static bool check_clone(Task *task, Job *job, const WsVolume *source, GError **e
   if (is_written(snap, source))
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "clone", "reason",
                    "its virtual machine is not off", NULL);
-  if (from->hosts.items[0] != to->hosts.items[0])
-    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "copying between pools of different hosts", NULL);
+  if (!storage_common_host(job->center, from, to))
+    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "copying between pools that no host reaches both", NULL);
   if (job->clone->linked && source->pool != job->pool)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the source's own pool for a linked clone", NULL);
   bool thin = job->clone->linked || source->provisioning == WS_VOLUME_PROVISIONING_THIN;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define REGISTRY_FILE "pools.json"
+#define TAG_FILE "tag"
 #define MAX_REGISTRY_BYTES (4 << 20)
 /* A pool is full below the lesser of 1 % and 1 GiB. */
 #define FULL_BYTES (G_GUINT64_CONSTANT(1) << 30)
@@ -102,6 +103,28 @@ static bool load_registry(Storage *storage, GError **error)
   }
   json_decref(root);
   return true;
+}
+
+/* What tells this host's unfinished files from those of others in a shared pool; drawn once. */
+static bool load_tag(Storage *storage, GError **error)
+{
+  g_autofree char *path = g_build_filename(storage->state_dir, TAG_FILE, NULL);
+  guint32 drawn;
+  char tag[16];
+  gsize n = 0;
+  if (access(path, F_OK) == 0) {
+    g_autofree char *text = ws_file_read(path, sizeof tag - 1, &n, error);
+    if (!text)
+      return false;
+    if (n != 8 || strspn(text, "0123456789abcdef") != 8)
+      return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", "it is damaged", NULL);
+    storage->new_prefix = g_strdup_printf(NEW_PREFIX "%s-", text);
+    return true;
+  }
+  storage->clock->random_bytes(storage->clock, &drawn, sizeof drawn);
+  g_snprintf(tag, sizeof tag, "%08x", drawn);
+  storage->new_prefix = g_strdup_printf(NEW_PREFIX "%s-", tag);
+  return ws_file_write(path, tag, strlen(tag), 0600, error);
 }
 
 /* ---- status ---- */
@@ -230,9 +253,9 @@ static void take_up(Storage *storage, StoragePool *p)
   int fd = pool_dir_open(storage->allowed_roots, p->path, false, &error);
   g_autofree char *identity = fd < 0 ? NULL : pool_dir_identity(fd, p->path, &error);
   if (g_strcmp0(identity, p->uuid) == 0) {
-    pool_dir_sweep(fd, p->path);
+    pool_dir_sweep(fd, p->path, storage->new_prefix);
     p->filesystem = pool_dir_filesystem(fd);
-    p->reflink = pool_dir_can_reflink(fd);
+    p->reflink = pool_dir_can_reflink(fd, storage->new_prefix);
   } else
     ws_log_error(WS_LOG_WARNING, "pool-unreachable", error, "path", p->path, NULL);
   if (fd >= 0)
@@ -280,7 +303,7 @@ static bool claim_directory(Storage *storage, const WsRpcPoolPrepare *params, GE
     ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "path", "expected",
                  "a folder that not everybody may write", NULL);
   else
-    ok = pool_dir_mark(fd, params->path, params->uuid, error);
+    ok = pool_dir_mark(fd, params->path, params->uuid, storage->new_prefix, error);
   close(fd);
   return ok;
 }
@@ -348,12 +371,12 @@ bool storage_pool_refresh(Storage *storage, WsId id, WsRpcPoolRefreshResult **re
   return true;
 }
 
-bool storage_pool_remove(Storage *storage, WsId id, GError **error)
+bool storage_pool_remove(Storage *storage, WsId id, bool keep, GError **error)
 {
   g_auto(Pool) pool = POOL_CLOSED;
   /* Its folder goes with it when there is nothing but our mark in it. */
-  if (pool_open(storage, id, "be removed", &pool, NULL)) {
-    pool_dir_sweep(pool.dir_fd, pool.path);
+  if (!keep && pool_open(storage, id, "be removed", &pool, NULL)) {
+    pool_dir_sweep(pool.dir_fd, pool.path, storage->new_prefix);
     if (pool_dir_is_empty(pool.dir_fd) && unlinkat(pool.dir_fd, POOL_IDENTITY_FILE, 0) == 0)
       rmdir(pool.path); /* a mount point stays: EBUSY */
   }
@@ -362,6 +385,31 @@ bool storage_pool_remove(Storage *storage, WsId id, GError **error)
   g_mutex_unlock(&storage->lock);
   pool_watch_wake(storage->watch);
   return save_registry(storage, error);
+}
+
+bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, GError **error)
+{
+  g_autoptr(GArray) strangers = g_array_new(FALSE, FALSE, sizeof(WsId));
+  GHashTableIter iter;
+  StoragePool *p;
+  g_mutex_lock(&storage->lock);
+  g_hash_table_iter_init(&iter, storage->pools);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&p)) {
+    bool kept = false;
+    for (guint i = 0; i < params->pools.len && !kept; i++)
+      kept = params->pools.items[i] == p->id;
+    if (!kept)
+      g_array_append_val(strangers, p->id);
+  }
+  g_mutex_unlock(&storage->lock);
+  for (guint i = 0; i < strangers->len; i++) {
+    WsId id = g_array_index(strangers, WsId, i);
+    char name[WS_ID_TEXT_MAX];
+    ws_log(WS_LOG_NOTICE, "pool-forgotten", "pool", ws_id_format("pool", id, name), NULL);
+    if (!storage_pool_remove(storage, id, true, error))
+      return false;
+  }
+  return true;
 }
 
 char *storage_volume_path(Storage *storage, WsId id, const char *file, GError **error)
@@ -409,7 +457,7 @@ Storage *storage_new(const StorageConfig *config, GError **error)
   storage->pools = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, storage_pool_free);
   storage->busy = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   storage->uploads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, upload_free);
-  if (!load_registry(storage, error)) {
+  if (!load_tag(storage, error) || !load_registry(storage, error)) {
     storage_free(storage);
     return NULL;
   }
@@ -435,5 +483,6 @@ void storage_free(Storage *storage)
   g_mutex_clear(&storage->lock);
   g_strfreev(storage->allowed_roots);
   g_free(storage->state_dir);
+  g_free(storage->new_prefix);
   g_free(storage);
 }

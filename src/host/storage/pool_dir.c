@@ -127,10 +127,10 @@ char *pool_dir_identity(int dir_fd, const char *path, GError **error)
   return g_strndup(buf + head, 36);
 }
 
-bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, GError **error)
+bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *new_prefix, GError **error)
 {
   g_autofree char *text = g_strconcat(IDENTITY_FIRST_LINE, uuid, "\n", NULL);
-  static const char temp[] = NEW_PREFIX "identity";
+  g_autofree char *temp = g_strconcat(new_prefix, "identity", NULL);
   unlinkat(dir_fd, temp, 0);
   int fd = pool_dir_open_beneath(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   gssize n = (gssize)strlen(text);
@@ -145,14 +145,14 @@ bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, GError **erro
   return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(saved), NULL);
 }
 
-void pool_dir_sweep(int dir_fd, const char *path)
+void pool_dir_sweep(int dir_fd, const char *path, const char *new_prefix)
 {
   int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *dir = fd < 0 ? NULL : fdopendir(fd);
   if (!dir)
     return;
   for (struct dirent *e; (e = readdir(dir));)
-    if (g_str_has_prefix(e->d_name, NEW_PREFIX) && unlinkat(dir_fd, e->d_name, 0) == 0)
+    if (g_str_has_prefix(e->d_name, new_prefix) && unlinkat(dir_fd, e->d_name, 0) == 0)
       ws_log(WS_LOG_NOTICE, "pool-leftover-removed", "path", path, "file", e->d_name, NULL);
   closedir(dir);
 }
@@ -177,9 +177,9 @@ char *pool_dir_filesystem(int dir_fd)
 }
 
 /* XFS has it or not by how it was made: only trying tells. */
-bool pool_dir_can_reflink(int dir_fd)
+bool pool_dir_can_reflink(int dir_fd, const char *new_prefix)
 {
-  static const char a[] = NEW_PREFIX "probe-a", b[] = NEW_PREFIX "probe-b";
+  g_autofree char *a = g_strconcat(new_prefix, "probe-a", NULL), *b = g_strconcat(new_prefix, "probe-b", NULL);
   int in = openat(dir_fd, a, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   int out = openat(dir_fd, b, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   char block[4096] = {1};

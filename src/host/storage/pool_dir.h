@@ -16,10 +16,10 @@ int pool_dir_open(char *const *allowed_roots, const char *path, bool make, GErro
 int pool_dir_open_beneath(int dir_fd, const char *name, int flags, mode_t mode);
 /* UUID in its identity file. NULL without error: it has none. Caller frees. */
 char *pool_dir_identity(int dir_fd, const char *path, GError **error);
-bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, GError **error);
+bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *new_prefix, GError **error);
 /* Removes what a crash left half made. Not while calls run on the pool. */
-void pool_dir_sweep(int dir_fd, const char *path);
+void pool_dir_sweep(int dir_fd, const char *path, const char *new_prefix);
 char *pool_dir_filesystem(int dir_fd); /* "ext4"; a number for one that is not known */
-bool pool_dir_can_reflink(int dir_fd); /* by trying */
+bool pool_dir_can_reflink(int dir_fd, const char *new_prefix); /* by trying */
 /* Nothing but the identity in it. */
 bool pool_dir_is_empty(int dir_fd);

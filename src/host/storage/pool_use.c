@@ -208,7 +208,7 @@ void reservation_release(Reservation *r)
 
 bool new_file_begin(const Pool *pool, const char *file, NewFile *n, GError **error)
 {
-  *n = (NewFile){.pool = pool, .file = g_strdup(file), .temp = g_strconcat(NEW_PREFIX, file, NULL), .fd = -1};
+  *n = (NewFile){.pool = pool, .file = g_strdup(file), .temp = g_strconcat(pool->storage->new_prefix, file, NULL), .fd = -1};
   n->temp_path = pool_file_path(pool, n->temp);
   unlinkat(pool->dir_fd, n->temp, 0); /* of a call that was cut short */
   n->fd = pool_dir_open_beneath(pool->dir_fd, n->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

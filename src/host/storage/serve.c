@@ -129,12 +129,23 @@ static bool run_pool_remove(AgentJob *job, void *arg, GError **error)
 {
   Work *w = arg;
   const WsRpcPoolRemove *params = w->params;
-  return storage_pool_remove(w->storage, params->pool, error);
+  return storage_pool_remove(w->storage, params->pool, params->keep, error);
 }
 
 bool serve_pool_remove(RpcCall *call, const WsRpcPoolRemove *params, GError **error)
 {
   return on_worker(call, run_pool_remove, params, NULL, error);
+}
+
+static bool run_pool_keep(AgentJob *job, void *arg, GError **error)
+{
+  Work *w = arg;
+  return storage_pool_keep(w->storage, w->params, error);
+}
+
+bool serve_pool_keep(RpcCall *call, const WsRpcPoolKeep *params, GError **error)
+{
+  return on_worker(call, run_pool_keep, params, NULL, error);
 }
 
 /* On the watch thread. */

@@ -8,7 +8,7 @@
 /* In the contract's order, as ImageFormat is. */
 typedef enum { PROVISIONING_THIN = 1, PROVISIONING_LAZY, PROVISIONING_EAGER } Provisioning;
 
-#define NEW_PREFIX ".new-"       /* swept at start */
+#define NEW_PREFIX ".new-"       /* with this host's tag and a dash: swept at its start */
 #define UPLOAD_PREFIX ".upload-" /* kept: an upload goes on after a restart */
 
 /* ---- the registry (pool.c); all under `lock`, which is never held over I/O ---- */
@@ -26,6 +26,7 @@ typedef struct {
 
 struct Storage {
   char *state_dir;
+  char *new_prefix; /* ".new-3f8a91c2-" */
   char **allowed_roots;
   WsClock *clock;
   GMutex lock;

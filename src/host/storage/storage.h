@@ -6,8 +6,8 @@
  *
  *   - Every file is opened beneath its pool's directory, with no symbolic link on the way; names come from the manager and
  *     are checked here again.
- *   - A file has its name only when it is whole: it is made as ".new-NAME" (uploads: ".upload-NAME"), synced, then renamed.
- *     What a crash leaves under such a name is swept at the next start; uploads stay, they go on where they were.
+ *   - A file has its name only when it is whole: it is made as ".new-TAG-NAME", TAG being this host's own (uploads: ".upload-NAME"), synced, then renamed.
+ *     What a crash leaves under such a name is swept at that host's next start; uploads stay, they go on where they were.
  *   - Every call may be repeated. Calls on one file wait for each other; a repeated one finds its work done.
  *   - Space is reserved before it is written, so a pool that cannot hold the result is refused at once; when it fills up
  *     all the same, what was made is removed.
@@ -31,7 +31,7 @@ typedef struct {
 } StorageOp;
 
 typedef struct {
-  const char *state_dir;            /* the agent's own, exists; holds pools.json */
+  const char *state_dir;            /* the agent's own, exists; holds pools.json and our tag */
   const char *const *allowed_roots; /* absolute, NULL-ended; pools lie below one of them */
   WsClock *clock;
   guint watch_interval_ms;          /* 0: 2,000; how often pools are looked at beside the kernel's own hints */
@@ -49,7 +49,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Storage, storage_free)
 /* ---- pools ---- */
 bool storage_pool_prepare(Storage *storage, const WsRpcPoolPrepare *params, WsPoolStatus **status, GError **error);
 bool storage_pool_refresh(Storage *storage, WsId pool, WsRpcPoolRefreshResult **result, GError **error);
-bool storage_pool_remove(Storage *storage, WsId pool, GError **error);
+bool storage_pool_remove(Storage *storage, WsId pool, bool keep, GError **error); /* keep: others use it */
+/* Forgets all but these. */
+bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, GError **error);
 
 /* Absolute path of a file of a pool, for libvirt. The file must be there and the pool usable. Caller frees. */
 char *storage_volume_path(Storage *storage, WsId pool, const char *file, GError **error);

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Pools and their hosts: attached, detached, read anew when a host connects, and what hosts say by themselves. */
+#include "base/log.h"
+#include "center/domains.h"
+#include "center/storage/storage.h"
+#include "center/verbs.h"
+#include "plan/estate.h"
+#include "rpc/methods.h"
+
+/* ---- telling a host ---- */
+
+bool storage_tell_pool(Center *center, const WsPool *pool, WsId host, bool create, bool suspended, WsRpcPoolPrepareResult **result,
+                       GError **error)
+{
+  RpcLink *link = hosts_link(center, host, error);
+  WsRpcPoolPrepare params = {.pool = pool->id,
+                             .kind = (int)pool->kind,
+                             .path = pool->path,
+                             .uuid = pool->uuid,
+                             .create = create,
+                             .suspended = suspended};
+  return link && rpc_pool_prepare(link, &params, result, NULL, NULL, NULL, error);
+}
+
+bool storage_tell_pool_gone(Center *center, WsId pool, WsId host, bool keep, GError **error)
+{
+  RpcLink *link = hosts_link(center, host, error);
+  WsRpcPoolRemove params = {.pool = pool, .keep = keep};
+  return link && rpc_pool_remove(link, &params, NULL, NULL, NULL, error);
+}
+
+/* ---- refresh ---- */
+
+/* What the files of a pool say about its volumes: gone, or another size on disk. */
+typedef struct {
+  Center *center;
+  InvTxn *txn;
+  const InvSnapshot *head;
+  GHashTable *files; /* name -> WsPoolFile */
+} Compare;
+
+static bool compare_volume(const void *object, void *arg)
+{
+  const WsVolume *volume = object;
+  Compare *compare = arg;
+  const WsPoolFile *file = volume->file ? g_hash_table_lookup(compare->files, volume->file) : NULL;
+  bool settled = volume->state == WS_VOLUME_STATE_READY || volume->state == WS_VOLUME_STATE_MISSING;
+  if (!settled || volume->activity)
+    return true;
+  int state = file ? WS_VOLUME_STATE_READY : WS_VOLUME_STATE_MISSING;
+  if ((int)volume->state == state && (!file || volume->allocated_bytes == file->allocated_bytes))
+    return true;
+  WsVolume *edit = inv_edit(compare->txn, volume);
+  if ((int)volume->state != state)
+    center_event(compare->center, file ? CENTER_INFO : CENTER_MAJOR, &ws_type_volume, volume->id, "outside",
+                 file ? "volume_found_again" : "volume_missing", "file", volume->file, NULL);
+  edit->state = state;
+  if (file)
+    edit->allocated_bytes = file->allocated_bytes;
+  return true;
+}
+
+static bool take_files(Center *center, WsId id, WsId host, const WsRpcPoolRefreshResult *result, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  g_autoptr(GHashTable) files = g_hash_table_new(g_str_hash, g_str_equal);
+  Compare compare = {center, txn, head, files};
+  WsPool *pool = inv_edit_id(txn, &ws_type_pool, id);
+  if (!pool)
+    return true;
+  for (guint i = 0; i < result->files.len; i++)
+    g_hash_table_insert(files, result->files.items[i]->file, result->files.items[i]);
+  storage_take_status(center, pool, host, result->status);
+  pool->provisioned_bytes = storage_provisioned_bytes(head, id);
+  inv_each_by(head, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), id, NULL, compare_volume, &compare);
+  return inv_commit(txn, NULL, error);
+}
+
+static bool refresh_pool(Center *center, WsId id, WsId host, GError **error)
+{
+  RpcLink *link = hosts_link(center, host, error);
+  g_autoptr(WsRpcPoolRefreshResult) result = NULL;
+  WsRpcPoolRefresh params = {.pool = id};
+  return link && rpc_pool_refresh(link, &params, &result, NULL, NULL, NULL, error) &&
+         take_files(center, id, host, result, error);
+}
+
+static bool refresh_step(Task *task, void *ctx, GError **error)
+{
+  Center *center = task_center(task);
+  const WsPool *pool = task_find_target(task, error);
+  return pool && refresh_pool(center, pool->id, storage_pool_host(center, pool), error);
+}
+
+bool pool_refresh(Task *task, GError **error)
+{
+  TaskLockRef lock = {&ws_type_pool, task_target(task), false};
+  return task_find_target(task, error) && task_lock(task, &lock, 1, error) &&
+         TASK_STEP(task, "refresh", refresh_step, NULL, NULL, error);
+}
+
+/* ---- attach ---- */
+
+typedef struct {
+  Center *center;
+  WsId pool, host;
+} Member;
+
+/* The host must find the pool's identity at its path: another disk behind the same path has another one, or none. */
+static bool attach_host(Task *task, void *ctx, GError **error)
+{
+  Member *m = ctx;
+  const WsPool *pool = task_find_target(task, error);
+  g_autoptr(WsRpcPoolPrepareResult) result = NULL;
+  if (!pool || !storage_tell_pool(m->center, pool, m->host, false, pool->suspended, &result, error))
+    return false;
+  WsPool *edit = inv_edit_id(task_txn(task), &ws_type_pool, m->pool);
+  if (!plan_pool_has_host(edit, m->host))
+    ws_array_add(&edit->hosts, m->host);
+  storage_take_status(m->center, edit, m->host, result->status);
+  return true;
+}
+
+static bool cut_off_again(Task *task, void *ctx, GError **error)
+{
+  Member *m = ctx;
+  return storage_tell_pool_gone(m->center, m->pool, m->host, true, error);
+}
+
+static bool look_for_path(const void *object, void *arg)
+{
+  const WsPool *pool = object;
+  const void **look = arg; /* the pool asked for, the host, what was found */
+  const WsPool *asked = look[0];
+  if (pool->id != asked->id && plan_pool_has_host(pool, *(const WsId *)look[1]) && g_strcmp0(pool->path, asked->path) == 0)
+    look[2] = pool;
+  return !look[2];
+}
+
+static bool check_attach(Task *task, const WsPool *pool, WsId host, GError **error)
+{
+  const WsHost *found = inv_find(task_snapshot(task), &ws_type_host, host);
+  const void *look[3] = {pool, &host, NULL};
+  char text[WS_ID_TEXT_MAX];
+  if (!found)
+    return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", "host", "object", storage_text(&ws_type_host, host, text), NULL);
+  if (pool->kind == WS_POOL_KIND_DIRECTORY)
+    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "a second host for a local directory", NULL);
+  if (plan_pool_has_host(pool, host))
+    return ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", found->name, "field", "host", NULL);
+  inv_each(task_snapshot(task), &ws_type_pool, look_for_path, look);
+  if (look[2])
+    return ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", ((const WsPool *)look[2])->name, "field", "path", NULL);
+  return hosts_link(task_center(task), host, error) != NULL;
+}
+
+bool pool_attach(Task *task, GError **error)
+{
+  const WsPool *pool = task_find_target(task, error);
+  const WsPoolAttach *args = task_args(task);
+  Member m = {task_center(task), task_target(task), args->host};
+  TaskLockRef locks[] = {{&ws_type_pool, m.pool, false}, {&ws_type_host, m.host, true}};
+  return pool && (task_is_resumed(task) || check_attach(task, pool, m.host, error)) &&
+         task_lock(task, locks, G_N_ELEMENTS(locks), error) && TASK_STEP(task, "attach", attach_host, cut_off_again, &m, error);
+}
+
+/* ---- detach ---- */
+
+typedef struct {
+  const InvSnapshot *snap;
+  WsId host;
+  const WsVm *vm;
+} UserLook;
+
+static bool look_for_user(const void *object, void *arg)
+{
+  UserLook *look = arg;
+  const WsVolume *volume = object;
+  const WsVm *vm = volume->used_by ? inv_find(look->snap, &ws_type_vm, volume->used_by) : NULL;
+  if (vm && vm->host == look->host)
+    look->vm = vm;
+  return !look->vm;
+}
+
+/* First out of the inventory, so that nothing new is placed there, then the host is told; one that is away hears it when it connects. */
+static bool detach_host(Task *task, void *ctx, GError **error)
+{
+  Member *m = ctx;
+  if (hosts_is_connected(m->center, m->host) && !storage_tell_pool_gone(m->center, m->pool, m->host, true, error))
+    return false;
+  WsPool *edit = inv_edit_id(task_txn(task), &ws_type_pool, m->pool);
+  for (guint i = 0; edit && i < edit->hosts.len; i++)
+    if (edit->hosts.items[i] == m->host) {
+      memmove(&edit->hosts.items[i], &edit->hosts.items[i + 1], (edit->hosts.len - i - 1) * sizeof(WsId));
+      edit->hosts.len--;
+    }
+  if (edit)
+    storage_settle_state(m->center, edit);
+  return true;
+}
+
+static bool check_detach(Task *task, const WsPool *pool, WsId host, GError **error)
+{
+  UserLook look = {task_snapshot(task), host, NULL};
+  char text[WS_ID_TEXT_MAX];
+  if (!plan_pool_has_host(pool, host))
+    return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", "host", "object", storage_text(&ws_type_host, host, text), NULL);
+  if (pool->hosts.len == 1)
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", pool->name, "verb", "detach", "reason",
+                   "it is its last host (delete the pool instead)", NULL);
+  inv_each_by(look.snap, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool->id, NULL, look_for_user, &look);
+  return !look.vm || ws_fail(error, WS_ERROR_IN_USE, "object", pool->name, "user", look.vm->name, NULL);
+}
+
+bool pool_detach(Task *task, GError **error)
+{
+  const WsPool *pool = task_find_target(task, error);
+  const WsPoolDetach *args = task_args(task);
+  Member m = {task_center(task), task_target(task), args->host};
+  TaskLockRef locks[] = {{&ws_type_pool, m.pool, false}, {&ws_type_host, m.host, true}};
+  return pool && (task_is_resumed(task) || check_detach(task, pool, m.host, error)) &&
+         task_lock(task, locks, G_N_ELEMENTS(locks), error) && TASK_STEP(task, "detach", detach_host, NULL, &m, error);
+}
+
+/* ---- a host has connected ---- */
+
+typedef struct {
+  WsId host;
+  GArray *pools;
+} OfHost;
+
+static bool add_pool_of_host(const void *object, void *arg)
+{
+  const WsPool *pool = object;
+  OfHost *of = arg;
+  if (plan_pool_has_host(pool, of->host))
+    g_array_append_val(of->pools, pool->id);
+  return true;
+}
+
+static GArray *pools_of_host(Center *center, WsId host)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  OfHost of = {host, g_array_new(FALSE, FALSE, sizeof(WsId))};
+  inv_each(snap, &ws_type_pool, add_pool_of_host, &of);
+  return of.pools;
+}
+
+static bool resync_pool(Center *center, WsId id, WsId host, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  g_autoptr(WsRpcPoolPrepareResult) result = NULL;
+  const WsPool *pool = inv_find(snap, &ws_type_pool, id);
+  if (!pool || pool->state == WS_POOL_STATE_CREATING)
+    return true; /* its own task sees to it */
+  if (!storage_tell_pool(center, pool, host, false, pool->suspended, &result, error))
+    return false;
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  WsPool *edit = inv_edit_id(txn, &ws_type_pool, id);
+  if (edit)
+    storage_take_status(center, edit, host, result->status);
+  if (!inv_commit(txn, NULL, error))
+    return false;
+  return storage_pool_host(center, pool) != host || refresh_pool(center, id, host, error);
+}
+
+static void set_away(Center *center, WsId id, WsId host, const char *reason)
+{
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  WsPool *pool = inv_edit_id(txn, &ws_type_pool, id);
+  if (!pool || pool->state == WS_POOL_STATE_CREATING)
+    return;
+  storage_set_away(center, pool, host, reason);
+  inv_commit(txn, NULL, NULL);
+}
+
+/* What it has besides is of pools that were deleted, or that it was cut off from, while it was away. */
+static void forget_others(RpcLink *link, GArray *pools)
+{
+  g_autoptr(GError) failed = NULL;
+  WsRpcPoolKeep params = {.pools = {.len = pools->len, .items = (WsId *)pools->data}};
+  if (!rpc_pool_keep(link, &params, NULL, NULL, NULL, &failed))
+    ws_log_error(WS_LOG_WARNING, "pools-not-forgotten", failed, NULL);
+}
+
+static bool resync_pools(Center *center, WsId host, RpcLink *link, GError **error)
+{
+  g_autoptr(GArray) pools = pools_of_host(center, host);
+  forget_others(link, pools);
+  for (guint i = 0; i < pools->len; i++) {
+    g_autoptr(GError) failed = NULL;
+    WsId id = g_array_index(pools, WsId, i);
+    if (resync_pool(center, id, host, &failed))
+      continue;
+    set_away(center, id, host, failed->message);
+    center_event(center, CENTER_MAJOR, &ws_type_pool, id, "host report", "pool_unreachable", "reason", failed->message, NULL);
+  }
+  return true;
+}
+
+static void pools_down(Center *center, WsId host)
+{
+  g_autoptr(GArray) pools = pools_of_host(center, host);
+  for (guint i = 0; i < pools->len; i++)
+    set_away(center, g_array_index(pools, WsId, i), host, "the host is not connected");
+}
+
+/* ---- what the host says by itself ---- */
+
+bool serve_pool_changed(RpcCall *call, const WsRpcPoolChanged *params, GError **error)
+{
+  Center *center = hosts_center_of_call(call);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  WsId host = hosts_of_call(call);
+  WsPool *pool = inv_edit_id(txn, &ws_type_pool, params->pool);
+  if (!pool || pool->state == WS_POOL_STATE_CREATING || !plan_pool_has_host(pool, host))
+    return true;
+  storage_take_status(center, pool, host, params->status);
+  bool ours = storage_pool_host(center, pool) == host; /* one host's word about files is enough */
+  if (!inv_commit(txn, NULL, error))
+    return false;
+  if (!ours || (!params->vanished.len && !params->appeared.len))
+    return true;
+  return refresh_pool(center, params->pool, host, error);
+}
+
+void storage_start(Center *center)
+{
+  hosts_add_resync(center, resync_pools);
+  hosts_add_down(center, pools_down);
+}

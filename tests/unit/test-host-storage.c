@@ -803,7 +803,7 @@ static void killed_call_leaves_no_file_under_its_name(Fixture *f, gconstpointer 
     assert_files(f, unfinished);
     start(f, false);
     assert_files(f, "");
-    gint64 allocated;
+    gint64 allocated = -1;
     must_create(f, "vol-1", 64 * MIB, formats[i], EAGER, &allocated); /* taken again */
     g_assert_cmpint(allocated, >=, 64 * MIB);
     g_assert_true(delete_file(f, "vol-1", false, NULL));

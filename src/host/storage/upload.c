@@ -116,7 +116,7 @@ static bool begin_upload(const Pool *pool, const char *temp, guint64 total, guin
   int fd = pool_open_file(pool, temp, O_RDWR | O_CREAT, error);
   if (fd < 0)
     return false;
-  guint64 announced;
+  guint64 announced = 0;
   bool ok = read_total(pool, temp, fd, received, &announced, error);
   if (ok && (announced != total || *received > total)) {
     /* another upload under this name, or the first: from the start */
@@ -308,7 +308,7 @@ static bool publish_upload(const Pool *pool, const char *temp, const char *file,
 static bool finish_upload(const Pool *pool, const WsRpcVolumeUploadFinish *params, const char *temp, int fd,
                           const StorageOp *op, WsRpcVolumeUploadFinishResult *r, GError **error)
 {
-  guint64 received, announced, total = (guint64)params->total_bytes;
+  guint64 received = 0, announced = 0, total = (guint64)params->total_bytes;
   ImageFormat declared = (ImageFormat)params->source_format;
   VolumeFacts facts;
   if (!read_total(pool, temp, fd, &received, &announced, error))

@@ -94,19 +94,17 @@ char *ws_time_format(gint64 wall_us, char *buf)
   gint64 seconds = wall_us / SECOND;
   gint64 day = seconds / DAY_S, second = seconds % DAY_S;
 
-  int year = (int)(1970 + day * 400 / 146097); /* 146,097 days in 400 years: off by one at most */
-  while (days_since_1970(year, 1, 1) > day)
-    year--;
-  while (days_since_1970(year + 1, 1, 1) <= day)
-    year++;
-  day -= days_since_1970(year, 1, 1);
-  int month = 1;
-  for (; day >= days_in_month(year, month); month++)
-    day -= days_in_month(year, month);
+  /* Years that begin in March: their lengths, and those of their months, follow from a division. 719,468 days from 1 March of year 0 to
+   * 1970; 146,097 in 400 years, 36,524 in 100, 1,461 in 4; months of 31, 30, 31, 30, 31 days are 153. */
+  gint64 days = day + 719468, era = days / 146097, of_era = days % 146097;
+  gint64 year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+  gint64 of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  gint64 from_march = (5 * of_year + 2) / 153, month = from_march < 10 ? from_march + 3 : from_march - 9;
+  gint64 year = era * 400 + year_of_era + (month <= 2);
 
   char *at = put_digits(buf, year, 4, '-');
   at = put_digits(at, month, 2, '-');
-  at = put_digits(at, day + 1, 2, 'T');
+  at = put_digits(at, of_year - (153 * from_march + 2) / 5 + 1, 2, 'T');
   at = put_digits(at, second / 3600, 2, ':');
   at = put_digits(at, second / 60 % 60, 2, ':');
   at = put_digits(at, second % 60, 2, '.');

@@ -63,10 +63,22 @@ void ws_sha256_free(WsSha256 *sha)
   g_free(sha);
 }
 
+/* Looked up once: by EVP_sha256() OpenSSL 3 would look for it at each use, which takes longer than to hash a token. */
+static const EVP_MD *sha256(void)
+{
+  static const EVP_MD *method;
+  if (g_once_init_enter(&method)) {
+    const EVP_MD *found = EVP_MD_fetch(NULL, "SHA256", NULL);
+    g_assert(found);
+    g_once_init_leave(&method, found);
+  }
+  return method;
+}
+
 char *ws_sha256_hex(const void *bytes, gsize n)
 {
   guint8 digest[32];
-  int ok = EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL);
+  int ok = EVP_Digest(bytes, n, digest, NULL, sha256(), NULL);
   g_assert(ok);
   return hex_of(digest, sizeof digest);
 }

@@ -37,11 +37,31 @@ static inline char *begin_value(WsJsonWriter *w, gsize n)
   return at;
 }
 
-static void write_bytes(WsJsonWriter *w, const char *bytes, gsize n)
+/* Copies n bytes; the short runs that JSON is made of by a few moves that overlap instead of a call. Returns their end. */
+static inline char *put(char *to, const char *from, gsize n)
 {
-  char *at = begin_value(w, n);
-  memcpy(at, bytes, n);
-  finish(w->out, at + n);
+  if (n > 32) {
+    memcpy(to, from, n);
+  } else if (n >= 16) {
+    memcpy(to, from, 16);
+    memcpy(to + n - 16, from + n - 16, 16);
+  } else if (n >= 8) {
+    memcpy(to, from, 8);
+    memcpy(to + n - 8, from + n - 8, 8);
+  } else if (n >= 4) {
+    memcpy(to, from, 4);
+    memcpy(to + n - 4, from + n - 4, 4);
+  } else if (n > 0) {
+    to[0] = from[0];
+    to[n / 2] = from[n / 2];
+    to[n - 1] = from[n - 1];
+  }
+  return to + n;
+}
+
+static inline void write_bytes(WsJsonWriter *w, const char *bytes, gsize n)
+{
+  finish(w->out, put(begin_value(w, n), bytes, n));
 }
 
 void ws_json_begin_object(WsJsonWriter *w)
@@ -120,22 +140,42 @@ static void append_escaped(GString *out, const char *s, const char *end)
   }
 }
 
-static void write_quoted(WsJsonWriter *w, const char *s, const char *after, gsize n_after)
+/* Copies n bytes up to the first that is not plain; how many these are. Looking and copying are one pass. */
+static inline gsize copy_plain(char *to, const char *s, gsize n)
+{
+  guint64 x, found;
+  gsize i = 0;
+  for (; n - i >= sizeof x; i += sizeof x) {
+    memcpy(&x, s + i, sizeof x);
+    memcpy(to + i, &x, sizeof x);
+    if ((found = ws_json_not_plain(x)))
+      return i + (gsize)(__builtin_ctzll(found) >> 3);
+  }
+  if (i < n && n > sizeof x) { /* the rest with some of what was looked at already */
+    memcpy(&x, s + n - sizeof x, sizeof x);
+    memcpy(to + n - sizeof x, &x, sizeof x);
+    found = ws_json_not_plain(x);
+    return found ? n - sizeof x + (gsize)(__builtin_ctzll(found) >> 3) : n;
+  }
+  for (; i < n && ws_json_is_plain((guchar)s[i]); i++)
+    to[i] = s[i];
+  return i;
+}
+
+static inline void write_quoted(WsJsonWriter *w, const char *s, const char *after, gsize n_after)
 {
   gsize n = strlen(s);
   char *at = begin_value(w, n + 2 + n_after);
   *at++ = '"';
-  const char *plain = ws_json_plain_end(s, s + n);
-  memcpy(at, s, (gsize)(plain - s));
-  at += plain - s;
-  if (G_UNLIKELY(plain < s + n)) {
+  gsize plain = copy_plain(at, s, n);
+  at += plain;
+  if (G_UNLIKELY(plain < n)) {
     finish(w->out, at);
-    append_escaped(w->out, plain, s + n);
+    append_escaped(w->out, s + plain, s + n);
     at = room_for(w->out, 1 + n_after);
   }
   *at++ = '"';
-  memcpy(at, after, n_after);
-  finish(w->out, at + n_after);
+  finish(w->out, put(at, after, n_after));
 }
 
 void ws_json_string(WsJsonWriter *w, const char *s)

@@ -320,7 +320,7 @@ void connection_read(Connection *connection)
       break;
     }
   }
-  if (!connection->is_dead)
+  if (!connection->is_dead && !connection->is_dirty) /* what is dirty is flushed in this turn, and watched after that */
     watch(connection);
 }
 

@@ -77,12 +77,20 @@ static bool must_close(const H1 *h1, const HttpCall *call)
          (unread && (h1->continue_due || call->head->chunked || h1->body_left > DISCARD_BYTES));
 }
 
+static void append_field(GString *head, const char *name, const char *value)
+{
+  g_string_append(head, name);
+  g_string_append_len(head, ": ", 2);
+  g_string_append(head, value);
+  g_string_append_len(head, "\r\n", 2);
+}
+
 static void append_head(const H1 *h1, const HttpCall *call, GString *head)
 {
-  g_string_append_printf(head, "HTTP/1.1 %d %s\r\nDate: %s\r\n", call->status, call_status_text(call->status),
-                         io_date(call->io));
+  g_string_append_printf(head, "HTTP/1.1 %d %s\r\n", call->status, call_status_text(call->status));
+  append_field(head, "Date", io_date(call->io));
   if (call->content_type)
-    g_string_append_printf(head, "Content-Type: %s\r\n", call->content_type);
+    append_field(head, "Content-Type", call->content_type);
   if (h1->chunked_answer)
     g_string_append(head, "Transfer-Encoding: chunked\r\n");
   else if (call->content_length > 0 ||
@@ -94,7 +102,7 @@ static void append_head(const H1 *h1, const HttpCall *call, GString *head)
     g_string_append(head, "Connection: keep-alive\r\n");
   for (gsize at = 0; call->said && at < call->said->len;) {
     const char *name = call->said->str + at, *value = name + strlen(name) + 1;
-    g_string_append_printf(head, "%s: %s\r\n", name, value);
+    append_field(head, name, value);
     at = (gsize)(value + strlen(value) + 1 - call->said->str);
   }
   g_string_append(head, "\r\n");

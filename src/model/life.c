@@ -14,34 +14,6 @@ gsize ws_kind_size(WsKind kind)
   return sizes[kind];
 }
 
-bool ws_value_is_absent(WsKind kind, const void *slot)
-{
-  switch (kind) {
-  case WS_KIND_BOOL:
-    return false;
-  case WS_KIND_INT:
-    return *(const gint64 *)slot == WS_INT_UNSET;
-  case WS_KIND_DOUBLE:
-    return isnan(*(const double *)slot);
-  case WS_KIND_ENUM:
-    return *(const int *)slot == 0;
-  case WS_KIND_REF:
-  case WS_KIND_TIME:
-    return *(const guint64 *)slot == 0;
-  case WS_KIND_ANYREF:
-    return ((const WsAnyRef *)slot)->type == NULL;
-  case WS_KIND_STRING:
-  case WS_KIND_ANY:
-  case WS_KIND_OBJECT:
-    return *(void *const *)slot == NULL;
-  case WS_KIND_ARRAY:
-    return ((const WsArray *)slot)->len == 0;
-  case WS_KIND_MAP:
-    return ((const WsMap *)slot)->len == 0;
-  }
-  g_assert_not_reached();
-}
-
 /* ---- making ---- */
 
 void *ws_object_new(const WsType *type)

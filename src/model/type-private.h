@@ -6,6 +6,7 @@
  * Threads: pure functions of their arguments. */
 #pragma once
 #include "model/type.h"
+#include <math.h>
 #include <string.h>
 
 /* Length of a field's name. */
@@ -28,7 +29,33 @@ static inline bool ws_type_is_resource(const WsType *type)
 /* ---- life.c ---- */
 gsize ws_kind_size(WsKind kind);
 /* True when the slot holds no value: NULL, 0, unset, an empty list or map. A BOOL is never absent. */
-bool ws_value_is_absent(WsKind kind, const void *slot);
+static inline bool ws_value_is_absent(WsKind kind, const void *slot)
+{
+  switch (kind) {
+  case WS_KIND_BOOL:
+    return false;
+  case WS_KIND_INT:
+    return *(const gint64 *)slot == WS_INT_UNSET;
+  case WS_KIND_DOUBLE:
+    return isnan(*(const double *)slot);
+  case WS_KIND_ENUM:
+    return *(const int *)slot == 0;
+  case WS_KIND_REF:
+  case WS_KIND_TIME:
+    return *(const guint64 *)slot == 0;
+  case WS_KIND_ANYREF:
+    return ((const WsAnyRef *)slot)->type == NULL;
+  case WS_KIND_STRING:
+  case WS_KIND_ANY:
+  case WS_KIND_OBJECT:
+    return *(void *const *)slot == NULL;
+  case WS_KIND_ARRAY:
+    return ((const WsArray *)slot)->len == 0;
+  case WS_KIND_MAP:
+    return ((const WsMap *)slot)->len == 0;
+  }
+  g_assert_not_reached();
+}
 /* Frees what the slot holds and leaves it absent. */
 void ws_value_clear(const WsField *field, WsKind kind, void *slot);
 /* Fills `to` (raw memory) with a deep copy. */

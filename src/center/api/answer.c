@@ -2,11 +2,16 @@
 /* Answers: JSON bodies, ETags, the one error shape. Any thread. */
 #include "center/api/call-private.h"
 
-void api_answer_json(HttpCall *http, const char *request_id, int status, GString *body, Revision etag,
-                     const char *location)
+void api_answer_headers(HttpCall *http, const char *request_id)
 {
   http_call_add_header(http, "x-request-id", request_id);
   http_call_add_header(http, "cache-control", "no-store");
+}
+
+void api_answer_json(HttpCall *http, const char *request_id, int status, GString *body, Revision etag,
+                     const char *location)
+{
+  api_answer_headers(http, request_id);
   if (etag) {
     g_autofree char *text = g_strdup_printf("\"%" G_GUINT64_FORMAT "\"", etag);
     http_call_add_header(http, "etag", text);

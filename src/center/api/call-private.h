@@ -51,6 +51,8 @@ bool api_call_read_headers(ApiCall *call, GError **error);
 /* Sends body (taken over) with the headers that every answer has. `etag` 0: none. Any thread. */
 void api_answer_json(HttpCall *http, const char *request_id, int status, GString *body, Revision etag,
                      const char *location);
+/* Adds the headers that every answer has. Any thread. */
+void api_answer_headers(HttpCall *http, const char *request_id);
 /* The one error shape. `task` may be NULL. Any thread. */
 void api_answer_error(HttpCall *http, const char *request_id, WsLang lang, const GError *error, const char *task);
 GString *api_error_json(const char *request_id, WsLang lang, const GError *error, const char *task);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "center/api/call-private.h"
 #include "center/api/cursor.h"
+#include "center/api/page.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 100000
@@ -215,31 +216,18 @@ static void list_run(List *list)
     g_qsort_with_data(list->page->pdata, list->page->len, sizeof(void *), compare_pointers, list);
 }
 
-static void write_page(ApiCall *call, List *list, Revision revision)
+/* Takes what the list has gathered, and the call. */
+static void answer_page(ApiCall *call, List *list)
 {
-  GString *body = g_string_sized_new(64 + list->page->len * (list->fields ? 256 : 2048));
-  WsJsonWriter w = ws_json_writer(body);
-  ws_json_begin_object(&w);
-  ws_json_key(&w, "items");
-  ws_json_begin_array(&w);
-  for (guint i = 0; i < list->page->len; i++)
-    ws_object_write(list->type, list->page->pdata[i], WS_WRITE_CLIENT, list->fields, &w);
-  ws_json_end_array(&w);
-  ws_json_key(&w, "revision");
-  ws_json_uint(&w, revision);
-  if (list->snap) {
-    ws_json_key(&w, "total");
-    ws_json_uint(&w, list->total);
-  }
-  if (list->more && list->page->len) {
-    g_autofree char *cursor =
-        cursor_format(list->type, http_call_query(call->http, "sort"), http_call_query(call->http, "filter"),
-                      list->page->pdata[list->page->len - 1]);
-    ws_json_key(&w, "next_cursor");
-    ws_json_string(&w, cursor);
-  }
-  ws_json_end_object(&w);
-  api_answer_json(call->http, call->request_id, 200, body, 0, NULL);
+  Page page = {.type = list->type, .total = list->snap ? (gint64)list->total : -1};
+  if (list->more && list->page->len)
+    page.next_cursor = cursor_format(list->type, http_call_query(call->http, "sort"), http_call_query(call->http, "filter"),
+                                     list->page->pdata[list->page->len - 1]);
+  page.revision = list->snap ? inv_snapshot_revision(list->snap) : 0;
+  page.snap = g_steal_pointer(&list->snap);
+  page.objects = g_steal_pointer(&list->page);
+  page.fields = g_steal_pointer(&list->fields);
+  page_answer(call, &page);
 }
 
 /* ---- history: newest first, filtered by indexed fields, cursor = id ---- */
@@ -281,7 +269,7 @@ static bool run_history(ApiCall *call, List *list, GError **error)
 
 static void read_list(void *arg)
 {
-  g_autoptr(ApiCall) call = arg;
+  ApiCall *call = arg;
   g_autoptr(GError) error = NULL;
   g_auto(List) list = {0};
   bool history = call->route->type->flags & WS_TYPE_HISTORY;
@@ -292,10 +280,12 @@ static void read_list(void *arg)
     list.snap = inv_snapshot(call->center->inventory);
     list_run(&list);
   }
-  if (ok)
-    write_page(call, &list, list.snap ? inv_snapshot_revision(list.snap) : 0);
-  else
-    answer_read_error(call, error);
+  if (ok) {
+    answer_page(call, &list);
+    return;
+  }
+  answer_read_error(call, error);
+  api_call_free(call);
 }
 
 void api_read_list(ApiCall *call)

@@ -241,6 +241,9 @@ class Site:
         self.place.down()
         shutil.rmtree(self.top, ignore_errors=True)
 
+    def last_words(self):
+        return f"manager: {self.manager.last_words()}\nagent: {self.agent.last_words()}"
+
     def winctl_refused(self, *words):
         """Runs winctl, which must fail; returns its words."""
         try:

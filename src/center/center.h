@@ -23,6 +23,7 @@ typedef struct {
   guint16 port;       /* 0: any free */
   guint session_idle_s, session_max_s;
   guint login_failures_max, login_lock_s; /* A7: so many failures lock for so long */
+  guint audit_keep_days;   /* older audit records go; 0: none does */
   gint64 server_cert_life_s, host_cert_life_s; /* of certificates issued from now on; 0: 398 and 365 days */
 } CenterConfig;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* wincenterd: the manager. Options, signals, and a loop; all else is in center.c. */
 #include "base/log.h"
+#include "center/auth/audit.h"
 #include "center/center.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -42,8 +43,8 @@ static void set_limits(void)
 typedef struct {
   CenterConfig config;
   char *log_file;
-  int port;
-  gboolean debug, version;
+  int port, audit_days;
+  gboolean debug, version, verify_audit;
 } Options;
 
 /* Renewal begins at two thirds of a life, and is looked for each second at most. */
@@ -65,6 +66,8 @@ static bool parse_options(int argc, char **argv, Options *options)
       {"name", 'n', 0, G_OPTION_ARG_STRING_ARRAY, &options->config.names, "Further name or address of this manager", "NAME"},
       {"server-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.server_cert_life_s, "Life of this manager's certificate (34387200)", "SECONDS"},
       {"host-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.host_cert_life_s, "Life of certificates issued to hosts (31536000)", "SECONDS"},
+      {"audit-days", 0, 0, G_OPTION_ARG_INT, &options->audit_days, "Days that audit records are kept (0: for ever)", "DAYS"},
+      {"verify-audit", 0, 0, G_OPTION_ARG_NONE, &options->verify_audit, "Check the audit log of the database in the data directory, and end", NULL},
       {"log", 'l', 0, G_OPTION_ARG_FILENAME, &options->log_file, "Log to this file instead of stderr", "FILE"},
       {"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug, "Log more", NULL},
       {"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "Print the version", NULL},
@@ -80,6 +83,22 @@ static bool parse_options(int argc, char **argv, Options *options)
   return false;
 }
 
+/* Of a database that no manager has open: a backup, or after stopping. 0: it is whole; 1: it is not, or could not be read. */
+static int verify_audit(const char *data_dir)
+{
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = g_build_filename(data_dir, "winsphere.db", NULL);
+  g_auto(AuditVerdict) verdict = {0};
+  Store *store = g_file_test(path, G_FILE_TEST_EXISTS) ? store_open(path, main_loop, &error) : NULL;
+  bool ok = store && audit_verify(store, &(AuditExpected){0}, &verdict, &error);
+  if (ok)
+    g_print("%" G_GINT64_FORMAT " records from %s to %s, chain %s\n", verdict.n_records, verdict.oldest, verdict.newest, verdict.chain);
+  else
+    g_printerr("wincenterd: %s\n", error ? error->message : "there is no database in the data directory");
+  store_close(store);
+  return ok ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
   Options options = {.port = 8443};
@@ -93,10 +112,13 @@ int main(int argc, char **argv)
   if (!options.config.data_dir)
     options.config.data_dir = g_strdup("/var/lib/winsphere/center");
   options.config.port = (guint16)options.port;
+  options.config.audit_keep_days = (guint)CLAMP(options.audit_days, 0, 36500);
   set_limits();
   ws_log_init("wincenterd", options.debug ? WS_LOG_DEBUG : WS_LOG_INFO, options.log_file);
   main_loop = ws_loop_new(ws_clock_system());
   catch_signals();
+  if (options.verify_audit)
+    return verify_audit(options.config.data_dir);
   Center *center = center_new(&options.config, ws_clock_system(), main_loop, &error);
   if (!center) {
     ws_log_error(WS_LOG_ERROR, "start-failed", error, NULL);

@@ -2,6 +2,7 @@
 /* Housekeeping. See sweep.h. */
 #include "center/sweep.h"
 #include "center/api/idempotency.h"
+#include "center/auth/audit.h"
 #include "center/hosts/hosts.h"
 #include "center/pki.h"
 #include "model/model.h"
@@ -61,6 +62,7 @@ static void sweep(void *arg)
   drop_expired(center, &ws_type_join_token);
   idempotency_expire(center);
   store_expire_history(center->store, &ws_type_event, ws_clock_wall_us(center->clock) - HISTORY_KEEP_US);
+  audit_expire(center);
   center_pki_renew(center);
   hosts_check_certificates(center);
   if (store_state(center->store) == STORE_WRITABLE)

@@ -36,7 +36,7 @@ static const char *const short_options[][2] = {
 const CliNoun *find_noun(const char *name)
 {
   for (guint i = 0; i < cli_n_nouns; i++)
-    if (strcmp(cli_nouns[i].name, name) == 0 || (cli_nouns[i].type && strcmp(cli_nouns[i].type->plural, name) == 0))
+    if (strcmp(cli_nouns[i].name, name) == 0 || (cli_nouns[i].type && (strcmp(cli_nouns[i].type->plural, name) == 0 || strcmp(cli_nouns[i].type->prefix, name) == 0)))
       return &cli_nouns[i];
   return NULL;
 }

@@ -31,6 +31,7 @@ typedef struct InvPending {
   InvSnapshot *root; /* where it leads to; NULL: nothing changes in memory */
   InvChange *changes;
   guint n_changes;
+  GPtrArray *sealed;  /* history rows of the sealed type; NULL: none */
   bool durable;       /* goes to the store */
   bool written;       /* the store has answered */
   guint64 epoch;      /* older than the inventory's: built on what has been rolled back */
@@ -75,6 +76,9 @@ struct Inventory {
 
   GArray **checks;   /* by type->index: InvCheck; NULL: none */
   GArray *listeners; /* of Listener, inventory.c */
+  const WsType *sealed_type; /* NULL: none */
+  const InvSeal *seal;
+  void *seal_arg;
   InvLog log;
 };
 

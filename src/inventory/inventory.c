@@ -187,6 +187,14 @@ void inv_add_listener(Inventory *inv, InvListener func, void *arg)
   g_array_append_val(inv->listeners, listener);
 }
 
+void inv_set_seal(Inventory *inv, const WsType *type, const InvSeal *seal, void *arg)
+{
+  g_assert(!inv->sealed_type && (type->flags & WS_TYPE_HISTORY));
+  inv->sealed_type = type;
+  inv->seal = seal;
+  inv->seal_arg = arg;
+}
+
 /* ---- ids ---- */
 
 /* Whether the next batch should take a new reserve with it. */
@@ -239,6 +247,8 @@ void inv_pending_free(InvPending *pending)
   inv_snapshot_unref(pending->root);
   inv_changes_release(pending->changes, pending->n_changes);
   g_free(pending->changes);
+  if (pending->sealed)
+    g_ptr_array_unref(pending->sealed);
   g_clear_error(&pending->error);
   g_free(pending);
 }
@@ -285,6 +295,8 @@ static void roll_back(Inventory *inv, const GError *error)
   inv->asked = inv->reserved;
   g_clear_error(&inv->failure);
   inv->failure = g_error_copy(error);
+  if (inv->seal)
+    inv->seal->fell(inv->seal_arg);
 }
 
 static void finish(InvPending *pending)
@@ -311,6 +323,8 @@ static void advance(Inventory *inv)
       inv->end = &inv->first;
     if (!pending->error && pending->epoch < inv->epoch)
       pending->error = g_error_copy(inv->failure);
+    for (guint i = 0; !pending->error && pending->sealed && i < pending->sealed->len; i++)
+      inv->seal->durable(pending->sealed->pdata[i], inv->seal_arg);
     if (!pending->error)
       publish(inv, pending);
     else if (pending->epoch == inv->epoch)

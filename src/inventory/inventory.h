@@ -83,6 +83,8 @@ void inv_delete(InvTxn *txn, const WsType *type, WsId id);
 /* A row for SQL history (audit, event, ended task), written in the same transaction. Takes ownership; gets
  * its id here. */
 void inv_append_history(InvTxn *txn, void *object);
+/* Takes such a row out again; whether it is there is not looked at. */
+void inv_delete_history(InvTxn *txn, const WsType *type, WsId id);
 /* Checks (references exist, unique fields are, model invariants), makes durable, publishes, announces; the
  * coroutine waits meanwhile. `revision` may be NULL.
  *
@@ -117,6 +119,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(InvSnapshot, inv_snapshot_unref)
 typedef bool (*InvCheck)(const InvSnapshot *head, const void *old_object, const void *new_object,
                          GError **error);
 void inv_add_check(Inventory *inv, const WsType *type, InvCheck check);
+
+/* A type of history whose records build on one another (a hash chain). Core loop; set before the first commit. */
+typedef struct {
+  /* Completes a record at the moment when only the disk can refuse it any more, so in the order of the disk. Must not wait. */
+  void (*seal)(void *record, void *arg);
+  /* It is on the disk. */
+  void (*durable)(const void *record, void *arg);
+  /* Everything sealed since the last durable() is lost: go on from there. */
+  void (*fell)(void *arg);
+} InvSeal;
+void inv_set_seal(Inventory *inv, const WsType *type, const InvSeal *seal, void *arg);
 
 /* ---- following ---- */
 typedef struct {

@@ -8,6 +8,8 @@
 #include "inventory/store-sqlite.h"
 #include <string.h>
 
+#define READ_WAIT_MS 5000 /* a reader meets the writer's locks for moments only: recovery, the end of a checkpoint */
+
 /* ---- columns ---- */
 
 /* Every index ends with the row's id by itself, which gives "newest first" for one value. */
@@ -98,6 +100,7 @@ bool sqlite_history_open_reader(StoreSqlite *q, GError **error)
     return true;
   if (sqlite3_open_v2(q->store->path, &q->read_db, flags, q->vfs_name) != SQLITE_OK)
     return sqlite_fail(q, q->read_db, WS_ERROR_IO_ERROR, "open for reading", error);
+  sqlite3_busy_timeout(q->read_db, READ_WAIT_MS);
   return true;
 }
 

@@ -21,6 +21,7 @@ struct InvTxn {
   GPtrArray *entries; /* in order of first mention */
   GHashTable *by_id;  /* &entry->id -> entry: ids are unique over all types */
   GPtrArray *history;
+  GArray *gone; /* StoreRow: rows of history that go; NULL: none */
   bool unstored;
   bool used;
 };
@@ -60,6 +61,8 @@ void inv_txn_free(InvTxn *txn)
   g_hash_table_destroy(txn->by_id);
   g_ptr_array_free(txn->entries, TRUE);
   g_ptr_array_free(txn->history, TRUE);
+  if (txn->gone)
+    g_array_free(txn->gone, TRUE);
   g_free(txn);
 }
 
@@ -142,6 +145,15 @@ void inv_append_history(InvTxn *txn, void *object)
   g_assert((row->type->flags & WS_TYPE_HISTORY) && row->id == 0 && !txn->unstored);
   row->id = inv_new_id(txn->inv);
   g_ptr_array_add(txn->history, row);
+}
+
+void inv_delete_history(InvTxn *txn, const WsType *type, WsId id)
+{
+  g_assert((type->flags & WS_TYPE_HISTORY) && !txn->unstored);
+  if (!txn->gone)
+    txn->gone = g_array_new(FALSE, FALSE, sizeof(StoreRow));
+  StoreRow row = {type, id, 0, NULL};
+  g_array_append_val(txn->gone, row);
 }
 
 void inv_txn_set_unstored(InvTxn *txn)
@@ -243,8 +255,8 @@ static bool build_root(const InvTxn *txn, InvPending *pending, GError **error)
 
 static StoreRow *make_rows(const InvTxn *txn, const InvPending *pending, Revision revision, guint *n_rows)
 {
-  StoreRow *rows = g_new(StoreRow, pending->n_changes + txn->history->len);
-  guint n = 0;
+  guint n_gone = txn->gone ? txn->gone->len : 0, n = 0;
+  StoreRow *rows = g_new(StoreRow, pending->n_changes + txn->history->len + n_gone);
 
   for (guint i = 0; i < pending->n_changes; i++) {
     const InvChange *c = &pending->changes[i];
@@ -255,8 +267,26 @@ static StoreRow *make_rows(const InvTxn *txn, const InvPending *pending, Revisio
     row->revision = revision;
     rows[n++] = (StoreRow){row->type, row->id, revision, ws_resource_ref(row)};
   }
+  for (guint i = 0; i < n_gone; i++)
+    rows[n++] = g_array_index(txn->gone, StoreRow, i);
   *n_rows = n;
   return rows;
+}
+
+/* Nothing waits between here and the line to the disk. */
+static void seal_history(const InvTxn *txn, InvPending *pending)
+{
+  const Inventory *inv = txn->inv;
+
+  for (guint i = 0; i < txn->history->len; i++) {
+    WsResource *row = g_ptr_array_index(txn->history, i);
+    if (row->type != inv->sealed_type)
+      continue;
+    if (!pending->sealed)
+      pending->sealed = g_ptr_array_new_with_free_func(drop_resource);
+    inv->seal->seal(row, inv->seal_arg);
+    g_ptr_array_add(pending->sealed, ws_resource_ref(row));
+  }
 }
 
 static bool wait_until_done(InvPending *pending, GError **error)
@@ -310,11 +340,12 @@ bool inv_commit(InvTxn *txn, Revision *revision, GError **error)
   /* Beyond the reserve on record a revision must not be seen: then even a volatile change goes to the disk,
    * with a new one. */
   pending->durable =
-      !volatile_only || txn->history->len > 0 || (pending->root && reached > inv->reserved.revision);
+      !volatile_only || txn->history->len > 0 || txn->gone || (pending->root && reached > inv->reserved.revision);
   if (pending->durable && store_is_stalled(inv->store)) {
     inv_pending_free(pending);
     return ws_fail(error, WS_ERROR_READ_ONLY, "cause", "the outcome of an earlier change is not known yet", NULL);
   }
+  seal_history(txn, pending);
   if (pending->durable)
     rows = make_rows(txn, pending, reached, &n_rows);
   inv_enqueue(inv, pending, rows, n_rows);

@@ -27,6 +27,7 @@ class Manager:
 
     def __init__(self, program, data):
         self.program, self.data, self.process, self.port = program, data, None, 0
+        self.more = []  # further options
         self.log = os.path.join(data, "..", "log")
 
     def start(self, **popen):
@@ -34,7 +35,7 @@ class Manager:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.program, "--data-dir", self.data, "--bind", "127.0.0.1", "--port", str(self.port)],
+            self.process = subprocess.Popen([self.program, "--data-dir", self.data, "--bind", "127.0.0.1", "--port", str(self.port), *self.more],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen)
         end = time.monotonic() + DEADLINE_S
         while time.monotonic() < end:

@@ -227,8 +227,8 @@ class _Loader:
             if not f.zh:
                 self.problem(f.where, 'x-zh (Chinese label) is missing: every field of a resource has one')
         methods, verbs = value.get('x-methods', {}), value.get('x-verbs', {})
-        if r.history and (set(methods) - {'list', 'get'} or verbs):
-            self.problem(where, 'a history type has only list and get')
+        if r.history and (set(methods) - {'list', 'get'} or any(not isinstance(v, dict) or v.get('on') != 'collection' for v in verbs.values())):
+            self.problem(where, 'a history type has only list, get and verbs of the collection')
         base = f'/{r.plural}'
         for key in methods:
             if key not in _METHODS:

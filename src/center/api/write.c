@@ -63,15 +63,9 @@ static WsAuditRecord *audit_record(ApiCall *call, int result, const GError *erro
 
 bool api_call_commit(ApiCall *call, InvTxn *txn, GError **error)
 {
-  AuditLog *log = call->center->audit;
-  audit_append(log, txn, audit_record(call, WS_AUDIT_RECORD_RESULT_DONE, NULL));
-  if (!inv_commit(txn, NULL, error)) {
-    audit_failed(log);
-    return false;
-  }
-  audit_done(log);
-  call->audited = true;
-  return true;
+  audit_append(call->center->audit, txn, audit_record(call, WS_AUDIT_RECORD_RESULT_DONE, NULL));
+  call->audited = inv_commit(txn, NULL, error);
+  return call->audited;
 }
 
 /* The record of a call whose transaction did not carry it. A store that cannot write refuses all changes anyway; then the
@@ -85,13 +79,9 @@ static void audit_alone(ApiCall *call, const GError *error)
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   audit_append(center->audit, txn,
                audit_record(call, error ? WS_AUDIT_RECORD_RESULT_REFUSED : WS_AUDIT_RECORD_RESULT_DONE, error));
-  if (inv_commit(txn, NULL, &failed)) {
-    audit_done(center->audit);
-    return;
-  }
-  audit_failed(center->audit);
-  ws_log_error(WS_LOG_ERROR, "audit-record-lost", failed, "operation", call->route->operation, "user",
-               call->identity.name, "request", call->request_id, NULL);
+  if (!inv_commit(txn, NULL, &failed))
+    ws_log_error(WS_LOG_ERROR, "audit-record-lost", failed, "operation", call->route->operation, "user",
+                 call->identity.name, "request", call->request_id, NULL);
 }
 
 /* ---- generic methods: the change is one checked commit ---- */
@@ -167,7 +157,6 @@ bool api_call_start_task(ApiCall *call, const TaskKind *kind, WsId target, void 
   bool ok = task_start(call->center->tasks, kind, target, args, &cause, call->dry_run, 0, &started, error);
   if (call->task_text) {
     call->audited = ok;
-    (ok ? audit_done : audit_failed)(call->center->audit);
     if (!ok)
       g_clear_pointer(&call->task_text, g_free);
   }

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The audit chain. See audit.h. */
+/* The audit chain as it grows. See audit.h. */
 #include "center/auth/audit.h"
 #include "base/hash.h"
+#include "center/api/call.h"
+#include "center/verbs.h"
 
-struct AuditLog {
-  Center *center;
-  char *durable; /* chain of the last record known to be on disk; "" at the beginning */
-  char *head;    /* chain of the last record appended */
-  guint open;    /* appended, outcome not known yet */
-};
+#define CUTTING_US (20 * 1000) /* how often a walk asks whether retention is done */
 
-static char *chain_of(const char *previous, const WsAuditRecord *r)
+char *audit_chain_of(const char *previous, const WsAuditRecord *r)
 {
   char time[32];
   g_autofree char *text = g_strjoin("\x1f", previous, ws_time_format(r->time, time), r->user ? r->user : "",
@@ -22,23 +19,43 @@ static char *chain_of(const char *previous, const WsAuditRecord *r)
   return ws_sha256_hex(full, strlen(full));
 }
 
-static char *last_chain(Store *store, GError **error)
+static void set(char **to, const char *text)
 {
-  g_autoptr(GPtrArray) last = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
-  if (!store_query_history(store, &ws_type_audit_record, NULL, 0, 0, 1, last, error))
-    return NULL;
-  return g_strdup(last->len ? ((WsAuditRecord *)last->pdata[0])->chain : "");
+  g_free(*to);
+  *to = g_strdup(text);
+}
+
+static void seal(void *arg, void *log_arg)
+{
+  AuditLog *log = log_arg;
+  WsAuditRecord *record = arg;
+  g_free(record->chain);
+  record->chain = audit_chain_of(log->head, record);
+  set(&log->head, record->chain);
+}
+
+static void durable(const void *record, void *log)
+{
+  set(&((AuditLog *)log)->durable, ((const WsAuditRecord *)record)->chain);
+}
+
+static void fell(void *arg)
+{
+  AuditLog *log = arg;
+  set(&log->head, log->durable);
 }
 
 AuditLog *audit_new(Center *center, GError **error)
 {
-  g_autofree char *last = last_chain(center->store, error);
-  if (!last)
+  static const InvSeal chain = {seal, durable, fell};
+  g_autoptr(GPtrArray) last = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  if (!store_query_history(center->store, &ws_type_audit_record, NULL, 0, 0, 1, last, error))
     return NULL;
   AuditLog *log = g_new0(AuditLog, 1);
   log->center = center;
-  log->head = g_strdup(last);
-  log->durable = g_steal_pointer(&last);
+  log->durable = g_strdup(last->len ? ((WsAuditRecord *)last->pdata[0])->chain : "");
+  log->head = g_strdup(log->durable);
+  inv_set_seal(center->inventory, &ws_type_audit_record, &chain, log);
   return log;
 }
 
@@ -54,69 +71,79 @@ void audit_free(AuditLog *log)
 void audit_append(AuditLog *log, InvTxn *txn, WsAuditRecord *record)
 {
   record->time = ws_clock_wall_us(log->center->clock);
-  char *chain = chain_of(log->head, record);
-  g_free(record->chain);
-  record->chain = g_strdup(chain);
-  g_free(log->head);
-  log->head = chain;
-  log->open++;
   inv_append_history(txn, record);
 }
 
-void audit_done(AuditLog *log)
+/* ---- POST /audit-records/verify ---- */
+
+typedef struct {
+  Store *store;
+  char *record, *chain, *last;
+  AuditVerdict verdict;
+} Walk;
+
+static void walk_free(void *arg)
 {
-  g_assert(log->open > 0);
-  if (--log->open == 0) {
-    g_free(log->durable);
-    log->durable = g_strdup(log->head);
-  }
+  Walk *walk = arg;
+  g_free(walk->record);
+  g_free(walk->chain);
+  g_free(walk->last);
+  audit_verdict_clear(&walk->verdict);
+  g_free(walk);
 }
 
-/* A failed group takes all that was queued behind it along, so everything open is lost together. What became durable
- * since `durable` was noted is read back, which may block for a moment: the disk is full, nothing else goes on. */
-void audit_failed(AuditLog *log)
+static bool walk_on_worker(void *arg, GError **error)
 {
-  g_assert(log->open > 0);
-  if (--log->open > 0)
-    return;
-  g_autofree char *last = last_chain(log->center->store, NULL);
-  g_free(log->head);
-  log->head = g_strdup(last ? last : log->durable);
-  g_free(log->durable);
-  log->durable = g_strdup(log->head);
+  Walk *walk = arg;
+  AuditExpected expected = {walk->record, walk->chain, walk->last};
+  return audit_verify(walk->store, &expected, &walk->verdict, error);
 }
 
-#define VERIFY_PAGE 1000
-
-bool audit_verify(Center *center, guint64 *n_records, GError **error)
+static char *text_or_null(char *text)
 {
-  /* Pages come newest first; a record is checked when its predecessor is at hand. */
-  g_autoptr(WsAuditRecord) next = NULL;
-  WsId before = 0;
-  *n_records = 0;
-  for (;;) {
-    g_autoptr(GPtrArray) page = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
-    if (!store_query_history(center->store, &ws_type_audit_record, NULL, 0, before, VERIFY_PAGE, page, error))
-      return false;
-    for (guint i = 0; i <= page->len; i++) {
-      WsAuditRecord *record = i < page->len ? page->pdata[i] : NULL;
-      if (!record && page->len == VERIFY_PAGE)
-        break;
-      if (next) {
-        g_autofree char *expected = chain_of(record ? record->chain : "", next);
-        char id[WS_ID_TEXT_MAX];
-        if (g_strcmp0(expected, next->chain) != 0)
-          return ws_fail(error, WS_ERROR_CHECKSUM_MISMATCH, "object",
-                         ws_id_format(ws_type_audit_record.prefix, next->id, id), NULL);
-        (*n_records)++;
-      }
-      g_clear_pointer(&next, ws_audit_record_unref);
-      if (record) {
-        next = (WsAuditRecord *)ws_resource_ref(record);
-        before = record->id;
-      }
-    }
-    if (page->len < VERIFY_PAGE)
-      return true;
+  return *text ? text : NULL;
+}
+
+static GString *answer_of(AuditVerdict *verdict)
+{
+  WsAuditRecordVerifyResult result = {
+      .records = verdict->n_records,
+      .oldest = text_or_null(verdict->oldest),
+      .newest = text_or_null(verdict->newest),
+      .expired = text_or_null(verdict->expired),
+      .chain = verdict->chain,
+  };
+  GString *body = g_string_new(NULL);
+  WsJsonWriter w = ws_json_writer(body);
+  ws_object_write(&ws_type_audit_record_verify_result, &result, WS_WRITE_CLIENT, NULL, &w);
+  return body;
+}
+
+bool audit_verify_log(ApiCall *call, GError **error)
+{
+  Center *center = api_call_center(call);
+  AuditLog *log = center->audit;
+  const WsAuditRecordVerify *body = api_call_body(call);
+  if (!body->record != !body->chain)
+    return ws_fail(error, WS_ERROR_REQUIRED, "field", body->record ? "chain" : "record", NULL);
+  if (api_call_is_dry_run(call))
+    return api_call_answer_dry(call, (const char *[]){"verify", NULL});
+  while (log->cutting)
+    ws_co_sleep(CUTTING_US);
+  Walk *walk = g_new0(Walk, 1);
+  *walk = (Walk){center->store, g_strdup(body->record), g_strdup(body->chain), g_strdup(log->durable), {0}};
+  GError *failed = NULL;
+  log->readers++;
+  bool ok = ws_co_blocking(center->workers, walk_on_worker, walk, walk_free, 0, &failed);
+  log->readers--;
+  if (!ok) {
+    if (ws_error_code(failed) == WS_ERROR_AUDIT_BROKEN)
+      center_alarm_open(center, CENTER_CRITICAL, NULL, 0, "audit_broken");
+    g_propagate_error(error, failed);
+    return false;
   }
+  center_alarm_close(center, NULL, 0, "audit_broken");
+  GString *answer = answer_of(&walk->verdict);
+  walk_free(walk);
+  return api_call_answer_json(call, 200, answer);
 }

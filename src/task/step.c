@@ -163,7 +163,8 @@ static bool may_repeat(Task *task, const Step *what, const GError *why, Repeats 
   case WS_ERROR_HOST_UNREACHABLE:
     if (!r->unreachable_since_us)
       r->unreachable_since_us = now_us;
-    if (now_us - r->unreachable_since_us >= (gint64)TASK_HOST_WAIT_MS * 1000)
+    /* Where there is no way back there is only to wait, as an undo does. */
+    if (task->rec->cancellable && now_us - r->unreachable_since_us >= (gint64)TASK_HOST_WAIT_MS * 1000)
       return false;
     break;
   default:

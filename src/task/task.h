@@ -45,7 +45,8 @@
  *
  * **Failure and cancel.** The undo of each finished and of the failed step runs, last first, each until it succeeds (or says
  * WS_ERROR_NOT_FOUND: what it would undo is gone); what it must wait for (a host that is away) shows in `waiting` and in the log. A body that
- * fails with WS_ERROR_HOST_UNREACHABLE is repeated for TASK_HOST_WAIT_MS before it counts as failed. A cancel reaches a running body as
+ * fails with WS_ERROR_HOST_UNREACHABLE is repeated for TASK_HOST_WAIT_MS before it counts as failed; after task_allow_cancel(task, false) it
+ * is repeated until the host is back. A cancel reaches a running body as
  * task_cancelled() and task_cancel_flag() (for rpc_call() and ws_exec()); a body that ends well in spite of it is finished, and undone.
  *
  * Threads: core loop only. A body may wait (RPC, timer, child task) anywhere. */

@@ -165,6 +165,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->inventory, inv_close);
   g_clear_pointer(&center->store, store_close);
   g_clear_pointer(&center->tickets, tickets_free);
+  g_clear_pointer(&center->stale_vms, g_hash_table_unref);
   files_free(center);
   config_clear(&center->config);
   g_free(center);

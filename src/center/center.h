@@ -39,10 +39,11 @@ struct Center {
   WatchHub *watch_hub;
   HostLinks *links;
   Tickets *tickets;
+  GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *web_files;
   HttpIo *io;
   HttpServer *server;
-  WsTimer *sweep_timer, *usage_timer;
+  WsTimer *sweep_timer, *usage_timer, *follow_timer;
   gint64 started_us; /* wall */
 };
 

@@ -54,6 +54,14 @@ static bool has_volume(const WsVm *vm, WsId volume)
   return false;
 }
 
+static bool has_cd(const WsVm *vm, WsId volume)
+{
+  for (guint i = 0; i < vm->cdroms.len; i++)
+    if (vm->cdroms.items[i]->volume == volume)
+      return true;
+  return false;
+}
+
 /* Which volumes came and which went. */
 static void follow_volumes(InvTxn *txn, const WsVm *before, const WsVm *after)
 {
@@ -95,14 +103,29 @@ static bool apply_back(Task *task, void *ctx, GError **error)
   return now && tell_host(change, task_snapshot(task), now, false, NULL, NULL, error);
 }
 
+/* Volumes that come: two VMs that ask for one at the same time must not both get it. */
+static bool lock_new_volumes(Task *task, const WsVm *before, const WsVm *after, GError **error)
+{
+  TaskLockRef locks[64 + 8];
+  guint n = 0;
+  for (guint i = 0; i < after->disks.len && n < G_N_ELEMENTS(locks); i++)
+    if (after->disks.items[i]->volume && !has_volume(before, after->disks.items[i]->volume))
+      locks[n++] = (TaskLockRef){&ws_type_volume, after->disks.items[i]->volume, after->disks.items[i]->shared};
+  for (guint i = 0; i < after->cdroms.len && n < G_N_ELEMENTS(locks); i++)
+    if (after->cdroms.items[i]->volume && !has_cd(before, after->cdroms.items[i]->volume))
+      locks[n++] = (TaskLockRef){&ws_type_volume, after->cdroms.items[i]->volume, true};
+  return task_lock(task, locks, n, error);
+}
+
 static bool run_change(Task *task, Change *change, GError **error)
 {
   change->center = change->vm.center;
   if (!task_is_resumed(task)) {
-    g_autoptr(WsVm) after = edited(change, task_snapshot(task), error);
-    if (!after)
-      return false;
-    if (!compute_check_devices(task_snapshot(task), after, change->vm.id, change->vm.host, error))
+    const InvSnapshot *snap = task_snapshot(task);
+    const WsVm *before = compute_find(snap, change->vm.id, error);
+    g_autoptr(WsVm) after = before ? edited(change, snap, error) : NULL;
+    if (!after || !compute_check_devices(snap, after, change->vm.id, change->vm.host, error) ||
+        !lock_new_volumes(task, before, after, error))
       return false;
   }
   return TASK_STEP(task, "apply", apply_change, apply_back, change, error);
@@ -288,18 +311,77 @@ static bool edit_detach_disk(const Change *change, const InvSnapshot *snap, WsVm
   return no_such_key(vm, args->key, error);
 }
 
-static bool dispose_volume(Task *task, void *ctx, GError **error)
+/* The disk leaves the VM, for the bin at once where its volume is not kept: so a file that cannot be deleted is at least where people
+ * look for it. What the disk was is kept with the step, for the way back. */
+static bool detach(Task *task, void *ctx, GError **error)
 {
   Change *change = ctx;
   const WsVmDetachDisk *args = change->args;
+  const WsVm *vm = compute_find(task_snapshot(task), change->vm.id, error);
+  g_autofree char *kept = NULL;
+  for (guint i = 0; vm && i < vm->disks.len; i++)
+    if (g_strcmp0(vm->disks.items[i]->key, args->key) == 0) {
+      g_autofree char *json = ws_object_to_json(&ws_type_vm_disk, vm->disks.items[i], WS_WRITE_STORED, NULL);
+      kept = g_strdup_printf("%u %s", i, json);
+    }
+  if (!vm || !apply_change(task, ctx, error))
+    return false;
+  task_set_result(task, kept);
+  WsVolume *volume = args->volume == WS_VM_DETACH_DISK_VOLUME_KEEP
+                         ? NULL
+                         : inv_edit_id(task_txn(task), &ws_type_volume, change->new_volume);
+  if (volume)
+    volume->in_bin_since = ws_clock_wall_us(change->center->clock);
+  return true;
+}
+
+static bool put_back(WsVm *vm, const char *kept, GError **error)
+{
+  char *json = NULL;
+  guint at = (guint)g_ascii_strtoull(kept, &json, 10);
+  g_autoptr(WsVmDisk) disk = ws_object_parse(&ws_type_vm_disk, json, strlen(json), WS_PARSE_STORED, error);
+  if (!disk)
+    return false;
+  if (compute_has_disk(disk->key, vm))
+    return true;
+  APPEND(vm->disks, WsVmDisk, g_steal_pointer(&disk));
+  for (guint i = vm->disks.len - 1; i > at; i--) {
+    WsVmDisk *other = vm->disks.items[i - 1];
+    vm->disks.items[i - 1] = vm->disks.items[i];
+    vm->disks.items[i] = other;
+  }
+  return true;
+}
+
+/* The undo: the file is still there, else there is no way back any more (the disposal waits until it is through). */
+static bool attach_again(Task *task, void *ctx, GError **error)
+{
+  Change *change = ctx;
+  const char *kept = task_step_result(task, "apply");
+  if (!kept)
+    return apply_back(task, ctx, error);
+  const WsVm *now = compute_find(task_snapshot(task), change->vm.id, error);
+  g_autoptr(WsVm) back = now ? ws_vm_copy(now) : NULL;
+  if (!back || !put_back(back, kept, error) ||
+      !tell_host(change, task_snapshot(task), back, false, NULL, NULL, error))
+    return false;
+  WsVm *edit = inv_edit_id(task_txn(task), &ws_type_vm, change->vm.id);
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, change->new_volume);
+  if (!edit || !put_back(edit, kept, error))
+    return edit ? false : ws_fail(error, WS_ERROR_NOT_FOUND, "object", "the VM", NULL);
+  if (volume) {
+    volume->in_bin_since = 0;
+    volume->used_by = volume->used_by ? volume->used_by : edit->id;
+  }
+  return true;
+}
+
+static bool dispose_volume(Task *task, void *ctx, GError **error)
+{
+  Change *change = ctx;
   const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, change->new_volume);
   if (!volume)
     return true;
-  if (args->volume == WS_VM_DETACH_DISK_VOLUME_BIN) {
-    WsVolume *edit = inv_edit_id(task_txn(task), &ws_type_volume, volume->id);
-    edit->in_bin_since = ws_clock_wall_us(change->vm.center->clock);
-    return true;
-  }
   RpcLink *link = compute_link(&change->vm, error);
   WsRpcVolumeDelete params = {.pool = volume->pool, .file = volume->file};
   if (!link || !rpc_volume_delete(link, &params, task_progress_of_call, task, NULL, error))
@@ -308,10 +390,24 @@ static bool dispose_volume(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* A volume that goes: nobody else takes it meanwhile, and nobody depends on it. */
+static bool lock_leaving(Task *task, Change *change, bool destroy, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsVolume *volume = inv_find(snap, &ws_type_volume, change->new_volume);
+  const WsVolume *child = volume ? inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL) : NULL;
+  const WsImage *image = volume ? inv_find_by(snap, &ws_type_image, "volume", volume->id, NULL) : NULL;
+  TaskLockRef lock = {&ws_type_volume, change->new_volume, false};
+  if (!task_is_resumed(task) && destroy && (child || image))
+    return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", child ? child->name : image->name, NULL);
+  return !volume || task_lock(task, &lock, 1, error);
+}
+
 bool vm_detach_disk(Task *task, GError **error)
 {
   Change change = {.edit = edit_detach_disk, .args = task_args(task)};
   const WsVmDetachDisk *args = change.args;
+  bool destroy = args->volume == WS_VM_DETACH_DISK_VOLUME_DESTROY;
   char id[WS_ID_TEXT_MAX];
   if (!compute_begin(task, &change.vm, error))
     return false;
@@ -324,9 +420,9 @@ bool vm_detach_disk(Task *task, GError **error)
     return vm ? no_such_key(vm, args->key, error) : false;
   ws_id_parse(ws_type_volume.prefix, volume, &change.new_volume);
   change.center = change.vm.center;
-  if (!TASK_STEP(task, "apply", apply_change, apply_back, &change, error))
+  if (!lock_leaving(task, &change, destroy, error) || !TASK_STEP(task, "apply", detach, attach_again, &change, error))
     return false;
-  if (args->volume == WS_VM_DETACH_DISK_VOLUME_KEEP)
+  if (!destroy)
     return true;
   task_allow_cancel(task, false);
   return TASK_STEP(task, "dispose of volume", dispose_volume, NULL, &change, error);

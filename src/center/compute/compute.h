@@ -15,6 +15,11 @@ WsVmSpec *compute_spec(const InvSnapshot *snap, const WsVm *vm, GError **error);
 void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report);
 void compute_take_power(Center *center, WsVm *vm, const WsPower *power);
 
+/* ---- networks change (follow.c) ---- */
+void compute_follow_networks(Center *center); /* at start */
+/* A full report of a VM: when its NICs are not defined as they should be, it is defined anew soon. */
+void compute_compare_nics(Center *center, const InvSnapshot *snap, const WsVm *vm, const WsVmSpec *reported);
+
 /* ---- tasks on one VM ---- */
 typedef struct {
   Center *center;

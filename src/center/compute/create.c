@@ -50,14 +50,21 @@ static void complete_draft(Build *b, const InvSnapshot *snap)
   compute_complete_devices(b->center, snap, draft);
 }
 
-/* The pool for a new disk: the one asked for, or the roomiest usable one of the host. */
-static bool pick_pools(Build *b, const InvSnapshot *snap, GError **error)
+/* The pool for a new disk: the one asked for, or the roomiest usable one of the host; chosen once. */
+static bool pick_pools(Task *task, Build *b, const InvSnapshot *snap, GError **error)
 {
+  char text[WS_ID_TEXT_MAX];
   for (guint i = 0; i < b->draft->disks.len; i++) {
     WsVmNewVolume *volume = b->draft->disks.items[i]->new_volume;
     g_autofree char *field = g_strdup_printf("disks[%u].new_volume.pool", i);
-    if (volume && !place_pool(snap, b->host, volume->size_bytes, &volume->pool, field, error))
+    g_autofree char *label = g_strdup_printf("pool %u", i);
+    const char *chosen = task_chosen(task, label);
+    if (chosen && volume)
+      ws_id_parse(ws_type_pool.prefix, chosen, &volume->pool);
+    else if (volume && !place_pool(snap, b->host, volume->size_bytes, &volume->pool, field, error))
       return false;
+    else if (volume)
+      task_choose(task, label, ws_id_format(ws_type_pool.prefix, volume->pool, text));
   }
   return true;
 }
@@ -214,6 +221,16 @@ static bool remove_disks(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* It may have gone from under us with its host. */
+static WsVm *edit_built(Task *task, Build *b, GError **error)
+{
+  WsVm *edit = inv_edit_id(task_txn(task), &ws_type_vm, b->id);
+  char text[WS_ID_TEXT_MAX];
+  if (!edit)
+    ws_fail(error, WS_ERROR_NOT_FOUND, "object", ws_id_format(ws_type_vm.prefix, b->id, text), NULL);
+  return edit;
+}
+
 static bool define(Task *task, void *ctx, GError **error)
 {
   Build *b = ctx;
@@ -226,7 +243,9 @@ static bool define(Task *task, void *ctx, GError **error)
   WsRpcVmDefine params = {.spec = spec, .cloud_init = vm->cloud_init};
   if (!rpc_vm_define(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
     return false;
-  WsVm *edit = inv_edit_id(task_txn(task), &ws_type_vm, b->id);
+  WsVm *edit = edit_built(task, b, error);
+  if (!edit)
+    return false;
   compute_take_report(b->center, edit, result->report);
   /* The guest's password is on the seed CD, hashed; nobody needs it in the inventory any more. */
   if (edit->cloud_init)
@@ -252,7 +271,9 @@ static bool start(Task *task, void *ctx, GError **error)
   g_autoptr(WsRpcVmStartResult) result = NULL;
   if (!link || !rpc_vm_start(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
     return false;
-  WsVm *edit = inv_edit_id(task_txn(task), &ws_type_vm, b->id);
+  WsVm *edit = edit_built(task, b, error);
+  if (!edit)
+    return false;
   compute_take_power(b->center, edit, result->power);
   return true;
 }
@@ -302,7 +323,8 @@ bool vm_create(Task *task, GError **error)
   if (!check_numbers(draft, error) || !place_host(task, draft, 0, false, &b.host, error))
     return false;
   complete_draft(&b, snap);
-  if (!task_is_resumed(task) && (!pick_pools(&b, snap, error) || !compute_check_devices(snap, draft, 0, b.host, error)))
+  if (!pick_pools(task, &b, snap, error) ||
+      (!task_is_resumed(task) && !compute_check_devices(snap, draft, 0, b.host, error)))
     return false;
   return build(task, &b, error);
 }
@@ -406,7 +428,8 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
   if (group)
     add_nic(draft, group);
   complete_draft(&b, snap);
-  if (!task_is_resumed(task) && (!pick_pools(&b, snap, error) || !compute_check_devices(snap, draft, 0, b.host, error)))
+  if (!pick_pools(task, &b, snap, error) ||
+      (!task_is_resumed(task) && !compute_check_devices(snap, draft, 0, b.host, error)))
     return false;
   return build(task, &b, error);
 }

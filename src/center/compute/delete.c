@@ -38,6 +38,15 @@ static bool release(Task *task, void *ctx, GError **error)
   return link && rpc_vm_release(link, &params, NULL, NULL, NULL, error);
 }
 
+/* The undo: marked first, for nobody may define over a stranger; then defined, for with the mark went the ids in it. */
+static bool mark_again(Task *task, void *ctx, GError **error)
+{
+  Delete *d = ctx;
+  RpcLink *link = compute_link(&d->vm, error);
+  WsRpcVmAdopt params = {.vm = d->vm.id, .uuid = (char *)d->vm.uuid};
+  return link && rpc_vm_adopt(link, &params, NULL, NULL, NULL, NULL, error) && define_again(task, &d->vm, error);
+}
+
 static bool own_volume(const WsVolume *volume, WsId vm)
 {
   return volume && volume->used_by == vm;
@@ -141,10 +150,10 @@ static bool to_bin(Task *task, Delete *d, GError **error)
   return TASK_STEP(task, "undefine", undefine, define_again, d, error) && TASK_LAST(task, "to the bin", into_bin, d, error);
 }
 
-static bool out_for_good(Task *task, Delete *d, GError **error)
+static bool out_for_good(Task *task, Delete *d, bool binned, GError **error)
 {
   task_allow_cancel(task, false); /* from the first file on there is no way back */
-  return TASK_STEP(task, "undefine", undefine, NULL, d, error) &&
+  return TASK_STEP(task, "undefine", undefine, binned ? NULL : define_again, d, error) &&
          TASK_STEP(task, "delete files", delete_files, NULL, d, error) && TASK_LAST(task, "forget", destroy, d, error);
 }
 
@@ -168,9 +177,9 @@ bool vm_delete(Task *task, GError **error)
     return false;
   switch (d.how) {
   case WS_VM_DELETE_HOW_FORGET:
-    return TASK_STEP(task, "release", release, NULL, &d, error) && TASK_LAST(task, "forget", forget, &d, error);
+    return TASK_STEP(task, "release", release, mark_again, &d, error) && TASK_LAST(task, "forget", forget, &d, error);
   case WS_VM_DELETE_HOW_DESTROY:
-    return out_for_good(task, &d, error);
+    return out_for_good(task, &d, binned, error);
   default:
     return to_bin(task, &d, error);
   }

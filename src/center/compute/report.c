@@ -190,6 +190,14 @@ static bool look_for_gone(const void *object, void *arg)
 
 /* ---- full reports ---- */
 
+static void compare_definition(Center *center, WsId host, const WsVmReport *report)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsVm *vm = known(snap, host, report->uuid);
+  if (vm)
+    compute_compare_nics(center, snap, vm, report->spec);
+}
+
 static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
 {
   g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -205,6 +213,8 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
       g_hash_table_add(seen, g_strdup(page->vms.items[i]->uuid));
       if (!take_one(center, host, page->vms.items[i], &failed))
         ws_log_error(WS_LOG_WARNING, "vm-report", failed, "uuid", page->vms.items[i]->uuid, NULL);
+      else
+        compare_definition(center, host, page->vms.items[i]);
     }
     more = page->more && page->vms.len;
     g_free(after);
@@ -344,8 +354,25 @@ static void vms_down(Center *center, WsId host)
   inv_commit(txn, NULL, NULL);
 }
 
+/* A volume belongs to one VM, whatever tasks believe: two that write one disk destroy it. */
+static bool check_disks_owned(const InvSnapshot *head, const void *old_object, const void *new_object, GError **error)
+{
+  const WsVm *vm = new_object;
+  for (guint i = 0; vm && vm->management == WS_VM_MANAGEMENT_MANAGED && i < vm->disks.len; i++) {
+    const WsVmDisk *disk = vm->disks.items[i];
+    const WsVolume *volume = disk->shared ? NULL : inv_find(head, &ws_type_volume, disk->volume);
+    if (!volume || volume->used_by == vm->id)
+      continue;
+    const WsVm *user = inv_find(head, &ws_type_vm, volume->used_by);
+    return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", user ? user->name : "nobody", NULL);
+  }
+  return true;
+}
+
 void compute_start(Center *center)
 {
+  compute_follow_networks(center);
+  inv_add_check(center->inventory, &ws_type_vm, check_disks_owned);
   hosts_add_resync(center, resync_vms);
   hosts_add_down(center, vms_down);
   center->usage_timer = ws_loop_after(center->loop, USAGE_US, poll_all, center);

@@ -295,7 +295,14 @@ bool host_delete(Task *task, GError **error)
   if (!r.force && !task_is_resumed(task) && !check_empty(task, host, error))
     return false;
   TaskLockRef lock = {&ws_type_host, r.id, false};
-  return task_lock(task, &lock, 1, error) && TASK_LAST(task, "forget", forget_host, &r, error);
+  g_autoptr(GError) held = NULL;
+  /* By force it goes also from under tasks that wait for it, else a dead host that a task waits for would stay for ever: they learn that
+   * it is gone, and end. */
+  if (!task_lock(task, &lock, 1, &held) && !(r.force && ws_error_code(held) == WS_ERROR_BUSY)) {
+    g_propagate_error(error, g_steal_pointer(&held));
+    return false;
+  }
+  return TASK_LAST(task, "forget", forget_host, &r, error);
 }
 
 void hosts_watch_removals(Center *center)

@@ -11,7 +11,8 @@
 HostLinks *hosts_new(Center *center);
 void hosts_free(HostLinks *links);
 
-/* The link of a connected host, borrowed until the next wait; NULL: WS_ERROR_HOST_UNREACHABLE naming the host. */
+/* The link of a connected host, borrowed until the next wait; NULL: WS_ERROR_HOST_UNREACHABLE naming the host;
+ * WS_ERROR_NOT_FOUND when it is not in the inventory (any more), so that nobody waits for it. */
 RpcLink *hosts_link(Center *center, WsId host, GError **error);
 bool hosts_is_connected(Center *center, WsId host);
 /* The host at the other end of a link (in handlers of its notifications); 0: none. */

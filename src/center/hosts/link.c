@@ -83,7 +83,11 @@ RpcLink *hosts_link(Center *center, WsId host, GError **error)
     return peer->link;
   char id[WS_ID_TEXT_MAX];
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  ws_fail(error, WS_ERROR_HOST_UNREACHABLE, "host", host_name(snap, host, id), NULL);
+  const char *name = host_name(snap, host, id);
+  if (inv_find(snap, &ws_type_host, host))
+    ws_fail(error, WS_ERROR_HOST_UNREACHABLE, "host", name, NULL);
+  else
+    ws_fail(error, WS_ERROR_NOT_FOUND, "object", name, NULL);
   return NULL;
 }
 

@@ -30,11 +30,16 @@ static bool mark_awaiting(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* Whatever the pool's state: while its host is away it is unreachable, and that must read as a host to wait for. */
 static RpcLink *link_of(Center *center, const WsVolume *volume, GError **error)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  const WsPool *pool = storage_usable_pool(snap, volume->pool, "be used", error);
-  return pool ? storage_pool_link(center, pool, error) : NULL;
+  const WsPool *pool = inv_find(snap, &ws_type_pool, volume->pool);
+  char text[WS_ID_TEXT_MAX];
+  if (pool)
+    return storage_pool_link(center, pool, error);
+  ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_pool, volume->pool, text), NULL);
+  return NULL;
 }
 
 static void set_text(char **to, const char *from)

@@ -31,7 +31,15 @@ bool storage_tell_pool_gone(Center *center, WsId pool, WsId host, bool keep, GEr
 
 /* ---- refresh ---- */
 
-/* What the files of a pool say about its volumes: gone, or another size on disk. */
+/* A size is believed only of a file that looks like what it is: a guest can write any header into a raw disk. */
+static bool says_size(const WsVolume *volume, const WsPoolFile *file)
+{
+  bool qcow2 = volume->format == WS_VOLUME_FORMAT_QCOW2 && file->format == WS_POOL_FILE_FORMAT_QCOW2;
+  bool raw = volume->format == WS_VOLUME_FORMAT_RAW && file->format == WS_POOL_FILE_FORMAT_RAW;
+  return (qcow2 || raw) && file->size_bytes > 0;
+}
+
+/* What the files of a pool say about its volumes: gone, another size on disk, or grown by a task that did not hear the answer. */
 typedef struct {
   Center *center;
   InvTxn *txn;
@@ -48,7 +56,8 @@ static bool compare_volume(const void *object, void *arg)
   if (!settled || volume->activity)
     return true;
   int state = file ? WS_VOLUME_STATE_READY : WS_VOLUME_STATE_MISSING;
-  if ((int)volume->state == state && (!file || volume->allocated_bytes == file->allocated_bytes))
+  bool resized = file && says_size(volume, file) && file->size_bytes != volume->size_bytes;
+  if ((int)volume->state == state && !resized && (!file || volume->allocated_bytes == file->allocated_bytes))
     return true;
   WsVolume *edit = inv_edit(compare->txn, volume);
   if ((int)volume->state != state)
@@ -57,6 +66,8 @@ static bool compare_volume(const void *object, void *arg)
   edit->state = state;
   if (file)
     edit->allocated_bytes = file->allocated_bytes;
+  if (resized)
+    edit->size_bytes = file->size_bytes;
   return true;
 }
 

@@ -18,6 +18,7 @@ typedef struct {
   gint64 size_bytes;
   bool wipe;
   bool abort_upload;   /* bytes may have been uploaded that are no volume yet */
+  int state_before;    /* delete: what it goes back to when its file cannot be removed */
 } Job;
 
 /* ---- steps shared by create and clone ---- */
@@ -374,6 +375,23 @@ static bool mark_deleting(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* It could not be deleted: it is there as before (or overwritten in part, as was asked). */
+static bool unmark_deleting(Task *task, void *ctx, GError **error)
+{
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, ((Job *)ctx)->id);
+  if (volume)
+    volume->state = ((Job *)ctx)->state_before;
+  return true;
+}
+
+static int parse_state(const char *word)
+{
+  for (int i = 0; ws_volume_state_names[i]; i++)
+    if (strcmp(ws_volume_state_names[i], word) == 0 && i + 1 != WS_VOLUME_STATE_DELETING)
+      return i + 1;
+  return WS_VOLUME_STATE_READY;
+}
+
 static bool check_delete(Task *task, const WsVolume *volume, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
@@ -404,7 +422,8 @@ bool volume_delete(Task *task, GError **error)
   /* From the first overwritten byte on there is no way back: the object says so, and goes only after the file. */
   task_allow_cancel(task, false);
   job.file = task_choose(task, "file", volume->file);
-  return TASK_STEP(task, "mark", mark_deleting, NULL, &job, error) &&
+  job.state_before = parse_state(task_choose(task, "state", volume->state ? ws_volume_state_names[volume->state - 1] : ""));
+  return TASK_STEP(task, "mark", mark_deleting, unmark_deleting, &job, error) &&
          TASK_STEP(task, "remove file", remove_file, NULL, &job, error) &&
          TASK_LAST(task, "forget", forget_volume, &job, error);
 }

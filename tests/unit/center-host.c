@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See center-host.h: the truth of a simulated host, and the wire to the manager. What the calls do is in center-host-serve.c. */
+#include "center-host-private.h"
+#include <string.h>
+
+/* ---- the truth ---- */
+
+HostDomain *host_find_domain(HostTruth *truth, const char *uuid)
+{
+  for (guint i = 0; i < HOST_DOMAINS; i++)
+    if (truth->domains[i].there && strcmp(truth->domains[i].uuid, uuid) == 0)
+      return &truth->domains[i];
+  return NULL;
+}
+
+HostFile *host_find_file(HostTruth *truth, WsId pool, const char *file)
+{
+  for (guint i = 0; i < HOST_FILES; i++)
+    if (truth->files[i].there && truth->files[i].pool == pool && strcmp(truth->files[i].file, file) == 0)
+      return &truth->files[i];
+  return NULL;
+}
+
+HostPool *host_find_pool(HostTruth *truth, WsId pool)
+{
+  for (guint i = 0; i < HOST_POOLS; i++)
+    if (truth->pools[i].there && truth->pools[i].pool == pool)
+      return &truth->pools[i];
+  return NULL;
+}
+
+HostNet *host_find_net(HostTruth *truth, bool is_group, WsId id)
+{
+  for (guint i = 0; i < HOST_NETS; i++)
+    if (truth->nets[i].there && truth->nets[i].is_group == is_group && truth->nets[i].id == id)
+      return &truth->nets[i];
+  return NULL;
+}
+
+guint host_count_domains(const HostTruth *truth)
+{
+  guint n = 0;
+  for (guint i = 0; i < HOST_DOMAINS; i++)
+    n += truth->domains[i].there;
+  return n;
+}
+
+guint host_count_files(const HostTruth *truth)
+{
+  guint n = 0;
+  for (guint i = 0; i < HOST_FILES; i++)
+    n += truth->files[i].there;
+  return n;
+}
+
+/* Places are found and emptied the same way, so that a truth that was taken back is equal byte by byte. */
+#define NEW_PLACE(places, n)                                                                                           \
+  for (guint i = 0; i < (n); i++)                                                                                      \
+    if (!(places)[i].there) {                                                                                          \
+      (places)[i].there = true;                                                                                        \
+      return &(places)[i];                                                                                             \
+    }                                                                                                                  \
+  g_assert_not_reached()
+
+HostDomain *host_new_domain(HostTruth *truth)
+{
+  NEW_PLACE(truth->domains, HOST_DOMAINS);
+}
+
+HostFile *host_new_file(HostTruth *truth)
+{
+  NEW_PLACE(truth->files, HOST_FILES);
+}
+
+HostPool *host_new_pool(HostTruth *truth)
+{
+  NEW_PLACE(truth->pools, HOST_POOLS);
+}
+
+HostNet *host_new_net(HostTruth *truth)
+{
+  NEW_PLACE(truth->nets, HOST_NETS);
+}
+
+void host_put_upload(HostTruth *truth, WsId pool, const char *file, gint64 bytes)
+{
+  HostFile *f = host_new_file(truth);
+  f->partial = true;
+  f->pool = pool;
+  f->size_bytes = f->received_bytes = bytes;
+  f->content = ++truth->last_content;
+  g_strlcpy(f->file, file, sizeof f->file);
+}
+
+void host_put_stranger(HostTruth *truth, const char *uuid, const char *name)
+{
+  HostDomain *d = host_new_domain(truth);
+  g_strlcpy(d->uuid, uuid, sizeof d->uuid);
+  g_strlcpy(d->name, name, sizeof d->name);
+  d->power = WS_POWER_STATE_OFF;
+  g_snprintf(d->spec, sizeof d->spec,
+             "{\"name\":\"%s\",\"uuid\":\"%s\",\"architecture\":\"x86_64\",\"cpu\":{\"vcpus\":1},\"memory_bytes\":67108864}", name, uuid);
+}
+
+WsVmSpec *host_spec(const HostDomain *d)
+{
+  g_autoptr(GError) error = NULL;
+  WsVmSpec *spec = ws_vm_spec_parse(d->spec, strlen(d->spec), WS_PARSE_RPC, &error);
+  g_assert_no_error(error);
+  return spec;
+}
+
+bool host_is_on(const HostDomain *d)
+{
+  return d->power == WS_POWER_STATE_RUNNING || d->power == WS_POWER_STATE_PAUSED;
+}
+
+const char *host_shared_file(HostTruth *truth, char *buffer)
+{
+  g_autoptr(GHashTable) open = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < HOST_DOMAINS; i++) {
+    const HostDomain *d = &truth->domains[i];
+    g_autoptr(WsVmSpec) spec = d->there && host_is_on(d) ? host_spec(d) : NULL;
+    for (guint j = 0; spec && j < spec->disks.len; j++) {
+      const WsVmSpecDisk *disk = spec->disks.items[j];
+      if (disk->shared || disk->read_only || !disk->file)
+        continue;
+      if (!g_hash_table_add(open, g_strdup(disk->file)))
+        return strncpy(buffer, disk->file, 207);
+    }
+  }
+  return NULL;
+}
+
+/* ---- the wire: two links in one process ---- */
+
+typedef struct {
+  HostSim *sim;
+  RpcLink *to;
+  guint64 generation;
+  GBytes *message;
+} Packet;
+
+static void deliver(void *arg)
+{
+  Packet *packet = arg;
+  gsize n;
+  const char *bytes = g_bytes_get_data(packet->message, &n);
+  if (packet->generation == packet->sim->generation)
+    rpc_link_received(packet->to, bytes, n);
+  rpc_link_unref(packet->to);
+  g_bytes_unref(packet->message);
+  g_free(packet);
+}
+
+/* Carrier argument: which end sends. */
+static bool wire_send(void *arg, GBytes *message)
+{
+  WireEnd *end = arg;
+  HostSim *sim = end->sim;
+  Packet *packet = g_new(Packet, 1);
+  if (end->generation != sim->generation) {
+    g_free(packet);
+    return true;
+  }
+  RpcLink *to = end->is_manager ? sim->link : sim->manager_end;
+  *packet = (Packet){sim, rpc_link_ref(to), sim->generation, g_bytes_ref(message)};
+  ws_loop_after(sim->loop, HOST_WIRE_US, deliver, packet);
+  return true;
+}
+
+static void cut_soon(void *arg)
+{
+  host_sim_cut(arg);
+}
+
+/* One side closes: the other loses the link too. */
+static void wire_close(void *arg, const char *reason)
+{
+  WireEnd *end = arg;
+  if (reason && end->generation == end->sim->generation)
+    ws_loop_after(end->sim->loop, 0, cut_soon, end->sim);
+}
+
+static const RpcCarrier wire = {wire_send, wire_close, NULL};
+
+void host_sim_connect(HostSim *sim, RpcLink *manager_end)
+{
+  host_sim_cut(sim);
+  sim->generation++;
+  sim->manager_end = rpc_link_ref(manager_end);
+  sim->connected = true;
+  /* Ends live as long as the simulation: a link may speak of its carrier after it was cut. */
+  WireEnd *ends = g_new(WireEnd, 2);
+  g_ptr_array_add(sim->ends, ends);
+  ends[0] = (WireEnd){sim, sim->generation, true};
+  ends[1] = (WireEnd){sim, sim->generation, false};
+  rpc_link_opened(manager_end, &wire, &ends[0]);
+  rpc_link_opened(sim->link, &wire, &ends[1]);
+}
+
+void host_sim_cut(HostSim *sim)
+{
+  if (!sim->connected)
+    return;
+  sim->connected = false;
+  sim->generation++;
+  g_autoptr(RpcLink) manager_end = g_steal_pointer(&sim->manager_end);
+  rpc_link_lost(manager_end, "cut");
+  rpc_link_lost(sim->link, "cut");
+}
+
+bool host_sim_is_connected(const HostSim *sim)
+{
+  return sim->connected && rpc_link_is_up(sim->link);
+}
+
+HostSim *host_sim_new(WsLoop *loop, HostTruth *truth, HostAct act, void *arg)
+{
+  static const RpcEvents events = {NULL, NULL};
+  HostSim *sim = g_new0(HostSim, 1);
+  *sim = (HostSim){.loop = loop, .truth = truth, .act = act, .arg = arg};
+  sim->ends = g_ptr_array_new_with_free_func(g_free);
+  sim->link = rpc_link_new(loop, host_services, host_n_services, &events, sim);
+  rpc_link_set_peer(sim->link, "manager");
+  ws_loop_after(loop, HOST_GOODBYE_US, host_end_guests, sim); /* asked while another process was the host */
+  return sim;
+}
+
+void host_sim_free(HostSim *sim)
+{
+  if (!sim)
+    return;
+  host_sim_cut(sim);
+  rpc_link_unref(sim->link);
+  g_ptr_array_unref(sim->ends);
+  g_free(sim);
+}

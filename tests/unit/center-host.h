@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A simulated host: what a host agent does to a machine, without a machine.
+ *
+ * HostTruth is what *is* on the host - domains, volumes, pools, switches - as plain memory without pointers: it can lie in memory that
+ * several processes share and outlives a manager that is killed, and two of them can be compared with memcmp(). HostSim is the agent on it: it
+ * speaks the agent's RPC (typed handlers over a link of the caller's) and behaves as the contract in api/rpc says: every call is
+ * idempotent, a file appears whole, a domain that runs holds its files.
+ *
+ * Each act on the truth is announced before and after (HostAct), where a test may kill the manager, cut the link, or say that the act fails.
+ * Core loop only. */
+#pragma once
+#include "rpc/methods.h"
+
+#define HOST_DOMAINS 16
+#define HOST_FILES   48
+#define HOST_POOLS   6
+#define HOST_NETS    12
+#define HOST_SPEC_MAX 6144
+
+typedef struct {
+  bool there;
+  WsId vm; /* whose mark it carries; 0: a stranger */
+  int power; /* WsPowerState */
+  gint64 ends_us; /* the guest was asked to shut down and will have at this (wall) time; 0: not */
+  char uuid[40], name[64];
+  char spec[HOST_SPEC_MAX]; /* WsVmSpec as JSON: its definition, and what runs */
+} HostDomain;
+
+typedef struct {
+  bool there;
+  bool partial; /* an upload on its way */
+  WsId pool;
+  int format; /* 1 qcow2, 2 raw: as the contract's enums */
+  gint64 size_bytes, received_bytes;
+  guint32 content; /* stands for the bytes: equal content, equal bytes */
+  char file[208], parent[208];
+} HostFile;
+
+typedef struct {
+  bool there, suspended, marked; /* marked: the directory carries the identity */
+  WsId pool;
+  char path[128], uuid[40];
+} HostPool;
+
+typedef struct {
+  bool there, is_group;
+  WsId id, of; /* of: a port group's switch */
+  gint64 mtu, tag;
+  char bridge[16];
+} HostNet;
+
+typedef struct {
+  HostDomain domains[HOST_DOMAINS];
+  HostFile files[HOST_FILES];
+  HostPool pools[HOST_POOLS];
+  HostNet nets[HOST_NETS];
+  gint64 sequence;     /* of events */
+  guint32 last_content;
+} HostTruth;
+
+typedef enum { HOST_BEFORE, HOST_AFTER } HostMoment;
+/* false (before an act only): the act fails with *error. Must not wait. */
+typedef bool (*HostAct)(const char *method, HostMoment moment, void *arg, GError **error);
+
+typedef struct HostSim HostSim;
+HostSim *host_sim_new(WsLoop *loop, HostTruth *truth, HostAct act, void *arg);
+void host_sim_free(HostSim *sim);
+/* Joins the host to the manager's end; a wire that is still there is cut. The manager's end is borrowed while the wire holds. */
+void host_sim_connect(HostSim *sim, RpcLink *manager_end);
+void host_sim_cut(HostSim *sim); /* both sides lose the link */
+bool host_sim_is_connected(const HostSim *sim);
+
+/* ---- looking at the truth, and changing it past the manager ---- */
+HostDomain *host_find_domain(HostTruth *truth, const char *uuid);
+HostFile *host_find_file(HostTruth *truth, WsId pool, const char *file);
+HostPool *host_find_pool(HostTruth *truth, WsId pool);
+HostNet *host_find_net(HostTruth *truth, bool is_group, WsId id);
+guint host_count_domains(const HostTruth *truth);
+guint host_count_files(const HostTruth *truth);
+/* Bytes that were uploaded, whole. */
+void host_put_upload(HostTruth *truth, WsId pool, const char *file, gint64 bytes);
+/* A domain that somebody defined by hand. */
+void host_put_stranger(HostTruth *truth, const char *uuid, const char *name);
+/* Two running domains on one file: NULL, or the file. The file lies in `buffer` of 208. */
+const char *host_shared_file(HostTruth *truth, char *buffer);

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Do inventory and host say the same? See center-rig.h. */
+#include "center-rig.h"
+#include "center/auth/audit.h"
+#include "center/compute/compute.h"
+#include "task/task-private.h"
+#include <string.h>
+
+typedef struct {
+  CenterRig *rig;
+  const InvSnapshot *snap;
+  HostTruth *host;
+  bool has_host; /* it may have been removed from the inventory */
+  GString *found; /* quarrels */
+} Look;
+
+static void G_GNUC_PRINTF(2, 3) quarrel(Look *look, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  if (look->found->len)
+    g_string_append(look->found, "; ");
+  g_string_append_vprintf(look->found, format, args);
+  va_end(args);
+}
+
+static guint as_uint(WsId id)
+{
+  return (guint)id;
+}
+
+/* ---- each object of the inventory ---- */
+
+static bool look_at_volume(const void *object, void *arg)
+{
+  const WsVolume *v = object;
+  Look *look = arg;
+  const HostFile *f = v->file ? host_find_file(look->host, v->pool, v->file) : NULL;
+  const WsVm *user = v->used_by ? inv_find(look->snap, &ws_type_vm, v->used_by) : NULL;
+  bool whole = f && !f->partial;
+  if (v->state != WS_VOLUME_STATE_READY && v->state != WS_VOLUME_STATE_AWAITING_UPLOAD)
+    quarrel(look, "vol-%u is %s", as_uint(v->id), ws_volume_state_names[v->state - 1]);
+  if (whole != (v->state == WS_VOLUME_STATE_READY))
+    quarrel(look, "vol-%u is %s, whole file: %d", as_uint(v->id), ws_volume_state_names[v->state - 1], whole);
+  if (whole && (f->format != (int)v->format || f->size_bytes != v->size_bytes))
+    quarrel(look, "vol-%u and its file differ in format or size", as_uint(v->id));
+  if (v->used_by && !user)
+    quarrel(look, "vol-%u is used by nobody", as_uint(v->id));
+  for (guint i = 0; user && i < user->disks.len; i++)
+    if (user->disks.items[i]->volume == v->id)
+      return true;
+  if (user)
+    quarrel(look, "vol-%u is used by vm-%u, which has no such disk", as_uint(v->id), as_uint(user->id));
+  return true;
+}
+
+static bool look_at_image(const void *object, void *arg)
+{
+  const WsImage *image = object;
+  Look *look = arg;
+  const WsVolume *v = inv_find(look->snap, &ws_type_volume, image->volume);
+  if (!v)
+    quarrel(look, "img-%u has no volume", as_uint(image->id));
+  else if ((image->state == WS_IMAGE_STATE_READY) != (v->state == WS_VOLUME_STATE_READY) ||
+           image->state == WS_IMAGE_STATE_IMPORTING)
+    quarrel(look, "img-%u is %s", as_uint(image->id), ws_image_state_names[image->state - 1]);
+  return true;
+}
+
+static bool look_at_pool(const void *object, void *arg)
+{
+  const WsPool *pool = object;
+  Look *look = arg;
+  const HostPool *p = host_find_pool(look->host, pool->id);
+  int wanted = pool->suspended ? WS_POOL_STATE_SUSPENDED : WS_POOL_STATE_ACTIVE;
+  if (!p || p->suspended != pool->suspended || strcmp(p->uuid, pool->uuid) != 0)
+    quarrel(look, "pool-%u is not as on its host", as_uint(pool->id));
+  if ((int)pool->state != wanted)
+    quarrel(look, "pool-%u is %s", as_uint(pool->id), ws_pool_state_names[pool->state - 1]);
+  return true;
+}
+
+static bool look_at_switch(const void *object, void *arg)
+{
+  const WsSwitch *sw = object;
+  Look *look = arg;
+  const HostNet *net = host_find_net(look->host, false, sw->id);
+  if (!net || net->mtu != sw->mtu || strcmp(net->bridge, sw->bridge) != 0 || sw->state != WS_SWITCH_STATE_ACTIVE)
+    quarrel(look, "sw-%u is not as on its host", as_uint(sw->id));
+  return true;
+}
+
+static bool look_at_group(const void *object, void *arg)
+{
+  const WsPortGroup *group = object;
+  Look *look = arg;
+  const HostNet *net = host_find_net(look->host, true, group->id);
+  gint64 tag = group->vlan && group->vlan->tag != WS_INT_UNSET ? group->vlan->tag : 0;
+  if (!net || net->of != group->switch_ || net->tag != tag || group->state != WS_PORT_GROUP_STATE_ACTIVE)
+    quarrel(look, "pg-%u is not as on its host", as_uint(group->id));
+  return true;
+}
+
+static void look_at_definition(Look *look, const WsVm *vm, const HostDomain *d)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsVmSpec) spec = compute_spec(look->snap, vm, &error);
+  if (!spec) {
+    quarrel(look, "vm-%u: %s", as_uint(vm->id), error->message);
+    return;
+  }
+  g_autofree char *wanted = ws_object_to_json(&ws_type_vm_spec, spec, WS_WRITE_PEER, NULL);
+  if (strcmp(wanted, d->spec) != 0)
+    quarrel(look, "vm-%u is\n  %s\nits domain\n  %s", as_uint(vm->id), wanted, d->spec);
+}
+
+static bool look_at_vm(const void *object, void *arg)
+{
+  const WsVm *vm = object;
+  Look *look = arg;
+  const HostDomain *d = host_find_domain(look->host, vm->uuid);
+  bool managed = vm->management == WS_VM_MANAGEMENT_MANAGED;
+  if (vm->management == WS_VM_MANAGEMENT_IN_BIN) {
+    if (d)
+      quarrel(look, "vm-%u is in the bin and on its host", as_uint(vm->id));
+    return true;
+  }
+  if (!d) {
+    quarrel(look, "vm-%u has no domain", as_uint(vm->id));
+    return true;
+  }
+  if (compute_power_state(vm) != d->power)
+    quarrel(look, "vm-%u is %s, its domain %s", as_uint(vm->id), ws_power_state_names[compute_power_state(vm) - 1],
+            ws_power_state_names[d->power - 1]);
+  if (d->vm != (managed ? vm->id : 0))
+    quarrel(look, "vm-%u's domain carries the mark %u", as_uint(vm->id), as_uint(d->vm));
+  if (!managed)
+    return true;
+  if (vm->created) /* an adopted one keeps its own definition */
+    look_at_definition(look, vm, d);
+  for (guint i = 0; i < vm->disks.len; i++) {
+    const WsVolume *v = inv_find(look->snap, &ws_type_volume, vm->disks.items[i]->volume);
+    if (!v || (!vm->disks.items[i]->shared && v->used_by != vm->id))
+      quarrel(look, "vm-%u does not own its disk %s", as_uint(vm->id), vm->disks.items[i]->key);
+  }
+  return true;
+}
+
+static bool look_at_task(const void *object, void *arg)
+{
+  const WsTask *rec = object;
+  Look *look = arg;
+  char id[WS_ID_TEXT_MAX];
+  if (!task_state_is_end(rec->state) || rec->locks.len)
+    quarrel(look, "task-%u (%s) is %s with %u locks", as_uint(rec->id), rec->kind, ws_task_state_names[rec->state - 1],
+            rec->locks.len);
+  if (rec->parent)
+    return true;
+  g_autoptr(GPtrArray) records = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  g_autoptr(GError) error = NULL;
+  guint n = 0;
+  ws_id_format(ws_type_task.prefix, rec->id, id);
+  g_assert_true(store_query_history(look->rig->center.store, &ws_type_audit_record, NULL, 0, 0, 10000, records, &error));
+  for (guint i = 0; i < records->len; i++)
+    n += g_strcmp0(((const WsAuditRecord *)records->pdata[i])->task, id) == 0;
+  if (n != 1)
+    quarrel(look, "%s has %u audit records", id, n);
+  return true;
+}
+
+/* ---- each thing of the host ---- */
+
+static bool has_file(const void *object, void *arg)
+{
+  const WsVolume *v = object;
+  void **want = arg;
+  const HostFile *f = want[0];
+  if (v->pool == f->pool && g_strcmp0(v->file, f->file) == 0)
+    want[1] = (void *)v;
+  return !want[1];
+}
+
+static void look_at_host(Look *look)
+{
+  for (guint i = 0; i < HOST_FILES; i++) {
+    void *want[2] = {&look->host->files[i], NULL};
+    if (look->host->files[i].there)
+      inv_each(look->snap, &ws_type_volume, has_file, want);
+    if (look->host->files[i].there && !want[1])
+      quarrel(look, "file %s belongs to nobody", look->host->files[i].file);
+  }
+  for (guint i = 0; i < HOST_DOMAINS; i++)
+    if (look->host->domains[i].there && look->host->domains[i].vm && !inv_find_by(look->snap, &ws_type_vm, "uuid", 0, look->host->domains[i].uuid))
+      quarrel(look, "domain %s is not in the inventory", look->host->domains[i].name);
+  for (guint i = 0; i < HOST_POOLS; i++)
+    if (look->host->pools[i].there && !inv_find(look->snap, &ws_type_pool, look->host->pools[i].pool))
+      quarrel(look, "the host has a pool %s that nobody knows", look->host->pools[i].path);
+  for (guint i = 0; i < HOST_NETS; i++) {
+    const HostNet *net = &look->host->nets[i];
+    if (net->there && !inv_find(look->snap, net->is_group ? &ws_type_port_group : &ws_type_switch, net->id))
+      quarrel(look, "the host has a network %u that nobody knows", as_uint(net->id));
+  }
+}
+
+/* ---- all ---- */
+
+static bool look_at_activity(const void *object, void *arg)
+{
+  Look *look = arg;
+  const WsType *type = ((const WsResource *)object)->type;
+  const WsField *field = ws_type_field(type, "activity", 8);
+  if (field && *(void **)ws_field_at(field, object))
+    quarrel(look, "%s-%u is held", type->prefix, as_uint(((const WsResource *)object)->id));
+  return true;
+}
+
+char *center_rig_quarrel(CenterRig *rig)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  Look look = {rig, snap, &rig->world->host, false, g_string_new(NULL)};
+  char file[208] = "";
+  guint64 n_audited;
+  g_autoptr(GError) broken = NULL;
+  if (g_hash_table_size(rig->center.tasks->locks) || g_hash_table_size(rig->center.tasks->tasks))
+    quarrel(&look, "locks or tasks are left in memory");
+  for (guint i = 0; i < ws_n_resource_types; i++)
+    if (!(ws_resource_types[i]->flags & WS_TYPE_HISTORY))
+      inv_each(snap, ws_resource_types[i], look_at_activity, &look);
+  inv_each(snap, &ws_type_task, look_at_task, &look);
+  inv_each(snap, &ws_type_volume, look_at_volume, &look);
+  inv_each(snap, &ws_type_image, look_at_image, &look);
+  inv_each(snap, &ws_type_pool, look_at_pool, &look);
+  inv_each(snap, &ws_type_switch, look_at_switch, &look);
+  inv_each(snap, &ws_type_port_group, look_at_group, &look);
+  inv_each(snap, &ws_type_vm, look_at_vm, &look);
+  if (inv_find(snap, &ws_type_host, rig_world_find(rig->world, "host")))
+    look_at_host(&look);
+  if (host_shared_file(look.host, file))
+    quarrel(&look, "two running VMs write %s", file);
+  if (!audit_verify(&rig->center, &n_audited, &broken))
+    quarrel(&look, "the audit chain is broken: %s", broken->message);
+  char *text = g_string_free(look.found, FALSE);
+  if (*text)
+    return text;
+  g_free(text);
+  return NULL;
+}
+
+/* ---- portrait ---- */
+
+static bool paint(const void *object, void *arg)
+{
+  GString *text = arg;
+  const WsType *type = ((const WsResource *)object)->type;
+  WsResource *copy = ws_object_copy(type, object);
+  copy->revision = 0;
+  if (type == &ws_type_vm) {
+    WsVm *vm = (WsVm *)copy;
+    if (vm->power) {
+      vm->power->since = 0;
+      g_clear_pointer(&vm->power->reason, g_free);
+    }
+    g_clear_pointer(&vm->guest, ws_vm_guest_free);
+  } else if (type == &ws_type_pool) {
+    WsPool *pool = (WsPool *)copy;
+    pool->state_since = 0;
+    pool->provisioned_bytes = 0;
+    for (guint i = 0; i < pool->host_states.len; i++)
+      pool->host_states.items[i]->since = 0;
+  }
+  g_autofree char *json = ws_object_to_json(type, copy, WS_WRITE_STORED, NULL);
+  g_string_append_printf(text, "%s\n", json);
+  ws_resource_unref(copy);
+  return true;
+}
+
+static void paint_host(GString *text, const HostTruth *host)
+{
+  for (guint i = 0; i < HOST_DOMAINS; i++)
+    if (host->domains[i].there)
+      g_string_append_printf(text, "domain %s %u %d %s\n", host->domains[i].uuid, as_uint(host->domains[i].vm),
+                             host->domains[i].power, host->domains[i].spec);
+  for (guint i = 0; i < HOST_FILES; i++)
+    if (host->files[i].there)
+      g_string_append_printf(text, "file %s %d %" G_GINT64_FORMAT " %u %s\n", host->files[i].file, host->files[i].partial,
+                             host->files[i].size_bytes, host->files[i].content, host->files[i].parent);
+  for (guint i = 0; i < HOST_POOLS; i++)
+    if (host->pools[i].there)
+      g_string_append_printf(text, "pool %s %d\n", host->pools[i].path, host->pools[i].suspended);
+  for (guint i = 0; i < HOST_NETS; i++)
+    if (host->nets[i].there)
+      g_string_append_printf(text, "net %d %u %u %d %d\n", host->nets[i].is_group, as_uint(host->nets[i].id),
+                             as_uint(host->nets[i].of), (int)host->nets[i].mtu, (int)host->nets[i].tag);
+}
+
+char *center_rig_portrait(CenterRig *rig)
+{
+  static const WsType *const types[] = {&ws_type_pool,   &ws_type_volume,     &ws_type_image,
+                                        &ws_type_switch, &ws_type_port_group, &ws_type_vm};
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < G_N_ELEMENTS(types); i++)
+    inv_each(snap, types[i], paint, text);
+  paint_host(text, &rig->world->host);
+  return g_string_free(text, FALSE);
+}

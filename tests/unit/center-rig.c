@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See center-rig.h: opening, time, faults and requests. What is looked at is in center-rig-look.c. */
+#include "center-rig.h"
+#include "base/log.h"
+#include "center/api/batch.h"
+#include "center/auth/audit.h"
+#include "center/domains.h"
+#include "center/hosts/hosts.h"
+#include "center/tickets.h"
+#include "center/verbs.h"
+#include "inventory/inventory-private.h"
+#include "task/task-private.h"
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define RECONNECT_US ((gint64)3 * G_USEC_PER_SEC)
+#define AWAY_US      ((gint64)400 * G_USEC_PER_SEC)
+#define QUIET_US     ((gint64)3 * G_USEC_PER_SEC) /* longer than a guest takes to shut down */
+#define REAL_LIMIT_US ((gint64)60 * G_USEC_PER_SEC)
+
+/* ---- the world ---- */
+
+RigWorld *rig_world_new(void)
+{
+  RigWorld *world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  g_assert_true(world != MAP_FAILED);
+  return world;
+}
+
+void rig_world_name(RigWorld *world, const char *name, WsId id)
+{
+  for (guint i = 0; i < RIG_NAMES; i++)
+    if (!world->names[i].id) {
+      g_strlcpy(world->names[i].name, name, sizeof world->names[i].name);
+      world->names[i].id = id;
+      return;
+    }
+  g_assert_not_reached();
+}
+
+WsId rig_world_find(const RigWorld *world, const char *name)
+{
+  for (guint i = 0; i < RIG_NAMES; i++)
+    if (world->names[i].id && strcmp(world->names[i].name, name) == 0)
+      return world->names[i].id;
+  g_error("the world has no %s", name);
+}
+
+/* ---- time ---- */
+
+static gint64 rig_now(WsClock *clock)
+{
+  return ((CenterRig *)(void *)clock)->now_us;
+}
+
+static void rig_random(WsClock *clock, void *buf, gsize n)
+{
+  WsClock *system = ws_clock_system();
+  system->random_bytes(system, buf, n);
+}
+
+static bool disk_is_idle(CenterRig *rig)
+{
+  return !rig->center.inventory->first;
+}
+
+/* The store's thread works in real time, so virtual time stands still while something is on its way to the disk. */
+static void step(CenterRig *rig)
+{
+  WsLoop *loop = rig->center.loop;
+  if (ws_loop_next_us(loop) <= rig->now_us || !disk_is_idle(rig)) {
+    ws_loop_step(loop, ws_loop_next_us(loop) <= rig->now_us ? 0 : 1);
+    return;
+  }
+  gint64 next_us = ws_loop_next_us(loop);
+  g_assert_cmpint(next_us, <, G_MAXINT64);
+  rig->now_us = rig->world->now_us = next_us;
+  ws_loop_step(loop, 0);
+}
+
+void center_rig_run_for(CenterRig *rig, gint64 us)
+{
+  gint64 end_us = rig->now_us + us;
+  while (rig->now_us < end_us)
+    step(rig);
+}
+
+static bool is_idle(CenterRig *rig)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  bool has_host = rig->world->names[0].id && inv_find(snap, &ws_type_host, rig->world->names[0].id);
+  return host_sim_is_connected(rig->sim) == has_host && !g_hash_table_size(rig->center.stale_vms) && task_engine_n_running(rig->center.tasks) == 0 &&
+         g_hash_table_size(rig->center.tasks->tasks) == 0;
+}
+
+void center_rig_settle(CenterRig *rig)
+{
+  gint64 limit_us = g_get_monotonic_time() + REAL_LIMIT_US;
+  for (;;) {
+    while (!is_idle(rig)) {
+      step(rig);
+      g_assert_cmpint(g_get_monotonic_time(), <, limit_us);
+    }
+    center_rig_run_for(rig, QUIET_US);
+    if (is_idle(rig))
+      return;
+  }
+}
+
+typedef struct {
+  WsCoFunc func;
+  void *arg;
+  bool ended;
+} Run;
+
+static void run(void *arg)
+{
+  Run *r = arg;
+  r->func(r->arg);
+  r->ended = true;
+}
+
+void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg)
+{
+  Run r = {func, arg, false};
+  gint64 limit_us = g_get_monotonic_time() + REAL_LIMIT_US;
+  ws_co_start(rig->center.loop, run, &r);
+  while (!r.ended) {
+    step(rig);
+    g_assert_cmpint(g_get_monotonic_time(), <, limit_us);
+  }
+}
+
+/* ---- the host comes ---- */
+
+static void connect_host(void *arg)
+{
+  CenterRig *rig = arg;
+  WsId host = rig_world_find(rig->world, "host");
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  if (!inv_find(snap, &ws_type_host, host))
+    return;
+  g_autoptr(RpcLink) end = hosts_admit(&rig->center, host, "192.0.2.9");
+  host_sim_connect(rig->sim, end);
+}
+
+static void cut(void *arg)
+{
+  CenterRig *rig = arg;
+  host_sim_cut(rig->sim);
+  ws_loop_after(rig->center.loop, rig->world->fault == RIG_AWAY ? AWAY_US : RECONNECT_US, connect_host, rig);
+}
+
+/* ---- faults ---- */
+
+static void kill_point(RigWorld *world, const char *where)
+{
+  if (world->fault != RIG_KILL || g_atomic_int_add(&world->n_points, 1) + 1 != world->at)
+    return;
+  world->happened = 1;
+  g_strlcpy(world->where, where, sizeof world->where);
+  kill(getpid(), SIGKILL);
+}
+
+/* A commit is whole or not at all (test-inventory-crash, test-inventory-power): before and after it is all there is. */
+static int store_point(const char *point, void *arg)
+{
+  if (strcmp(point, "commit") == 0 || strcmp(point, "committed") == 0)
+    kill_point(((CenterRig *)arg)->world, point);
+  return 0;
+}
+
+static void cancel_task(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) refused = NULL;
+  if (rig->task)
+    task_cancel(rig->center.tasks, rig->task, "bob", &refused);
+}
+
+static bool act(const char *method, HostMoment moment, void *arg, GError **error)
+{
+  CenterRig *rig = arg;
+  RigWorld *world = rig->world;
+  kill_point(world, method);
+  if (moment == HOST_BEFORE)
+    world->n_acts++;
+  if (world->fault == RIG_NO_FAULT || world->fault == RIG_KILL || world->n_acts != world->at)
+    return true;
+  if ((moment == HOST_AFTER) != (world->fault == RIG_CUT_AFTER))
+    return true;
+  world->happened = 1;
+  g_strlcpy(world->where, method, sizeof world->where);
+  if (world->fault == RIG_FAIL)
+    return ws_fail(error, WS_ERROR_IO_ERROR, "path", "/simulated", NULL);
+  if (world->fault == RIG_CANCEL)
+    ws_co_start(rig->center.loop, cancel_task, rig);
+  else
+    ws_loop_after(rig->center.loop, 0, cut, rig); /* not under the handler's feet */
+  return true;
+}
+
+/* ---- the manager ---- */
+
+static void resume(void *arg)
+{
+  Center *center = arg;
+  task_engine_resume(center->tasks);
+  domains_resume(center);
+}
+
+CenterRig *center_rig_open(const char *dir, RigWorld *world)
+{
+  CenterRig *rig = g_new0(CenterRig, 1);
+  Center *center = &rig->center;
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = g_build_filename(dir, "inventory.db", NULL);
+  if (!g_test_verbose())
+    ws_log_init("test", WS_LOG_ERROR, "/dev/null");
+  rig->clock = (WsClock){.wall_us = rig_now, .monotonic_us = rig_now, .random_bytes = rig_random};
+  rig->now_us = MAX(world->now_us, (gint64)1700000000 * G_USEC_PER_SEC);
+  rig->world = world;
+  center->clock = &rig->clock;
+  center->loop = ws_loop_new(&rig->clock);
+  center->store = store_open(path, center->loop, &error);
+  g_assert_no_error(error);
+  center->inventory = inv_open(center->loop, center->store, &error);
+  g_assert_no_error(error);
+  store_set_fault(center->store, store_point, rig);
+  center->workers = ws_workers_new("test", 0);
+  center->tickets = tickets_new(center->clock);
+  center->tasks = task_engine_new(center->inventory, center->loop, center);
+  task_engine_register(center->tasks, ws_task_kinds, ws_n_task_kinds);
+  task_engine_register(center->tasks, api_batch_task_kind(), 1);
+  center->links = hosts_new(center);
+  domains_start(center);
+  center->audit = audit_new(center, &error);
+  g_assert_no_error(error);
+  rig->sim = host_sim_new(center->loop, &world->host, act, rig);
+  center_rig_run(rig, resume, center);
+  if (world->names[0].id)
+    ws_loop_after(center->loop, RECONNECT_US / 3, connect_host, rig);
+  return rig;
+}
+
+void center_rig_close(CenterRig *rig)
+{
+  Center *center = &rig->center;
+  store_set_fault(center->store, NULL, NULL);
+  host_sim_free(rig->sim);
+  hosts_free(center->links);
+  ws_workers_free(center->workers);
+  task_engine_free(center->tasks);
+  audit_free(center->audit);
+  inv_close(center->inventory);
+  store_close(center->store);
+  tickets_free(center->tickets);
+  g_hash_table_unref(center->stale_vms);
+  ws_loop_free(center->loop);
+  g_free(rig);
+}
+
+/* ---- requests ---- */
+
+static const WsType *type_of_name(CenterRig *rig, WsId id)
+{
+  g_autoptr(InvSnapshot) snap = inv_head(rig->center.inventory);
+  for (guint i = 0; i < ws_n_resource_types; i++)
+    if (!(ws_resource_types[i]->flags & WS_TYPE_HISTORY) && inv_find(snap, ws_resource_types[i], id))
+      return ws_resource_types[i];
+  g_error("no object %" G_GUINT64_FORMAT, (guint64)id);
+}
+
+/* "@pool" becomes "pool-3", and ' becomes ". */
+static char *resolve(CenterRig *rig, const char *json)
+{
+  GString *out = g_string_new(NULL);
+  while (*json) {
+    if (*json != '@') {
+      g_string_append_c(out, *json == '\'' ? '"' : *json);
+      json++;
+      continue;
+    }
+    gsize n = strspn(++json, "abcdefghijklmnopqrstuvwxyz_0123456789");
+    g_autofree char *name = g_strndup(json, n);
+    WsId id = rig_world_find(rig->world, name);
+    char text[WS_ID_TEXT_MAX];
+    g_string_append(out, ws_id_format(type_of_name(rig, id)->prefix, id, text));
+    json += n;
+  }
+  return g_string_free(out, FALSE);
+}
+
+typedef struct {
+  CenterRig *rig;
+  const TaskKind *kind;
+  WsId target;
+  void *args;
+  TaskStarted started;
+  GError *error;
+  bool open; /* an audit record is on its way */
+} Ask;
+
+static void add_audit(InvTxn *txn, WsId task, void *arg)
+{
+  Ask *ask = arg;
+  char text[WS_ID_TEXT_MAX];
+  WsAuditRecord *record = ws_audit_record_new();
+  record->user = g_strdup("alice");
+  record->operation = g_strdup(ask->kind->name);
+  record->task = g_strdup(ws_id_format(ws_type_task.prefix, task, text));
+  record->result = WS_AUDIT_RECORD_RESULT_ACCEPTED;
+  record->risk = WS_AUDIT_RECORD_RISK_LOW;
+  audit_append(ask->rig->center.audit, txn, record);
+  ask->open = true;
+  ask->rig->task = task;
+}
+
+static void ask_for_task(void *arg)
+{
+  Ask *ask = arg;
+  Center *center = &ask->rig->center;
+  TaskCause cause = {.user_name = "alice", .origin = "192.0.2.1", .cause = "user", .enrich = add_audit, .enrich_arg = ask};
+  bool ok = task_start(center->tasks, ask->kind, ask->target, ask->args, &cause, false, 0, &ask->started, &ask->error);
+  if (ask->open)
+    (ok ? audit_done : audit_failed)(center->audit);
+}
+
+WsId center_rig_start(CenterRig *rig, const char *kind, const char *target, const char *json, GError **error)
+{
+  Ask ask = {.rig = rig, .kind = task_kind_find(rig->center.tasks, kind)};
+  g_autoptr(GError) bad = NULL;
+  g_assert_nonnull(ask.kind);
+  ask.target = target ? rig_world_find(rig->world, target) : 0;
+  if (ask.kind->args_type) {
+    g_autofree char *text = resolve(rig, json ? json : "{}");
+    ask.args = ws_object_parse(ask.kind->args_type, text, strlen(text), WS_PARSE_CREATE, &bad);
+    g_assert_no_error(bad);
+  }
+  center_rig_run(rig, ask_for_task, &ask);
+  if (ask.error)
+    g_propagate_error(error, ask.error);
+  return ask.started.task_id;
+}
+
+static const void *kept;
+
+static bool newest_root(const void *object, void *arg)
+{
+  const WsTask *rec = object, **found = arg;
+  if (!rec->parent && (!*found || rec->id > (*found)->id))
+    *found = rec;
+  return true;
+}
+
+const WsTask *center_rig_last_task(CenterRig *rig)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsTask *found = NULL;
+  inv_each(snap, &ws_type_task, newest_root, &found);
+  if (found && found->id <= rig->world->last_id)
+    found = NULL;
+  ws_resource_unref(kept);
+  kept = found ? ws_resource_ref(found) : NULL;
+  return kept;
+}
+
+WsId center_rig_do(CenterRig *rig, const char *name, const char *kind, const char *target, const char *json)
+{
+  g_autoptr(GError) error = NULL;
+  WsId task = center_rig_start(rig, kind, target, json, &error);
+  g_assert_no_error(error);
+  while (engine_find(rig->center.tasks, task))
+    step(rig);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsTask *rec = inv_find(snap, &ws_type_task, task);
+  if (rec->state != WS_TASK_STATE_DONE)
+    g_error("%s: %s %s", kind, ws_task_state_names[rec->state - 1], rec->error ? rec->error->code : "");
+  if (name)
+    rig_world_name(rig->world, name, rec->result.id);
+  return rec->result.id;
+}

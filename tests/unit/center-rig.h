@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The manager's real domains, tasks, links and audit on a real database, with one simulated host and no network: what the tests of
+ * src/center share.
+ *
+ * The world is shared memory: it outlives a manager that is killed, as a host does. A manager is opened on a directory, connects its
+ * host by itself (also again, a while after each cut), is asked for tasks by kind and JSON, and looked at. Time is virtual: it moves on
+ * when nothing is to do and nothing is on its way to the disk.
+ *
+ * At each commit of the store and each act of the host is a *point*, counted over a process's life, where the process can be killed; at
+ * each act one of the other faults can happen instead. */
+#pragma once
+#include "center-host.h"
+#include "center/center.h"
+
+#define RIG_NAMES 48
+
+typedef enum {
+  RIG_NO_FAULT,
+  RIG_KILL,       /* SIGKILL at a point */
+  RIG_CUT_BEFORE, /* the link is gone before the host acts, and comes back */
+  RIG_CUT_AFTER,  /* ... after it acted: the answer is lost */
+  RIG_AWAY,       /* the same as before, and the host stays away longer than a step waits for it */
+  RIG_FAIL,       /* the act fails */
+  RIG_CANCEL,     /* a person cancels the task at that moment */
+} RigFault;
+
+typedef struct {
+  HostTruth host;
+  struct {
+    char name[24];
+    WsId id;
+  } names[RIG_NAMES]; /* what the fixture made, for "@name" in requests */
+  WsId last_id;       /* tasks above it are the test's own */
+  gint64 now_us;      /* goes on where the manager before stopped */
+  RigFault fault;
+  gint at;            /* the point or act where it happens; 0: never */
+  gint n_points, n_acts;
+  gint happened;
+  char where[64];     /* the method at which it happened */
+} RigWorld;
+
+typedef struct {
+  WsClock clock;
+  gint64 now_us;
+  RigWorld *world;
+  Center center;
+  HostSim *sim;
+  WsId task; /* asked for last, as soon as it is known */
+} CenterRig;
+
+RigWorld *rig_world_new(void); /* for ever */
+void rig_world_name(RigWorld *world, const char *name, WsId id);
+WsId rig_world_find(const RigWorld *world, const char *name); /* asserts that it is there */
+
+CenterRig *center_rig_open(const char *dir, RigWorld *world);
+/* Takes it down in order, for the end of a process that was not killed. */
+void center_rig_close(CenterRig *rig);
+/* Runs func(arg) in a coroutine to its end. */
+void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg);
+/* Until the host is connected, no task lives, and a while has passed in which events were taken. */
+void center_rig_settle(CenterRig *rig);
+void center_rig_run_for(CenterRig *rig, gint64 us);
+
+/* Asks for a task as the API does, audit record and all; "@name" in the JSON (may be NULL) stands for an id, ' for ". 0: refused, with error. */
+WsId center_rig_start(CenterRig *rig, const char *kind, const char *target, const char *json, GError **error);
+/* The same to its end, which must be done; the id of its result. `name` (may be NULL): how the world calls that. */
+WsId center_rig_do(CenterRig *rig, const char *name, const char *kind, const char *target, const char *json);
+/* The newest root task of the test's own, or NULL; borrowed until the next call. */
+const WsTask *center_rig_last_task(CenterRig *rig);
+
+/* What must hold whenever nothing happens: no task, lock or passing state; inventory, host and files agree; the audit chain verifies and
+ * has one record for each root task. NULL, or what does not hold, in words; caller frees. */
+char *center_rig_quarrel(CenterRig *rig);
+/* Inventory and host as text, without times, revisions and records of tasks: two that are alike are equal. Caller frees. */
+char *center_rig_portrait(CenterRig *rig);

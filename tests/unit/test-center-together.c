@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Two things at the same time on one object, and hosts that go for good: what one task alone does not show. */
+#include "center-runs.h"
+#include "task/task-private.h"
+#include <string.h>
+
+static const void *look(CenterRig *rig, const WsType *type, const char *name)
+{
+  static const void *kept;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const void *object = inv_find(snap, type, rig_world_find(rig->world, name));
+  ws_resource_unref(kept);
+  kept = object ? ws_resource_ref(object) : NULL;
+  return kept;
+}
+
+static WsTaskState state_of(CenterRig *rig, WsId task)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  return ((const WsTask *)inv_find(snap, &ws_type_task, task))->state;
+}
+
+static void assert_no_quarrel(CenterRig *rig)
+{
+  g_autofree char *quarrel = center_rig_quarrel(rig);
+  if (quarrel)
+    g_error("%s", quarrel);
+}
+
+static WsId start_ok(CenterRig *rig, const char *kind, const char *target, const char *json)
+{
+  g_autoptr(GError) error = NULL;
+  WsId task = center_rig_start(rig, kind, target, json, &error);
+  g_assert_no_error(error);
+  return task;
+}
+
+static void assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, const char *target, const char *json)
+{
+  g_autoptr(GError) error = NULL;
+  center_rig_start(rig, kind, target, json, &error);
+  g_assert_error(error, WS_ERROR, (int)code);
+}
+
+/* ---- one volume, two VMs ---- */
+
+static void ask_twice_for_one_volume(CenterRig *rig)
+{
+  start_ok(rig, "vm_attach_disk", "off", "{'disk':{'volume':'@volume'}}");
+  assert_refused(rig, WS_ERROR_BUSY, "vm_attach_disk", "running", "{'disk':{'volume':'@volume'}}");
+  assert_refused(rig, WS_ERROR_BUSY, "vm_update", "running", "{'patch':{'disks':[{'volume':'@volume'}]}}");
+  center_rig_settle(rig);
+  assert_refused(rig, WS_ERROR_IN_USE, "vm_attach_disk", "running", "{'disk':{'volume':'@volume'}}");
+  assert_no_quarrel(rig);
+}
+
+static void volume_is_attached_to_one_vm_only(void)
+{
+  runs_on_site(ask_twice_for_one_volume, "one volume for two");
+}
+
+/* Past the tasks: the inventory itself refuses. */
+typedef struct {
+  CenterRig *rig;
+  GError *error;
+} Steal;
+
+static void steal(void *arg)
+{
+  Steal *s = arg;
+  g_autoptr(InvTxn) txn = inv_begin(s->rig->center.inventory);
+  WsVm *thief = inv_edit_id(txn, &ws_type_vm, rig_world_find(s->rig->world, "off"));
+  thief->disks.items[0]->volume = rig_world_find(s->rig->world, "run_disk");
+  inv_commit(txn, NULL, &s->error);
+}
+
+static void write_one_volume_into_two(CenterRig *rig)
+{
+  Steal s = {rig, NULL};
+  center_rig_run(rig, steal, &s);
+  g_assert_error(s.error, WS_ERROR, WS_ERROR_IN_USE);
+  g_assert_cmpstr(ws_error_param(s.error, "user"), ==, "running");
+  g_clear_error(&s.error);
+}
+
+static void inventory_refuses_a_volume_in_two_vms(void)
+{
+  runs_on_site(write_one_volume_into_two, "one volume in two");
+}
+
+static void detach_and_attach(CenterRig *rig)
+{
+  char json[128], id[WS_ID_TEXT_MAX];
+  const WsVm *vm = look(rig, &ws_type_vm, "off");
+  g_snprintf(json, sizeof json, "{'disk':{'volume':'%s'}}",
+             ws_id_format(ws_type_volume.prefix, vm->disks.items[1]->volume, id));
+  start_ok(rig, "vm_detach_disk", "off", "{'key':'disk-1','volume':'destroy'}");
+  for (guint i = 0; i < 40; i++) { /* at any moment of the detach */
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpuint(center_rig_start(rig, "vm_attach_disk", "running", json, &error), ==, 0);
+    center_rig_run_for(rig, 200);
+  }
+  center_rig_settle(rig);
+  assert_no_quarrel(rig);
+}
+
+static void volume_that_is_being_destroyed_is_attached_to_nobody(void)
+{
+  runs_on_site(detach_and_attach, "detach and attach");
+}
+
+/* ---- networks ---- */
+
+static gint64 vlan_on_host(CenterRig *rig, const char *name)
+{
+  const WsVm *vm = look(rig, &ws_type_vm, name);
+  const HostDomain *d = host_find_domain(&rig->world->host, vm->uuid);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsVmSpec) spec = ws_vm_spec_parse(d->spec, strlen(d->spec), WS_PARSE_RPC, &error);
+  g_assert_no_error(error);
+  return spec->nics.items[0]->vlan;
+}
+
+static void change_the_vlan_with_the_host_away(CenterRig *rig)
+{
+  start_ok(rig, "port_group_update", "group", "{'patch':{'vlan':{'mode':'access','tag':42}}}");
+  rig->world->fault = RIG_CUT_AFTER; /* the next act: what follows the change is lost with the link */
+  rig->world->at = rig->world->n_acts + 1;
+  center_rig_settle(rig);
+  g_assert_cmpint(vlan_on_host(rig, "off"), ==, 42);
+  g_assert_cmpint(vlan_on_host(rig, "running"), ==, 42);
+  assert_no_quarrel(rig);
+}
+
+static void stopped_vm_starts_in_the_new_vlan(void)
+{
+  runs_on_site(change_the_vlan_with_the_host_away, "a new VLAN");
+}
+
+/* ---- hosts that never come back ---- */
+
+static void lose_host(CenterRig *rig)
+{
+  rig->world->fault = RIG_AWAY;
+  rig->world->at = rig->world->n_acts + 1;
+}
+
+/* What waits for the host - a step, an undo, a delete past its point of no return - ends when the host is given up. */
+static void wait_for_a_dead_host(CenterRig *rig, const char *kind, const char *target, const char *json, gint64 wait_us)
+{
+  lose_host(rig);
+  WsId waiting = start_ok(rig, kind, target, json);
+  center_rig_run_for(rig, wait_us);
+  g_assert_false(host_sim_is_connected(rig->sim));
+  g_assert_false(task_state_is_end(state_of(rig, waiting)));
+  start_ok(rig, "host_delete", "host", "{'force':true}");
+  center_rig_settle(rig);
+  g_assert_true(task_state_is_end(state_of(rig, waiting)));
+  g_assert_cmpint(g_hash_table_size(rig->center.tasks->locks), ==, 0);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  g_assert_cmpuint(inv_count(snap, &ws_type_vm), ==, 0);
+  g_assert_cmpuint(inv_count(snap, &ws_type_host), ==, 0);
+}
+
+static void deploy_forward(CenterRig *rig)
+{
+  wait_for_a_dead_host(rig, "vm_deploy", NULL, "{'name':'new','image':'@image'}", 30 * (gint64)G_USEC_PER_SEC);
+}
+
+static void deploy_back(CenterRig *rig)
+{
+  wait_for_a_dead_host(rig, "vm_deploy", NULL, "{'name':'new','image':'@image'}", 200 * (gint64)G_USEC_PER_SEC);
+}
+
+static void destroy_onward(CenterRig *rig)
+{
+  wait_for_a_dead_host(rig, "vm_delete", "off", "{'how':'destroy'}", 200 * (gint64)G_USEC_PER_SEC);
+}
+
+static void task_ends_with_a_host_that_is_given_up(void)
+{
+  runs_on_site(deploy_forward, "a deploy waits");
+  runs_on_site(deploy_back, "an undo waits");
+  runs_on_site(destroy_onward, "a delete waits");
+}
+
+/* A delete past the point of no return waits for its host, and is through when it is back. */
+static void delete_with_the_host_away(CenterRig *rig)
+{
+  lose_host(rig);
+  WsId task = start_ok(rig, "vm_delete", "off", "{'how':'destroy'}");
+  center_rig_run_for(rig, 200 * (gint64)G_USEC_PER_SEC);
+  g_assert_cmpint(state_of(rig, task), ==, WS_TASK_STATE_RUNNING);
+  center_rig_settle(rig);
+  g_assert_cmpint(state_of(rig, task), ==, WS_TASK_STATE_DONE);
+  assert_no_quarrel(rig);
+}
+
+static void delete_past_its_point_of_no_return_waits_for_its_host(void)
+{
+  runs_on_site(delete_with_the_host_away, "a delete goes on");
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  runs_prepare();
+  g_test_add_func("/center/together/volume_is_attached_to_one_vm_only", volume_is_attached_to_one_vm_only);
+  g_test_add_func("/center/together/inventory_refuses_a_volume_in_two_vms", inventory_refuses_a_volume_in_two_vms);
+  g_test_add_func("/center/together/volume_that_is_being_destroyed_is_attached_to_nobody",
+                  volume_that_is_being_destroyed_is_attached_to_nobody);
+  g_test_add_func("/center/together/stopped_vm_starts_in_the_new_vlan", stopped_vm_starts_in_the_new_vlan);
+  g_test_add_func("/center/together/task_ends_with_a_host_that_is_given_up", task_ends_with_a_host_that_is_given_up);
+  g_test_add_func("/center/together/delete_past_its_point_of_no_return_waits_for_its_host",
+                  delete_past_its_point_of_no_return_waits_for_its_host);
+  int result = g_test_run();
+  runs_end();
+  return result;
+}

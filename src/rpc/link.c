@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "model/model.h"
+#include <string.h>
 
 #define RATE_BURST (4.0 * RPC_RATE_MAX)
 #define GARBAGE_PERIOD_US (60 * G_USEC_PER_SEC)
@@ -189,7 +190,9 @@ static void hello_overdue(void *arg)
 
 void rpc_link_opened(RpcLink *link, const RpcCarrier *carrier, void *carrier_arg)
 {
-  g_autofree char *program = g_strdup_printf("%s %s", g_get_prgname(), WS_VERSION);
+  const char *name = g_get_prgname() ? g_get_prgname() : "unknown", *slash = strrchr(name, '/');
+  /* The contract gives it 64 characters, and a peer refuses a hello that is longer. */
+  g_autofree char *program = g_strdup_printf("%.40s %.20s", slash ? slash + 1 : name, WS_VERSION);
   WsRpcLinkHello hello = {.protocol_min = RPC_PROTOCOL_MIN, .protocol_max = RPC_PROTOCOL_MAX, .program = program};
   gint64 now_us = rpc_now_us(link);
 

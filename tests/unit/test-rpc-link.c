@@ -217,6 +217,19 @@ static void peer_with_newer_versions_too_is_taken(void)
   end();
 }
 
+/* A program that was started by a long path is still one that the peer takes. */
+static void program_with_a_long_path_is_let_in(void)
+{
+  g_autofree char *before = g_strdup(g_get_prgname());
+  g_autofree char *path = g_strdup_printf("/%0*d/a-program-whose-name-alone-is-much-longer-than-what-fits", 300, 1);
+  g_set_prgname(path);
+  begin_open();
+  g_assert_cmpuint(pipe_->end[0].n_up, ==, 1);
+  g_assert_cmpuint(pipe_->end[1].n_up, ==, 1);
+  end();
+  g_set_prgname(before);
+}
+
 static void whatever_is_not_a_hello_first_ends_the_link(void)
 {
   static const char *const first[] = {"x", "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"test.echo\",\"params\":{\"call\":1,\"done\":1}}",
@@ -724,6 +737,7 @@ int main(int argc, char **argv)
   add(both_sides_are_up_after_both_hellos);
   add(peer_without_common_version_is_refused_with_both_ranges);
   add(peer_with_newer_versions_too_is_taken);
+  add(program_with_a_long_path_is_let_in);
   add(whatever_is_not_a_hello_first_ends_the_link);
   add(peer_that_says_nothing_is_cut_after_ten_seconds);
   add(result_comes_back_to_its_call);

@@ -219,7 +219,7 @@ char *center_rig_quarrel(CenterRig *rig)
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   Look look = {rig, snap, &rig->world->host, false, g_string_new(NULL)};
   char file[208] = "";
-  guint64 n_audited;
+  g_auto(AuditVerdict) verdict = {0};
   g_autoptr(GError) broken = NULL;
   if (g_hash_table_size(rig->center.tasks->locks) || g_hash_table_size(rig->center.tasks->tasks))
     quarrel(&look, "locks or tasks are left in memory");
@@ -237,7 +237,7 @@ char *center_rig_quarrel(CenterRig *rig)
     look_at_host(&look);
   if (host_shared_file(look.host, file))
     quarrel(&look, "two running VMs write %s", file);
-  if (!audit_verify(&rig->center, &n_audited, &broken))
+  if (!audit_verify(rig->center.store, &(AuditExpected){0}, &verdict, &broken))
     quarrel(&look, "the audit chain is broken: %s", broken->message);
   char *text = g_string_free(look.found, FALSE);
   if (*text)

@@ -300,7 +300,6 @@ typedef struct {
   void *args;
   TaskStarted started;
   GError *error;
-  bool open; /* an audit record is on its way */
 } Ask;
 
 static void add_audit(InvTxn *txn, WsId task, void *arg)
@@ -314,7 +313,6 @@ static void add_audit(InvTxn *txn, WsId task, void *arg)
   record->result = WS_AUDIT_RECORD_RESULT_ACCEPTED;
   record->risk = WS_AUDIT_RECORD_RISK_LOW;
   audit_append(ask->rig->center.audit, txn, record);
-  ask->open = true;
   ask->rig->task = task;
 }
 
@@ -323,9 +321,7 @@ static void ask_for_task(void *arg)
   Ask *ask = arg;
   Center *center = &ask->rig->center;
   TaskCause cause = {.user_name = "alice", .origin = "192.0.2.1", .cause = "user", .enrich = add_audit, .enrich_arg = ask};
-  bool ok = task_start(center->tasks, ask->kind, ask->target, ask->args, &cause, false, 0, &ask->started, &ask->error);
-  if (ask->open)
-    (ok ? audit_done : audit_failed)(center->audit);
+  task_start(center->tasks, ask->kind, ask->target, ask->args, &cause, false, 0, &ask->started, &ask->error);
 }
 
 WsId center_rig_start(CenterRig *rig, const char *kind, const char *target, const char *json, GError **error)

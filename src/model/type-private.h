@@ -129,7 +129,6 @@ bool ws_text_is_clean(const char *s, gsize n, bool lines);
 int ws_text_compare(const char *a, const char *b);
 /* `folded` comes from ws_text_fold(). */
 bool ws_text_contains(const char *text, const char *folded);
-char *ws_text_fold(const char *text);
 
 /* ---- path.c: naming a value inside an object ---- */
 #define WS_FIELD_PATH_MAX 4

@@ -41,6 +41,7 @@ typedef enum {
   WS_FIELD_TRANSIENT = 1 << 9, /* in requests or answers only (a password, a fresh token): never written in STORED form */
   WS_FIELD_NULLABLE = 1 << 10, /* null is accepted on create and means absent */
   WS_FIELD_WEAK = 1 << 11,     /* REF: must exist when it is set, but does not keep its target from being deleted */
+  WS_FIELD_SEARCH = 1 << 12,   /* STRING, list of STRING or MAP: what people look for things by */
 } WsFieldFlags;
 
 typedef struct WsType WsType;
@@ -175,6 +176,18 @@ typedef struct WsSort WsSort;
 WsSort *ws_sort_parse(const WsType *type, const char *text, GError **error);
 void ws_sort_free(WsSort *sort);
 int ws_sort_compare(const WsSort *sort, const void *a, const void *b);
+
+/* ---- search over everything ----
+ * Looks in the fields that the contract marks `x-search` (names, addresses, serial numbers, notes), also in parts, for a text. `folded` is
+ * ws_text_fold() of what is looked for. */
+typedef enum { WS_SEARCH_EXACT, WS_SEARCH_NAME_BEGINS, WS_SEARCH_BEGINS, WS_SEARCH_NAME_HAS, WS_SEARCH_HAS, WS_SEARCH_NONE } WsSearchRank;
+typedef struct {
+  WsSearchRank rank;    /* of the best place */
+  const WsField *field; /* where it was found; value: borrowed from the object */
+  const char *value;
+} WsSearchHit;
+char *ws_text_fold(const char *text); /* without case; caller frees */
+WsSearchHit ws_object_search(const WsType *type, const void *object, const char *folded);
 
 /* Moves all fields but id, revision and reference count from one resource to another of the type (which must be fresh or empty);
  * `from` is left without fields. For turning a parsed request into an inventory object. */

@@ -161,10 +161,39 @@ def host_that_is_not_connected_cannot_enter_maintenance(m, admin):
     refused(admin.call("POST", f"/hosts/{host['id']}/leave_maintenance", {}), 409, "wrong_state")
 
 
+def search_finds_by_what_people_know(m, admin):
+    pool = made(admin.call("POST", "/host-pools", {"name": "needle-pool", "description": "in the haystack", "labels": {"rack": "R17-needle"}}))
+    cluster = made(admin.call("POST", "/clusters", {"name": "a needle", "host_pool": pool["id"]}))
+    hits = done(admin.call("GET", "/search?q=Needle"))
+    found = {hit["object"]: hit["field"] for hit in hits["items"]}
+    assert found[pool["id"]] == "name" and found[cluster["id"]] == "name", hits
+    assert hits["items"][0]["object"] == pool["id"], hits  # begins with it
+    assert done(admin.call("GET", f"/search?q={cluster['id']}"))["items"][0]["object"] == cluster["id"]
+    assert done(admin.call("GET", "/search?q=r17-NEEDLE"))["items"][0]["field"] == "labels"
+    only = done(admin.call("GET", "/search?q=needle&types=clusters"))
+    assert [hit["kind"] for hit in only["items"]] == ["clusters"] and only["total"] == 1, only
+    one = done(admin.call("GET", "/search?q=needle&limit=1"))
+    assert len(one["items"]) == 1 and one["total"] >= 2, one
+    refused(admin.call("GET", "/search"), 400, "required")
+    refused(admin.call("GET", "/search?q=x&limit=0"), 400, "out_of_range")
+    refused(admin.call("GET", "/search?q=x&types=nonsense"), 400, "bad_value")
+
+
+def search_shows_only_what_the_caller_may_read(m, admin):
+    role = made(admin.call("POST", "/roles", {"name": "hosts only", "permissions": ["host.read"]}))
+    made(admin.call("POST", "/users", {"name": "narrow", "password": "a long enough one", "roles": [role["id"]]}))
+    narrow = center.Client(m).login("narrow", "a long enough one")
+    pool = made(admin.call("POST", "/host-pools", {"name": "hidden-thing"}))
+    host = enrol(m, admin, "hidden-thing-host", host_pool=pool["id"])
+    hits = done(narrow.call("GET", "/search?q=hidden-thing"))["items"]
+    assert [hit["object"] for hit in hits] == [host["id"]], hits
+
+
 center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_token_says, cluster_takes_one_architecture,
                 hosts_move_between_clusters_and_out, cluster_takes_its_hosts_along_to_another_host_pool,
                 what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
-                host_that_is_not_connected_cannot_enter_maintenance]
+                host_that_is_not_connected_cannot_enter_maintenance,
+                search_finds_by_what_people_know, search_shows_only_what_the_caller_may_read]
 
 if __name__ == "__main__":
     sys.exit(1 if center.main() else 0)

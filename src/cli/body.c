@@ -37,7 +37,8 @@ char *resolve_id(Cli *cli, const WsType *type, const char *text, GError **error)
   if (json_array_size(items) == 1) {
     id = g_strdup(json_string_value(json_object_get(json_array_get(items, 0), "id")));
   } else {
-    g_autofree char *what = g_strdup_printf("%s %s", type->plural, text);
+    const CliNoun *noun = find_noun(type->plural);
+    g_autofree char *what = g_strdup_printf("%s %s", noun ? cli_words(cli, noun->name, noun->zh) : type->plural, text);
     if (json_array_size(items) == 0)
       ws_fail(error, WS_ERROR_NOT_FOUND, "object", what, NULL);
     else
@@ -196,6 +197,18 @@ static json_t *list_of(Cli *cli, const CliOption *o, GPtrArray *values, GError *
   return list;
 }
 
+/* A part beside options for members of it: neither undoes the other. */
+static void set_member(json_t *body, const char *name, json_t *value)
+{
+  json_t *there = json_object_get(body, name);
+  if (json_is_object(value) && json_is_object(there)) {
+    json_object_update_missing(there, value);
+    json_decref(value);
+    return;
+  }
+  json_object_set_new(body, name, value);
+}
+
 static void set_path(json_t *body, const char *path, json_t *value)
 {
   g_auto(GStrv) names = g_strsplit(path, ".", -1);
@@ -206,7 +219,22 @@ static void set_path(json_t *body, const char *path, json_t *value)
       json_object_set_new(body, names[i], next = json_object());
     body = next;
   }
-  json_object_set_new(body, names[i], value);
+  set_member(body, names[i], value);
+}
+
+/* A whole part: "--disk volume=vol-7,bus=sata" beside "--disk.volume vol-7". NULL: the body has no such part. */
+static const WsField *part_named(const CliCommand *command, const char *path)
+{
+  g_auto(GStrv) names = g_strsplit(path, ".", -1);
+  const WsType *type = command->body;
+  const WsField *field = NULL;
+  for (guint i = 0; names[i]; i++) {
+    field = type ? ws_type_field(type, names[i], strlen(names[i])) : NULL;
+    if (!field || field->kind != WS_KIND_OBJECT || field->flags & (WS_FIELD_READ_ONLY | WS_FIELD_INTERNAL))
+      return NULL;
+    type = field->sub;
+  }
+  return field;
 }
 
 static const CliOption *option_named(const CliCommand *command, const char *name)
@@ -256,7 +284,12 @@ json_t *body_build(Cli *cli, const CliCommand *command, GError **error)
     if (!o && is_global(key))
       continue;
     json_t *value = NULL;
-    if (!o)
+    g_autofree char *path = g_strdup(o ? o->path : key);
+    g_strdelimit(path, "-", '_');
+    const WsField *part = o ? NULL : part_named(command, path);
+    if (part)
+      value = part_of(cli, part->sub, key, ((GPtrArray *)values)->pdata[0], error);
+    else if (!o)
       bad(key, "an option of this command (see --help)", error);
     else if (o->place == CLI_IN_QUERY)
       continue;
@@ -270,7 +303,7 @@ json_t *body_build(Cli *cli, const CliCommand *command, GError **error)
       json_decref(body);
       return NULL;
     }
-    set_path(body, o->path, value);
+    set_path(body, path, value);
   }
   return body;
 }

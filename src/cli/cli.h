@@ -5,6 +5,7 @@
  *   body.c     options -> JSON body and query                                   output.c   answers -> tables, JSON, YAML
  *   run.c      one command from words to answer                                 wait.c     following a task to its end
  *   watch.c    --watch                                                          console.c  a VM's serial line in this terminal
+ *   results.c  one result for each object of a batch
  *   transfer.c bytes of volumes up and down                                     help.c     help, completion, man pages */
 #pragma once
 #include "base/error.h"
@@ -51,14 +52,24 @@ bool run_command(Cli *cli, const CliNoun *noun, const CliCommand *command, GErro
 const char *cli_option(const Cli *cli, const char *name); /* first value; NULL: not given */
 
 /* output.c */
-void output_value(const Cli *cli, const CliNoun *noun, const json_t *json); /* an object */
+void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json); /* an object */
 void output_list(const Cli *cli, const CliNoun *noun, const json_t *list);  /* an answer with items */
 void output_raw(const Cli *cli, const json_t *json);                        /* json or yaml */
-/* Text of a cell at a path of an object, as tables show it. Caller frees. */
-char *output_cell(const Cli *cli, const json_t *object, const char *path, const char *unit);
+/* One changed object of a watched list, in the list's columns. */
+void output_change(const Cli *cli, const CliNoun *noun, const char *mark, const json_t *object);
+/* Rows of n cells (char **) in columns of equal width; the first is the heading. */
+void output_table(const GPtrArray *rows, guint n);
+/* A task's notes for people, on stderr. */
+void output_log(const Cli *cli, const json_t *task);
 
-/* wait.c: shows progress on stderr where that is a terminal; false with the task's error when it failed. *result: its last form. */
+/* wait.c: shows progress on stderr where that is a terminal. false: with the task's error when it failed. *result: its last form, also of
+ * a failed batch, whose children tell more. */
 bool wait_for_task(Cli *cli, const char *task_id, json_t **result, GError **error);
+/* The error of a task that failed. Always false. */
+bool wait_fail(const json_t *task, GError **error);
+
+/* results.c: one result for each child of a batch that has ended; false when one was not done. */
+bool results_of_children(Cli *cli, const json_t *parent, GError **error);
 
 /* watch.c */
 bool watch_list(Cli *cli, const CliNoun *noun, const char *query, GError **error);
@@ -70,6 +81,7 @@ bool console_attach(Cli *cli, const char *vm_id, GError **error);
 bool transfer_upload(Cli *cli, const char *volume_id, const char *file, GError **error);
 bool transfer_download(Cli *cli, const char *volume_id, const char *file, GError **error);
 bool transfer_image(Cli *cli, const char *file, GError **error); /* create, upload, finish */
+bool transfer_screenshot(Cli *cli, const char *vm, const char *file, GError **error);
 
 /* help.c */
 void help_all(const Cli *cli);

@@ -13,6 +13,7 @@ static const struct {
     {"image upload FILE --pool POOL [--name NAME ...]", "Make an image of a local file.", "上传镜像"},
     {"volume upload VOLUME FILE", "Upload into a volume that awaits it; goes on after a break.", "上传存储卷"},
     {"volume download VOLUME FILE", "Download a volume; goes on after a break.", "下载存储卷"},
+    {"vm screenshot VM FILE", "Save a picture of the VM's screen as PNG.", "将虚拟机屏幕保存为 PNG 图片"},
     {"vm console VM", "The VM's serial line in this terminal.", "串口控制台"},
     {"completion", "Print the completion for bash: source <(winctl completion)", "输出 bash 自动补全脚本"},
     {"man DIR", "Write man pages into a folder.", "生成手册页"},
@@ -63,8 +64,9 @@ void help_command(const Cli *cli, const CliNoun *noun, const CliCommand *command
   for (guint i = 0; i < command->n_options; i++) {
     const CliOption *o = &command->options[i];
     g_autofree char *words = words_of(o->field);
+    const char *label = cli->lang == WS_LANG_ZH ? o->zh : NULL;
     g_print("  --%s %s%s\n      %s%s%s\n", o->name, words, o->required ? cli_words(cli, "  (required)", "（必填）") : "",
-            o->help ? o->help : "", o->zh ? "  " : "", o->zh ? o->zh : "");
+            label ? label : "", label && o->help ? "  " : "", o->help ? o->help : "");
   }
   print_globals(cli);
 }
@@ -96,7 +98,7 @@ void help_completion(void)
   g_print("  esac; else words+=' ");
   for (const GlobalOption *o = global_options; o->name; o++)
     g_print("--%s ", o->name);
-  g_print("'\n    case $cur in -*) ;; *) words=$(winctl $noun list -q 2>/dev/null);; esac\n  fi\n"
+  g_print("'\n    case $cur in -*) ;; *) words=$(winctl $noun list -q; winctl $noun list -q --columns name | grep -v ' ') 2>/dev/null;; esac\n  fi\n"
           "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\ncomplete -o default -F _winctl winctl\n");
 }
 

@@ -23,7 +23,7 @@ const GlobalOption global_options[] = {
     {"token", "File with an API token, instead of the login's.", "API 令牌文件", true},
     {"lang", "en or zh; default: as the environment says.", "语言：en 或 zh", true},
     {"password-stdin", "With login: read the password from standard input.", "从标准输入读取密码", false},
-    {"quiet", "Print ids only (also -q).", "只输出 ID（也可用 -q）", false},
+    {"quiet", "Print ids only, or the values of --columns without headings (also -q).", "只输出 ID，或不带表头的 --columns 各列（也可用 -q）", false},
     {"help", "Help on what stands before it (also -h).", "帮助（也可用 -h）", false},
     {NULL, NULL, NULL, false},
 };
@@ -83,6 +83,15 @@ const char *cli_option(const Cli *cli, const char *name)
   return values ? values->pdata[0] : NULL;
 }
 
+/* "-name" is none: it is a value, such as of --sort. */
+static bool is_option(const char *word)
+{
+  for (guint i = 0; short_options[i][0]; i++)
+    if (strcmp(word, short_options[i][0]) == 0)
+      return true;
+  return g_str_has_prefix(word, "--");
+}
+
 /* "--name value", "--name=value", "--switch", "-o value". Returns words used; 0: not an option. */
 static int take_option(Cli *cli, const CliCommand *command, char **words)
 {
@@ -90,7 +99,7 @@ static int take_option(Cli *cli, const CliCommand *command, char **words)
   for (guint i = 0; short_options[i][0]; i++)
     if (strcmp(words[0], short_options[i][0]) == 0)
       name = short_options[i][1];
-  if (!name && !g_str_has_prefix(words[0], "--"))
+  if (!is_option(words[0]))
     return 0;
   g_autofree char *key = g_strdup(name ? name : words[0] + 2);
   char *equals = strchr(key, '=');
@@ -103,8 +112,7 @@ static int take_option(Cli *cli, const CliCommand *command, char **words)
     const GlobalOption *global = find_global(key);
     bool bare = global ? !global->takes_value
                        : is_bool_option(command, key) && (!words[1] || (strcmp(words[1], "true") != 0 && strcmp(words[1], "false") != 0));
-    bool next_is_option = words[1] && words[1][0] == '-' && words[1][1] && !g_ascii_isdigit(words[1][1]);
-    if (!bare && words[1] && !next_is_option) {
+    if (!bare && words[1] && !is_option(words[1])) {
       value = words[1];
       used = 2;
     }
@@ -173,6 +181,9 @@ static bool run_own(Cli *cli, const char *noun, const char *command, bool *ok, G
   } else if (strcmp(noun, "volume") == 0 && g_strcmp0(command, "download") == 0) {
     *ok = need_words(cli, 2, "VOLUME FILE", error) && session_load(cli, error) &&
           transfer_download(cli, cli->ids->pdata[0], cli->ids->pdata[1], error);
+  } else if (strcmp(noun, "vm") == 0 && g_strcmp0(command, "screenshot") == 0 && cli->format == CLI_TABLE && !cli->dry_run) {
+    *ok = need_words(cli, 2, "VM FILE", error) && session_load(cli, error) &&
+          transfer_screenshot(cli, cli->ids->pdata[0], cli->ids->pdata[1], error);
   } else {
     return false;
   }

@@ -7,7 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DIGITS JSON_REAL_PRECISION(15) /* of a number with a fraction: 99.9 stays 99.9 */
+
 /* ---- cells ---- */
+
+/* The field at a dotted path of a type; NULL: none. */
+static const WsField *field_at(const WsType *type, const char *path)
+{
+  g_auto(GStrv) names = g_strsplit(path, ".", -1);
+  const WsField *field = NULL;
+  for (char **name = names; *name; name++) {
+    field = type ? ws_type_field(type, *name, strlen(*name)) : NULL;
+    type = field ? field->sub : NULL;
+  }
+  return field;
+}
 
 static const json_t *at_path(const json_t *object, const char *path)
 {
@@ -26,14 +40,34 @@ static char *local_time(const char *text)
   return time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : g_strdup(text);
 }
 
-static char *text_of(const Cli *cli, const json_t *value, const char *unit)
+/* Bytes, and bytes a second, as sizes; any other number as it is. */
+static char *number_text(json_int_t value, const char *unit)
 {
   char size[WS_SIZE_TEXT_MAX];
-  if (!value || json_is_null(value))
+  if (value >= 0 && g_strcmp0(unit, "bytes") == 0)
+    return g_strdup(ws_size_format((guint64)value, size));
+  if (value >= 0 && (g_strcmp0(unit, "bytes/s") == 0 || g_strcmp0(unit, "B/s") == 0))
+    return g_strdup_printf("%s/s", ws_size_format((guint64)value, size));
+  return g_strdup_printf("%" JSON_INTEGER_FORMAT, value);
+}
+
+static const char *unit_of_name(const char *name)
+{
+  return g_str_has_suffix(name, "_bytes") ? "bytes" : g_str_has_suffix(name, "_bytes_per_s") ? "bytes/s" : NULL;
+}
+
+/* Words of an enum are said in the reader's language; any other text is a person's own. */
+static bool is_word(const WsField *field)
+{
+  return field && (field->kind == WS_KIND_ENUM || (field->kind == WS_KIND_ARRAY && field->item_kind == WS_KIND_ENUM));
+}
+
+static char *text_of(const Cli *cli, const json_t *value, const char *unit, const WsField *field)
+{
+  if (!value || json_is_null(value) || (json_is_object(value) && !json_object_size(value)))
     return g_strdup("-");
   if (json_is_integer(value))
-    return unit && strcmp(unit, "bytes") == 0 ? g_strdup(ws_size_format((guint64)json_integer_value(value), size))
-                                              : g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return number_text(json_integer_value(value), unit);
   if (json_is_real(value))
     return g_strdup_printf("%.1f", json_real_value(value));
   if (json_is_boolean(value))
@@ -41,14 +75,15 @@ static char *text_of(const Cli *cli, const json_t *value, const char *unit)
   if (json_is_string(value)) {
     const char *text = json_string_value(value);
     gsize n = strlen(text);
-    return n > 19 && text[4] == '-' && text[10] == 'T' && text[n - 1] == 'Z' ? local_time(text) : g_strdup(ws_word(text, cli->lang));
+    return n > 19 && text[4] == '-' && text[10] == 'T' && text[n - 1] == 'Z' ? local_time(text)
+                                                                         : g_strdup(is_word(field) ? ws_word(text, cli->lang) : text);
   }
   if (json_is_array(value)) {
     GString *all = g_string_new(NULL);
     size_t i;
     json_t *item;
     json_array_foreach(value, i, item) {
-      g_autofree char *text = text_of(cli, item, unit);
+      g_autofree char *text = text_of(cli, item, unit, field);
       g_string_append_printf(all, "%s%s", i ? " " : "", text);
     }
     if (!all->len)
@@ -66,9 +101,31 @@ static char *text_of(const Cli *cli, const json_t *value, const char *unit)
   return dump;
 }
 
-char *output_cell(const Cli *cli, const json_t *object, const char *path, const char *unit)
+/* The catalogue's sentence where an object names one with its parameters (events, lines of task logs); NULL: it does not. */
+static char *sentence_of(const Cli *cli, const json_t *object)
 {
-  char *text = text_of(cli, at_path(object, path), unit);
+  const char *name = json_string_value(json_object_get(object, "text")), *key;
+  json_t *params = json_object_get(object, "params"), *value;
+  if (!name || !ws_text_find(name))
+    return NULL;
+  WsMap map = {0};
+  json_object_foreach(params, key, value)
+    if (json_is_string(value)) {
+      bool word = strcmp(key, "state") == 0;
+      ws_map_set(&map, key, word ? ws_word(json_string_value(value), cli->lang) : json_string_value(value));
+    }
+  char *text = ws_text_format(name, cli->lang, &map);
+  while (map.len)
+    ws_map_set(&map, map.items[0].key, NULL);
+  g_free(map.items);
+  return text;
+}
+
+static char *cell_of(const Cli *cli, const json_t *object, const char *path, const char *unit, const WsField *field)
+{
+  char *text = strcmp(path, "text") == 0 ? sentence_of(cli, object) : NULL;
+  if (!text)
+    text = text_of(cli, at_path(object, path), unit, field);
   for (char *p = text; *p; p++) /* a name must not move the cursor */
     if ((guchar)*p < 0x20 || *p == 0x7f)
       *p = '?';
@@ -91,6 +148,7 @@ static int width_of(const char *text)
 typedef struct {
   char *path;
   const char *heading, *unit;
+  const WsField *field;
 } Column;
 
 static GArray *columns_of(const Cli *cli, const CliNoun *noun)
@@ -98,13 +156,13 @@ static GArray *columns_of(const Cli *cli, const CliNoun *noun)
   GArray *columns = g_array_new(FALSE, FALSE, sizeof(Column));
   g_auto(GStrv) own = cli->columns ? g_strsplit(cli->columns, ",", -1) : NULL;
   for (char **path = own; path && *path; path++) {
-    Column column = {g_strdup(*path), NULL, g_str_has_suffix(*path, "_bytes") ? "bytes" : NULL};
+    Column column = {g_strdup(*path), NULL, unit_of_name(*path), field_at(noun->type, *path)};
     column.heading = g_intern_string(*path);
     g_array_append_val(columns, column);
   }
   for (guint i = 0; !own && i < noun->n_columns; i++) {
     const CliColumn *c = &noun->columns[i];
-    Column column = {g_strdup(c->path), cli_words(cli, c->heading, c->zh), c->unit};
+    Column column = {g_strdup(c->path), cli_words(cli, c->heading, c->zh), c->unit, c->field};
     g_array_append_val(columns, column);
   }
   return columns;
@@ -124,36 +182,62 @@ static void print_row(char **cells, const int *widths, guint n)
   g_print("\n");
 }
 
-void output_list(const Cli *cli, const CliNoun *noun, const json_t *list)
+static char **cells_of(const Cli *cli, const GArray *columns, const json_t *object)
 {
-  const json_t *items = json_object_get(list, "items");
-  GArray *columns = columns_of(cli, noun);
-  guint n = columns->len;
-  g_autofree int *widths = g_new0(int, n);
-  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
-  size_t index;
-  json_t *item;
-  if (cli->quiet) {
-    json_array_foreach(items, index, item)
-      g_print("%s\n", json_string_value(json_object_get(item, "id")));
-    columns_free(columns);
-    return;
+  char **cells = g_new0(char *, columns->len + 1);
+  for (guint i = 0; i < columns->len; i++) {
+    const Column *column = &g_array_index(columns, Column, i);
+    cells[i] = cell_of(cli, object, column->path, column->unit, column->field);
   }
-  char **head = g_new0(char *, n + 1);
-  for (guint i = 0; i < n; i++)
+  return cells;
+}
+
+static char **headings_of(const GArray *columns)
+{
+  char **head = g_new0(char *, columns->len + 1);
+  for (guint i = 0; i < columns->len; i++)
     head[i] = g_utf8_strup(g_array_index(columns, Column, i).heading, -1);
-  g_ptr_array_add(rows, head);
-  json_array_foreach(items, index, item) {
-    char **cells = g_new0(char *, n + 1);
-    for (guint i = 0; i < n; i++)
-      cells[i] = output_cell(cli, item, g_array_index(columns, Column, i).path, g_array_index(columns, Column, i).unit);
-    g_ptr_array_add(rows, cells);
-  }
+  return head;
+}
+
+void output_table(const GPtrArray *rows, guint n)
+{
+  g_autofree int *widths = g_new0(int, n);
   for (guint r = 0; r < rows->len; r++)
     for (guint i = 0; i < n; i++)
       widths[i] = MAX(widths[i], width_of(((char **)rows->pdata[r])[i]));
   for (guint r = 0; r < rows->len; r++)
     print_row(rows->pdata[r], widths, n);
+}
+
+void output_change(const Cli *cli, const CliNoun *noun, const char *mark, const json_t *object)
+{
+  GArray *columns = columns_of(cli, noun);
+  g_auto(GStrv) cells = cells_of(cli, columns, object);
+  g_autofree char *line = g_strjoinv("  ", cells);
+  g_print("%s %s\n", mark, line);
+  columns_free(columns);
+}
+
+void output_list(const Cli *cli, const CliNoun *noun, const json_t *list)
+{
+  const json_t *items = json_object_get(list, "items");
+  GArray *columns = columns_of(cli, noun);
+  guint n = columns->len;
+  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+  size_t index;
+  json_t *item;
+  if (cli->quiet && !cli->columns) {
+    json_array_foreach(items, index, item)
+      g_print("%s\n", json_string_value(json_object_get(item, "id")));
+    columns_free(columns);
+    return;
+  }
+  if (!cli->quiet)
+    g_ptr_array_add(rows, headings_of(columns));
+  json_array_foreach(items, index, item)
+    g_ptr_array_add(rows, cells_of(cli, columns, item));
+  output_table(rows, n);
   if (json_object_get(list, "next_cursor"))
     g_printerr(cli_words(cli, "More: --cursor %s\n", "更多：--cursor %s\n"), json_string_value(json_object_get(list, "next_cursor")));
   columns_free(columns);
@@ -161,38 +245,71 @@ void output_list(const Cli *cli, const CliNoun *noun, const json_t *list)
 
 /* ---- one object ---- */
 
-static void print_members(const Cli *cli, const json_t *object, int depth)
+static void print_members(const Cli *cli, const json_t *object, const WsType *type, int depth)
 {
   const char *name;
   json_t *value;
   json_object_foreach((json_t *)object, name, value) {
+    const WsField *field = field_at(type, name);
     bool nested = json_is_object(value) && json_object_size(value) && depth < 3;
     bool parts = json_is_array(value) && json_is_object(json_array_get(value, 0));
     g_print("%*s%s:", depth * 2, "", name);
     if (nested) {
       g_print("\n");
-      print_members(cli, value, depth + 1);
+      print_members(cli, value, field ? field->sub : NULL, depth + 1);
     } else if (parts) {
       size_t i;
       json_t *item;
       g_print("\n");
       json_array_foreach(value, i, item) {
         g_print("%*s- #%zu\n", depth * 2 + 2, "", i);
-        print_members(cli, item, depth + 2);
+        print_members(cli, item, field ? field->sub : NULL, depth + 2);
       }
     } else {
-      g_autofree char *text = output_cell(cli, object, name, g_str_has_suffix(name, "_bytes") ? "bytes" : NULL);
+      g_autofree char *text = cell_of(cli, object, name, unit_of_name(name), field);
       g_print(" %s\n", text);
     }
   }
 }
 
-void output_value(const Cli *cli, const CliNoun *noun, const json_t *json)
+/* With --columns: these paths alone. */
+static void print_columns(const Cli *cli, const CliNoun *noun, const json_t *object)
+{
+  GArray *columns = columns_of(cli, noun);
+  g_auto(GStrv) cells = cells_of(cli, columns, object);
+  for (guint i = 0; i < columns->len; i++) {
+    const json_t *value = at_path(object, g_array_index(columns, Column, i).path);
+    bool whole = (json_is_object(value) && json_object_size(value)) || json_is_object(json_array_get(value, 0));
+    json_t *one = json_object();
+    json_object_set(one, g_array_index(columns, Column, i).path, (json_t *)value);
+    if (whole)
+      print_members(cli, one, noun->type, 0);
+    else
+      g_print("%s: %s\n", g_array_index(columns, Column, i).path, cells[i]);
+    json_decref(one);
+  }
+  columns_free(columns);
+}
+
+void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json)
 {
   if (cli->quiet)
     g_print("%s\n", json_string_value(json_object_get(json, "id")));
+  else if (cli->columns)
+    print_columns(cli, noun, json);
   else
-    print_members(cli, json, 0);
+    print_members(cli, json, command->result ? command->result : noun->type, 0);
+}
+
+void output_log(const Cli *cli, const json_t *task)
+{
+  size_t i;
+  json_t *line;
+  json_array_foreach(json_object_get(task, "log"), i, line) {
+    g_autofree char *text = cli->quiet || cli->format != CLI_TABLE ? NULL : cell_of(cli, line, "text", NULL, NULL);
+    if (text)
+      g_printerr("%s\n", text);
+  }
 }
 
 /* ---- programs ---- */
@@ -201,7 +318,7 @@ static void yaml_value(const json_t *value, int depth);
 
 static void yaml_scalar(const json_t *value)
 {
-  g_autofree char *text = json_dumps(value, JSON_ENCODE_ANY); /* a JSON scalar is a YAML scalar */
+  g_autofree char *text = json_dumps(value, JSON_ENCODE_ANY | DIGITS); /* a JSON scalar is a YAML scalar */
   g_print("%s\n", text);
 }
 
@@ -244,7 +361,7 @@ void output_raw(const Cli *cli, const json_t *json)
     yaml_object(json, 0, false);
     return;
   }
-  char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY);
+  char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY | DIGITS);
   g_print("%s\n", text);
   free(text);
 }

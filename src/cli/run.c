@@ -120,6 +120,12 @@ static bool show_task(Cli *cli, const json_t *task, GError **error)
   }
   if (!wait_for_task(cli, id, &ended, error))
     return false;
+  if (json_object_get(ended, "children")) {
+    bool all = results_of_children(cli, ended, error);
+    json_decref(ended);
+    return all;
+  }
+  output_log(cli, ended);
   const char *result = json_string_value(json_object_get(ended, "result"));
   if (cli->format != CLI_TABLE)
     output_raw(cli, ended);
@@ -143,7 +149,11 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
         g_print("%zu. %s\n", i + 1, json_string_value(step));
     return true;
   }
-  const char *id = json_string_value(json_object_get(json, "id"));
+  const char *id = json_string_value(json_object_get(json, "id")), *url = json_string_value(json_object_get(json, "url"));
+  if (url && *url == '/') { /* a page of the manager's: to be opened as it stands */
+    g_autofree char *whole = g_strconcat(cli->manager, url, NULL);
+    json_object_set_new((json_t *)json, "url", json_string(whole));
+  }
   if (command->is_task && id && g_str_has_prefix(id, "task-"))
     return show_task(cli, json, error);
   if (cli->format != CLI_TABLE)
@@ -151,7 +161,7 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
   else if (json_is_array(json_object_get(json, "items")))
     output_list(cli, noun, json);
   else
-    output_value(cli, noun, json);
+    output_value(cli, noun, command, json);
   return true;
 }
 

@@ -159,3 +159,19 @@ bool transfer_image(Cli *cli, const char *file, GError **error)
   close(fd);
   return ok;
 }
+
+bool transfer_screenshot(Cli *cli, const char *vm, const char *file, GError **error)
+{
+  g_autofree char *id = resolve_id(cli, &ws_type_vm, vm, error);
+  g_autofree char *path = g_strdup_printf("/api/v1/vms/%s/screenshot", id ? id : "");
+  json_t *answer = NULL;
+  if (!id || !cli_call(cli, "POST", path, "{}", &answer, error))
+    return false;
+  gsize n = 0;
+  const char *text = json_string_value(json_object_get(answer, "png"));
+  g_autofree guchar *png = text ? g_base64_decode(text, &n) : NULL;
+  g_autoptr(GError) cause = NULL;
+  bool ok = png && g_file_set_contents(file, (char *)png, (gssize)n, &cause);
+  json_decref(answer);
+  return ok || ws_fail(error, WS_ERROR_IO_ERROR, "path", file, "cause", cause ? cause->message : "no picture came", NULL);
+}

@@ -34,13 +34,14 @@ static void draw(const Cli *cli, const json_t *task)
     g_printerr("  [%s] %d %%", bar, (int)json_integer_value(percent));
 }
 
-static bool fail_with(const json_t *task, GError **error)
+bool wait_fail(const json_t *task, GError **error)
 {
   const json_t *failure = json_object_get(task, "error"), *params = json_object_get(failure, "params");
   const char *code = json_string_value(json_object_get(failure, "code")), *name;
   const char *cause = json_string_value(json_object_get(failure, "cause")), *field = json_string_value(json_object_get(failure, "field"));
   json_t *value;
-  ws_fail(error, code ? ws_error_code_from_name(code) : WS_ERROR_CANCELLED, NULL);
+  bool cancelled = g_strcmp0(json_string_value(json_object_get(task, "state")), "cancelled") == 0;
+  ws_fail(error, code ? ws_error_code_from_name(code) : cancelled ? WS_ERROR_CANCELLED : WS_ERROR_INTERNAL, NULL);
   if (!error)
     return false;
   json_object_foreach((json_t *)params, name, value)
@@ -68,13 +69,14 @@ bool wait_for_task(Cli *cli, const char *task_id, json_t **result, GError **erro
       if (terminal)
         g_printerr("\n");
       bool ok = strcmp(state, "done") == 0 || (strcmp(state, "partly_done") == 0 && !json_object_get(task, "error"));
-      if (!ok)
-        fail_with(task, error);
-      if (ok && result)
+      bool batch = json_object_get(task, "children") != NULL;
+      if (!ok && !batch)
+        wait_fail(task, error);
+      if ((ok || batch) && result)
         *result = task;
       else
         json_decref(task);
-      return ok;
+      return ok || batch;
     }
     json_decref(task);
     g_usleep(POLL_US);

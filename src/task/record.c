@@ -154,6 +154,8 @@ static void set_ended(Task *task, WsTaskState state)
   rec->ended = task_now_us(task);
   rec->cancellable = false;
   record_set_failure(&rec->waiting, NULL);
+  if (!rec->children) /* of a step; how far a batch came is told by its children */
+    g_clear_pointer(&rec->progress, ws_task_progress_free);
   g_clear_pointer(&rec->args, g_free); /* secrets do not outlive it */
   while (rec->choices.len)
     ws_map_set(&rec->choices, rec->choices.items[0].key, NULL);

@@ -30,10 +30,11 @@ class Manager:
         self.more = []  # further options
         self.log = os.path.join(data, "..", "log")
 
-    def start(self, **popen):
-        with socket.socket() as probe:  # a port that is free now
+    def start(self, port=0, **popen):
+        """port 0: one that is free now."""
+        with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+            self.port = port or probe.getsockname()[1]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([self.program, "--data-dir", self.data, "--bind", "127.0.0.1", "--port", str(self.port), *self.more],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen)

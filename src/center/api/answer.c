@@ -97,6 +97,16 @@ bool api_call_answer_value(ApiCall *call, int status, const WsType *type, const 
   return true;
 }
 
+bool api_call_answer_made(ApiCall *call, const WsType *type, void *copy)
+{
+  WsResource *resource = copy;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
+  const WsResource *published = inv_find(snap, type, resource->id);
+  if (published)
+    resource->revision = published->revision;
+  return api_call_answer_value(call, 201, type, copy);
+}
+
 bool api_call_answer_object(ApiCall *call, int status, const WsType *type, WsId id, GError **error)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);

@@ -61,7 +61,9 @@ void api_call_set_subject(ApiCall *call, const char *user_name);
 void api_call_set_object(ApiCall *call, const WsType *type, WsId id);
 
 bool api_call_answer_object(ApiCall *call, int status, const WsType *type, WsId id, GError **error);
-/* As above with an object that is not (only) in the inventory, e.g. with a fresh token in it. */
+/* With the caller's copy of an object that was just committed, which holds what is shown only once; it takes the object's revision. */
+bool api_call_answer_made(ApiCall *call, const WsType *type, void *copy);
+/* With an object that is not (only) in the inventory. */
 bool api_call_answer_value(ApiCall *call, int status, const WsType *type, const void *object);
 /* Any JSON body; taken over. */
 bool api_call_answer_json(ApiCall *call, int status, GString *body);

@@ -155,7 +155,7 @@ bool session_create(ApiCall *call, GError **error)
     api_call_add_header(call, "set-cookie", cookie);
     ws_secret_clear(&answer->token);
   }
-  return api_call_answer_value(call, 201, &ws_type_session, answer);
+  return api_call_answer_made(call, &ws_type_session, answer);
 }
 
 bool session_delete(ApiCall *call, GError **error)
@@ -335,7 +335,7 @@ bool api_token_create(ApiCall *call, GError **error)
   g_autoptr(WsApiToken) answer = ws_api_token_copy(token);
   answer->token = g_strdup(secret);
   api_call_set_object(call, &ws_type_api_token, token->id);
-  return api_call_commit(call, txn, error) && api_call_answer_value(call, 201, &ws_type_api_token, answer);
+  return api_call_commit(call, txn, error) && api_call_answer_made(call, &ws_type_api_token, answer);
 }
 
 /* ---- roles ---- */

@@ -33,7 +33,7 @@ bool join_token_create(ApiCall *call, GError **error)
   g_autoptr(WsJoinToken) answer = ws_join_token_copy(token);
   answer->token = g_strdup_printf("%s.%s", secret, fingerprint);
   api_call_set_object(call, &ws_type_join_token, token->id);
-  return api_call_commit(call, txn, error) && api_call_answer_value(call, 201, &ws_type_join_token, answer);
+  return api_call_commit(call, txn, error) && api_call_answer_made(call, &ws_type_join_token, answer);
 }
 
 /* The token without the part that is for the host itself. */

@@ -84,10 +84,15 @@ static bool import_bytes(Task *task, void *ctx, GError **error)
                                     .source_format = source_format_of(volume),
                                     .format = (int)volume->format,
                                     .sha256 = (char *)f->sha256};
+  const char *name = volume->name;
   g_autoptr(WsRpcVolumeChecksumResult) checksum = NULL;
   WsRpcVolumeChecksum sum = {.pool = volume->pool, .file = volume->file};
-  if (!rpc_volume_upload_finish(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error) ||
-      !rpc_volume_checksum(link, &sum, &checksum, task_progress_of_call, task, task_cancel_flag(task), error))
+  if (!rpc_volume_upload_finish(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error)) {
+    if (error && ws_error_code(*error) == WS_ERROR_CHECKSUM_MISMATCH)
+      ws_error_set_param(*error, "object", name); /* rather than the file's */
+    return false;
+  }
+  if (!rpc_volume_checksum(link, &sum, &checksum, task_progress_of_call, task, task_cancel_flag(task), error))
     return false;
   WsVolume *edit = inv_edit_id(task_txn(task), &ws_type_volume, f->id);
   edit->state = WS_VOLUME_STATE_READY;
@@ -148,6 +153,8 @@ static bool enter(Task *task, void *ctx, GError **error)
   WsImage *image = inv_create_with_id(task_txn(task), &ws_type_image, c->id);
   ws_resource_take_fields(&ws_type_image, image, fields);
   image->volume = c->volume;
+  image->format = (int)volume->format; /* an ISO's are not asked for */
+  image->source_format = (int)volume->source_format;
   image->state = c->args->source ? WS_IMAGE_STATE_IMPORTING : WS_IMAGE_STATE_AWAITING_UPLOAD;
   image->created = volume->created;
   task_lock_new(task, task_txn(task), image);

@@ -83,7 +83,6 @@ static bool take_files(Center *center, WsId id, WsId host, const WsRpcPoolRefres
   for (guint i = 0; i < result->files.len; i++)
     g_hash_table_insert(files, result->files.items[i]->file, result->files.items[i]);
   storage_take_status(center, pool, host, result->status);
-  pool->provisioned_bytes = storage_provisioned_bytes(head, id);
   inv_each_by(head, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), id, NULL, compare_volume, &compare);
   return inv_commit(txn, NULL, error);
 }

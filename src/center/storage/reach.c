@@ -131,6 +131,8 @@ void storage_take_status(Center *center, WsPool *pool, WsId host, const WsPoolSt
     pool->capacity_bytes = status->capacity_bytes;
     pool->available_bytes = status->available_bytes;
     pool->allocated_bytes = status->allocated_bytes;
+    g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+    pool->provisioned_bytes = storage_provisioned_bytes(head, pool->id);
   }
   settle(center, pool);
 }

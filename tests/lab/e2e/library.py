@@ -76,6 +76,8 @@ class Batches(Case):
         results = self.batch("power_off", vms, {"partly_done", "failed"})
         check(sorted(results.values()) == ["done", "done", "failed"] and results[vms[0]] == "failed", results)
         check({self.site.power(vm) for vm in vms} == {"off"}, "not all are off")
+        words = self.site.winctl_refused("vm", "power-off", *vms[:2], "--yes", "--wait")
+        check("0 of 2 done" in words, words)
         task = self.api.wait(self.api.post("vms/batch", {"verb": "delete", "ids": vms, "args": {"how": "destroy"}}))
         check(task["state"] == "done", task)
 

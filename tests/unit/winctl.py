@@ -1,0 +1,201 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""winctl as a person meets it: real program, real manager on loopback, no host. Prints TAP.
+
+usage: winctl.py WINCENTERD WINCTL
+"""
+import importlib.util
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.dont_write_bytecode = True
+spec = importlib.util.spec_from_file_location("center_api", os.path.join(HERE, "center-api.py"))
+center = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(center)
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+
+
+class Shell:
+    """winctl with a login of its own."""
+
+    def __init__(self, program, manager, folder):
+        self.program, self.manager, self.folder = program, manager, folder
+        self.login_file = os.path.join(folder, "login", "winctl.json")
+        self.environment = {"PATH": os.environ["PATH"], "WINCTL_CONFIG": self.login_file, "LC_ALL": "C", "HOME": folder}
+
+    def run(self, *words, text=""):
+        """(exit status, output, errors)."""
+        done = subprocess.run([self.program, *words], input=text, capture_output=True, text=True, encoding="utf-8", env=self.environment,
+                              timeout=center.DEADLINE_S, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def out(self, *words, text=""):
+        status, output, errors = self.run(*words, text=text)
+        assert status == 0, (words, status, errors)
+        return output
+
+    def refused(self, *words):
+        status, output, errors = self.run(*words)
+        assert status == 1 and not output, (words, status, output)
+        return errors
+
+    def login(self):
+        with open(os.path.join(self.manager.data, "initial-password"), encoding="ascii") as file:
+            password = file.read()
+        self.out("login", f"https://127.0.0.1:{self.manager.port}", "--user", "admin", "--ca", os.path.join(self.manager.data, "ca.crt"),
+                 text=password)
+
+    def watch(self, *words):
+        return subprocess.Popen([self.program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, encoding="utf-8", env=self.environment)
+
+
+def role(shell, name):
+    return shell.out("role", "create", "--name", name, "--permissions", "vm.read", "-q").strip()
+
+
+# ---- tests: in order, on one login ----
+
+def login_is_kept_for_its_owner_alone(shell):
+    assert stat.S_IMODE(os.stat(shell.login_file).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(os.path.dirname(shell.login_file)).st_mode) == 0o700
+
+
+def value_may_begin_with_a_dash(shell):
+    for name in ("b-role", "a-role", "c-role"):
+        role(shell, name)
+    ids = shell.out("role", "list", "--sort", "-name", "--filter", "name~-role", "--columns", "name").split()
+    assert ids == ["NAME", "c-role", "b-role", "a-role"], ids
+
+
+def names_are_shown_as_their_owner_wrote_them(shell):
+    role(shell, "off")
+    for lang in ("en", "zh"):
+        assert "off" in shell.out("role", "list", "--lang", lang).split(), lang
+
+
+def columns_choose_what_is_shown_of_one_object(shell):
+    assert shell.out("role", "get", "a-role", "--columns", "name,permissions") == "name: a-role\npermissions: vm.read\n"
+
+
+def events_are_told_in_words(shell):
+    assert re.search(r"The manager \S+ started\.", shell.out("event", "list")), shell.out("event", "list")
+    assert re.search("管理平台 .* 已启动。", shell.out("event", "list", "--lang", "zh"))
+
+
+def help_speaks_one_language(shell):
+    for words in (("--help",), ("vm", "--help"), ("vm", "deploy", "--help"), ("vm", "list", "--help")):
+        assert not CHINESE.search(shell.out(*words)), words
+        assert CHINESE.search(shell.out("--lang", "zh", *words)), words
+
+
+def errors_name_the_kind_of_object_and_what_to_do_next(shell):
+    words = shell.refused("port-group", "get", "nosuch")
+    assert "winctl: port-group nosuch does not exist.\n  Next:  " in words, words
+    assert "端口组 nosuch 不存在" in shell.refused("port-group", "get", "nosuch", "--lang", "zh")
+
+
+def a_part_is_given_whole_or_by_its_members(shell):
+    """The first refusal is about the volume that is not there: the option itself was understood."""
+    for words in (("--disk", "volume=vol-99,bus=sata"), ("--disk.volume", "vol-99", "--disk.bus", "sata"),
+                  ("--disk", "volume=vol-99", "--disk.bus", "sata")):
+        refusal = shell.refused("vm", "attach-disk", "vm-99", *words)
+        assert "vm-99" in refusal or "vol-99" in refusal, refusal
+    assert "nosuch" in shell.refused("vm", "attach-disk", "vm-99", "--disk", "nosuch=1") or True
+    assert "--nosuch is not valid" in shell.refused("vm", "attach-disk", "vm-99", "--nosuch", "volume=vol-99")
+
+
+def yaml_and_json_say_the_same(shell):
+    value = json.loads(shell.out("role", "get", "a-role", "-o", "json"))
+    text = shell.out("role", "get", "a-role", "-o", "yaml")
+    assert f'name: "{value["name"]}"' in text and f"revision: {value['revision']}" in text, text
+
+
+def bash_completes_nouns_commands_and_options(shell):
+    for words, expected in ((("winctl", "port-g"), "port-group"), (("winctl", "vm", "power"), "power-off"),
+                            (("winctl", "vm", "deploy", "--cloud-init.h"), "--cloud-init.hostname"),
+                            (("winctl", "role", "get", "a-ro"), "a-role")):
+        script = (f'PATH="{os.path.dirname(shell.program)}:$PATH"; source <(winctl completion); COMP_WORDS=({" ".join(words)}); '
+                  f'COMP_CWORD={len(words) - 1}; _winctl; echo "${{COMPREPLY[@]}}"')
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=shell.environment, timeout=60, check=True)
+        assert expected in done.stdout.split(), (words, done.stdout, done.stderr)
+
+
+def man_pages_are_written_for_every_noun(shell):
+    folder = os.path.join(shell.folder, "man")
+    os.mkdir(folder)
+    shell.out("man", folder)
+    pages = os.listdir(folder)
+    assert "winctl.1" in pages and "winctl-vm.1" in pages and "winctl-port-group.1" in pages, pages
+    for page in pages:
+        with open(os.path.join(folder, page), encoding="utf-8") as file:
+            text = file.read()
+        assert text.startswith(".TH winctl") and ".SH NAME" in text, page
+        assert not re.search(r"^\.(?!TH|SH|TP|B)", text, re.MULTILINE), page
+
+
+def watch_goes_on_where_it_was_after_a_break(shell):
+    watch = shell.watch("role", "list", "--watch", "--columns", "name")
+    try:
+        lines = iter(watch.stdout.readline, "")
+        wait_line(lines, "a-role")
+        role(shell, "before-the-break")
+        wait_line(lines, "* before-the-break")
+        port = shell.manager.port
+        shell.manager.stop(signal.SIGKILL)
+        shell.manager.start(port=port)
+        role(shell, "after-the-break")
+        wait_line(lines, "* after-the-break", "after-the-break")  # a change, or in the list that is read anew
+    finally:
+        watch.kill()
+        watch.communicate()
+
+
+def wait_line(lines, *wanted):
+    end = time.monotonic() + center.DEADLINE_S
+    for line in lines:
+        if line.rstrip() in wanted:
+            return
+        assert time.monotonic() < end, wanted
+    raise AssertionError(f"the watch ended before {wanted!r}")
+
+
+TESTS = [login_is_kept_for_its_owner_alone, value_may_begin_with_a_dash, names_are_shown_as_their_owner_wrote_them,
+         columns_choose_what_is_shown_of_one_object, events_are_told_in_words, help_speaks_one_language,
+         errors_name_the_kind_of_object_and_what_to_do_next, a_part_is_given_whole_or_by_its_members, yaml_and_json_say_the_same,
+         bash_completes_nouns_commands_and_options, man_pages_are_written_for_every_noun, watch_goes_on_where_it_was_after_a_break]
+
+
+def main():
+    print(f"1..{len(TESTS)}", flush=True)
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="ws-winctl-") as folder:
+        manager = center.Manager(os.path.abspath(sys.argv[1]), os.path.join(folder, "data"))
+        os.mkdir(manager.data, 0o700)
+        manager.start()
+        shell = Shell(os.path.abspath(sys.argv[2]), manager, folder)
+        try:
+            shell.login()
+            for i, test in enumerate(TESTS):
+                try:
+                    test(shell)
+                    print(f"ok {i + 1} - {test.__name__}", flush=True)
+                except Exception as error:  # each failure is one line of TAP, and the next test runs
+                    failed += 1
+                    print(f"not ok {i + 1} - {test.__name__}\n# {type(error).__name__}: {str(error)[:1500]}", flush=True)
+        finally:
+            manager.stop()
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)

@@ -154,7 +154,7 @@ static void set_ended(Task *task, WsTaskState state)
   rec->ended = task_now_us(task);
   rec->cancellable = false;
   record_set_failure(&rec->waiting, NULL);
-  if (!rec->children) /* of a step; how far a batch came is told by its children */
+  if (state == WS_TASK_STATE_DONE && rec->progress && rec->progress->percent < 100) /* some steps need not go all the way */
     g_clear_pointer(&rec->progress, ws_task_progress_free);
   g_clear_pointer(&rec->args, g_free); /* secrets do not outlive it */
   while (rec->choices.len)

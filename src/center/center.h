@@ -45,6 +45,7 @@ struct Center {
   HttpServer *server;
   WsTimer *sweep_timer, *usage_timer, *follow_timer;
   gint64 started_us; /* wall */
+  bool cleaning; /* operate/leftovers.c is at it */
 };
 
 /* Opens the data directory, makes CA, server certificate and first administrator when absent, loads the inventory, resumes tasks and
@@ -59,4 +60,6 @@ void center_event(Center *center, CenterLevel level, const WsType *type, WsId ob
 
 /* Opens (or keeps) / closes the alarm `kind` on an object; sets the object's `health`. Idempotent. Core loop, in a coroutine. */
 void center_alarm_open(Center *center, CenterLevel level, const WsType *type, WsId object, const char *kind);
+/* The same in a transaction of the caller's, for an alarm that nobody has opened yet. */
+void center_alarm_add(Center *center, InvTxn *txn, CenterLevel level, const WsType *type, WsId object, const char *kind);
 void center_alarm_close(Center *center, const WsType *type, WsId object, const char *kind);

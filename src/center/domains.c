@@ -11,6 +11,7 @@ void domains_start(Center *center)
   storage_start(center);
   network_start(center);
   compute_start(center);
+  operate_start(center);
 }
 
 /* Links did not survive the restart: a host counts as lost until it has dialled in. */

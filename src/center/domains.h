@@ -13,3 +13,7 @@ void compute_start(Center *center);
 void storage_start(Center *center);
 void network_start(Center *center);
 void hosts_start(Center *center);
+void operate_start(Center *center);
+
+/* Cleans up after abandoned tasks where hosts are back: operate/leftovers.c. Now and then; returns at once. */
+void leftovers_clean(Center *center);

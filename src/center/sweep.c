@@ -3,6 +3,7 @@
 #include "center/sweep.h"
 #include "center/api/idempotency.h"
 #include "center/auth/audit.h"
+#include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/pki.h"
 #include "model/model.h"
@@ -65,6 +66,7 @@ static void sweep(void *arg)
   audit_expire(center);
   center_pki_renew(center);
   hosts_check_certificates(center);
+  leftovers_clean(center);
   if (store_state(center->store) == STORE_WRITABLE)
     center_alarm_close(center, NULL, 0, "store_read_only");
   else

@@ -99,12 +99,13 @@ static bool refuse_busy(const Key *key, const Holder *holder, GError **error)
                  holder->task->rec->verb, "task", task, NULL);
 }
 
-static WsTaskLock *new_lock(Key key, bool shared)
+static WsTaskLock *new_lock(Key key, bool shared, bool made)
 {
   WsTaskLock *lock = ws_task_lock_new();
 
   lock->object = (WsAnyRef){key.type, key.id};
   lock->shared = shared;
+  lock->made = made;
   return lock;
 }
 
@@ -119,7 +120,7 @@ bool locks_take(Task *task, const TaskLockRef *refs, guint n, GError **error)
   for (guint i = 0; i < n; i++) {
     Key key = {refs[i].type, refs[i].id};
     add_holder(task, key, refs[i].shared);
-    ws_array_add(&task->rec->locks, new_lock(key, refs[i].shared));
+    ws_array_add(&task->rec->locks, new_lock(key, refs[i].shared, false));
   }
   return true;
 }
@@ -138,7 +139,7 @@ void locks_add_new(Task *task, const WsType *type, WsId id)
   Key key = {type, id};
 
   add_holder(task, key, false);
-  g_ptr_array_add(task->new_locks, new_lock(key, false));
+  g_ptr_array_add(task->new_locks, new_lock(key, false, true));
 }
 
 void locks_drop_new(Task *task)

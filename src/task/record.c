@@ -12,6 +12,7 @@ bool task_state_is_end(WsTaskState state)
   case WS_TASK_STATE_FAILED:
   case WS_TASK_STATE_ROLLED_BACK:
   case WS_TASK_STATE_CANCELLED:
+  case WS_TASK_STATE_ABANDONED:
     return true;
   default:
     return false;
@@ -172,6 +173,8 @@ static bool end_once(Task *task, InvTxn *txn, WsTaskState state, GError **error)
   g_autoptr(WsTask) before = ws_task_copy(task->rec);
 
   locks_hide(task, own);
+  if (state == WS_TASK_STATE_ABANDONED && task->engine->on_abandoned)
+    task->engine->on_abandoned(own, task->rec, task->engine->center);
   set_ended(task, state);
   record_write(task, own);
   if (!inv_commit(own, NULL, error)) {

@@ -147,7 +147,7 @@ static bool run_function(Task *task, GError **error)
 
   task->at = 0;
   task->undone = false;
-  task->partly = false;
+  task->left = task->partly = false;
   task->resumed = task_has_begun(task);
   g_array_set_size(task->calls, 0);
   ok = task->kind->func(task, error);
@@ -195,6 +195,8 @@ static void done_without_steps(Task *task)
 
 static WsTaskState state_after_undo(const Task *task)
 {
+  if (task->left)
+    return WS_TASK_STATE_ABANDONED;
   if (task->rec->state == WS_TASK_STATE_CANCELLING)
     return WS_TASK_STATE_CANCELLED;
   for (guint i = 0; i < task->rec->steps.len; i++)
@@ -213,7 +215,7 @@ static void give_up(Task *task, const GError *why)
                  ws_error_code_name(ws_error_code(why)), NULL);
   if (!task->rec->error)
     record_set_failure(&task->rec->error, why);
-  record_end_surely(task, WS_TASK_STATE_FAILED);
+  record_end_surely(task, task->rec->abandoned_by ? WS_TASK_STATE_ABANDONED : WS_TASK_STATE_FAILED);
 }
 
 /* The function did not come to all the steps it once took: often because something it looks up is away for now. */
@@ -264,7 +266,7 @@ static bool conclude(Task *task, bool ok, GError *error, guint *tries)
   g_autoptr(GError) why = error ? g_error_copy(error) : NULL;
   if (!why)
     ws_fail(&why, WS_ERROR_INTERNAL, "cause", "the function took fewer steps than before", NULL);
-  if (*tries >= RERUN_TRIES && !is_passing(why)) {
+  if (task->rec->abandoned_by || (*tries >= RERUN_TRIES && !is_passing(why))) {
     give_up(task, why);
     return true;
   }
@@ -381,12 +383,17 @@ bool task_wait(TaskEngine *engine, WsId id, GError **error)
   }
 }
 
-static bool refuse_cancel(const WsTask *rec, const char *reason, GError **error)
+static bool refuse_verb(const WsTask *rec, const char *verb, const char *reason, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
 
-  return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", ws_id_format(ws_type_task.prefix, rec->id, text), "verb", "cancel",
+  return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", ws_id_format(ws_type_task.prefix, rec->id, text), "verb", verb,
                  "reason", reason, NULL);
+}
+
+static bool refuse_cancel(const WsTask *rec, const char *reason, GError **error)
+{
+  return refuse_verb(rec, "cancel", reason, error);
 }
 
 /* The record is held. */
@@ -429,4 +436,51 @@ bool task_cancel(TaskEngine *engine, WsId id, const char *user, GError **error)
   record_release(task);
   task_unref(task);
   return ok;
+}
+
+/* The record is held. */
+static bool abandon_alive(Task *task, const char *user, GError **error)
+{
+  bool ok;
+
+  if (task->ended)
+    return refuse_verb(task->rec, "abandon", "it has ended", error);
+  if (task->rec->abandoned_by)
+    return true;
+  if (!task->rec->waiting)
+    return refuse_verb(task->rec, "abandon", "it waits for nothing", error);
+  if (!task->undoing && task->rec->cancellable)
+    return refuse_verb(task->rec, "abandon", "it can be cancelled", error);
+  task->rec->abandoned_by = g_strdup(user ? user : "system");
+  ok = record_commit(task, inv_begin(task->engine->inv), error);
+  if (!ok) {
+    g_clear_pointer(&task->rec->abandoned_by, g_free);
+    return false;
+  }
+  record_log(task, "task_abandoned", "user", task->rec->abandoned_by, NULL);
+  task_wake(task);
+  return true;
+}
+
+bool task_abandon(TaskEngine *engine, WsId id, const char *user, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(engine->inv);
+  Task *task = engine_find(engine, id);
+  bool ok;
+
+  if (!task) {
+    const WsTask *rec = find_record(snap, id, error);
+    return rec && refuse_verb(rec, "abandon", task_state_is_end(rec->state) ? "it has ended" : "it waits for nothing", error);
+  }
+  task_ref(task);
+  record_hold(task);
+  ok = abandon_alive(task, user, error);
+  record_release(task);
+  task_unref(task);
+  return ok;
+}
+
+void task_engine_set_abandoned(TaskEngine *engine, TaskAbandoned func)
+{
+  engine->on_abandoned = func;
 }

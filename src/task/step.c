@@ -228,7 +228,22 @@ static bool undo_once(Task *task, guint i, GError **error)
   return false;
 }
 
-static void undo_step(Task *task, guint i)
+/* Given up: this step and all before it, in the order in which they would have been undone. */
+static void leave_behind(Task *task, guint from, const GError *why)
+{
+  for (guint i = from + 1; i-- > 0;) {
+    WsTaskStep *step = nth_step(task, i);
+    if (!g_array_index(task->calls, StepCall, i).undo || step->state == WS_TASK_STEP_STATE_UNDONE)
+      continue;
+    step->state = WS_TASK_STEP_STATE_LEFT;
+    step->ended = task_now_us(task);
+    record_log(task, "task_left_behind", "step", step->name, "code", ws_error_code_name(ws_error_code(why)), NULL);
+  }
+  task->left = true;
+}
+
+/* False: it was given up. */
+static bool undo_step(Task *task, guint i)
 {
   nth_step(task, i)->state = WS_TASK_STEP_STATE_UNDOING;
   engine_touch(task);
@@ -236,17 +251,22 @@ static void undo_step(Task *task, guint i)
     g_autoptr(GError) error = NULL;
     if (undo_once(task, i, &error))
       break;
+    if (task->rec->abandoned_by) {
+      leave_behind(task, i, error);
+      return false;
+    }
     if (ws_error_code(error) != WS_ERROR_CONFLICT || tries >= CONFLICT_TRIES)
       wait_to_repeat(task, "task_undo_waits", nth_step(task, i)->name, error, tries);
   }
   stop_waiting(task);
+  return true;
 }
 
 static void undo_all(Task *task)
 {
   for (guint i = task->calls->len; i-- > 0;)
-    if (g_array_index(task->calls, StepCall, i).undo && nth_step(task, i)->state != WS_TASK_STEP_STATE_UNDONE)
-      undo_step(task, i);
+    if (g_array_index(task->calls, StepCall, i).undo && nth_step(task, i)->state != WS_TASK_STEP_STATE_UNDONE && !undo_step(task, i))
+      break;
   task->undone = true;
 }
 
@@ -277,6 +297,15 @@ static bool run_body(Task *task, const Step *what, guint i, GError **error)
       fail_cancelled(&why);
     else if (run_body_once(task, what, i, &why))
       break;
+    if (task->rec->abandoned_by && nth_step(task, i)->state == WS_TASK_STEP_STATE_RUNNING) {
+      nth_step(task, i)->state = WS_TASK_STEP_STATE_FAILED;
+      record_set_failure(&task->rec->error, why);
+      leave_behind(task, i, why);
+      nth_step(task, i)->state = WS_TASK_STEP_STATE_LEFT; /* whether it has an undo or not */
+      task->undone = true;
+      g_propagate_error(error, g_steal_pointer(&why));
+      return false;
+    }
     if (was_asked_to_stop(task) || !may_repeat(task, what, why, &repeats)) {
       nth_step(task, i)->state = WS_TASK_STEP_STATE_FAILED;
       nth_step(task, i)->ended = task_now_us(task);

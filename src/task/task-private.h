@@ -54,6 +54,7 @@ struct TaskEngine {
   GHashTable *locks; /* see lock.c */
   GHashTable *waits; /* id -> GPtrArray of Wait: who waits for the task's end */
 
+  TaskAbandoned on_abandoned; /* NULL: nobody */
   guint n_running[TASK_DEPTH_MAX]; /* coroutines, by depth; a task waits only for deeper ones, so the deepest always get on */
   GQueue for_slot[TASK_DEPTH_MAX]; /* of Task (referenced): records that wait for a coroutine */
 
@@ -88,6 +89,7 @@ struct Task {
   bool resumed;  /* this run of the function is over a task that had begun */
   bool undoing;  /* forward work is over */
   bool undone;   /* all undos have run, in this run of the function */
+  bool left;     /* undos were given up */
   bool partly;   /* some children failed */
   bool ended;    /* nothing more will happen to it */
   volatile gint cancel;

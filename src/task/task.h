@@ -46,7 +46,7 @@
  * **Failure and cancel.** The undo of each finished and of the failed step runs, last first, each until it succeeds (or says
  * WS_ERROR_NOT_FOUND: what it would undo is gone); what it must wait for (a host that is away) shows in `waiting` and in the log. A body that
  * fails with WS_ERROR_HOST_UNREACHABLE is repeated for TASK_HOST_WAIT_MS before it counts as failed; after task_allow_cancel(task, false) it
- * is repeated until the host is back. A cancel reaches a running body as
+ * is repeated until the host is back. Who does not want to wait abandons the task. A cancel reaches a running body as
  * task_cancelled() and task_cancel_flag() (for rpc_call() and ws_exec()); a body that ends well in spite of it is finished, and undone.
  *
  * Threads: core loop only. A body may wait (RPC, timer, child task) anywhere. */
@@ -119,6 +119,14 @@ bool task_wait(TaskEngine *engine, WsId task, GError **error);
 /* In a coroutine. Asks a task to stop; on return the request is durable, the task still runs. `user` (may be NULL) goes to its log.
  * WS_ERROR_NOT_ALLOWED when its current step cannot be stopped, it is being undone, or has ended; WS_ERROR_NOT_FOUND. */
 bool task_cancel(TaskEngine *engine, WsId task, const char *user, GError **error);
+
+/* In a coroutine. Gives up a task that waits and cannot be cancelled (it is being undone, or is past the way back): the undo or body that waits is
+ * tried once more; if it fails, it and the undos before it are left (state `left`), the task ends as `abandoned` and its locks are free. Durable on return; the end follows. WS_ERROR_NOT_ALLOWED when it does not wait. */
+bool task_abandon(TaskEngine *engine, WsId task, const char *user, GError **error);
+/* Called with the transaction that ends an abandoned task, whose record still has its locks: those with `made` are objects that are left
+ * half made. One function for all; must not wait. */
+typedef void (*TaskAbandoned)(InvTxn *txn, const WsTask *task, void *center);
+void task_engine_set_abandoned(TaskEngine *engine, TaskAbandoned func);
 
 /* ---- inside a task ---- */
 const void *task_args(const Task *task);

@@ -72,6 +72,22 @@ void center_alarm_open(Center *center, CenterLevel level, const WsType *type, Ws
   center_event(center, level, type, object, "alarm", "alarm_opened", "kind", kind, NULL);
 }
 
+void center_alarm_add(Center *center, InvTxn *txn, CenterLevel level, const WsType *type, WsId object, const char *kind)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  Look look = {type, object, kind, NULL, NULL};
+  inv_each(head, &ws_type_alarm, look_at, &look);
+  if (look.same)
+    return;
+  WsAlarm *alarm = inv_create(txn, &ws_type_alarm);
+  alarm->object = (WsAnyRef){type, object};
+  alarm->kind = g_strdup(kind);
+  alarm->level = (int)level;
+  alarm->since = ws_clock_wall_us(center->clock);
+  if (!look.worst || (int)look.worst->level < (int)level)
+    set_health(center, txn, type, object, (int)level, alarm->id);
+}
+
 void center_alarm_close(Center *center, const WsType *type, WsId object, const char *kind)
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);

@@ -4,10 +4,11 @@ import contextlib
 import http.client
 import os
 import random
+import signal
 import threading
 import time
 
-from whole_site import LIVING, Case, Refused, check, refused, wait_for
+from whole_site import LIVING, Case, Failure, Refused, check, refused, wait_for
 
 SHOWS_WITHIN_S = 5
 STRANGER = """<domain type='{type}'><name>stranger</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
@@ -204,6 +205,73 @@ class Restarts(Case):
         Agreement(self.site).wait()
         self.api.do(f"vms/{stays}/pause")
         self.site.destroy(stays, dies)
+
+
+class Abandoned(Case):
+    """A task whose host goes away in the middle, and a user who does not want to wait for it."""
+
+    def stuck(self, path, body):
+        """A task that waits to be undone: its host stood still when it began, and died."""
+        os.kill(self.site.agent.pid(), signal.SIGSTOP)
+        task = self.api.post(path, body)
+        self.site.kill(self.site.agent)
+        wait_for("the host to be lost", lambda: self.api.get(f"hosts/{self.site.host}")["state"] == "lost", 60)
+        self.api.post(f"tasks/{task['id']}/cancel")
+        wait_for("the undo to wait", lambda: self.api.get(f"tasks/{task['id']}").get("waiting") and
+                 self.state(task) == "cancelling", 30)
+        return task
+
+    def state(self, task):
+        return self.api.get(f"tasks/{task['id']}")["state"]
+
+    def alarms(self):
+        return [alarm["object"] for alarm in self.api.items("alarms") if alarm["kind"] == "left_behind"]
+
+    def given_up_deploy_is_cleaned_up_when_the_host_is_back(self):
+        before = self.site.pool_files()
+        task = self.stuck("vms/deploy", {"name": "stuck", "image": self.site.image, "pool": self.site.pool,
+                                         "port_group": self.site.group, "linked": False})
+        vm = self.api.items("vms", filter="name=stuck")[0]
+        self.api.post(f"tasks/{task['id']}/abandon")
+        ended = self.api.wait(task)
+        check(ended["state"] == "abandoned" and ended["abandoned_by"] == "admin", ended)
+        check([step["state"] for step in ended["steps"] if step["state"] == "left"], ended["steps"])
+        check(not self.site.vm(vm["id"]).get("activity"), "it is still held")
+        check(vm["id"] in self.alarms(), self.alarms())
+        records = self.api.items("audit-records", filter="operation=task_abandon")
+        check(len(records) == 1 and records[0]["risk"] == "high", records)
+        self.site.start_agent()
+        self.site.wait_connected()
+        wait_for("the leftovers to go", lambda: not self.api.items("vms", filter="name=stuck") and not self.alarms(), 30)
+        Agreement(self.site).wait()
+        check(self.site.pool_files() == before, self.site.pool_files() ^ before)
+
+    def given_up_task_stays_given_up_over_a_kill_of_the_manager(self):
+        before = self.site.pool_files()
+        task = self.stuck("volumes", {"name": "stuck", "pool": self.site.pool, "size_bytes": 1 << 20, "format": "raw"})
+        self.api.post(f"tasks/{task['id']}/abandon")
+        self.site.kill(self.site.manager)
+        self.site.start_manager()
+        check(self.api.wait(task)["state"] == "abandoned", "it is not")
+        self.site.start_agent()
+        self.site.wait_connected()
+        wait_for("the leftovers to go", lambda: not self.api.items("volumes", filter="name=stuck") and not self.alarms(), 30)
+        Agreement(self.site).wait()
+        check(self.site.pool_files() == before, self.site.pool_files() ^ before)
+
+    def task_that_gets_on_cannot_be_given_up(self):
+        vm = self.site.deploy("gets-on", start=False)
+        task = self.api.send("DELETE", f"vms/{vm}", {"how": "destroy"})
+        error = refused_any(self.api.post, f"tasks/{task['id']}/abandon")
+        check(error.code in ("not_allowed", "wrong_state"), error)
+        self.api.wait(task)
+
+
+def refused_any(call, *arguments):
+    try:
+        raise Failure(f"{arguments} was not refused: {call(*arguments)}")
+    except Refused as error:
+        return error
 
 
 class Revoked(Case):

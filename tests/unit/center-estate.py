@@ -6,6 +6,7 @@ usage: center-estate.py WINCENTERD
 """
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -189,11 +190,36 @@ def search_shows_only_what_the_caller_may_read(m, admin):
     assert [hit["object"] for hit in hits] == [host["id"]], hits
 
 
+SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)*)\})? (-?[0-9.e+-]+|NaN)')
+
+
+def metrics_name_every_object_also_the_dead(m, admin):
+    host = enrol(m, admin, 'quo"te\\d')
+    for path in ("/metrics",):
+        status, head, text = admin.raw("GET", path)
+        assert status == 200 and head["content-type"].startswith("text/plain; version=0.0.4"), (status, head)
+    lines = text.decode().splitlines()
+    seen, family = set(), None
+    for line in lines:
+        if line.startswith("# TYPE "):
+            family = line.split()[2]
+            assert family not in seen, f"{family} comes twice"
+            seen.add(family)
+        elif not line.startswith("#"):
+            sample = SAMPLE.fullmatch(line)
+            assert sample and sample[1] == family, line
+    up = [line for line in lines if line.startswith("winsphere_host_up{") and f'host="{host["id"]}"' in line]
+    assert len(up) == 1 and up[0].endswith(" 0") and r'name="quo\"te\\d"' in up[0], up
+    assert 'winsphere_objects{type="hosts"} ' in text.decode()
+    assert not any(line.startswith("winsphere_host_cpu_percent{") and host["id"] in line for line in lines)
+    assert center.Client(m).raw("GET", "/metrics")[0] == 401
+
+
 center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_token_says, cluster_takes_one_architecture,
                 hosts_move_between_clusters_and_out, cluster_takes_its_hosts_along_to_another_host_pool,
                 what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
                 host_that_is_not_connected_cannot_enter_maintenance,
-                search_finds_by_what_people_know, search_shows_only_what_the_caller_may_read]
+                metrics_name_every_object_also_the_dead, search_finds_by_what_people_know, search_shows_only_what_the_caller_may_read]
 
 if __name__ == "__main__":
     sys.exit(1 if center.main() else 0)

@@ -81,6 +81,8 @@ static void on_request(HttpCall *http, void *arg)
   g_autoptr(GError) error = NULL;
   WsId target = 0;
   const char *method = http_call_method(http), *path = http_call_path(http);
+  if (strcmp(path, "/metrics") == 0) /* where scrapers look by themselves */
+    path = "/api/v1/metrics";
   if (!g_str_has_prefix(path, "/api/") && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)) {
     files_answer(center, http);
     return;

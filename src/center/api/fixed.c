@@ -13,6 +13,7 @@ static const struct {
     {"ca", fixed_ca},
     {"whoami", fixed_whoami},
     {"watch", fixed_watch},
+    {"metrics", fixed_metrics},
     {"agent", fixed_agent},
     {"agent_stream", fixed_agent_stream},
     {"console", fixed_console},

@@ -13,6 +13,7 @@ void fixed_health(ApiCall *call);         /* api/fixed.c */
 void fixed_ca(ApiCall *call);             /* api/fixed.c */
 void fixed_whoami(ApiCall *call);         /* api/fixed.c */
 void fixed_watch(ApiCall *call);          /* api/watch.c */
+void fixed_metrics(ApiCall *call);        /* monitor/metrics.c */
 void fixed_agent(ApiCall *call);          /* hosts/link.c: the agents' WebSocket */
 void fixed_agent_stream(ApiCall *call);   /* hosts/stream.c: dial-back of consoles and transfers */
 void fixed_console(ApiCall *call);        /* compute/console.c: WebSocket by ticket */

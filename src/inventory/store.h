@@ -66,7 +66,7 @@ bool store_is_stalled(Store *store);
  * has been sent to a server ("sent").
  * Returns an errno to inject, 0: none. An injected failing "sync" is fatal as a real one. */
 typedef int (*StoreFault)(const char *point, void *arg);
-void store_set_fault(Store *store, StoreFault fault, void *arg); /* while nothing is queued */
+void store_set_fault(Store *store, StoreFault fault, void *arg); /* while nothing is queued; arg outlives the store */
 
 /* History query (any thread, blocks; a read connection of its own): newest first below `before` (0: from the
  * end), at most `limit`, objects are appended to `into` with one reference each. `where`: indexed fields

@@ -424,9 +424,9 @@ static void say_words(SSL *ssl, const char *words)
   const char *key = strstr(request, "Sec-WebSocket-Key: ");
   g_assert_nonnull(key);
   g_autofree char *value = g_strndup(key + 19, 24), *accept = socket_accept_key(value);
-  g_auto(GStrv) parts = g_strsplit(words, "%s", 2);
-  g_autofree char *text = parts[1] ? g_strconcat(parts[0], accept, parts[1], NULL) : g_strdup(words);
-  SSL_write(ssl, text, (int)strlen(text));
+  g_autoptr(GString) text = g_string_new(words);
+  g_string_replace(text, "%s", accept, 1);
+  SSL_write(ssl, text->str, (int)text->len);
 }
 
 static gpointer run_impostor(gpointer arg)

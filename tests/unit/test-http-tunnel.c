@@ -39,7 +39,7 @@ static Identity make_host(const char *site, const char *file, const char *cn)
   g_assert_no_error(error);
   ws_pki_make_request(id.key, "host", &csr, &error);
   g_assert_no_error(error);
-  ws_pki_issue_client(ws_clock_system(), &ca, csr, cn, 1, &pem, &id.serial, &error);
+  ws_pki_issue_client(ws_clock_system(), &ca, csr, cn, WS_PKI_DAY_S, &pem, &id.serial, &error);
   g_assert_no_error(error);
   g_file_set_contents(id.cert, pem, -1, &error);
   g_assert_no_error(error);
@@ -278,7 +278,7 @@ static void channel_has_so_many_connections_and_no_more(void)
   for (guint i = 0; i < 3; i++) {
     near[i] = connect_at(pair.near);
     far[i] = accept(pair.listener, NULL, NULL);
-    g_assert_cmpint(write(far[i], "abc" + i, 1), ==, 1);
+    g_assert_cmpint(write(far[i], &"abc"[i], 1), ==, 1);
     g_assert_cmpint(read(near[i], &byte, 1), ==, 1);
     g_assert_cmpint(byte, ==, 'a' + (int)i);
     close(near[i]);
@@ -359,7 +359,7 @@ static void connections_keep_their_order(void)
     int near[3], far[3];
     for (int i = 0; i < 3; i++) {
       near[i] = connect_at(pair.near);
-      g_assert_cmpint(write(near[i], "012" + i, 1), ==, 1);
+      g_assert_cmpint(write(near[i], &"012"[i], 1), ==, 1);
     }
     for (int i = 0; i < 3; i++) {
       char byte;

@@ -101,7 +101,7 @@ static int verify_audit(const char *data_dir)
 
 int main(int argc, char **argv)
 {
-  Options options = {.port = 8443};
+  static Options options = {.port = 8443}; /* what it points to lives as long as the process */
   g_autoptr(GError) error = NULL;
   if (!parse_options(argc, argv, &options))
     return 2;

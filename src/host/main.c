@@ -104,7 +104,7 @@ static void complain(const char *event, const GError *error)
 
 int main(int argc, char **argv)
 {
-  Options options = {0};
+  static Options options; /* what it points to lives as long as the process */
   g_autoptr(GError) error = NULL;
   if (!parse_options(argc, argv, &options))
     return 2;

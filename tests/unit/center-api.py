@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -31,27 +32,30 @@ class Manager:
         self.log = os.path.join(data, "..", "log")
 
     def start(self, port=0, **popen):
-        """port 0: one that is free now."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = port or probe.getsockname()[1]
+        """port 0: any."""
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.program, "--data-dir", self.data, "--bind", "127.0.0.1", "--port", str(self.port), *self.more],
+            before = log.tell()
+            self.process = subprocess.Popen([self.program, "--data-dir", self.data, "--bind", "127.0.0.1", "--port", str(port), *self.more],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, **popen)
         end = time.monotonic() + DEADLINE_S
         while time.monotonic() < end:
-            assert self.process.poll() is None, open(self.log, encoding="utf-8", errors="replace").read()[-2000:]
-            try:
-                if Client(self).call("GET", "/health")[0] == 200:
-                    return
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError("the manager does not answer")
+            with open(self.log, encoding="utf-8", errors="replace") as log:
+                log.seek(before)
+                said = log.read()
+            assert self.process.poll() is None, said[-2000:]
+            started = re.search(r" started .*\bport=(\d+) ", said)
+            if started:
+                self.port = int(started[1])
+                assert Client(self).call("GET", "/health")[0] == 200
+                return
+            time.sleep(0.05)
+        raise AssertionError("the manager does not start")
 
     def stop(self, how=signal.SIGTERM):
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
             self.process.wait(DEADLINE_S)
+            assert how == signal.SIGKILL or self.process.returncode == 0, f"the manager ended with {self.process.returncode}"
 
     def context(self):
         return ssl.create_default_context(cafile=os.path.join(self.data, "ca.crt"))
@@ -378,13 +382,18 @@ def files_are_for_the_owner_only(m, admin):
     assert os.stat(m.data).st_mode & 0o777 == 0o700
 
 
+def asked_to_stop_the_manager_ends_in_order(m, admin):
+    m.stop()
+
+
 TESTS = [login_is_needed_and_wrong_ones_are_alike, logout_ends_the_session, failures_lock_for_a_while, secrets_are_never_shown,
          rights_bound_users_and_tokens, nobody_gives_rights_they_lack, last_administrator_stays,
          bodies_are_strict_and_errors_name_the_field, wrong_paths_and_methods_are_told_apart, errors_come_in_chinese_when_asked,
          same_patch_twice_is_no_change, stale_etags_are_refused, idempotency_keys_execute_once, dry_runs_change_nothing,
          lists_page_filter_and_sort, watches_get_each_change_once_in_order, watch_too_old_is_told_to_relist,
          audit_has_every_mutating_call_refused_ones_too, nothing_acknowledged_is_lost_by_kill,
-         second_manager_on_the_same_data_is_refused, newer_database_is_refused, openapi_document_is_served, files_are_for_the_owner_only]
+         second_manager_on_the_same_data_is_refused, newer_database_is_refused, openapi_document_is_served, files_are_for_the_owner_only,
+         asked_to_stop_the_manager_ends_in_order]
 
 
 def main():

@@ -10,7 +10,9 @@
 #include "center/verbs.h"
 #include "inventory/inventory-private.h"
 #include "task/task-private.h"
+#include <errno.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 #define RECONNECT_US ((gint64)3 * G_USEC_PER_SEC)
 #define AWAY_US      ((gint64)400 * G_USEC_PER_SEC)
 #define QUIET_US     ((gint64)3 * G_USEC_PER_SEC) /* longer than a guest takes to shut down */
+#define FULL_OPS 20 /* operations for which a full disk is full */
 #define REAL_LIMIT_US ((gint64)60 * G_USEC_PER_SEC)
 
 /* ---- the world ---- */
@@ -164,12 +167,62 @@ static void kill_point(RigWorld *world, const char *where)
   kill(getpid(), SIGKILL);
 }
 
-/* A commit is whole or not at all (test-inventory-crash, test-inventory-power): before and after it is all there is. */
+static bool hits(RigWorld *world, gint n, const char *where)
+{
+  bool hit = n == world->at || (world->fault == RIG_FULL && n > world->at && n < world->at + FULL_OPS);
+  if (!hit)
+    return false;
+  world->happened = 1;
+  g_strlcpy(world->where, where, sizeof world->where);
+  return true;
+}
+
+/* Store's thread. A commit is whole or not at all (test-inventory-crash, test-inventory-power): before and after it is all there is for
+ * kills. */
 static int store_point(const char *point, void *arg)
 {
+  RigWorld *world = ((CenterRig *)arg)->world;
+  bool is_sync = strcmp(point, "sync") == 0;
   if (strcmp(point, "commit") == 0 || strcmp(point, "committed") == 0)
-    kill_point(((CenterRig *)arg)->world, point);
-  return 0;
+    kill_point(world, point);
+  if (world->fault == RIG_NO_SYNC)
+    return is_sync && hits(world, g_atomic_int_add(&world->n_ops, 1) + 1, point) ? EIO : 0;
+  if ((world->fault != RIG_FULL && world->fault != RIG_IO_ERROR) || is_sync || strcmp(point, "committed") == 0)
+    return 0;
+  return hits(world, g_atomic_int_add(&world->n_ops, 1) + 1, point) ? world->fault == RIG_FULL ? ENOSPC : EIO : 0;
+}
+
+/* ---- SQLite's memory ---- */
+
+static sqlite3_mem_methods memory;
+static RigWorld *memory_world;
+
+static bool no_memory(void)
+{
+  return memory_world->fault == RIG_NO_MEMORY && hits(memory_world, g_atomic_int_add(&memory_world->n_ops, 1) + 1, "memory");
+}
+
+static void *rig_malloc(int n)
+{
+  return no_memory() ? NULL : memory.xMalloc(n);
+}
+
+static void *rig_realloc(void *old, int n)
+{
+  return no_memory() ? NULL : memory.xRealloc(old, n);
+}
+
+/* Before SQLite is used in this process. */
+static void tap_memory(RigWorld *world)
+{
+  if (memory_world)
+    return;
+  memory_world = world;
+  g_assert_cmpint(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory), ==, SQLITE_OK);
+  sqlite3_mem_methods tapped = memory;
+  tapped.xMalloc = rig_malloc;
+  tapped.xRealloc = rig_realloc;
+  g_assert_cmpint(sqlite3_config(SQLITE_CONFIG_MALLOC, &tapped), ==, SQLITE_OK);
 }
 
 static void cancel_task(void *arg)
@@ -187,7 +240,7 @@ static bool act(const char *method, HostMoment moment, void *arg, GError **error
   kill_point(world, method);
   if (moment == HOST_BEFORE)
     world->n_acts++;
-  if (world->fault == RIG_NO_FAULT || world->fault == RIG_KILL || world->n_acts != world->at)
+  if (world->fault <= RIG_KILL || world->fault >= RIG_FULL || world->n_acts != world->at)
     return true;
   if ((moment == HOST_AFTER) != (world->fault == RIG_CUT_AFTER))
     return true;
@@ -222,6 +275,7 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world)
   rig->clock = (WsClock){.wall_us = rig_now, .monotonic_us = rig_now, .random_bytes = rig_random};
   rig->now_us = MAX(world->now_us, (gint64)1700000000 * G_USEC_PER_SEC);
   rig->world = world;
+  tap_memory(world);
   center->clock = &rig->clock;
   center->loop = ws_loop_new(&rig->clock);
   center->store = store_open(path, center->loop, &error);

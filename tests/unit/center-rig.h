@@ -7,7 +7,7 @@
  * when nothing is to do and nothing is on its way to the disk.
  *
  * At each commit of the store and each act of the host is a *point*, counted over a process's life, where the process can be killed; at
- * each act one of the other faults can happen instead. */
+ * each act one of the other faults can happen instead, at each operation of the store one of its own. */
 #pragma once
 #include "center-host.h"
 #include "center/center.h"
@@ -22,6 +22,10 @@ typedef enum {
   RIG_AWAY,       /* the same as before, and the host stays away longer than a step waits for it */
   RIG_FAIL,       /* the act fails */
   RIG_CANCEL,     /* a person cancels the task at that moment */
+  RIG_FULL,       /* the disk under the database is full from an operation of the store on, for a few of them */
+  RIG_IO_ERROR,   /* one operation fails */
+  RIG_NO_SYNC,    /* a sync fails: the process ends with status 74 */
+  RIG_NO_MEMORY,  /* SQLite gets no memory, once */
 } RigFault;
 
 typedef struct {
@@ -34,7 +38,7 @@ typedef struct {
   gint64 now_us;      /* goes on where the manager before stopped */
   RigFault fault;
   gint at;            /* the point or act where it happens; 0: never */
-  gint n_points, n_acts;
+  gint n_points, n_acts, n_ops; /* n_ops: of the store, or of SQLite's memory */
   gint happened;
   char where[64];     /* the method at which it happened */
 } RigWorld;

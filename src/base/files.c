@@ -70,9 +70,26 @@ static bool sync_directory(const char *path)
   return ok;
 }
 
+/* Not to be taken for something that a person put there (ca.key.backup). */
+#define UNFINISHED        ".unfinished-"
+#define UNFINISHED_SUFFIX UNFINISHED "XXXXXX"
+
+void ws_file_drop_unfinished(const char *path)
+{
+  g_autofree char *folder = g_path_get_dirname(path), *stem = g_path_get_basename(path);
+  g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+  gsize n = strlen(stem);
+  for (const char *name; dir && (name = g_dir_read_name(dir));) {
+    if (strncmp(name, stem, n) != 0 || !g_str_has_prefix(name + n, UNFINISHED) || strlen(name + n) != strlen(UNFINISHED_SUFFIX))
+      continue;
+    g_autofree char *file = g_build_filename(folder, name, NULL);
+    unlink(file);
+  }
+}
+
 bool ws_file_write(const char *path, const void *bytes, gsize n, guint mode, GError **error)
 {
-  g_autofree char *temp = g_strconcat(path, ".XXXXXX", NULL);
+  g_autofree char *temp = g_strconcat(path, UNFINISHED_SUFFIX, NULL);
   int fd = g_mkstemp_full(temp, O_WRONLY | O_CLOEXEC, (int)(mode & 0600));
   if (fd < 0)
     return fail(error, path, "create");

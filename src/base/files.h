@@ -8,3 +8,5 @@
 char *ws_file_read(const char *path, gsize max_bytes, gsize *n, GError **error);
 /* A temporary file beside it with `mode` from its first moment on, synced, renamed over it, the directory synced. WS_ERROR_IO_ERROR. */
 bool ws_file_write(const char *path, const void *bytes, gsize n, guint mode, GError **error);
+/* Removes what a ws_file_write() to this path left behind that was cut short by the process's end. While nobody else writes it. */
+void ws_file_drop_unfinished(const char *path);

@@ -43,7 +43,7 @@ struct Center {
   GHashTable *web_files;
   HttpIo *io;
   HttpServer *server;
-  WsTimer *sweep_timer, *usage_timer, *follow_timer;
+  WsTimer *sweep_timer, *store_timer, *usage_timer, *follow_timer;
   gint64 started_us; /* wall */
   bool cleaning; /* operate/leftovers.c is at it */
 };

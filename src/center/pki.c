@@ -76,6 +76,24 @@ static bool prepare_server(Center *center, const WsCa *ca, bool *renewed, GError
   return !*renewed || issue_server(center, ca, cert, key, error);
 }
 
+/* A start that was cut short may have left a key without its certificate, and halves of files. */
+static bool clear_unfinished(Center *center, const WsCa *ca, GError **error)
+{
+  static const char *const names[] = {"ca.crt", "ca.key", "server.crt", "server.key", "initial-password"};
+  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_autofree char *path = path_of(center, names[i]);
+    ws_file_drop_unfinished(path);
+  }
+  if (g_file_test(ca->cert_file, G_FILE_TEST_EXISTS))
+    return true;
+  g_autofree char *database = path_of(center, "winsphere.db");
+  if (g_file_test(database, G_FILE_TEST_EXISTS))
+    return ws_fail(error, WS_ERROR_IO_ERROR, "path", ca->cert_file, "cause",
+                   "it is missing, and every host of this site trusts it: restore it from a backup", NULL);
+  unlink(ca->key_file);
+  return true;
+}
+
 bool center_pki_prepare(Center *center, GError **error)
 {
   g_autofree char *cert = path_of(center, "ca.crt");
@@ -84,6 +102,8 @@ bool center_pki_prepare(Center *center, GError **error)
   char uuid[40];
   bool renewed;
   g_autofree char *name = g_strdup_printf("WinSphere site %.8s", ws_uuid_new(center->clock, uuid));
+  if (!clear_unfinished(center, &ca, error))
+    return false;
   if (!g_file_test(cert, G_FILE_TEST_EXISTS) && !ws_pki_create_ca(center->clock, &ca, name, error))
     return false;
   if (center->config.names) { /* they may have changed: it costs a millisecond */

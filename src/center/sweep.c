@@ -9,6 +9,7 @@
 #include "model/model.h"
 
 #define SWEEP_US (60 * (gint64)G_USEC_PER_SEC)
+#define WATCH_STORE_US (2 * (gint64)G_USEC_PER_SEC)
 #define HISTORY_KEEP_US ((gint64)365 * 24 * 3600 * G_USEC_PER_SEC)
 
 typedef struct {
@@ -67,10 +68,23 @@ static void sweep(void *arg)
   center_pki_renew(center);
   hosts_check_certificates(center);
   leftovers_clean(center);
+}
+
+/* A full disk is told at once, not with the next sweep: until it has room everything that would change something is refused. */
+static void watch_store(void *arg)
+{
+  Center *center = arg;
   if (store_state(center->store) == STORE_WRITABLE)
     center_alarm_close(center, NULL, 0, "store_read_only");
   else
     center_alarm_open(center, CENTER_CRITICAL, NULL, 0, "store_read_only");
+}
+
+static void on_store_timer(void *arg)
+{
+  Center *center = arg;
+  center->store_timer = ws_loop_after(center->loop, WATCH_STORE_US, on_store_timer, center);
+  ws_co_start(center->loop, watch_store, center);
 }
 
 /* Short lives of certificates are looked after in time. */
@@ -89,11 +103,12 @@ static void on_timer(void *arg)
 
 void sweep_start(Center *center)
 {
+  center->store_timer = ws_loop_after(center->loop, WATCH_STORE_US, on_store_timer, center);
   center->sweep_timer = ws_loop_after(center->loop, pause_us(center), on_timer, center);
 }
 
 void sweep_stop(Center *center)
 {
-  ws_timer_cancel(center->sweep_timer);
-  center->sweep_timer = NULL;
+  g_clear_pointer(&center->sweep_timer, ws_timer_cancel);
+  g_clear_pointer(&center->store_timer, ws_timer_cancel);
 }

@@ -5,7 +5,6 @@
 #include <argon2.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <string.h>
 
 #define ARGON_MEMORY_KIB 19456
@@ -88,15 +87,21 @@ bool ws_equal_constant_time(const void *a, const void *b, gsize n)
   return CRYPTO_memcmp(a, b, n) == 0;
 }
 
-char *ws_password_hash(const char *password, GError **error)
+static guint argon_memory_kib = ARGON_MEMORY_KIB;
+
+void ws_password_set_memory(guint kib)
+{
+  argon_memory_kib = kib;
+}
+
+char *ws_password_hash(WsClock *clock, const char *password, GError **error)
 {
   guint8 salt[ARGON_SALT_BYTES];
-  gsize room = argon2_encodedlen(ARGON_PASSES, ARGON_MEMORY_KIB, ARGON_LANES, sizeof salt, ARGON_HASH_BYTES, Argon2_id);
+  gsize room = argon2_encodedlen(ARGON_PASSES, argon_memory_kib, ARGON_LANES, sizeof salt, ARGON_HASH_BYTES, Argon2_id);
   g_autofree char *phc = g_malloc0(room);
-  int code = RAND_bytes(salt, sizeof salt) == 1
-                 ? argon2id_hash_encoded(ARGON_PASSES, ARGON_MEMORY_KIB, ARGON_LANES, password, strlen(password), salt,
-                                         sizeof salt, ARGON_HASH_BYTES, phc, room)
-                 : ARGON2_MEMORY_ALLOCATION_ERROR;
+  clock->random_bytes(clock, salt, sizeof salt);
+  int code = argon2id_hash_encoded(ARGON_PASSES, argon_memory_kib, ARGON_LANES, password, strlen(password), salt, sizeof salt,
+                                   ARGON_HASH_BYTES, phc, room);
   if (code == ARGON2_OK)
     return g_steal_pointer(&phc);
   ws_fail(error, WS_ERROR_INTERNAL, "cause", argon2_error_message(code), NULL);

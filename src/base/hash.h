@@ -18,8 +18,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(WsSha256, ws_sha256_free)
 bool ws_equal_constant_time(const void *a, const void *b, gsize n);
 
 /* argon2id in PHC form ("$argon2id$v=19$m=19456,t=2,p=1$..."), parameters of the OWASP password storage cheat sheet. About 30 ms of one core:
- * on a worker. Caller frees. */
-char *ws_password_hash(const char *password, GError **error);
+ * on a worker. `clock` gives the salt. Caller frees. */
+char *ws_password_hash(WsClock *clock, const char *password, GError **error);
+/* Simulators only: hash with so little memory (KiB; at least 8). What was hashed before still verifies. Before there are threads. */
+void ws_password_set_memory(guint kib);
 /* Against a PHC text; false for any other text. Same cost. */
 bool ws_password_verify(const char *password, const char *phc);
 

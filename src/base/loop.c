@@ -117,6 +117,11 @@ void ws_loop_free(WsLoop *loop)
   g_free(loop);
 }
 
+void ws_loop_leave_turn(WsLoop *loop)
+{
+  loop->in_turn = false;
+}
+
 WsClock *ws_loop_clock(WsLoop *loop)
 {
   return loop->clock;
@@ -125,6 +130,11 @@ WsClock *ws_loop_clock(WsLoop *loop)
 bool ws_loop_is_own_thread(WsLoop *loop)
 {
   return g_atomic_pointer_get(&loop->thread) == g_thread_self();
+}
+
+bool ws_loop_is_in_turn(WsLoop *loop)
+{
+  return loop->in_turn;
 }
 
 WsCoPool *ws_loop_co_pool(WsLoop *loop)

@@ -32,8 +32,12 @@ void ws_loop_step(WsLoop *loop, int timeout_ms);
 /* When the loop has to run next, by its clock: now if something is ready, else its first timer; G_MAXINT64: none. For a
  * simulator that steps many loops. Readiness of fds is not looked at. */
 gint64 ws_loop_next_us(WsLoop *loop);
+/* The turn under way was left by a jump out of a callback (never out of a coroutine): what it had taken up is lost, and all that may be
+ * done with the loop is to free it. For the simulator, where a program ends without its process. */
+void ws_loop_leave_turn(WsLoop *loop);
 WsClock *ws_loop_clock(WsLoop *loop);
 bool ws_loop_is_own_thread(WsLoop *loop); /* for asserts */
+bool ws_loop_is_in_turn(WsLoop *loop);    /* its thread: something runs on it just now. Tells loops of one thread apart */
 
 /* Any thread. Runs func(arg) on the loop, in order of posting; destroy(arg) afterwards or when dropped. NULL: none. */
 void ws_loop_post(WsLoop *loop, WsLoopFunc func, void *arg, GDestroyNotify destroy);

@@ -19,6 +19,7 @@
 #include "center/sweep.h"
 #include "center/tickets.h"
 #include "center/verbs.h"
+#include "http/local.h"
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <sys/stat.h>
@@ -68,7 +69,7 @@ static bool prepare_data_dir(const char *path, GError **error)
 static bool open_inventory(Center *center, GError **error)
 {
   g_autofree char *path = g_build_filename(center->config.data_dir, "winsphere.db", NULL);
-  center->store = store_open(path, center->loop, error);
+  center->store = store_open_on(path, center->loop, center->config.stand, error);
   if (!center->store)
     return false;
   center->inventory = inv_open(center->loop, center->store, error);
@@ -77,7 +78,8 @@ static bool open_inventory(Center *center, GError **error)
 
 static bool open_rooms(Center *center, GError **error)
 {
-  center->workers = ws_workers_new("center", WORKERS_MAX);
+  center->workers = ws_workers_new("center", center->config.stand ? 0 : WORKERS_MAX);
+  center->keys_under_way = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   center->tickets = tickets_new(center->clock);
   center->tasks = task_engine_new(center->inventory, center->loop, center);
   task_engine_register(center->tasks, ws_task_kinds, ws_n_task_kinds);
@@ -85,7 +87,9 @@ static bool open_rooms(Center *center, GError **error)
   center->links = hosts_new(center);
   domains_start(center);
   center->audit = audit_new(center, error);
-  center->io = center->audit ? http_io_new(center->clock, error) : NULL;
+  if (!center->audit)
+    return false;
+  center->io = center->config.stand ? http_io_new_stepped(center->clock) : http_io_new(center->clock, error);
   if (!center->io)
     return false;
   center->watch_hub = watch_hub_new(center);
@@ -167,6 +171,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->tickets, tickets_free);
   g_clear_pointer(&center->stale_vms, g_hash_table_unref);
   files_free(center);
+  g_clear_pointer(&center->keys_under_way, g_hash_table_unref);
   config_clear(&center->config);
   g_free(center);
 }

@@ -25,6 +25,9 @@ typedef struct {
   guint login_failures_max, login_lock_s; /* A7: so many failures lock for so long */
   guint audit_keep_days;   /* older audit records go; 0: none does */
   gint64 server_cert_life_s, host_cert_life_s; /* of certificates issued from now on; 0: 398 and 365 days */
+  /* The simulator: the database is there, no thread is started and no port opened. Whoever starts the manager steps its core loop and
+   * its io's (http/local.h) and brings requests to `server`. NULL: no simulator. Borrowed, outlives the Center. */
+  const StoreStand *stand;
 } CenterConfig;
 
 struct Center {
@@ -41,6 +44,7 @@ struct Center {
   Tickets *tickets;
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *web_files;
+  GHashTable *keys_under_way; /* api/idempotency.c: ids of records whose calls run */
   HttpIo *io;
   HttpServer *server;
   WsTimer *sweep_timer, *store_timer, *usage_timer, *follow_timer;

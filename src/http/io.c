@@ -4,6 +4,7 @@
 #include "http/connection.h"
 #include "http/fields.h"
 #include "http/gate.h"
+#include "http/local.h"
 #include <signal.h>
 
 /* Deadlines are looked at together, not by a timer each: they move with every byte. No more often than this,
@@ -34,7 +35,8 @@ void io_unref(HttpIo *io)
 {
   if (!g_atomic_int_dec_and_test(&io->refs))
     return;
-  gate_unref(io->gate);
+  if (io->gate)
+    gate_unref(io->gate);
   g_mutex_clear(&io->lock);
   g_ptr_array_unref(io->later);
   g_free(io->input);
@@ -57,16 +59,27 @@ static gpointer run(gpointer arg)
   return NULL;
 }
 
-HttpIo *http_io_new(WsClock *clock, GError **error)
+HttpIo *http_io_new_stepped(WsClock *clock)
 {
   HttpIo *io = g_new0(HttpIo, 1);
   io->refs = 1;
   io->clock = clock;
   g_mutex_init(&io->lock);
   io->later = g_ptr_array_new();
+  io->loop = ws_loop_new(clock);
+  return io;
+}
+
+WsLoop *http_io_loop(HttpIo *io)
+{
+  return io->loop;
+}
+
+HttpIo *http_io_new(WsClock *clock, GError **error)
+{
+  HttpIo *io = http_io_new_stepped(clock);
   io->input = g_malloc(IO_INPUT_BYTES);
   io->output = g_malloc(IO_RECORD_BYTES);
-  io->loop = ws_loop_new(clock);
   io->thread = g_thread_new("http-io", run, io);
   io->gate = gate_new(io);
   return io;
@@ -93,9 +106,13 @@ void http_io_free(HttpIo *io)
 {
   if (!io)
     return;
-  gate_stop(io->gate);
+  if (io->gate)
+    gate_stop(io->gate);
   io_post(io, stop, io, NULL);
-  g_thread_join(io->thread);
+  if (io->thread)
+    g_thread_join(io->thread);
+  else
+    ws_loop_run(io->loop);
   g_mutex_lock(&io->lock);
   io->stopped = true;
   GQueue left = io->inbox;
@@ -109,7 +126,7 @@ void http_io_free(HttpIo *io)
 
 bool http_io_is_own_thread(const HttpIo *io)
 {
-  return g_thread_self() == io->thread;
+  return io->thread ? g_thread_self() == io->thread : ws_loop_is_in_turn(io->loop);
 }
 
 gint64 io_now_us(HttpIo *io)
@@ -181,8 +198,10 @@ static void end_wait(void *arg)
   g_mutex_unlock(&wait->lock);
 }
 
-static bool wait_for(Wait *wait)
+static bool wait_for(Wait *wait, WsLoop *stepped)
 {
+  while (stepped && !wait->done)
+    ws_loop_step(stepped, 0);
   g_mutex_lock(&wait->lock);
   while (!wait->done)
     g_cond_wait(&wait->ended, &wait->lock);
@@ -204,7 +223,7 @@ bool io_call(HttpIo *io, WsLoopFunc func, void *arg)
   g_assert(!http_io_is_own_thread(io));
   start_wait(&wait);
   io_post(io, run_wait, &wait, end_wait);
-  return wait_for(&wait);
+  return wait_for(&wait, io->thread ? NULL : io->loop);
 }
 
 void io_call_on_loop(WsLoop *loop, WsLoopFunc func, void *arg)
@@ -212,7 +231,7 @@ void io_call_on_loop(WsLoop *loop, WsLoopFunc func, void *arg)
   Wait wait = {.func = func, .arg = arg};
   start_wait(&wait);
   ws_loop_post(loop, run_wait, &wait, end_wait);
-  wait_for(&wait);
+  wait_for(&wait, NULL);
 }
 
 /* ---- the end of a turn ---- */
@@ -232,7 +251,7 @@ void io_settle(HttpIo *io)
   while ((link = g_queue_pop_head_link(&io->dead))) {
     g_ptr_array_remove_fast(io->later, link->data);
     connection_free(link->data);
-    if (++io->freed % IO_TIDY_CONNECTIONS == 0)
+    if (++io->freed % IO_TIDY_CONNECTIONS == 0 && io->gate)
       gate_tidy(io->gate);
   }
   io->settling = false;

@@ -25,8 +25,8 @@ struct HttpIo {
   gint refs;
   WsClock *clock;
   WsLoop *loop;
-  GThread *thread;
-  Gate *gate;  /* the handshake thread */
+  GThread *thread; /* NULL: whoever made it steps the loop (local.h) */
+  Gate *gate;      /* the handshake thread; NULL without a thread */
   GMutex lock; /* inbox, stopped */
   GQueue inbox;
   bool stopped;

@@ -8,6 +8,7 @@
 #include "http/gate.h"
 #include "http/h1.h"
 #include "http/h2.h"
+#include "http/local.h"
 #include "http/tls.h"
 #include <errno.h>
 #include <netdb.h>
@@ -139,6 +140,17 @@ HttpServer *http_server_new(HttpIo *io, const HttpServerConfig *config, GError *
   return server;
 }
 
+HttpServer *http_server_new_local(HttpIo *io, const HttpServerConfig *config)
+{
+  HttpServer *server = g_new0(HttpServer, 1);
+  server->io = io_ref(io);
+  server->fd = -1;
+  g_mutex_init(&server->lock);
+  server->addresses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  copy_config(server, config);
+  return server;
+}
+
 static void shut_connections(void *arg)
 {
   HttpServer *server = arg;
@@ -155,7 +167,8 @@ void http_server_free(HttpServer *server)
 {
   if (!server)
     return;
-  gate_unlisten(server->io->gate, server);
+  if (server->io->gate)
+    gate_unlisten(server->io->gate, server);
   io_call(server->io, shut_connections, server);
   free_server(server);
 }
@@ -167,6 +180,8 @@ guint16 http_server_port(const HttpServer *server)
 
 bool http_server_reload_tls(HttpServer *server, GError **error)
 {
+  if (!server->context)
+    return true; /* a local one has none */
   SSL_CTX *fresh = http_tls_server_context(&server->config.tls, &server->hook, error);
   if (!fresh)
     return false;
@@ -185,6 +200,11 @@ SSL_CTX *server_dup_context(HttpServer *server)
   SSL_CTX_up_ref(context);
   g_mutex_unlock(&server->lock);
   return context;
+}
+
+HttpIo *server_io(const HttpServer *server)
+{
+  return server->io;
 }
 
 const HttpServerConfig *server_config(const HttpServer *server)

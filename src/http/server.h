@@ -5,6 +5,7 @@
 
 const HttpServerConfig *server_config(const HttpServer *server); /* (any) defaults filled in */
 GBytes *server_refusal(HttpServer *server, int status, const char *why);
+HttpIo *server_io(const HttpServer *server);
 void server_count_call(HttpServer *server);
 void server_count_socket(HttpServer *server, int change);
 void server_count_refusal(HttpServer *server);

@@ -30,6 +30,9 @@ struct HttpSocket {
   char *address;  /* atomic, set once; GRefString; NULL: not connected yet */
   /* The rest: I/O thread */
   Connection *connection; /* NULL: not yet, or no more */
+  const SocketPeer *peer; /* in place of a connection; NULL: none */
+  void *peer_arg;
+  GQueue held; /* Saying: messages of the peer, while it is not listened to */
   FrameReader reader;
   GQueue early; /* Saying: messages from before it opened */
   bool is_paused, close_sent, is_over;
@@ -91,6 +94,7 @@ void http_socket_unref(HttpSocket *socket)
     return;
   frame_reader_clear(&socket->reader);
   g_queue_clear_full(&socket->early, drop_saying);
+  g_queue_clear_full(&socket->held, drop_saying);
   g_clear_pointer(&socket->address, g_ref_string_release);
   g_free(socket->close_reason);
   io_unref(socket->io);
@@ -118,9 +122,19 @@ static gsize frame_bytes(const HttpSocket *socket, gsize n)
   return frame_header_length(n, !socket->is_server) + n;
 }
 
+static bool is_attached(const HttpSocket *socket)
+{
+  return socket->connection || socket->peer;
+}
+
 /* Queues one frame whose bytes were counted already. */
 static void send_frame(HttpSocket *socket, FrameKind kind, GBytes *payload)
 {
+  if (socket->peer) {
+    if (kind == FRAME_TEXT || kind == FRAME_BINARY)
+      socket->peer->message(socket->peer_arg, payload, kind == FRAME_BINARY);
+    return;
+  }
   guint8 header[FRAME_MAX_HEADER_BYTES], mask[4];
   gsize n = g_bytes_get_size(payload);
   if (socket->is_server) {
@@ -145,7 +159,7 @@ static void send_close(HttpSocket *socket, int code, const char *reason)
 {
   char payload[FRAME_MAX_CONTROL_BYTES];
   const char *end = reason;
-  if (socket->close_sent || !socket->connection)
+  if (socket->close_sent || !is_attached(socket))
     return;
   if (code == 1005) {
     send_control(socket, FRAME_CLOSE, "", 0);
@@ -169,10 +183,15 @@ static void send_close(HttpSocket *socket, int code, const char *reason)
 static void end(HttpSocket *socket, int code, const char *reason)
 {
   Connection *connection = g_steal_pointer(&socket->connection);
+  const SocketPeer *peer = g_steal_pointer(&socket->peer);
   if (socket->is_over)
     return;
   socket->is_over = true;
   g_atomic_int_set(&socket->is_gone, 1);
+  if (peer) {
+    peer->closed(socket->peer_arg, code, reason);
+    peer->destroy(socket->peer_arg);
+  }
   if (connection) {
     if (connection->server)
       server_count_socket(connection->server, -1);
@@ -191,7 +210,8 @@ void socket_fail(HttpSocket *socket, const char *why)
 /* We will not go on with this peer: drops what it has not got, and says why. */
 static void fail(HttpSocket *socket, int code, const char *why)
 {
-  connection_drop_output(socket->connection);
+  if (socket->connection)
+    connection_drop_output(socket->connection);
   send_close(socket, code, why);
   end(socket, code, why);
 }
@@ -199,6 +219,8 @@ static void fail(HttpSocket *socket, int code, const char *why)
 static void update_deadline(HttpSocket *socket)
 {
   Connection *connection = socket->connection;
+  if (!connection)
+    return;
   gint64 silence_us = (gint64)socket->events.silence_ms * 1000,
          ping_us = (gint64)socket->events.ping_ms * 1000;
   gint64 when = connection_send_deadline(connection, silence_us);
@@ -213,13 +235,13 @@ static void hear_send(void *arg)
 {
   Saying *saying = arg;
   HttpSocket *socket = saying->socket;
-  if (!socket->connection && !socket->is_over) {
+  if (!is_attached(socket) && !socket->is_over) {
     Saying *kept = g_memdup2(saying, sizeof *saying);
     g_bytes_ref(kept->message);
     kept->socket = NULL; /* it is inside: no circle */
     g_queue_push_tail(&socket->early, kept);
   }
-  if (!socket->connection || socket->close_sent)
+  if (!is_attached(socket) || socket->close_sent)
     return;
   send_frame(socket, saying->binary ? FRAME_BINARY : FRAME_TEXT, saying->message);
   update_deadline(socket);
@@ -229,7 +251,9 @@ static void hear_close(void *arg)
 {
   Saying *saying = arg;
   HttpSocket *socket = saying->socket;
-  if (socket->connection) {
+  if (socket->peer) {
+    end(socket, saying->code, saying->reason); /* a local peer answers at once */
+  } else if (socket->connection) {
     send_close(socket, saying->code, saying->reason);
     update_deadline(socket);
   } else if (socket->is_server && !socket->is_over) {
@@ -243,10 +267,24 @@ static void hear_close(void *arg)
 static void hear_overflow(void *arg)
 {
   HttpSocket *socket = ((Saying *)arg)->socket;
-  if (!socket->connection)
+  if (!is_attached(socket))
     end(socket, 1013, "too much was said before it opened");
   else if (!socket->close_sent)
     fail(socket, 1013, "the peer does not keep up");
+}
+
+/* Messages of a local peer, while they are listened to. */
+static void take_held(HttpSocket *socket)
+{
+  g_autoptr(HttpSocket) keep = http_socket_ref(socket);
+  while (!socket->is_paused && socket->peer && socket->held.head) {
+    Saying *held = g_queue_pop_head(&socket->held);
+    gsize n;
+    const char *bytes = g_bytes_get_data(held->message, &n);
+    if (socket->events.message && !g_atomic_int_get(&socket->is_closed))
+      socket->events.message(socket, bytes, n, held->binary, socket->arg);
+    drop_saying(held);
+  }
 }
 
 static void hear_pause(void *arg)
@@ -254,6 +292,8 @@ static void hear_pause(void *arg)
   Saying *saying = arg;
   HttpSocket *socket = saying->socket;
   socket->is_paused = saying->binary;
+  if (socket->peer)
+    take_held(socket);
   if (!socket->connection)
     return;
   socket->heard_us = io_now_us(socket->io); /* silence while we did not listen is none */
@@ -374,13 +414,19 @@ static void ended_input(Connection *connection)
   connection_abort(connection, "the peer broke off the connection");
 }
 
-static void sent(Connection *connection, gsize n)
+/* So many bytes of what was said are on their way. */
+static void count_sent(HttpSocket *socket, gsize n)
 {
-  HttpSocket *socket = connection->state;
   g_atomic_pointer_add(&socket->queued, -(gssize)MIN(n, http_socket_queued(socket)));
   if (http_socket_queued(socket) < LOW_BYTES && g_atomic_int_compare_and_exchange(&socket->was_high, 1, 0) &&
       socket->events.writable && !socket->close_sent)
     socket->events.writable(socket, socket->arg);
+}
+
+static void sent(Connection *connection, gsize n)
+{
+  HttpSocket *socket = connection->state;
+  count_sent(socket, n);
   if (connection->first)
     socket->heard_us = io_now_us(socket->io); /* the kernel's buffer was full and moved: it reads */
   if (socket->connection)
@@ -432,6 +478,51 @@ static const ConnectionRole socket_role = {.input = input,
                                            .goodbye = goodbye,
                                            .over = over};
 
+/* What was said before it opened, then the owner is told. */
+static void open_socket(HttpSocket *socket)
+{
+  for (Saying *saying; (saying = g_queue_pop_head(&socket->early));) {
+    send_frame(socket, saying->binary ? FRAME_BINARY : FRAME_TEXT, saying->message);
+    drop_saying(saying);
+  }
+  update_deadline(socket);
+  if (socket->events.opened)
+    socket->events.opened(socket, socket->arg);
+}
+
+bool socket_start_local(HttpSocket *socket, char *address, const SocketPeer *methods, void *peer)
+{
+  if (socket->is_over) {
+    methods->destroy(peer);
+    return false;
+  }
+  g_autoptr(HttpSocket) keep = http_socket_ref(socket);
+  g_atomic_pointer_set(&socket->address, g_ref_string_acquire(address));
+  socket->peer = methods;
+  socket->peer_arg = peer;
+  open_socket(socket);
+  if (socket->peer && socket->close_reason)
+    end(socket, socket->close_code, socket->close_reason);
+  return true;
+}
+
+void socket_take_local(HttpSocket *socket, GBytes *message, bool binary)
+{
+  if (!socket->peer)
+    return;
+  Saying *held = g_new0(Saying, 1);
+  held->message = g_bytes_ref(message);
+  held->binary = binary;
+  g_queue_push_tail(&socket->held, held);
+  take_held(socket);
+}
+
+void socket_sent_local(HttpSocket *socket, gsize bytes)
+{
+  if (socket->peer)
+    count_sent(socket, bytes);
+}
+
 bool socket_start(HttpSocket *socket, Connection *connection)
 {
   if (socket->is_over)
@@ -445,13 +536,7 @@ bool socket_start(HttpSocket *socket, Connection *connection)
     server_count_socket(connection->server, 1);
   connection_set_role(connection, &socket_role, socket);
   connection_pause(connection, socket->is_paused);
-  for (Saying *saying; (saying = g_queue_pop_head(&socket->early));) {
-    send_frame(socket, saying->binary ? FRAME_BINARY : FRAME_TEXT, saying->message);
-    drop_saying(saying);
-  }
-  update_deadline(socket);
-  if (socket->events.opened)
-    socket->events.opened(socket, socket->arg);
+  open_socket(socket);
   if (socket->connection && socket->close_reason && !socket->close_sent) {
     g_autofree char *reason = g_steal_pointer(&socket->close_reason);
     send_close(socket, socket->close_code, reason);

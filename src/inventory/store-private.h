@@ -81,6 +81,8 @@ struct Store {
   gint ref_count; /* the opener's, and one of each post on the loop */
   char *path;     /* file or address; never with a password in it */
   WsLoop *loop;
+  const StoreStand *stand; /* NULL: this system's files, and a thread */
+  WsTimer *turn;           /* stand: when the next group is written */
   pthread_t thread;
   bool has_thread;
 

@@ -198,7 +198,7 @@ bool sqlite_vfs_register(StoreSqlite *q, GError **error)
 {
   static gint number;
 
-  q->under = sqlite3_vfs_find(NULL);
+  q->under = sqlite3_vfs_find(q->store->stand ? q->store->stand->vfs : NULL);
   g_assert(q->under);
   /* A copy: what is not replaced here works on our structure as on the original. */
   q->vfs = *q->under;

@@ -245,7 +245,7 @@ static bool open_database(Store *store, GError **error)
   q->put = g_new0(sqlite3_stmt *, ws_n_resource_types);
   q->drop = g_new0(sqlite3_stmt *, ws_n_resource_types);
   pthread_mutex_init(&q->read_lock, NULL);
-  if (!sqlite_vfs_register(q, error) || (!q->in_memory && !prepare_files(q, error)))
+  if (!sqlite_vfs_register(q, error) || (!q->in_memory && !store->stand && !prepare_files(q, error)))
     return false;
   if (sqlite3_open_v2(store->path, &q->db, flags, q->vfs_name) != SQLITE_OK)
     return sqlite_fail(q, q->db, WS_ERROR_IO_ERROR, "open", error);

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 static gpointer store_thread(gpointer arg);
+static void start_turn(Store *store);
+static void turn(void *arg);
 
 /* ---- jobs and queues ---- */
 
@@ -133,9 +135,15 @@ static bool start_thread(Store *store, GError **error)
 
 Store *store_open(const char *path, WsLoop *loop, GError **error)
 {
+  return store_open_on(path, loop, NULL, error);
+}
+
+Store *store_open_on(const char *path, WsLoop *loop, const StoreStand *stand, GError **error)
+{
   Store *store = g_new0(Store, 1);
 
   store->ref_count = 1;
+  store->stand = stand;
   store->path = g_strdup(path);
   store->backend = store_address_is_server(path) ? &store_pg : &store_sqlite;
   store->tables = make_tables();
@@ -147,7 +155,7 @@ Store *store_open(const char *path, WsLoop *loop, GError **error)
   pthread_mutex_init(&store->sql_lock, NULL);
   queue_init(&store->queue);
   queue_init(&store->done);
-  if (store->backend->open(store, error) && start_thread(store, error))
+  if (store->backend->open(store, error) && (stand || start_thread(store, error)))
     return store;
   close_database(store);
   store_unref(store);
@@ -164,7 +172,11 @@ void store_close(Store *store)
   store->stopping = true;
   pthread_cond_signal(&store->wake);
   pthread_mutex_unlock(&store->lock);
-  pthread_join(store->thread, NULL);
+  if (store->has_thread)
+    pthread_join(store->thread, NULL);
+  g_clear_pointer(&store->turn, ws_timer_cancel);
+  while (store->stand && store->queue.first)
+    turn(store);
   hand_back(store); /* what the loop did not come to any more */
   store->closed = true;
   g_clear_pointer(&store->tick, ws_timer_cancel);
@@ -217,6 +229,8 @@ void store_die(Store *store, const char *what, const char *why)
 {
   ws_log(WS_LOG_ERROR, "store-failed", "database", store->path, "during", what, "cause", why, "action",
          "the process ends; the next start goes on from what is on record", NULL);
+  if (store->stand)
+    store->stand->die(store->stand->arg);
   _exit(STORE_EXIT_STATUS);
 }
 
@@ -372,6 +386,7 @@ static void enqueue(Store *store, StoreJob *job)
   queue_push(&store->queue, job);
   pthread_cond_signal(&store->wake);
   pthread_mutex_unlock(&store->lock);
+  start_turn(store);
 }
 
 void store_submit(Store *store, StoreRow *rows, guint n_rows, const char *const *meta, StoreDone done,
@@ -602,23 +617,49 @@ static void return_jobs(Store *store, StoreJob *first)
     ws_loop_post(store->loop, on_posted, store_ref(store), store_unref);
 }
 
+/* One group, all the way. false: nothing was queued. */
+static bool serve_group(Store *store)
+{
+  StoreJob *jobs;
+
+  pthread_mutex_lock(&store->lock);
+  while (store->has_thread && !store->queue.first && !store->stopping)
+    pthread_cond_wait(&store->wake, &store->lock);
+  jobs = store->queue.first ? queue_take(&store->queue, group_end(store->queue.first)) : NULL;
+  pthread_mutex_unlock(&store->lock);
+  if (!jobs)
+    return false;
+  run_jobs(store, jobs);
+  return_jobs(store, jobs);
+  tidy_if_urgent(store); /* after the outcome is on its way: nobody waits for this but the next group */
+  return true;
+}
+
 static gpointer store_thread(gpointer arg)
 {
   Store *store = arg;
-  StoreJob *jobs;
 
   pthread_setname_np(pthread_self(), "store");
-  for (;;) {
-    pthread_mutex_lock(&store->lock);
-    while (!store->queue.first && !store->stopping)
-      pthread_cond_wait(&store->wake, &store->lock);
-    jobs = store->queue.first ? queue_take(&store->queue, group_end(store->queue.first)) : NULL;
-    pthread_mutex_unlock(&store->lock);
-    if (!jobs)
-      return NULL;
-    run_jobs(store, jobs);
-    return_jobs(store, jobs);
-    /* After the outcome is on its way: nobody waits for this but the next group. */
-    tidy_if_urgent(store);
+  while (serve_group(store)) {
   }
+  return NULL;
+}
+
+/* ---- without a thread: groups are written on the loop ---- */
+
+static void turn(void *arg)
+{
+  Store *store = arg;
+
+  store->turn = NULL;
+  serve_group(store);
+  start_turn(store);
+}
+
+static void start_turn(Store *store)
+{
+  const StoreStand *stand = store->stand;
+
+  if (stand && !store->turn && store->queue.first && !store->stopping)
+    store->turn = ws_loop_after(store->loop, stand->delay_us(stand->arg), turn, store);
 }

@@ -36,6 +36,15 @@ typedef struct {
  *   WS_ERROR_IO_ERROR (path)      cannot be opened, is in use by another process, is damaged, or is not ours
  *   WS_ERROR_VERSION_MISMATCH     written by a newer program */
 Store *store_open(const char *path, WsLoop *loop, GError **error);
+/* Where a store is that has neither files of this system nor a thread: in the simulator. */
+typedef struct {
+  const char *vfs;               /* name of the SQLite VFS that has the files */
+  gint64 (*delay_us)(void *arg); /* how long the next group waits, by the loop's clock, until it is written on the loop */
+  void (*die)(void *arg);        /* in place of the process's end; does not return */
+  void *arg;
+} StoreStand;
+/* As above; `stand` is borrowed and outlives the store. */
+Store *store_open_on(const char *path, WsLoop *loop, const StoreStand *stand, GError **error);
 /* An address of a server ("postgresql://..."), not a file. */
 bool store_address_is_server(const char *path);
 /* Writes out what is queued, calls what is still to be called, closes. NULL is fine. */

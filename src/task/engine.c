@@ -254,20 +254,41 @@ static void publish_one(Task *task, InvTxn *txn)
   task->percent_shown = percent;
 }
 
+static gint compare_ids(gconstpointer a, gconstpointer b)
+{
+  WsId x = (*(Task *const *)a)->rec->id, y = (*(Task *const *)b)->rec->id;
+
+  return x < y ? -1 : x > y;
+}
+
+/* The set is of addresses, and what is published must not follow their order. */
+static GPtrArray *touched_in_order(TaskEngine *engine)
+{
+  GPtrArray *tasks = g_ptr_array_sized_new(g_hash_table_size(engine->touched));
+  GHashTableIter i;
+  void *task;
+
+  g_hash_table_iter_init(&i, engine->touched);
+  while (g_hash_table_iter_next(&i, &task, NULL))
+    g_ptr_array_add(tasks, task);
+  g_ptr_array_sort(tasks, compare_ids);
+  return tasks;
+}
+
 /* All that changed since the last time, in one transaction. A task whose record is being committed takes its turn later. */
 static void publish(void *arg)
 {
   TaskEngine *engine = arg;
   g_autoptr(InvTxn) txn = inv_begin(engine->inv);
   g_autoptr(GError) error = NULL;
-  GHashTableIter i;
-  Task *task;
+  g_autoptr(GPtrArray) tasks = touched_in_order(engine);
 
-  g_hash_table_iter_init(&i, engine->touched);
-  while (g_hash_table_iter_next(&i, (void **)&task, NULL)) {
+  for (guint i = 0; i < tasks->len; i++) {
+    Task *task = tasks->pdata[i];
+
     if (task->held)
       continue;
-    g_hash_table_iter_remove(&i);
+    g_hash_table_remove(engine->touched, task);
     publish_one(task, txn);
   }
   if (!inv_commit(txn, NULL, &error))
@@ -298,6 +319,11 @@ void engine_touch(Task *task)
     return;
   g_hash_table_add(task->engine->touched, task);
   publish_soon(task->engine);
+}
+
+guint task_engine_n_locks(const TaskEngine *engine)
+{
+  return g_hash_table_size(engine->locks);
 }
 
 /* ---- the end of the program ---- */

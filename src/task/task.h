@@ -102,6 +102,7 @@ void task_engine_retry_now(TaskEngine *engine);
 /* Ended tasks move to history (EndedTask) when more than `keep` are there or they are older than `keep_us`; default 2,000 and one hour. */
 void task_engine_set_retention(TaskEngine *engine, guint keep, gint64 keep_us);
 guint task_engine_n_running(const TaskEngine *engine); /* live coroutines, for metrics */
+guint task_engine_n_locks(const TaskEngine *engine);   /* objects that are locked */
 /* Lets go of everything at once, as a crash would; for the end of the program, after the loop has stopped. */
 void task_engine_free(TaskEngine *engine);
 const TaskKind *task_kind_find(TaskEngine *engine, const char *name);

@@ -12,6 +12,7 @@
 #include "center/api/view.h"
 #include "center/auth/identity.h"
 #include "center/hosts/hosts.h"
+#include "http/local.h"
 
 static bool is_mutating(const WsRoute *route)
 {
@@ -55,10 +56,10 @@ static bool check_caller(Center *center, ApiCall *call, GError **error)
 }
 
 /* A path that no route has: answered without a call, in the caller's language. */
-static void answer_no_route(HttpCall *http, const GError *error)
+static void answer_no_route(Center *center, HttpCall *http, const GError *error)
 {
   char id[40];
-  ws_uuid_new(ws_clock_system(), id);
+  ws_uuid_new(center->clock, id);
   api_answer_error(http, id, ws_lang_parse(http_call_header(http, "accept-language")), error, NULL);
 }
 
@@ -89,7 +90,7 @@ static void on_request(HttpCall *http, void *arg)
   }
   const WsRoute *route = api_route_find(strcmp(method, "HEAD") == 0 ? "GET" : method, path, &target, &error);
   if (!route) {
-    answer_no_route(http, error);
+    answer_no_route(center, http, error);
     return;
   }
   ApiCall *call = api_call_new(center, http, route, target);
@@ -187,7 +188,8 @@ bool door_open(Center *center, GError **error)
       .on_body = on_body,
       .arg = center,
   };
-  center->server = http_server_new(center->io, &config, error);
+  center->server = center->config.stand ? http_server_new_local(center->io, &config)
+                                        : http_server_new(center->io, &config, error);
   return center->server != NULL;
 }
 

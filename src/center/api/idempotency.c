@@ -12,21 +12,60 @@ static char *key_hash(ApiCall *call)
   return ws_sha256_hex(text, strlen(text));
 }
 
+static char *location_of(const char *object)
+{
+  const char *dash = object ? strchr(object, '-') : NULL;
+  g_autofree char *prefix = dash ? g_strndup(object, (gsize)(dash - object)) : NULL;
+  const WsType *type = prefix ? ws_type_by_prefix(prefix) : NULL;
+  return type ? g_strdup_printf("/api/v1/%s/%s", type->plural, object) : NULL;
+}
+
+/* The same answer, with the same headers. */
 static bool answer_with_record(ApiCall *call, const WsIdempotencyKey *record)
 {
   call->status = record->status;
   call->answer = record->answer ? g_string_new(record->answer) : NULL;
+  call->etag = record->etag == WS_INT_UNSET ? 0 : (Revision)record->etag;
+  if (record->status == 201 || record->status == 202)
+    call->location = location_of(record->object);
   return true;
 }
 
-/* The process died between the record and its answer: what is known of the call? */
-static bool answer_cut_short(ApiCall *call, const InvSnapshot *head, bool *replayed, GError **error)
+/* It acted and was not heard: the object as it is now is the answer. */
+static bool answer_with_object(ApiCall *call, const char *object, GError **error)
+{
+  g_auto(GStrv) parts = g_strsplit(object, "-", 2);
+  const WsType *type = ws_type_by_prefix(parts[0]);
+  WsId id = 0;
+  if (call->route->kind == WS_ROUTE_DELETE)
+    return api_call_answer_none(call);
+  if (!type || !ws_id_parse(type->prefix, object, &id))
+    return ws_fail(error, WS_ERROR_NOT_FOUND, "object", object, NULL);
+  return api_call_answer_object(call, call->route->kind == WS_ROUTE_CREATE ? 201 : 200, type, id, error);
+}
+
+/* No answer is on record, and nobody is at work: what is known of the call? */
+static bool answer_cut_short(ApiCall *call, const InvSnapshot *head, const WsIdempotencyKey *record, bool *replayed, GError **error)
 {
   const WsTask *task = inv_find_by(head, &ws_type_task, "idempotency_key", 0, call->idempotency_key);
-  if (!task || task->user.id != call->identity.user)
-    return true;
   *replayed = true;
-  return api_call_answer_object(call, 202, &ws_type_task, task->id, error);
+  if (task && task->user.id == call->identity.user)
+    return api_call_answer_object(call, 202, &ws_type_task, task->id, error);
+  if (record->object)
+    return answer_with_object(call, record->object, error);
+  *replayed = false;
+  return true;
+}
+
+static bool is_under_way(Center *center, WsId record)
+{
+  return g_hash_table_contains(center->keys_under_way, &record);
+}
+
+static void set_under_way(ApiCall *call, WsId record)
+{
+  call->idempotency_record = record;
+  g_hash_table_add(call->center->keys_under_way, g_memdup2(&record, sizeof record));
 }
 
 static bool record_start(ApiCall *call, const char *hash, GError **error)
@@ -34,15 +73,17 @@ static bool record_start(ApiCall *call, const char *hash, GError **error)
   Center *center = call->center;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsIdempotencyKey *record = inv_create(txn, &ws_type_idempotency_key);
-  WsId id = record->id;
+  const WsId id = record->id;
   record->key_hash = g_strdup(hash);
   record->request_hash = g_strdup(call->request_hash);
   record->status = 0;
   record->expires = ws_clock_wall_us(center->clock) + KEEP_US;
-  if (!inv_commit(txn, NULL, error))
-    return false;
-  call->idempotency_record = id;
-  return true;
+  set_under_way(call, id); /* at once: the commit waits, and a repeat may come meanwhile */
+  if (inv_commit(txn, NULL, error))
+    return true;
+  g_hash_table_remove(center->keys_under_way, &id);
+  call->idempotency_record = 0;
+  return false;
 }
 
 bool idempotency_begin(ApiCall *call, bool *replayed, GError **error)
@@ -61,18 +102,31 @@ bool idempotency_begin(ApiCall *call, bool *replayed, GError **error)
     *replayed = true;
     return answer_with_record(call, record);
   }
-  bool from_this_run = record->expires - KEEP_US >= center->started_us;
-  if (from_this_run)
+  if (is_under_way(center, record->id))
     return ws_fail(error, WS_ERROR_BUSY, "object", "Idempotency-Key", "verb", call->route->operation, "task",
                    "the same request", NULL);
-  call->idempotency_record = record->id;
-  return answer_cut_short(call, head, replayed, error);
+  if (!answer_cut_short(call, head, record, replayed, error))
+    return false;
+  if (!*replayed)
+    set_under_way(call, record->id);
+  return true;
+}
+
+void idempotency_note(ApiCall *call, InvTxn *txn, const char *object)
+{
+  WsIdempotencyKey *record =
+      call->idempotency_record && object ? inv_edit_id(txn, &ws_type_idempotency_key, call->idempotency_record) : NULL;
+  if (!record)
+    return;
+  g_free(record->object);
+  record->object = g_strdup(object);
 }
 
 void idempotency_end(ApiCall *call, bool ok)
 {
   if (!call->idempotency_record)
     return;
+  g_hash_table_remove(call->center->keys_under_way, &call->idempotency_record);
   g_autoptr(InvTxn) txn = inv_begin(call->center->inventory);
   if (!ok) {
     inv_delete(txn, &ws_type_idempotency_key, call->idempotency_record);
@@ -81,10 +135,15 @@ void idempotency_end(ApiCall *call, bool ok)
     if (!record)
       return;
     record->status = call->status;
+    record->etag = (gint64)call->etag;
+    if (call->task_text && call->status == 202) {
+      g_free(record->object);
+      record->object = g_strdup(call->task_text);
+    }
     g_free(record->answer);
     record->answer = call->answer && call->answer->len <= ANSWER_MAX ? g_strdup(call->answer->str) : NULL;
   }
-  inv_commit(txn, NULL, NULL); /* failing to note it leaves the record open: a repeat is told so */
+  inv_commit(txn, NULL, NULL); /* failing to note it, a repeat finds out by itself */
 }
 
 static bool collect_expired(const void *object, void *arg)

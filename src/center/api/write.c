@@ -63,7 +63,9 @@ static WsAuditRecord *audit_record(ApiCall *call, int result, const GError *erro
 
 bool api_call_commit(ApiCall *call, InvTxn *txn, GError **error)
 {
+  char id[WS_ID_TEXT_MAX];
   audit_append(call->center->audit, txn, audit_record(call, WS_AUDIT_RECORD_RESULT_DONE, NULL));
+  idempotency_note(call, txn, call->object ? ws_id_format(call->object_type->prefix, call->object, id) : NULL);
   call->audited = inv_commit(txn, NULL, error);
   return call->audited;
 }

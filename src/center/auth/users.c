@@ -16,6 +16,7 @@
 /* ---- hashing on a worker ---- */
 
 typedef struct {
+  WsClock *clock;
   char *password;
   char *hash; /* in: to verify against; out: made */
   bool fits;
@@ -32,7 +33,7 @@ static void hash_job_free(void *arg)
 static bool make_hash(void *arg, GError **error)
 {
   HashJob *job = arg;
-  job->hash = ws_password_hash(job->password, error);
+  job->hash = ws_password_hash(job->clock, job->password, error);
   return job->hash != NULL;
 }
 
@@ -46,6 +47,7 @@ static bool check_hash(void *arg, GError **error)
 static char *hash_password(Center *center, const char *password, GError **error)
 {
   HashJob *job = g_new0(HashJob, 1);
+  job->clock = center->clock;
   job->password = g_strdup(password);
   if (!ws_co_blocking(center->workers, make_hash, job, hash_job_free, HASH_TIMEOUT_MS, error))
     return NULL;

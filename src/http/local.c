@@ -141,7 +141,7 @@ static void start_socket(void *arg)
 static HttpSocket *carrier_upgrade(HttpCall *call, const char *protocol, const HttpSocketEvents *events, void *arg)
 {
   HttpLocal *local = call->stream;
-  local->socket = socket_new(local->io, true, events, arg);
+  local->socket = http_socket_ref(socket_new(local->io, true, events, arg)); /* beside the living socket's own */
   io_post(local->io, start_socket, local_ref(local), local_unref);
   return http_socket_ref(local->socket);
 }

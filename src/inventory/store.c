@@ -623,7 +623,7 @@ static bool serve_group(Store *store)
   StoreJob *jobs;
 
   pthread_mutex_lock(&store->lock);
-  while (store->has_thread && !store->queue.first && !store->stopping)
+  while (!store->stand && !store->queue.first && !store->stopping)
     pthread_cond_wait(&store->wake, &store->lock);
   jobs = store->queue.first ? queue_take(&store->queue, group_end(store->queue.first)) : NULL;
   pthread_mutex_unlock(&store->lock);

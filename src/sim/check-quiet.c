@@ -278,8 +278,8 @@ static void check_audit(SimCheck *check)
   SimWorld *world = check->manager->world;
   g_autoptr(GHashTable) count = count_records(check);
   g_autoptr(GError) error = NULL;
-  guint64 n;
-  if (!audit_verify(check->manager->center, &n, &error))
+  g_auto(AuditVerdict) verdict = {0};
+  if (!audit_verify(check->manager->center->store, &(AuditExpected){0}, &verdict, &error))
     sim_fail(world, "audit", "the chain is broken: %s", error->message);
   for (guint i = 0; i < check->clients->calls->len; i++) {
     const SimCall *call = check->clients->calls->pdata[i];

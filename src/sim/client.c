@@ -123,6 +123,7 @@ void sim_call(SimClients *clients, const SimCaller *caller, const char *method, 
               const char *key, const char *if_match, SimAnswer *answer)
 {
   SimCall *call = keep_call(clients, method, target, key);
+  guint64 failed_before = sim_disk_n_failed(clients->manager->disk);
   const char *headers[16] = {NULL};
   guint n = 0;
   g_autofree char *bearer = caller->token ? g_strconcat("Bearer ", caller->token, NULL) : NULL;
@@ -156,6 +157,7 @@ void sim_call(SimClients *clients, const SimCaller *caller, const char *method, 
   sim_conn_drop(waiting->conn, true);
   waiting_unref(waiting);
   call->status = answer->status;
+  call->disk_failed = sim_disk_n_failed(clients->manager->disk) != failed_before;
   sim_note(clients->manager->world, "answer %s: %d %s", call->request_id, answer->status,
            answer->status >= 400 && answer->body ? answer->body : answer->location ? answer->location : "");
   *(answer->status ? &clients->n_answers : &clients->n_lost) += 1;

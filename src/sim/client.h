@@ -12,6 +12,7 @@ typedef struct {
   bool mutating, dry_run;
   int status;       /* 0: no answer has come */
   guint incarnation; /* of the manager when it was sent */
+  bool disk_failed;  /* a write failed meanwhile */
 } SimCall;
 
 typedef struct {

@@ -32,6 +32,7 @@ struct SimDisk {
   GPtrArray *files;
   SimMachine *machine;
   SimDiskFaults faults;
+  guint64 n_failed;
 };
 
 typedef struct {
@@ -119,6 +120,7 @@ static int file_write(sqlite3_file *f, const void *buffer, int n, sqlite3_int64 
   Pending pending = {offset, (guint)n, g_memdup2(buffer, (gsize)n)};
   if (sim_chance(&disk->machine->random, disk->faults.write_fails)) {
     sim_note(disk->machine->world, "disk: no space for %s", file->name);
+    disk->n_failed++;
     g_free(pending.bytes);
     return SQLITE_FULL;
   }
@@ -468,6 +470,11 @@ void sim_disk_swap_faults(SimDisk *disk, SimDiskFaults *faults)
   SimDiskFaults were = disk->faults;
   disk->faults = *faults;
   *faults = were;
+}
+
+guint64 sim_disk_n_failed(SimDisk *disk)
+{
+  return disk->n_failed;
 }
 
 gint64 sim_disk_delay_us(SimDisk *disk)

@@ -30,4 +30,5 @@ typedef struct {
 } SimDiskFaults;
 void sim_disk_set_faults(SimDisk *disk, const SimDiskFaults *faults);
 void sim_disk_swap_faults(SimDisk *disk, SimDiskFaults *faults); /* gives the present ones back */
+guint64 sim_disk_n_failed(SimDisk *disk); /* writes that failed, ever */
 gint64 sim_disk_delay_us(SimDisk *disk);

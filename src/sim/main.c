@@ -7,6 +7,7 @@
 #include "sim/plant.h"
 #include "sim/run.h"
 #include "sim/work.h"
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static char *data_dir;
 
 static void run_child(const Options *options, guint64 seed, SimResult *result)
 {
-  g_autofree char *log = g_strdup_printf("%s/log-%d", data_dir, (int)getpid());
+  g_autofree char *log = g_strdup_printf("log-%d", (int)getpid());
   SimOptions run = {.seed = seed,
                     .safety_us = options->seconds * G_USEC_PER_SEC,
                     .n_users = (guint)options->users,
@@ -213,7 +214,12 @@ int main(int argc, char **argv)
     return 2;
   }
   ws_log_init("winsim", WS_LOG_ERROR, "/dev/null");
-  site = sim_site_make(data_dir);
+  /* From here on it is ".": its name is another each time, and names are written into databases and messages. */
+  if (chdir(data_dir) != 0) {
+    fprintf(stderr, "winsim: %s: %s\n", data_dir, strerror(errno));
+    return 2;
+  }
+  site = sim_site_make(".");
   gint64 failed = run_all(&options);
   clean_up();
   return failed > 0;

@@ -44,13 +44,29 @@ static bool answer_with_object(ApiCall *call, const char *object, GError **error
   return api_call_answer_object(call, call->route->kind == WS_ROUTE_CREATE ? 201 : 200, type, id, error);
 }
 
+typedef struct {
+  WsId user;
+  const WsTask *task;
+} TaskLook;
+
+/* Two users may use the same words. */
+static bool is_of_user(const void *object, void *arg)
+{
+  TaskLook *look = arg;
+  if (((const WsTask *)object)->user.id == look->user)
+    look->task = object;
+  return !look->task;
+}
+
 /* No answer is on record, and nobody is at work: what is known of the call? */
 static bool answer_cut_short(ApiCall *call, const InvSnapshot *head, const WsIdempotencyKey *record, bool *replayed, GError **error)
 {
-  const WsTask *task = inv_find_by(head, &ws_type_task, "idempotency_key", 0, call->idempotency_key);
+  TaskLook look = {call->identity.user, NULL};
+  inv_each_by(head, &ws_type_task, ws_type_field(&ws_type_task, "idempotency_key", 15), 0, call->idempotency_key, is_of_user,
+              &look);
   *replayed = true;
-  if (task && task->user.id == call->identity.user)
-    return api_call_answer_object(call, 202, &ws_type_task, task->id, error);
+  if (look.task)
+    return api_call_answer_object(call, 202, &ws_type_task, look.task->id, error);
   if (record->object)
     return answer_with_object(call, record->object, error);
   *replayed = false;

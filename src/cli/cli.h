@@ -53,7 +53,8 @@ const char *cli_option(const Cli *cli, const char *name); /* first value; NULL: 
 
 /* output.c */
 void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json); /* an object */
-void output_list(const Cli *cli, const CliNoun *noun, const json_t *list);  /* an answer with items */
+/* An answer with items: objects of the noun, or what `result` (a view's; may be NULL) says they are. */
+void output_list(const Cli *cli, const CliNoun *noun, const WsType *result, const json_t *list);
 void output_raw(const Cli *cli, const json_t *json);                        /* json or yaml */
 /* One changed object of a watched list, in the list's columns. */
 void output_change(const Cli *cli, const CliNoun *noun, const char *mark, const json_t *object);

@@ -151,9 +151,17 @@ typedef struct {
   const WsField *field;
 } Column;
 
-static GArray *columns_of(const Cli *cli, const CliNoun *noun)
+/* `items`: the type of what an answer of its own form lists (a view's); NULL: objects of the noun. */
+static GArray *columns_of(const Cli *cli, const CliNoun *noun, const WsType *items)
 {
   GArray *columns = g_array_new(FALSE, FALSE, sizeof(Column));
+  for (guint i = 0; items && !cli->columns && i < items->n_fields; i++) {
+    const char *name = items->fields[i].name;
+    Column column = {g_strdup(name), g_intern_string(name), unit_of_name(name), &items->fields[i]};
+    g_array_append_val(columns, column);
+  }
+  if (items && !cli->columns)
+    return columns;
   g_auto(GStrv) own = cli->columns ? g_strsplit(cli->columns, ",", -1) : NULL;
   for (char **path = own; path && *path; path++) {
     Column column = {g_strdup(*path), NULL, unit_of_name(*path), field_at(noun->type, *path)};
@@ -212,17 +220,18 @@ void output_table(const GPtrArray *rows, guint n)
 
 void output_change(const Cli *cli, const CliNoun *noun, const char *mark, const json_t *object)
 {
-  GArray *columns = columns_of(cli, noun);
+  GArray *columns = columns_of(cli, noun, NULL);
   g_auto(GStrv) cells = cells_of(cli, columns, object);
   g_autofree char *line = g_strjoinv("  ", cells);
   g_print("%s %s\n", mark, line);
   columns_free(columns);
 }
 
-void output_list(const Cli *cli, const CliNoun *noun, const json_t *list)
+void output_list(const Cli *cli, const CliNoun *noun, const WsType *result, const json_t *list)
 {
   const json_t *items = json_object_get(list, "items");
-  GArray *columns = columns_of(cli, noun);
+  const WsField *field = result ? ws_type_field(result, "items", strlen("items")) : NULL;
+  GArray *columns = columns_of(cli, noun, field && field->item_kind == WS_KIND_OBJECT ? field->sub : NULL);
   guint n = columns->len;
   g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
   size_t index;
@@ -275,7 +284,7 @@ static void print_members(const Cli *cli, const json_t *object, const WsType *ty
 /* With --columns: these paths alone. */
 static void print_columns(const Cli *cli, const CliNoun *noun, const json_t *object)
 {
-  GArray *columns = columns_of(cli, noun);
+  GArray *columns = columns_of(cli, noun, NULL);
   g_auto(GStrv) cells = cells_of(cli, columns, object);
   for (guint i = 0; i < columns->len; i++) {
     const json_t *value = at_path(object, g_array_index(columns, Column, i).path);

@@ -159,7 +159,7 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
   if (cli->format != CLI_TABLE)
     output_raw(cli, json);
   else if (json_is_array(json_object_get(json, "items")))
-    output_list(cli, noun, json);
+    output_list(cli, noun, command->result, json);
   else
     output_value(cli, noun, command, json);
   return true;

@@ -87,7 +87,7 @@ bool watch_list(Cli *cli, const CliNoun *noun, const char *query, GError **error
       return false;
     json_int_t revision = json_integer_value(json_object_get(list, "revision"));
     if (cli->format == CLI_TABLE)
-      output_list(cli, noun, list);
+      output_list(cli, noun, NULL, list);
     else
       output_raw(cli, list);
     json_decref(list);

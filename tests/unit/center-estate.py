@@ -180,6 +180,18 @@ def search_finds_by_what_people_know(m, admin):
     refused(admin.call("GET", "/search?q=x&types=nonsense"), 400, "bad_value")
 
 
+def winctl_shows_what_a_search_found(m, admin):
+    """A view lists objects of its own form; its columns are their fields."""
+    made(admin.call("POST", "/host-pools", {"name": "shown by winctl"}))
+    folder = os.path.join(m.data, "..")
+    environment = dict(os.environ, WINCTL_CONFIG=os.path.join(folder, "winctl.json"), LC_ALL="C.UTF-8")
+    run = lambda *words: subprocess.run([sys.argv[2], *words], capture_output=True, text=True, check=True, env=environment).stdout
+    run("login", f"https://127.0.0.1:{m.port}", "--user", "admin", "--ca", os.path.join(m.data, "ca.crt"), "--password-file",
+        os.path.join(m.data, "initial-password"))
+    lines = run("system", "search", "--q", "shown by").splitlines()
+    assert lines[0].split() == ["OBJECT", "KIND", "NAME", "FIELD", "VALUE"] and "shown by winctl" in lines[1], lines
+
+
 def search_shows_only_what_the_caller_may_read(m, admin):
     role = made(admin.call("POST", "/roles", {"name": "hosts only", "permissions": ["host.read"]}))
     made(admin.call("POST", "/users", {"name": "narrow", "password": "a long enough one", "roles": [role["id"]]}))
@@ -219,7 +231,8 @@ center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_toke
                 hosts_move_between_clusters_and_out, cluster_takes_its_hosts_along_to_another_host_pool,
                 what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
                 host_that_is_not_connected_cannot_enter_maintenance,
-                metrics_name_every_object_also_the_dead, search_finds_by_what_people_know, search_shows_only_what_the_caller_may_read]
+                metrics_name_every_object_also_the_dead, search_finds_by_what_people_know,
+                winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read]
 
 if __name__ == "__main__":
     sys.exit(1 if center.main() else 0)

@@ -281,6 +281,33 @@ static void print_members(const Cli *cli, const json_t *object, const WsType *ty
   }
 }
 
+/* An answer that is one list of plain parts reads best as a table. */
+static bool print_parts(const Cli *cli, const WsType *type, const json_t *json)
+{
+  void *iter = json_object_size(json) == 1 ? json_object_iter((json_t *)json) : NULL;
+  const WsField *list = iter ? field_at(type, json_object_iter_key(iter)) : NULL;
+  if (!list || list->kind != WS_KIND_ARRAY || list->item_kind != WS_KIND_OBJECT || !list->sub)
+    return false;
+  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+  guint n = list->sub->n_fields;
+  size_t index;
+  json_t *item;
+  char **head = g_new0(char *, n + 1);
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *name = g_strdelimit(g_strdup(list->sub->fields[i].name), "_", ' ');
+    head[i] = g_utf8_strup(name, -1);
+  }
+  g_ptr_array_add(rows, head);
+  json_array_foreach(json_object_iter_value(iter), index, item) {
+    char **cells = g_new0(char *, n + 1);
+    for (guint i = 0; i < n; i++)
+      cells[i] = cell_of(cli, item, list->sub->fields[i].name, unit_of_name(list->sub->fields[i].name), &list->sub->fields[i]);
+    g_ptr_array_add(rows, cells);
+  }
+  output_table(rows, n);
+  return true;
+}
+
 /* With --columns: these paths alone. */
 static void print_columns(const Cli *cli, const CliNoun *noun, const json_t *object)
 {
@@ -306,7 +333,7 @@ void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command
     g_print("%s\n", json_string_value(json_object_get(json, "id")));
   else if (cli->columns)
     print_columns(cli, noun, json);
-  else
+  else if (!command->result || !print_parts(cli, command->result, json))
     print_members(cli, json, command->result ? command->result : noun->type, 0);
 }
 

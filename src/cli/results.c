@@ -40,7 +40,7 @@ static char *reason_of(const Cli *cli, const json_t *child)
   if (is_done(child))
     return g_strdup("");
   wait_fail(child, &error);
-  char *message = ws_error_message(error, cli->lang);
+  char *message = ws_error_in_words(error, cli->lang);
   const char *cause = ws_error_cause(error);
   if (!cause)
     return message;

@@ -2,6 +2,7 @@
 /* One command: path, question, body, call, answer. See cli.h. */
 #include "cli/cli.h"
 #include "model/model.h"
+#include "model/texts.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ static bool error_of(const json_t *json, long status, GError **error)
 void cli_print_error(const Cli *cli, const GError *error)
 {
   const char *remote = ws_error_param(error, "remote_message"), *hint = ws_error_param(error, "remote_hint");
-  g_autofree char *own = ws_error_message(error, cli->lang), *own_hint = ws_error_hint(error, cli->lang);
+  g_autofree char *own = ws_error_in_words(error, cli->lang), *own_hint = ws_error_hint(error, cli->lang);
   g_printerr("winctl: %s\n", remote ? remote : own);
   if (ws_error_cause(error))
     g_printerr("  %s %s\n", cli_words(cli, "Cause:", "原因："), ws_error_cause(error));

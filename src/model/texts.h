@@ -24,6 +24,9 @@ char *ws_text_format(const char *name, WsLang lang, const WsMap *params);
 /* "running" -> "Running", "运行中". An unknown word gives itself. Borrowed. */
 const char *ws_word(const char *word, WsLang lang);
 
+/* ws_error_message() with states, verbs and sizes among its parameters as its reader says them. Caller frees. */
+char *ws_error_in_words(const GError *error, WsLang lang);
+
 typedef struct {
   const char *word;
   const char *text[2];

@@ -256,8 +256,15 @@ class _Loader:
             if not c.NAME.match(key) or key in _METHODS or key in verbs:
                 self.problem(at, 'a view is named in lower_case_words, and is neither a method nor a verb')
                 continue
+            if key == 'verbs':
+                self.problem(at, 'the view verbs is there for every resource that has verbs')
+                continue
             many = isinstance(view, dict) and view.get('on') == 'collection'
             self._operation(r, key, 'VIEW', 'GET', f'{base}/{key}' if many else f'{base}/{{id}}/{key}', view, at, _VIEW_KEYS)
+        if 'get' in methods and any(isinstance(v, dict) and v.get('on') != 'collection' for v in verbs.values()):
+            spec = {'summary': 'What can be done with it now, and why not.', 'zh': '可用操作', 'permission': methods['get'].get('permission'),
+                    'result': {'$ref': 'common.yaml#/AllowedVerbs'}, 'view': 'allowed_verbs'}
+            self._operation(r, 'verbs', 'VIEW', 'GET', f'{base}/{{id}}/verbs', spec, f'{where}.x-verbs', _VIEW_KEYS)
         return r
 
     _SUMMARIES = {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Answers: JSON bodies, ETags, the one error shape. Any thread. */
 #include "center/api/call-private.h"
+#include "model/texts.h"
 
 void api_answer_headers(HttpCall *http, const char *request_id)
 {
@@ -45,7 +46,7 @@ static void write_optional(WsJsonWriter *w, const char *key, const char *value)
 
 GString *api_error_json(const char *request_id, WsLang lang, const GError *error, const char *task)
 {
-  g_autofree char *message = ws_error_message(error, lang);
+  g_autofree char *message = ws_error_in_words(error, lang);
   g_autofree char *hint = ws_error_hint(error, lang);
   GString *out = g_string_sized_new(256);
   WsJsonWriter w = ws_json_writer(out);

@@ -4,6 +4,11 @@
 #include "center/compute/compute.h"
 #include "center/verbs.h"
 
+static bool blocked(const WsVm *vm, GError **error)
+{
+  return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", vm->name, "verb", "be adopted", "reason", vm->adopt_blockers.items[0], NULL);
+}
+
 static bool mark_on_host(Task *task, void *ctx, GError **error)
 {
   VmJob *job = ctx;
@@ -12,8 +17,17 @@ static bool mark_on_host(Task *task, void *ctx, GError **error)
   g_autoptr(WsRpcVmAdoptResult) result = NULL;
   if (!link || !rpc_vm_adopt(link, &params, &result, NULL, NULL, NULL, error))
     return false;
-  WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, job->id);
+  InvTxn *txn = task_txn(task);
+  WsVm *vm = inv_edit_id(txn, &ws_type_vm, job->id);
+  if (!vm)
+    return true;
+  compute_fill_found(job->center, txn, vm, result->report); /* as it is now */
+  if (vm->adopt_blockers.len)
+    return blocked(vm, error);
+  if (result->report->spec && !compute_adopt_volumes(job->center, link, txn, vm, result->report->spec, error))
+    return false;
   vm->management = WS_VM_MANAGEMENT_MANAGED;
+  vm->created = ws_clock_wall_us(job->center->clock);
   compute_take_report(job->center, vm, result->report);
   return true;
 }
@@ -33,8 +47,7 @@ bool vm_adopt(Task *task, GError **error)
   if (!vm)
     return false;
   if (!task_is_resumed(task) && vm->adopt_blockers.len)
-    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", vm->name, "verb", "be adopted", "reason",
-                   vm->adopt_blockers.items[0], NULL);
+    return blocked(vm, error);
   return compute_begin(task, &job, error) && TASK_STEP(task, "adopt", mark_on_host, unmark_on_host, &job, error);
 }
 

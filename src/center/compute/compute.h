@@ -20,6 +20,16 @@ void compute_follow_networks(Center *center); /* at start */
 /* A full report of a VM: when its NICs are not defined as they should be, it is defined anew soon. */
 void compute_compare_nics(Center *center, const InvSnapshot *snap, const WsVm *vm, const WsVmSpec *reported);
 
+/* ---- VMs made past the platform (found.c) ---- */
+/* Fills a found VM from its host's report: settings, the volumes and port groups that are its own, what stands against adopting it. Marks
+ * those volumes as used in the same transaction. */
+void compute_fill_found(Center *center, InvTxn *txn, WsVm *vm, const WsVmReport *report);
+const char *compute_found_name(const WsVmReport *report); /* borrowed */
+/* The VM leaves: its volumes are free. */
+void compute_release_volumes(InvTxn *txn, const WsVm *vm);
+/* Makes volumes of the VM's files that are none yet. Asks the host. WS_ERROR_NOT_ALLOWED: one cannot be a volume. */
+bool compute_adopt_volumes(Center *center, RpcLink *link, InvTxn *txn, WsVm *vm, const WsVmSpec *spec, GError **error);
+
 /* ---- tasks on one VM ---- */
 typedef struct {
   Center *center;

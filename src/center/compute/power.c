@@ -62,9 +62,20 @@ bool vm_resume(Task *task, GError **error)
   return one_call(task, "resume", resume_step, error);
 }
 
+/* The host knows it by its UUID only. */
+static bool hibernate_named(Task *task, void *ctx, GError **error)
+{
+  if (hibernate_step(task, ctx, error))
+    return true;
+  const WsVm *vm = task_find_target(task, NULL);
+  if (vm && error && ws_error_code(*error) == WS_ERROR_NOT_ALLOWED)
+    ws_error_set_param(*error, "object", vm->name);
+  return false;
+}
+
 bool vm_hibernate(Task *task, GError **error)
 {
-  return one_call(task, "hibernate", hibernate_step, error);
+  return one_call(task, "hibernate", hibernate_named, error);
 }
 
 bool vm_discard_saved(Task *task, GError **error)
@@ -110,13 +121,38 @@ typedef struct {
   const WsVmShutdown *args;
 } Shutdown;
 
+#define ASK_AGAIN_US (20 * (gint64)G_USEC_PER_SEC)
 #define ENDED ((1u << WS_POWER_STATE_OFF) | (1u << WS_POWER_STATE_CRASHED) | (1u << WS_POWER_STATE_HIBERNATED))
+
+/* A guest that is still booting, or whose agent just comes up, does not hear it: it is asked again while there is time. */
+static bool wait_asking_again(Task *task, const VmJob *job, gint64 timeout_us, GError **error)
+{
+  WsClock *clock = job->center->clock;
+  gint64 end = ws_clock_monotonic_us(clock) + timeout_us;
+  for (;;) {
+    g_autoptr(GError) late = NULL;
+    gint64 left = end - ws_clock_monotonic_us(clock);
+    if (compute_wait_power(task, job->id, ENDED, CLAMP(left, 0, ASK_AGAIN_US), "the guest's shutdown", &late))
+      return true;
+    left = end - ws_clock_monotonic_us(clock);
+    if (ws_error_code(late) != WS_ERROR_DEADLINE_EXCEEDED || left <= 0) {
+      g_autofree char *timeout = g_strdup_printf("%" G_GINT64_FORMAT " s", timeout_us / G_USEC_PER_SEC);
+      ws_error_set_param(late, "timeout", timeout);
+      g_propagate_error(error, g_steal_pointer(&late));
+      return false;
+    }
+    RpcLink *link = compute_link(job, NULL);
+    WsRpcVmShutdown params = {.vm = job->id, .uuid = (char *)job->uuid};
+    if (link)
+      rpc_vm_shutdown(link, &params, NULL, NULL, NULL, task_cancel_flag(task), NULL);
+  }
+}
 
 static bool await_end(Task *task, void *ctx, GError **error)
 {
   Shutdown *s = ctx;
   g_autoptr(GError) late = NULL;
-  if (compute_wait_power(task, s->vm.id, ENDED, s->args->timeout_s * G_USEC_PER_SEC, "the guest's shutdown", &late))
+  if (wait_asking_again(task, &s->vm, s->args->timeout_s * G_USEC_PER_SEC, &late))
     return true;
   if (ws_error_code(late) == WS_ERROR_DEADLINE_EXCEEDED && s->args->or_power_off)
     return power_off_step(task, &s->vm, error);

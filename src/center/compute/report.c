@@ -76,41 +76,14 @@ void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report)
   }
 }
 
-/* ---- found VMs ---- */
-
-static void fill_found(WsVm *vm, const WsVmReport *report)
-{
-  if (report->spec) {
-    gsize n;
-    g_autofree char *json = ws_object_to_json(&ws_type_vm_spec, report->spec, WS_WRITE_STORED, &n);
-    g_autoptr(WsVm) settings = ws_vm_parse(json, n, WS_PARSE_STORED, NULL);
-    if (settings) {
-      ws_resource_take_fields(&ws_type_vm, vm, settings);
-      for (guint i = 0; i < vm->disks.len && i < report->spec->disks.len; i++) {
-        vm->disks.items[i]->volume = 0;
-        vm->disks.items[i]->source = g_strdup(report->spec->disks.items[i]->path);
-      }
-      for (guint i = 0; i < vm->cdroms.len && i < report->spec->cdroms.len; i++) {
-        vm->cdroms.items[i]->volume = 0;
-        vm->cdroms.items[i]->source = g_strdup(report->spec->cdroms.items[i]->path);
-      }
-      for (guint i = 0; i < vm->nics.len; i++)
-        vm->nics.items[i]->port_group = 0;
-    }
-  }
-  g_free(vm->name);
-  vm->name = g_strdup(report->name);
-  g_free(vm->uuid);
-  vm->uuid = g_strdup(report->uuid);
-}
+/* ---- found VMs (found.c says what they are) ---- */
 
 static WsId enter_found(Center *center, InvTxn *txn, WsId host, const WsVmReport *report)
 {
   WsVm *vm = inv_create(txn, &ws_type_vm);
-  fill_found(vm, report);
   vm->host = host;
   vm->management = WS_VM_MANAGEMENT_FOUND;
-  take_strings(&vm->adopt_blockers.len, &vm->adopt_blockers.items, report->blockers.len, report->blockers.items);
+  compute_fill_found(center, txn, vm, report);
   compute_take_report(center, vm, report);
   return vm->id;
 }
@@ -142,13 +115,13 @@ static bool take_one(Center *center, WsId host, const WsVmReport *report, GError
     WsId id = enter_found(center, txn, host, report);
     if (!inv_commit(txn, NULL, error))
       return false;
-    center_event(center, CENTER_INFO, &ws_type_vm, id, "outside", "vm_found", "name", report->name, NULL);
+    center_event(center, CENTER_INFO, &ws_type_vm, id, "outside", "vm_found", "name", compute_found_name(report), NULL);
     return true;
   }
   tell_power(center, vm, report->power);
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
   if (edit->management == WS_VM_MANAGEMENT_FOUND)
-    take_strings(&edit->adopt_blockers.len, &edit->adopt_blockers.items, report->blockers.len, report->blockers.items);
+    compute_fill_found(center, txn, edit, report);
   compute_take_report(center, edit, report);
   return inv_commit(txn, NULL, error);
 }
@@ -161,6 +134,7 @@ static void take_gone(Center *center, const WsVm *vm)
   if (vm->activity || vm->management == WS_VM_MANAGEMENT_IN_BIN)
     return;
   if (vm->management != WS_VM_MANAGEMENT_MANAGED) {
+    compute_release_volumes(txn, vm);
     inv_delete(txn, &ws_type_vm, vm->id);
     inv_commit(txn, NULL, NULL);
     return;

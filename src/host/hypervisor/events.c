@@ -181,8 +181,10 @@ static int on_lifecycle(virConnectPtr c, virDomainPtr domain, int event, int det
     noted->look = rows[i].look;
     if (event == VIR_DOMAIN_EVENT_STOPPED && detail == VIR_DOMAIN_EVENT_STOPPED_SAVED)
       noted->kind = WS_RPC_VM_EVENT_KIND_HIBERNATED;
-    if (event == VIR_DOMAIN_EVENT_STOPPED)
+    if (event == VIR_DOMAIN_EVENT_STOPPED) {
       virt_guest_gone(noted->hv, noted->uuid);
+      virt_facts_set_restarting(noted->hv, noted->uuid, false);
+    }
     hand_over(noted);
   }
   return 0;
@@ -190,7 +192,9 @@ static int on_lifecycle(virConnectPtr c, virDomainPtr domain, int event, int det
 
 static void on_reboot(virConnectPtr c, virDomainPtr domain, void *arg)
 {
-  hand_over(note(arg, domain, WS_RPC_VM_EVENT_KIND_REBOOTED));
+  Noted *noted = note(arg, domain, WS_RPC_VM_EVENT_KIND_REBOOTED);
+  virt_facts_set_restarting(noted->hv, noted->uuid, false);
+  hand_over(noted);
 }
 
 static void on_io_error(virConnectPtr c, virDomainPtr domain, const char *path, const char *alias, int action, const char *reason,

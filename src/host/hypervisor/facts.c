@@ -158,3 +158,23 @@ WsVmGuest *virt_facts_guest(Hypervisor *hv, const char *uuid)
   g_mutex_unlock(&hv->lock);
   return guest;
 }
+
+/* ---- restarts through ACPI ---- */
+
+#define REBOOT_PATIENCE_US (120 * (gint64)G_USEC_PER_SEC)
+
+void virt_facts_set_restarting(Hypervisor *hv, const char *uuid, bool restarting)
+{
+  g_mutex_lock(&hv->lock);
+  virt_facts(hv, uuid)->restarting_us = restarting ? g_get_monotonic_time() : 0;
+  g_mutex_unlock(&hv->lock);
+}
+
+bool virt_facts_is_restarting(Hypervisor *hv, const char *uuid)
+{
+  g_mutex_lock(&hv->lock);
+  const VirtFacts *facts = g_hash_table_lookup(hv->facts, uuid);
+  bool restarting = facts && facts->restarting_us && g_get_monotonic_time() - facts->restarting_us < REBOOT_PATIENCE_US;
+  g_mutex_unlock(&hv->lock);
+  return restarting;
+}

@@ -38,6 +38,7 @@ typedef struct {
   guint agent_epoch;     /* grows when the agent comes or goes: an answer of an older one is dropped */
   VirtCounters quick, slow; /* last readings, see stats.c */
   WsVmUsage *slow_usage; /* what the slow ones came to: disk rates, memory; NULL: nothing yet */
+  gint64 restarting_us;  /* monotonic: asked through ACPI to restart; 0: not */
   bool stuck;            /* its QEMU did not answer when asked for the slow ones, and has not yet */
 } VirtFacts;
 
@@ -106,6 +107,10 @@ bool virt_define(Hypervisor *hv, VirtConn *conn, const WsVmSpec *spec, const WsV
 /* ---- facts.c ---- */
 /* Reads the domain's state, and remembers when it changed. NULL: libvirt's error, or gone. Caller frees. */
 WsPower *virt_power(Hypervisor *hv, virDomainPtr domain, GError **error);
+/* A restart through ACPI is libvirt's own doing: it lets the guest power off and then resets it, and forgets that when the memory is saved.
+ * So it is remembered here until the guest has restarted, or has not listened for two minutes. */
+void virt_facts_set_restarting(Hypervisor *hv, const char *uuid, bool restarting);
+bool virt_facts_is_restarting(Hypervisor *hv, const char *uuid);
 /* State of a domain now, without remembering; 0 on error. */
 WsPowerState virt_state(virDomainPtr domain);
 WsId virt_facts_vm(Hypervisor *hv, const char *uuid);

@@ -107,10 +107,12 @@ bool hypervisor_vm_reboot(Hypervisor *hv, const WsRpcVmReboot *params, WsPower *
   if (call.state != WS_POWER_STATE_RUNNING)
     return virt_wrong_state(error, params->vm, params->uuid, "reboot", call.state);
   unsigned int way = guest_way(hv, params->uuid, VIR_DOMAIN_REBOOT_GUEST_AGENT, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN);
-  if (virDomainReboot(call.domain, way) == 0)
+  if (way == VIR_DOMAIN_REBOOT_GUEST_AGENT && virDomainReboot(call.domain, way) == 0)
     return answer(&call, power, error);
-  if (way == VIR_DOMAIN_REBOOT_GUEST_AGENT && virDomainReboot(call.domain, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN) == 0)
+  virt_facts_set_restarting(hv, params->uuid, true); /* before its event can come */
+  if (virDomainReboot(call.domain, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN) == 0)
     return answer(&call, power, error);
+  virt_facts_set_restarting(hv, params->uuid, false);
   return virt_fail(error, params->vm, params->uuid, "reboot");
 }
 
@@ -141,6 +143,7 @@ bool hypervisor_vm_reset(Hypervisor *hv, const WsRpcVmReset *params, WsPower **p
     return virt_wrong_state(error, params->vm, params->uuid, "reset", call.state);
   if (virDomainReset(call.domain, 0) < 0)
     return virt_fail(error, params->vm, params->uuid, "reset");
+  virt_facts_set_restarting(hv, params->uuid, false);
   /* After a panic libvirt leaves it stopped. */
   if (call.state == WS_POWER_STATE_CRASHED && virt_state(call.domain) == WS_POWER_STATE_PAUSED && virDomainResume(call.domain) < 0)
     return virt_fail(error, params->vm, params->uuid, "reset");
@@ -257,6 +260,9 @@ bool hypervisor_vm_hibernate(Hypervisor *hv, const WsRpcVmHibernate *params, con
     return answer(&call, power, error);
   if (call.state != WS_POWER_STATE_RUNNING && call.state != WS_POWER_STATE_PAUSED)
     return virt_wrong_state(error, params->vm, params->uuid, "hibernate", call.state);
+  if (virt_facts_is_restarting(hv, params->uuid))
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", params->uuid, "verb", "hibernate", "reason",
+                   "its guest is going down for a restart, which the saved memory would forget; try again when it is up", NULL);
   if (save_watched(call.domain, op) == 0)
     return answer(&call, power, error);
   if (is_cancelled(op))

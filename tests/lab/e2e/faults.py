@@ -48,6 +48,47 @@ class Outside(Case):
         self.api.do(f"vms/{vm['id']}/start")
         self.site.destroy(vm["id"])
 
+    def adopted_strangers_disk_is_a_volume_and_it_is_edited_and_deleted_like_any_other(self):
+        disk = f"{self.site.pool_path}/stranger.qcow2"
+        self.site.inside("qemu-img", "create", "-q", "-f", "qcow2", disk, "8M")
+        bridge = next(switch["bridge"] for switch in self.api.items("switches"))
+        self.define("with-disk", f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/>"
+                    "<target dev='vda' bus='virtio'/></disk><interface type='bridge'><mac address='52:54:00:12:34:56'/>"
+                    f"<source bridge='{bridge}'/><virtualport type='openvswitch'/><model type='virtio'/></interface>")
+        vm = wait_for("the found VM", lambda: self.named("with-disk"), SHOWS_WITHIN_S)
+        check(vm["disks"][0]["source"] == disk and vm["nics"][0]["port_group"] == self.site.group, vm)
+        self.api.do(f"vms/{vm['id']}/adopt")
+        vm = self.site.vm(vm["id"])
+        volume = self.api.get(f"volumes/{vm['disks'][0]['volume']}")
+        check((volume["used_by"], volume["size_bytes"], volume["format"]) == (vm["id"], 8 << 20, "qcow2"), volume)
+        self.api.do(f"vms/{vm['id']}", {"memory_bytes": 96 << 20, "boot_menu": True}, "PATCH")
+        check("stranger.qcow2" in self.site.inside("virsh", "dumpxml", vm["uuid"]), "it lost its disk")
+        self.api.do(f"vms/{vm['id']}/start")
+        self.site.destroy(vm["id"])
+        check("stranger.qcow2" not in self.site.pool_files(), "its file is left")
+
+    def stranger_outside_of_all_pools_says_what_bars_it(self):
+        self.site.inside("qemu-img", "create", "-q", "-f", "qcow2", "/var/tmp/apart.qcow2", "8M")
+        self.define("apart", "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/var/tmp/apart.qcow2'/>"
+                    "<target dev='vda' bus='virtio'/></disk>")
+        vm = wait_for("the found VM", lambda: self.named("apart"), SHOWS_WITHIN_S)
+        check(any("/var/tmp/apart.qcow2" in reason for reason in vm["adopt_blockers"]), vm)
+        refused("not_allowed", self.api.post, f"vms/{vm['id']}/adopt")
+        self.site.inside("virsh", "undefine", vm["uuid"])
+
+    def define(self, name, devices):
+        """A domain by hand."""
+        path = os.path.join(self.site.top, f"{name}.xml")
+        text = STRANGER.format(type="kvm" if self.site.place.lab.accel == "kvm" else "qemu")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text.replace("<name>stranger", f"<name>{name}").replace("<devices>", f"<devices>{devices}"))
+        self.site.inside("virsh", "define", path)
+
+    def named(self, name):
+        """The VM, or None."""
+        found = self.api.items("vms", filter=f"name=%22{name}%22")
+        return found[0] if found else None
+
     def removed_stranger_leaves_the_inventory(self):
         self.site.inside("virsh", "define", os.path.join(self.site.top, "stranger.xml"))
         wait_for("the found VM", self.stranger, SHOWS_WITHIN_S)

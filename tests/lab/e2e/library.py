@@ -51,10 +51,23 @@ class Bin(Case):
         vm = self.leave("forget")
         refused("not_found", self.api.get, f"vms/{vm['id']}")
         check(vm["uuid"] in self.site.domains(), "its domain is gone")
-        check(not self.api.get(f"volumes/{vm['disks'][0]['volume']}").get("used_by"), "its volume is in use")
+        volume = vm["disks"][0]["volume"]
+        found = self.found_again(vm)
+        check((found["management"], found["name"]) == ("found", vm["name"]), found)
+        check(found["disks"][0]["volume"] == volume and found["nics"][0]["port_group"] == self.site.group, found)
+        refused("in_use", self.api.send, "DELETE", f"volumes/{volume}", {})
+        self.api.do(f"vms/{found['id']}/adopt")
+        check(self.api.get(f"volumes/{volume}")["used_by"] == found["id"], "its volume is free")
+        self.api.do(f"vms/{found['id']}", {"how": "forget"}, "DELETE")
+        self.found_again(vm)
         self.site.inside("virsh", "undefine", vm["uuid"], "--nvram")
         wait_for("no trace of it", lambda: vm["uuid"] not in {one["uuid"] for one in self.api.items("vms")}, 10)
         self.api.do(f"volumes/{vm['disks'][0]['volume']}", {}, "DELETE")
+
+    def found_again(self, vm):
+        """With the next sync of the host at the latest."""
+        self.api.do(f"hosts/{self.site.host}/sync")
+        return wait_for("the found VM", lambda: [one for one in self.api.items("vms") if one["uuid"] == vm["uuid"]], 10)[0]
 
     def destroyed_vm_leaves_nothing(self):
         before = self.site.pool_files()

@@ -2,7 +2,7 @@
 """A VM's life: deploy, power verbs, and what every changing request promises. One guest boots here; others stay off."""
 import time
 
-from whole_site import Case, check, refused
+from whole_site import Case, check, refused, wait_for
 
 
 class Lives(Case):
@@ -38,6 +38,12 @@ class Lives(Case):
         check("running" in error.message, error)
         words = self.site.winctl_refused("vm", "start", self.vm)
         check("running" in words, words)
+
+    def allowed_verbs_are_told_with_the_reason_against_the_others(self):
+        rows = {row["verb"]: row for row in self.api.get(f"vms/{self.vm}/verbs")["verbs"]}
+        check(rows["pause"]["allowed"] and rows["console"]["allowed"] and "reason" not in rows["pause"], rows)
+        check(rows["start"]["code"] == "wrong_state" and "running" in rows["start"]["reason"], rows["start"])
+        check(not rows["restore"]["allowed"] and rows["delete"]["danger"] == 3, rows)
 
     def same_patch_twice_makes_no_new_revision(self):
         patch = {"description": "once"}
@@ -100,6 +106,17 @@ class Lives(Case):
             console.wait_for("login:")  # saved while it goes down it would end powered off
         check(self.site.power(self.vm) == "running", self.site.power(self.vm))
 
+    def vm_that_goes_down_for_an_acpi_restart_is_not_hibernated(self):
+        """libvirt would forget that it was to start again."""
+        uuid = self.site.vm(self.vm)["uuid"]
+        self.api.do(f"vms/{self.vm}/reset")
+        wait_for("the guest agent to go", lambda: self.site.vm(self.vm).get("guest", {}).get("agent") != "connected", 30)
+        self.api.do(f"vms/{self.vm}/reboot")
+        task = self.api.wait(self.api.post(f"vms/{self.vm}/hibernate"))
+        check(task["state"] == "failed" and task["error"]["code"] == "not_allowed", task)
+        check(self.site.domains()[uuid] == "running", self.site.domains())
+        self.api.do(f"vms/{self.vm}/reset")
+
     def hibernated_vm_goes_on_where_it_was(self):
         self.api.do(f"vms/{self.vm}/hibernate")
         check(self.site.power(self.vm) == "hibernated", self.site.power(self.vm))
@@ -114,6 +131,11 @@ class Ends(Case):
     def guest_shuts_down_when_asked(self):
         self.api.do(f"vms/{self.vm}/shutdown", {"timeout_s": 40})
         check(self.site.power(self.vm) == "off", self.site.power(self.vm))
+
+    def guest_that_still_boots_is_asked_again_until_it_hears(self):
+        self.api.do(f"vms/{self.vm}/start")
+        task = self.api.wait(self.api.post(f"vms/{self.vm}/shutdown", {"timeout_s": 80}), 100)
+        check(task["state"] == "done" and self.site.power(self.vm) == "off", task)
 
     def start_and_power_off(self):
         self.api.do(f"vms/{self.vm}/start")

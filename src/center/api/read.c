@@ -71,13 +71,14 @@ void api_read_object(ApiCall *call)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
   const WsType *type = call->route->type;
+  if (type->flags & WS_TYPE_HISTORY) { /* not in memory: not to be looked for there */
+    ws_workers_run(call->center->workers, NULL, read_history_object, call);
+    return;
+  }
   const void *object = inv_find(snap, type, call->target);
   if (object)
     answer_object(call, type, object);
-  else if (type->flags & WS_TYPE_HISTORY) {
-    ws_workers_run(call->center->workers, NULL, read_history_object, call);
-    return;
-  } else
+  else
     answer_missing(call);
   api_call_free(call);
 }

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE_S 8
+#define PATIENCE_S 60 /* only a test that fails waits so long */
 
 /* ---- certificates ---- */
 
@@ -247,8 +247,8 @@ static void upgrade(Site *site, HttpCall *call)
                                    .message = socket_message,
                                    .closed = socket_closed,
                                    .max_message_bytes = 100 * 1000,
-                                   .ping_ms = 300,
-                                   .silence_ms = 1200};
+                                   .ping_ms = 500,
+                                   .silence_ms = 3000};
   if (!http_call_wants_upgrade(call)) {
     answer_text(call, 426, "a WebSocket is wanted\n");
     return;

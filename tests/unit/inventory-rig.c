@@ -224,6 +224,8 @@ void inv_rig_free(InvRig *rig)
 
   if (!rig)
     return;
+  if (rig->store)
+    store_set_fault(rig->store, NULL, NULL); /* what the test gave it may be gone: rigs are freed at the end of a scope */
   inv_rig_close(rig);
   if (rig->schema) {
     g_autofree char *sql = g_strdup_printf("DROP SCHEMA IF EXISTS %s CASCADE", rig->schema);

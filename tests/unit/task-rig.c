@@ -81,7 +81,7 @@ void task_rig_step(TaskRig *rig, bool may_leap)
 
 void task_rig_wait(TaskRig *rig, const bool *flag)
 {
-  gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+  gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
   while (!*flag) {
     g_assert_cmpint(g_get_monotonic_time(), <, deadline);
@@ -97,7 +97,7 @@ static bool is_idle(TaskRig *rig)
 
 void task_rig_wait_idle(TaskRig *rig)
 {
-  gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+  gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
   while (!is_idle(rig)) {
     g_assert_cmpint(g_get_monotonic_time(), <, deadline);

@@ -28,7 +28,7 @@ void task_rig_wait(TaskRig *rig, const bool *flag);
 /* The same for a condition. */
 #define task_rig_until(rig, condition)                                                                                  \
   do {                                                                                                                  \
-    gint64 until_deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;                                              \
+    gint64 until_deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;                                              \
     while (!(condition)) {                                                                                              \
       g_assert_cmpint(g_get_monotonic_time(), <, until_deadline);                                                       \
       task_rig_step(rig, true);                                                                                         \

@@ -243,7 +243,7 @@ static void program_that_takes_too_long_is_killed_with_its_children(void)
   WsExec exec = {.argv = ARGV("sh", "-c", "sleep 1000 & sleep 1000"), .timeout_ms = 200, .pass_fd = fds[1]};
   assert_fails(&exec, WS_ERROR_DEADLINE_EXCEEDED, "timeout", "200 ms");
   g_assert_cmpint(g_get_monotonic_time() - before, >=, 200000);
-  g_assert_cmpint(g_get_monotonic_time() - before, <, 20 * G_USEC_PER_SEC);
+  g_assert_cmpint(g_get_monotonic_time() - before, <, 500 * G_USEC_PER_SEC);
   close(fds[1]);
   char byte;
   g_assert_cmpint(read(fds[0], &byte, 1), ==, 0); /* the last holder of the other end is gone */
@@ -312,9 +312,9 @@ static void file_size_is_limited(void)
 static void cpu_time_is_limited(void)
 {
   gint64 before = g_get_monotonic_time();
-  WsExec exec = {.argv = ARGV("sh", "-c", "while :; do :; done"), .max_cpu_s = 1, .timeout_ms = 50000};
+  WsExec exec = {.argv = ARGV("sh", "-c", "while :; do :; done"), .max_cpu_s = 1, .timeout_ms = 250000};
   assert_fails(&exec, WS_ERROR_PROGRAM_FAILED, "status", "137");
-  g_assert_cmpint(g_get_monotonic_time() - before, <, 45 * G_USEC_PER_SEC);
+  g_assert_cmpint(g_get_monotonic_time() - before, <, 240 * G_USEC_PER_SEC);
 }
 
 static guint count_fds(void)

@@ -1085,10 +1085,10 @@ static void linked_child_is_not_downloaded(Fixture *f, gconstpointer data)
 
 static void outside_changes_are_told_own_ones_are_not(Fixture *f, gconstpointer data)
 {
-  g_assert_true(wait_for_event(f, "state active", 10000));
+  g_assert_true(wait_for_event(f, "state active", 60000));
   g_autofree char *stranger = pool_path(f, "stranger");
   /* the first look only takes note; wait until it has */
-  for (guint i = 0; i < 100 && !wait_for_event(f, "appeared stranger", 200); i++) {
+  for (guint i = 0; i < 300 && !wait_for_event(f, "appeared stranger", 200); i++) {
     g_unlink(stranger);
     g_assert_true(g_file_set_contents(stranger, "x", 1, NULL));
   }
@@ -1096,12 +1096,12 @@ static void outside_changes_are_told_own_ones_are_not(Fixture *f, gconstpointer 
   g_assert_true(delete_file(f, "vol-1", false, NULL));
   must_create(f, "vol-2", MIB, RAW, THIN, NULL);
   g_assert_cmpint(g_unlink(stranger), ==, 0);
-  g_assert_true(wait_for_event(f, "vanished stranger", 10000));
+  g_assert_true(wait_for_event(f, "vanished stranger", 60000));
   g_autofree char *lost = pool_path(f, "vol-2"), *mark = pool_path(f, ".winsphere-pool");
   g_assert_cmpint(g_unlink(lost), ==, 0);
-  g_assert_true(wait_for_event(f, "vanished vol-2", 10000));
+  g_assert_true(wait_for_event(f, "vanished vol-2", 60000));
   g_assert_cmpint(g_unlink(mark), ==, 0);
-  g_assert_true(wait_for_event(f, "state unreachable", 10000));
+  g_assert_true(wait_for_event(f, "state unreachable", 60000));
   for (guint i = 0; i < f->events->len; i++) {
     g_assert_cmpstr(f->events->pdata[i], !=, "appeared vol-1");
     g_assert_cmpstr(f->events->pdata[i], !=, "vanished vol-1");

@@ -44,7 +44,7 @@ static void strangers_and_revoked_ones_are_refused(void)
   site->revoked = g_strdup(site->serial);
   expect_refused(site, PEER_CERT);
   expect_refused(site, PEER_TLS11);
-  gint64 until = g_get_monotonic_time() + 8 * G_USEC_PER_SEC;
+  gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
   do { /* the client may know before the server has counted */
     http_server_counts(site->server, &counts);
     g_usleep(1000);
@@ -113,7 +113,7 @@ static int plain_socket(Site *site)
   struct sockaddr_in to = {.sin_family = AF_INET,
                            .sin_port = htons(http_server_port(site->server)),
                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  struct timeval patience = {.tv_sec = 8};
+  struct timeval patience = {.tv_sec = 60};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   g_assert_cmpint(connect(fd, (struct sockaddr *)&to, sizeof to), ==, 0);
@@ -160,20 +160,24 @@ static void a_server_says_why_it_cannot_start(void)
 
 /* ---- time ---- */
 
+/* As short as a test has time for, and longer than a busy machine lets it wait between two of its own steps. */
+#define HURRY_S 2
+
 static void hurry(HttpServerConfig *config)
 {
-  config->header_timeout_s = 1;
-  config->body_timeout_s = 1;
-  config->idle_timeout_s = 1;
+  config->header_timeout_s = HURRY_S;
+  config->body_timeout_s = HURRY_S;
+  config->idle_timeout_s = HURRY_S;
 }
 
 static void slow_requests_get_408(void)
 {
   Site *site = site_new(hurry);
-  g_autoptr(Peer) head = peer_new(site, PEER_PLAIN), body = peer_new(site, PEER_PLAIN);
-  g_autoptr(Peer) stream = peer_new(site, PEER_PLAIN), idle = peer_new(site, PEER_PLAIN);
+  g_autoptr(Peer) head = peer_new(site, PEER_PLAIN);
   peer_send(head, "GET /hello HTTP/1.1\r\nHost:");
+  g_autoptr(Peer) body = peer_new(site, PEER_PLAIN);
   peer_send(body, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+  g_autoptr(Peer) stream = peer_new(site, PEER_PLAIN), idle = peer_new(site, PEER_PLAIN);
   peer_send(stream, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
   g_autoptr(Answer) one = peer_answer(head, false), two = peer_answer(body, false),
                     three = peer_answer(stream, false);
@@ -192,7 +196,7 @@ static void a_head_in_drops_does_not_win_time(void)
   g_autoptr(Peer) peer = peer_new(site, PEER_PLAIN);
   gint64 began = g_get_monotonic_time();
   peer_send(peer, "GET /hello HTTP/1.1\r\nHost: x\r\n");
-  for (int i = 0; i < 30 && g_get_monotonic_time() - began < 1500 * 1000; i++) {
+  while (g_get_monotonic_time() - began < 2 * HURRY_S * G_USEC_PER_SEC) {
     peer_send(peer, "A: b\r\n");
     g_usleep(100 * 1000);
   }
@@ -219,7 +223,7 @@ static void who_does_not_read_is_dropped(void)
   site_wait(site, &site->ended, 1);
   peer_send(whole, GET("/big?n=30000000"));
   HttpServerCounts counts;
-  gint64 until = g_get_monotonic_time() + 8 * G_USEC_PER_SEC;
+  gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
   do {
     g_usleep(20 * 1000);
     http_server_counts(site->server, &counts);
@@ -234,13 +238,13 @@ static void a_slow_reader_that_goes_on_reading_gets_all(void)
   g_autoptr(Peer) peer = peer_new(site, PEER_SMALL_BUFFER);
   peer_send(peer, GET("/big?n=3000000"));
   gint64 began = g_get_monotonic_time();
-  for (gsize n = 0; n < 3000000; n += 100000) { /* 3 MB in about 2.4 s, with a time-out of 1 s */
+  for (gsize n = 0; n < 3000000; n += 100000) { /* in half as long again as the time-out, a little in each */
     g_assert_true(peer_fill(peer, n));
-    g_usleep(80 * 1000);
+    g_usleep(HURRY_S * 3 / 2 * G_USEC_PER_SEC / 30);
   }
   g_autoptr(Answer) answer = peer_answer(peer, false);
   g_assert_cmpuint(answer->n, ==, 3000000);
-  g_assert_cmpint(g_get_monotonic_time() - began, >, 2 * G_USEC_PER_SEC);
+  g_assert_cmpint(g_get_monotonic_time() - began, >, HURRY_S * G_USEC_PER_SEC);
   site_free(site);
 }
 
@@ -250,7 +254,7 @@ static void a_held_call_may_take_its_time(void)
   g_autoptr(Peer) peer = peer_new(site, PEER_PLAIN);
   peer_send(peer, GET("/hold"));
   HttpCall *call = site_wait_held(site);
-  g_usleep(1500 * 1000);
+  g_usleep(HURRY_S * G_USEC_PER_SEC + 500 * 1000);
   g_assert_false(http_call_is_gone(call));
   http_call_answer(call, 200, NULL, NULL);
   http_call_unref(call);
@@ -352,7 +356,7 @@ static void a_peer_may_vanish_during_each_kind_of_answer(void)
   g_autoptr(Peer) peer = peer_new(site, PEER_PLAIN);
   g_autoptr(Answer) answer = peer_ask(peer, GET("/hello"), 200);
   HttpServerCounts counts;
-  gint64 until = g_get_monotonic_time() + 8 * G_USEC_PER_SEC;
+  gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
   do {
     http_server_counts(site->server, &counts);
     g_usleep(10 * 1000);
@@ -387,7 +391,7 @@ static void count_writable(HttpCall *call, void *arg)
 
 static void wait_for_count(gint *count, gint n)
 {
-  gint64 until = g_get_monotonic_time() + 8 * G_USEC_PER_SEC;
+  gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
   while (g_atomic_int_get(count) < n && g_get_monotonic_time() < until)
     g_usleep(1000);
   g_assert_cmpint(g_atomic_int_get(count), ==, n);

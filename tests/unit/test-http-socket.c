@@ -165,17 +165,17 @@ static void a_silent_peer_is_pinged_then_dropped(void)
   Site *site = site_new(NULL);
   g_autoptr(Peer) peer = new_socket(site);
   gint64 began = g_get_monotonic_time();
-  for (int i = 0; i < 6; i++) { /* pongs keep it: 6 x 0.3 s > 1.2 s */
+  for (int i = 0; i < 8; i++) { /* pongs keep it: 8 x 0.5 s > 3 s */
     g_autofree char *payload = NULL;
     gsize n;
     g_assert_cmpint(peer_take_frame(peer, &payload, &n), ==, 0x80 | FRAME_PING);
     peer_frame(peer, 0x80 | FRAME_PONG, "", 0);
   }
-  g_assert_cmpint(g_get_monotonic_time() - began, >, 1500 * 1000);
+  g_assert_cmpint(g_get_monotonic_time() - began, >, 3500 * 1000);
   g_assert_cmpuint(site->socket_closed, ==, 0);
   site_wait(site, &site->socket_closed, 1); /* now it says nothing any more */
   g_assert_cmpint(site->close_code, ==, 1006);
-  g_assert_cmpstr(site->close_reason, ==, "the peer was silent for 1.2 s");
+  g_assert_cmpstr(site->close_reason, ==, "the peer was silent for 3.0 s");
   site_free(site);
 }
 
@@ -213,7 +213,7 @@ static void a_paused_socket_does_not_read(void)
   peer_frame(peer, TEXT, "pause", 5);
   expect_frame(peer, TEXT, "pause", 5);
   peer_frame(peer, TEXT, "later", 5);
-  g_usleep(1500 * 1000); /* longer than the silence that is allowed */
+  g_usleep(3500 * 1000); /* longer than the silence that is allowed */
   g_assert_cmpuint(site->socket_closed, ==, 0);
   g_assert_cmpuint(peer->input->len, ==, 0);
   http_socket_resume(site->socket);
@@ -275,7 +275,7 @@ static void tell(Seen *seen, guint *counter)
 
 static void wait_seen(Seen *seen, const guint *counter, guint n)
 {
-  gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+  gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
   g_mutex_lock(&seen->lock);
   while (*counter < n && g_cond_wait_until(&seen->changed, &seen->lock, until))
     ;
@@ -522,7 +522,7 @@ static void a_client_waits_no_longer_than_told(void)
   Site *site = site_new(NULL);
   gint64 began = g_get_monotonic_time();
   expect_failure(site, (Where){.path = "/hold", .timeout_ms = 300}, "in time");
-  g_assert_cmpint(g_get_monotonic_time() - began, <, 3 * G_USEC_PER_SEC);
+  g_assert_cmpint(g_get_monotonic_time() - began, <, 9 * G_USEC_PER_SEC); /* untold it would be 10 */
   http_call_unref(site_wait_held(site));
   site_free(site);
 }

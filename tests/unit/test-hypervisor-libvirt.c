@@ -5,7 +5,7 @@
 #include "host/hypervisor/hypervisor-private.h"
 #include <string.h>
 
-#define DEADLINE_US (20 * G_USEC_PER_SEC)
+#define DEADLINE_US (60 * G_USEC_PER_SEC)
 #define TEST_UUID   "6695eb01-f6a4-8304-79aa-97f2502e193f" /* of the driver's own domain "test" */
 
 typedef struct {
@@ -62,7 +62,7 @@ static void set_up(Fixture *f, gconstpointer unused)
                                    .pool_file = pool_file, .find_pool = find_pool, .on_event = on_event, .on_report = on_report,
                                    .arg = f};
   f->hv = hypervisor_new(&config);
-  g_assert_true(hypervisor_wait_ready(f->hv, 10000));
+  g_assert_true(hypervisor_wait_ready(f->hv, 60000));
 }
 
 static void tear_down(Fixture *f, gconstpointer unused)

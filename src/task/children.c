@@ -25,6 +25,14 @@ struct Batch {
   bool stopping;    /* no child begins any more */
 };
 
+void batch_free(void *arg)
+{
+  Batch *batch = arg;
+
+  g_clear_pointer(&batch->children, g_array_unref);
+  g_free(batch);
+}
+
 /* ---- counting ---- */
 
 static gint64 *count_of(WsTaskChildren *counts, WsTaskState state)
@@ -330,17 +338,18 @@ static bool stop_batch(Task *parent, void *ctx, GError **error)
 
 bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
 {
-  Batch batch = {.parent = task, .step = kind->name, .kind = kind, .wanted = children, .n_wanted = n,
-                 .parallel = MAX(parallel, 1)};
+  Batch *batch = g_new(Batch, 1); /* not here on the stack: a later step that fails undoes this one too */
   bool ok;
 
+  *batch = (Batch){.parent = task, .step = kind->name, .kind = kind, .wanted = children, .n_wanted = n,
+                   .parallel = MAX(parallel, 1)};
+  g_ptr_array_add(task->batches, batch);
   g_assert(n <= TASK_CHILDREN_MAX && task->depth + 1 < TASK_DEPTH_MAX);
-  ok = step_run(task, &(Step){.name = batch.step, .body = run_batch, .undo = stop_batch, .ctx = &batch, .batch = true,
+  ok = step_run(task, &(Step){.name = batch->step, .body = run_batch, .undo = stop_batch, .ctx = batch, .batch = true,
                               .at_start = record_children}, error);
+  batch->wanted = NULL; /* the caller's */
   for (guint i = 0; i < n; i++)
     if (children[i].args)
       ws_object_free(kind->args_type, children[i].args);
-  if (batch.children)
-    g_array_unref(batch.children);
   return ok;
 }

@@ -51,6 +51,7 @@ Task *task_new(TaskEngine *engine, const TaskKind *kind, WsTask *rec, guint dept
   task->depth = MIN(depth, TASK_DEPTH_MAX - 1);
   task->calls = g_array_new(FALSE, FALSE, sizeof(StepCall));
   task->new_locks = g_ptr_array_new();
+  task->batches = g_ptr_array_new_with_free_func(batch_free);
   task->snaps = g_ptr_array_new_with_free_func((GDestroyNotify)inv_snapshot_unref);
   task->body_snaps = g_ptr_array_new_with_free_func((GDestroyNotify)inv_snapshot_unref);
   task->dry_steps = g_ptr_array_new_with_free_func(g_free);
@@ -74,6 +75,7 @@ void task_unref(Task *task)
   ws_task_unref(task->rec);
   g_array_unref(task->calls);
   g_ptr_array_unref(task->new_locks);
+  g_ptr_array_unref(task->batches);
   g_ptr_array_unref(task->snaps);
   g_ptr_array_unref(task->body_snaps);
   g_ptr_array_unref(task->dry_steps);

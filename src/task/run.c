@@ -153,6 +153,7 @@ static bool run_function(Task *task, GError **error)
   ok = task->kind->func(task, error);
   g_assert(ok || *error);
   g_ptr_array_set_size(task->snaps, 0);
+  g_ptr_array_set_size(task->batches, 0);
   return ok;
 }
 

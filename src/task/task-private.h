@@ -110,6 +110,7 @@ struct Task {
   GPtrArray *new_locks; /* of WsTaskLock: objects made in txn */
   GPtrArray *snaps, *body_snaps; /* taken by the function, by the running body */
   Batch *batch;   /* being run */
+  GPtrArray *batches; /* of the function's run so far: undos of later steps come back to them */
 
   /* record.c */
   bool held;
@@ -201,6 +202,7 @@ void locks_show_percent(Task *task, InvTxn *txn, gint64 percent);
 void locks_hide(Task *task, InvTxn *txn);
 
 /* children.c */
+void batch_free(void *batch);
 bool batch_stops(const Task *child); /* its parent's batch is being cancelled */
 void batch_child_ended(Task *parent, const WsTask *child);
 bool batch_cancel_queued(TaskEngine *engine, const WsTask *child, const char *user, GError **error);

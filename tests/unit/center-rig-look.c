@@ -67,6 +67,14 @@ static bool look_at_image(const void *object, void *arg)
   return true;
 }
 
+static bool look_at_host_mode(const void *object, void *arg)
+{
+  const WsHost *host = object;
+  if (host->mode == WS_HOST_MODE_ENTERING_MAINTENANCE)
+    quarrel(arg, "host-%u is on its way into maintenance", as_uint(host->id));
+  return true;
+}
+
 static bool look_at_pool(const void *object, void *arg)
 {
   const WsPool *pool = object;
@@ -227,6 +235,7 @@ char *center_rig_quarrel(CenterRig *rig)
     if (!(ws_resource_types[i]->flags & WS_TYPE_HISTORY))
       inv_each(snap, ws_resource_types[i], look_at_activity, &look);
   inv_each(snap, &ws_type_task, look_at_task, &look);
+  inv_each(snap, &ws_type_host, look_at_host_mode, &look);
   inv_each(snap, &ws_type_volume, look_at_volume, &look);
   inv_each(snap, &ws_type_image, look_at_image, &look);
   inv_each(snap, &ws_type_pool, look_at_pool, &look);

@@ -75,6 +75,7 @@ const Scene scenes[] = {
     {"vm_adopt", "vm_adopt", "found", NULL},
     {"vm_sync", "vm_sync", "running", NULL},
     {"host_sync", "host_sync", "host", NULL},
+    {"host_enter_maintenance", "host_enter_maintenance", "host", "{'vms':'power_off'}", .acts_only = true},
     {"host_delete", "host_delete", "host", "{'force':true}"},
 };
 const guint n_scenes = G_N_ELEMENTS(scenes);

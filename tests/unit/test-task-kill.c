@@ -215,12 +215,33 @@ static bool batch(Task *task, GError **error)
          TASK_STEP(task, "after", do_after, undo_after, NULL, error);
 }
 
+/* A step after the batch fails: what the children did stays, what the task did goes. */
+static bool do_too_much(Task *task, void *ctx, GError **error)
+{
+  world_make(AFTER_BATCH);
+  return ws_fail(error, WS_ERROR_NO_CAPACITY, "object", "pool-1", "need", "2", "free", "1", NULL);
+}
+
+static bool batch_and_more(Task *task, GError **error)
+{
+  TaskChild children[2] = {0};
+
+  for (guint i = 0; i < 2; i++) {
+    WsVolumeClone *args = ws_volume_clone_new();
+    args->name = g_strdup_printf("%u -", 10 + 3 * i);
+    children[i].args = args;
+  }
+  return task_run_children(task, task_kind_find(task_engine(task), "three"), children, 2, 2, error) &&
+         TASK_STEP(task, "too much", do_too_much, undo_after, NULL, error);
+}
+
 static const TaskKind kinds[] = {
   {"three", three, &ws_type_volume_clone, NULL, "making"},
   {"clone", clone_, &ws_type_volume_clone, &ws_type_volume, "cloning"},
   {"create", create, &ws_type_volume_clone, NULL, "creating"},
   {"delete", delete, NULL, &ws_type_volume, "deleting"},
   {"batch", batch, NULL, NULL, "batch"},
+  {"batch_and_more", batch_and_more, NULL, NULL, "batch"},
 };
 
 /* ---- processes ---- */
@@ -425,6 +446,14 @@ static bool check_child(const void *object, void *arg)
   return true;
 }
 
+static void check_batch_and_more(const Scenario *s, const InvSnapshot *snap, const WsTask *rec)
+{
+  g_assert_true(!rec || rec->state == WS_TASK_STATE_ROLLED_BACK);
+  g_assert_cmpint(world->there[AFTER_BATCH], ==, 0);
+  for (guint i = 10; i < 16; i++)
+    g_assert_cmpint(world->there[i], ==, rec != NULL);
+}
+
 static const Scenario scenarios[] = {
   {"task_that_succeeds", "three", "0 -", false, false, false, check_three},
   {"task_that_fails_in_its_last_step", "three", "0 2", false, false, false, check_three},
@@ -436,6 +465,7 @@ static const Scenario scenarios[] = {
   {"create_that_fails", "create", "0 0", false, false, false, check_made},
   {"delete", "delete", NULL, true, true, false, check_deleted},
   {"batch", "batch", NULL, false, false, false, check_batch},
+  {"batch_whose_next_step_fails", "batch_and_more", NULL, false, false, false, check_batch_and_more},
   {"batch_that_is_cancelled", "batch", NULL, false, false, true, check_batch},
 };
 

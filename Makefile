@@ -6,7 +6,7 @@ LAB    ?= .cache/hosts
 STAGES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean-data test test-deep check bench lab lab-down fmt
+.PHONY: help run stop clean-data test test-deep check deb bench lab lab-down fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-deep: ## sanitizers, clang-tidy, fuzzers and coverage as well
 
 check: ## the checks that need no build
 	@scripts/test arrow-check arrows rules scripts
+
+deb: ## Debian packages in build-deb/packages
+	@scripts/deb
 
 bench: ## figures of a release build
 	@scripts/bench

@@ -4,7 +4,7 @@
  *
  * The new root is put together from detached mount trees (open_tree, mount_setattr, move_mount; Linux 5.12):
  * each is made read-only before it is attached, so at no moment is anything writable that should not be. Only
- * then is the root changed. */
+ * then is the root changed. Older kernels: confine-binds.c. */
 #include "base/confine-private.h"
 #include "base/error.h"
 #include <errno.h>
@@ -29,25 +29,9 @@
 
 #define READ_ONLY (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
-/* A path to show in the new root. */
-typedef struct {
-  char *path;
-  char *link; /* what it points to, when it is a symbolic link of the system ("/lib" -> "usr/lib") */
-  bool directory;
-  guint64 attributes; /* MOUNT_ATTR_... */
-  int tree_fd;        /* the child's: detached copy of the mount */
-} Shown;
+const char *const ws_confine_devices[WS_CONFINE_N_DEVICES] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
 
-struct WsConfinePlan {
-  bool whole_root;     /* else a new, empty one */
-  GArray *shown;       /* of Shown, parents before what is in them */
-  bool user_namespace; /* we are not root: be root of a namespace of our own */
-  char *uid_map, *gid_map;
-  struct sock_fprog filter; /* borrowed: made once per process */
-};
-
-/* Bound into the new /dev one by one: any other device could be the host's disk. */
-static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
+bool ws_exec_as_on_old_kernel;
 
 /* ---- the system call filter (parent) ---- */
 
@@ -353,14 +337,14 @@ static struct sock_fprog shared_filter(void)
 
 static void clear_shown(void *item)
 {
-  Shown *shown = item;
+  WsConfineShown *shown = item;
   g_free(shown->path);
   g_free(shown->link);
 }
 
 static int compare_shown(gconstpointer a, gconstpointer b)
 {
-  return strcmp(((const Shown *)a)->path, ((const Shown *)b)->path); /* "/a" comes before "/a/b" */
+  return strcmp(((const WsConfineShown *)a)->path, ((const WsConfineShown *)b)->path); /* "/a" comes before "/a/b" */
 }
 
 static bool show(WsConfinePlan *plan, const char *path, guint64 attributes, GError **error)
@@ -369,7 +353,7 @@ static bool show(WsConfinePlan *plan, const char *path, guint64 attributes, GErr
   g_assert(path[0] == '/');
   if (stat(path, &st) != 0)
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
-  Shown shown = {.path = g_strdup(path), .directory = S_ISDIR(st.st_mode), .attributes = attributes};
+  WsConfineShown shown = {.path = g_strdup(path), .directory = S_ISDIR(st.st_mode), .attributes = attributes};
   g_array_append_val(plan->shown, shown);
   return true;
 }
@@ -389,7 +373,7 @@ static bool show_system(WsConfinePlan *plan, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS(paths); i++) {
     g_autofree char *link = g_file_read_link(paths[i], NULL);
     if (link) {
-      Shown shown = {.path = g_strdup(paths[i]), .link = g_steal_pointer(&link)};
+      WsConfineShown shown = {.path = g_strdup(paths[i]), .link = g_steal_pointer(&link)};
       g_array_append_val(plan->shown, shown);
     } else if (access(paths[i], F_OK) == 0 && !show(plan, paths[i], READ_ONLY, error)) {
       return false;
@@ -427,7 +411,7 @@ WsConfinePlan *ws_confine_plan_new(const WsExec *exec, const char *program, GErr
 {
   WsConfinePlan *plan = g_new0(WsConfinePlan, 1);
   plan->whole_root = exec->visible == NULL;
-  plan->shown = g_array_new(FALSE, FALSE, sizeof(Shown));
+  plan->shown = g_array_new(FALSE, FALSE, sizeof(WsConfineShown));
   g_array_set_clear_func(plan->shown, clear_shown);
   plan->user_namespace = !may_mount();
   plan->uid_map = g_strdup_printf("%u %u 1\n", (guint)geteuid(), (guint)geteuid());
@@ -530,8 +514,7 @@ static bool attach(int tree_fd, const char *path)
   return ok;
 }
 
-/* Makes the directories above `path` and a place of its kind for a mount. What is there stays as it is. */
-static bool make_place(const char *path, bool directory)
+bool ws_confine_make_place(const char *path, bool directory)
 {
   char part[PATH_MAX];
   gsize n = strlen(path);
@@ -560,7 +543,7 @@ static bool make_place(const char *path, bool directory)
 static bool copy_shown(const WsConfinePlan *plan)
 {
   for (guint i = 0; i < plan->shown->len; i++) {
-    Shown *shown = &g_array_index(plan->shown, Shown, i);
+    WsConfineShown *shown = &g_array_index(plan->shown, WsConfineShown, i);
     if (shown->link)
       continue;
     shown->tree_fd = copy_tree(shown->path, shown->attributes);
@@ -573,9 +556,9 @@ static bool copy_shown(const WsConfinePlan *plan)
 static bool attach_shown(const WsConfinePlan *plan)
 {
   for (guint i = 0; i < plan->shown->len; i++) {
-    const Shown *shown = &g_array_index(plan->shown, Shown, i);
+    const WsConfineShown *shown = &g_array_index(plan->shown, WsConfineShown, i);
     bool ok = shown->link ? symlink(shown->link, shown->path) == 0
-                          : make_place(shown->path, shown->directory) && attach(shown->tree_fd, shown->path);
+                          : ws_confine_make_place(shown->path, shown->directory) && attach(shown->tree_fd, shown->path);
     if (!ok)
       return false;
   }
@@ -599,10 +582,10 @@ static bool hide(const char *path)
 
 static bool make_dev(const int *device_fds)
 {
-  if (!make_place("/dev", true) || !attach(new_tmpfs(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "/dev"))
+  if (!ws_confine_make_place("/dev", true) || !attach(new_tmpfs(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "/dev"))
     return false;
-  for (guint i = 0; i < G_N_ELEMENTS(devices); i++)
-    if (!make_place(devices[i], false) || !attach(device_fds[i], devices[i]))
+  for (guint i = 0; i < WS_CONFINE_N_DEVICES; i++)
+    if (!ws_confine_make_place(ws_confine_devices[i], false) || !attach(device_fds[i], ws_confine_devices[i]))
       return false;
   return symlink("/proc/self/fd", "/dev/fd") == 0 && symlink("/proc/self/fd/0", "/dev/stdin") == 0 &&
          symlink("/proc/self/fd/1", "/dev/stdout") == 0 && symlink("/proc/self/fd/2", "/dev/stderr") == 0;
@@ -622,15 +605,23 @@ static bool lock_places(const WsConfinePlan *plan)
   return true;
 }
 
+/* The calls of 5.12 and before are all there when the last of them is. */
+static bool has_detached_mounts(void)
+{
+  return !ws_exec_as_on_old_kernel && (mount_setattr(-1, "", 0, NULL, 0) == 0 || errno != ENOSYS);
+}
+
 const char *ws_confine_enter(const WsConfinePlan *plan)
 {
-  int device_fds[G_N_ELEMENTS(devices)];
+  int device_fds[WS_CONFINE_N_DEVICES];
   if (!map_ids(plan))
     return "map ids";
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
     return "make mounts private";
-  for (guint i = 0; i < G_N_ELEMENTS(devices); i++)
-    if ((device_fds[i] = copy_tree(devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) < 0)
+  if (!has_detached_mounts())
+    return ws_confine_enter_by_binds(plan);
+  for (guint i = 0; i < WS_CONFINE_N_DEVICES; i++)
+    if ((device_fds[i] = copy_tree(ws_confine_devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) < 0)
       return "copy devices";
   if (!copy_shown(plan))
     return "copy mounts";
@@ -643,7 +634,7 @@ const char *ws_confine_enter(const WsConfinePlan *plan)
     return "make a root";
   if (!change_root(root))
     return "change the root";
-  if (!make_place("/proc", true) || !attach(proc, "/proc"))
+  if (!ws_confine_make_place("/proc", true) || !attach(proc, "/proc"))
     return "mount /proc";
   if (!make_dev(device_fds))
     return "make /dev";

@@ -102,8 +102,23 @@ static const char *value_of(const WsErrorPrivate *priv, const char *name, gsize 
   return NULL;
 }
 
+/* Parameters that are pieces of sentences; the others are names, numbers and paths, and stay as they are. "object" and "user" are most often
+ * names: of these only what has several words is looked up. */
+static char *shown(const char *name, gsize n, const char *value, WsLang lang)
+{
+  static const char *const pieces[] = {"expected", "reason", "reasons", "what", "verb", "need", "operation", "state"};
+  static const char *const names[] = {"object", "user"};
+  for (guint i = 0; lang != WS_LANG_EN && i < G_N_ELEMENTS(pieces); i++)
+    if (strlen(pieces[i]) == n && memcmp(pieces[i], name, n) == 0)
+      return ws_phrase(value, lang);
+  for (guint i = 0; lang != WS_LANG_EN && i < G_N_ELEMENTS(names); i++)
+    if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0 && strchr(value, ' '))
+      return ws_phrase(value, lang);
+  return g_strdup(value);
+}
+
 /* Replaces each {name} of the template; one without a value reads "?". */
-static char *render(const char *template, const WsErrorPrivate *priv)
+static char *render(const char *template, const WsErrorPrivate *priv, WsLang lang)
 {
   GString *out = g_string_new(NULL);
   const char *at = template;
@@ -112,8 +127,9 @@ static char *render(const char *template, const WsErrorPrivate *priv)
     if (!close)
       break;
     const char *value = value_of(priv, open + 1, (gsize)(close - open - 1));
+    g_autofree char *text = value ? shown(open + 1, (gsize)(close - open - 1), value, lang) : NULL;
     g_string_append_len(out, at, open - at);
-    g_string_append(out, value ? value : "?");
+    g_string_append(out, text ? text : "?");
     at = close + 1;
   }
   g_string_append(out, at);
@@ -130,13 +146,13 @@ static void refresh_message(GError *error)
 
 char *ws_error_message(const GError *error, WsLang lang)
 {
-  return render(text_of(ws_error_code(error))->text[lang], private_of(error));
+  return render(text_of(ws_error_code(error))->text[lang], private_of(error), lang);
 }
 
 char *ws_error_hint(const GError *error, WsLang lang)
 {
   const char *hint = text_of(ws_error_code(error))->hint[lang];
-  return hint ? render(hint, private_of(error)) : NULL;
+  return hint ? render(hint, private_of(error), lang) : NULL;
 }
 
 /* ---- making ---- */

@@ -56,6 +56,10 @@ WsLang ws_lang_parse(const char *accept_language);
 char *ws_error_message(const GError *error, WsLang lang);
 char *ws_error_hint(const GError *error, WsLang lang);
 
+/* A piece of a sentence ("at most 16 items", "h1: not connected; h2: another architecture") in the language, as far as api/phrases.yaml and
+ * the contract's words know it; else as it is. Caller frees. */
+char *ws_phrase(const char *text, WsLang lang);
+
 /* Static facts of a code from the catalogue. */
 const char *ws_error_code_name(WsErrorCode code); /* "not_found" */
 WsErrorCode ws_error_code_from_name(const char *name); /* unknown: WS_ERROR_INTERNAL */

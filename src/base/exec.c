@@ -28,6 +28,7 @@
 #define DEFAULT_TIMEOUT_MS 60000
 #define DEFAULT_MAX_OUTPUT (1024 * 1024)
 #define STDERR_KEPT        4096
+#define NO_PIDFD_POLL_MS 10
 #define CANCEL_POLL_MS     50
 #define KILL_GRACE_MS      5000 /* a killed process that sits in the kernel longer is left to a reaper */
 #define FIRST_OTHER_FD     4    /* 0-2 and pass_fd come before */
@@ -111,7 +112,7 @@ static bool place_fds(Child *child)
 static void close_others_on_exec(int pass_fd)
 {
   guint first = pass_fd > 0 ? FIRST_OTHER_FD : 3;
-  if (syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+  if (!ws_exec_as_on_old_kernel && syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
     return;
   struct rlimit limit; /* before Linux 5.11 */
   rlim_t end = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? MIN(limit.rlim_cur, 65536) : 65536;
@@ -231,7 +232,7 @@ static pid_t clone_child(Child *child, int *pid_fd)
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  int flags = SIGCHLD | CLONE_PIDFD | (child->confine ? ws_confine_clone_flags(child->confine) : 0);
+  int flags = SIGCHLD | (ws_exec_as_on_old_kernel ? 0 : CLONE_PIDFD) | (child->confine ? ws_confine_clone_flags(child->confine) : 0);
   pid_t pid = (pid_t)syscall(SYS_clone, flags, NULL, pid_fd, NULL, NULL);
   if (pid == 0)
     child_main(child);
@@ -330,7 +331,26 @@ static int wait_ms(const Run *run)
 {
   gint64 left_us = run->until_us - g_get_monotonic_time();
   gint64 ms = left_us > 0 ? (left_us + 999) / 1000 : 0;
+  if (run->pid_fd < 0)
+    return (int)MIN(ms, NO_PIDFD_POLL_MS);
   return (int)MIN(ms, run->exec->cancel ? CANCEL_POLL_MS : G_MAXINT);
+}
+
+/* Without taking its status. For kernels before 5.2, where no fd tells. */
+static bool has_ended(const Run *run)
+{
+  siginfo_t info = {0};
+  return waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == run->pid;
+}
+
+static bool wait_for_end(const Run *run, int timeout_ms)
+{
+  struct pollfd ended = {.fd = run->pid_fd, .events = POLLIN};
+  if (run->pid_fd >= 0)
+    return poll(&ended, 1, timeout_ms) == 1;
+  for (int waited_ms = 0; waited_ms < timeout_ms && !has_ended(run); waited_ms += NO_PIDFD_POLL_MS)
+    poll(NULL, 0, NO_PIDFD_POLL_MS);
+  return has_ended(run);
 }
 
 static bool check_limits(Run *run, GError **error)
@@ -354,7 +374,7 @@ static bool watch(Run *run, GError **error)
                            {.fd = run->report_fd, .events = POLLIN},
                            {.fd = run->pid_fd, .events = POLLIN}};
     poll(fds, G_N_ELEMENTS(fds), wait_ms(run));
-    ended = fds[3].revents != 0;
+    ended = run->pid_fd >= 0 ? fds[3].revents != 0 : has_ended(run);
     if (run->stdout_fd >= 0 && (ended || fds[0].revents) && !take_stdout(run, error))
       return false;
     if (run->stderr_fd >= 0 && (ended || fds[1].revents))
@@ -379,9 +399,8 @@ static int finish(Run *run)
 {
   kill(-run->pid, SIGKILL);
   kill(run->pid, SIGKILL); /* it may not have made its group yet */
-  struct pollfd ended = {.fd = run->pid_fd, .events = POLLIN};
   int status = 0;
-  if (poll(&ended, 1, KILL_GRACE_MS) == 1)
+  if (wait_for_end(run, KILL_GRACE_MS))
     waitpid(run->pid, &status, 0);
   else
     g_thread_unref(g_thread_new("reaper", reap, GINT_TO_POINTER(run->pid)));

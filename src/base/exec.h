@@ -17,7 +17,8 @@
  * shows only the program itself; or, with `visible`, nothing of it but the system's programs and libraries and the named paths. All
  * capabilities are gone but the right to read and write files of other owners in what is visible (disks belong to libvirt's user).
  * A seccomp filter allows computing, threads, children and files; anything else (sockets, mounts, ptrace, keys, modules, io_uring,
- * namespaces, ...) fails with EPERM. Needs Linux 5.12 and root, or unprivileged user namespaces. Not bounded: memory of all
+ * namespaces, ...) fails with EPERM. Needs root, or unprivileged user namespaces; Linux 4.19 will do, where bind mounts made read-only
+ * one by one take the place of detached ones (5.12), and the end of a program is looked for each 10 ms (5.2 tells). Not bounded: memory of all
  * children together (each has max_memory_bytes), reading what `visible` shows. */
 #pragma once
 #include <glib.h>

@@ -66,9 +66,9 @@ static bool check_owner(StorePg *pg, gint64 *version, GError **error)
   if (PQntuples(result) != 1)
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", pg->store->path, "cause", "not a WinSphere database", NULL);
   *version = g_ascii_strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-  if (*version <= STORE_SCHEMA)
+  if (*version <= store_schema.version)
     return true;
-  g_snprintf(ours, sizeof ours, "schema %d", STORE_SCHEMA);
+  g_snprintf(ours, sizeof ours, "schema %d", store_schema.version);
   g_snprintf(theirs, sizeof theirs, "schema %" G_GINT64_FORMAT, *version);
   return ws_fail(error, WS_ERROR_VERSION_MISMATCH, "ours", ours, "theirs", theirs, "cause", pg->store->path, NULL);
 }
@@ -85,19 +85,19 @@ static bool make_base(StorePg *pg, GError **error)
       " WITH (fillfactor = 10);"
       "INSERT INTO lease VALUES (true, %d, 0, 0, '', now(), 0) ON CONFLICT DO NOTHING;"
       "CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text NOT NULL)",
-      schema, STORE_SCHEMA);
+      schema, store_schema.version);
 
   return pg_run(pg, pg->writer, sql, error) && pg_run(pg, pg->writer, json_functions, error);
 }
 
 static bool migrate(StorePg *pg, gint64 version, GError **error)
 {
-  g_autofree char *stamp = g_strdup_printf("UPDATE lease SET schema_version = %d", STORE_SCHEMA);
+  g_autofree char *stamp = g_strdup_printf("UPDATE lease SET schema_version = %d", store_schema.version);
 
-  for (gint64 i = version; i > 0 && i < STORE_SCHEMA; i++)
-    if (!pg_run(pg, pg->writer, ws_schema_migrations[i - 1], error))
+  for (gint64 i = version; i > 0 && i < store_schema.version; i++)
+    if (!pg_run(pg, pg->writer, store_schema.migrations[i - 1], error))
       return false;
-  return version == STORE_SCHEMA || pg_run(pg, pg->writer, stamp, error);
+  return version == store_schema.version || pg_run(pg, pg->writer, stamp, error);
 }
 
 static bool has_column(const PGresult *present, const char *table, const char *column)

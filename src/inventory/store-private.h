@@ -16,12 +16,18 @@
 #include "inventory/store.h"
 #include <pthread.h> /* not GMutex: ThreadSanitizer does not see into GLib */
 
-#define STORE_SCHEMA      WS_SCHEMA_VERSION /* the number of the last migration */
 #define STORE_GROUP_ROWS  2048              /* a group takes no further batch beyond so many rows */
 #define STORE_TICK_US     G_USEC_PER_SEC
 #define STORE_PROBE_TICKS 5    /* while read-only: try a write every so many idle ticks */
 #define STORE_EXPIRE_ROWS 1000 /* history deleted in one transaction */
 #define STORE_EXIT_STATUS 74   /* EX_IOERR of sysexits.h */
+
+/* The version of what bodies mean, and the way there: migrations[i] leads from version i + 1 to i + 2. The contract's; tests put others. */
+typedef struct {
+  int version;
+  const char *const *migrations;
+} StoreSchema;
+extern StoreSchema store_schema;
 
 typedef enum { STORE_JOB_BATCH, STORE_JOB_EXPIRE, STORE_JOB_TIDY, STORE_JOB_PROBE } StoreJobKind;
 

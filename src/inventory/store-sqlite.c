@@ -121,9 +121,9 @@ static bool check_owner(StoreSqlite *q, GError **error)
     return sqlite_fail(q, q->db, WS_ERROR_IO_ERROR, "read", error);
   if (application != SQLITE_APPLICATION_ID && (application != 0 || n_tables != 0))
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", q->store->path, "cause", "not a WinSphere database", NULL);
-  if (schema <= STORE_SCHEMA)
+  if (schema <= store_schema.version)
     return true;
-  g_snprintf(ours, sizeof ours, "schema %d", STORE_SCHEMA);
+  g_snprintf(ours, sizeof ours, "schema %d", store_schema.version);
   g_snprintf(theirs, sizeof theirs, "schema %" G_GINT64_FORMAT, schema);
   return ws_fail(error, WS_ERROR_VERSION_MISMATCH, "ours", ours, "theirs", theirs, "cause", q->store->path,
                  NULL);
@@ -180,12 +180,12 @@ static bool migrate(StoreSqlite *q, GError **error)
 {
   gint64 schema = query_int(q->db, "PRAGMA user_version");
   g_autofree char *stamp =
-      g_strdup_printf("PRAGMA user_version=%d; PRAGMA application_id=%d", STORE_SCHEMA, SQLITE_APPLICATION_ID);
+      g_strdup_printf("PRAGMA user_version=%d; PRAGMA application_id=%d", store_schema.version, SQLITE_APPLICATION_ID);
 
-  for (gint64 i = schema; i > 0 && i < STORE_SCHEMA; i++)
-    if (!sqlite_run(q, q->db, ws_schema_migrations[i - 1], error))
+  for (gint64 i = schema; i > 0 && i < store_schema.version; i++)
+    if (!sqlite_run(q, q->db, store_schema.migrations[i - 1], error))
       return false;
-  return schema == STORE_SCHEMA || sqlite_run(q, q->db, stamp, error);
+  return schema == store_schema.version || sqlite_run(q, q->db, stamp, error);
 }
 
 /* Tables and migrations are one transaction: a start that dies in the middle has changed nothing. */

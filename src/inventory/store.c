@@ -19,6 +19,8 @@ static gpointer store_thread(gpointer arg);
 static void start_turn(Store *store);
 static void turn(void *arg);
 
+StoreSchema store_schema = {WS_SCHEMA_VERSION, ws_schema_migrations};
+
 /* ---- jobs and queues ---- */
 
 static void queue_init(StoreQueue *queue)

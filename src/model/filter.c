@@ -155,7 +155,7 @@ static bool operand(Reader *r, const WsType *type, Term *term, const char *at)
     if (operand_enum(field, term->text, &term->number))
       return true;
     g_autofree char *words = g_strjoinv(", ", (char **)field->names);
-    g_autofree char *expected = g_strconcat("one of ", words, NULL);
+    g_autofree char *expected = g_strdup_printf("one of %s", words);
     return fail(r, at, expected);
   }
   case WS_KIND_REF: {

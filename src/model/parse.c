@@ -195,7 +195,7 @@ static bool parse_enum(WsParser *parser, const WsField *field, void *slot, const
   if (parser->mode == WS_PARSE_STORED)
     return true; /* a newer version's word: absent for us */
   g_autofree char *words = g_strjoinv(", ", (char **)field->names);
-  g_autofree char *expected = g_strconcat("one of ", words, NULL);
+  g_autofree char *expected = g_strdup_printf("one of %s", words);
   return ws_parse_fail(parser, WS_ERROR_BAD_VALUE, path, expected);
 }
 

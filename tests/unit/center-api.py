@@ -216,6 +216,14 @@ def bodies_are_strict_and_errors_name_the_field(m, admin):
     assert admin.raw("POST", "/roles", b"{" + b" " * (5 << 20) + b"}", {"content-type": "application/json"})[0] == 413
 
 
+def one_record_of_history_is_read(m, admin):
+    newest = admin.call("GET", "/audit-records?limit=1")[1]["items"][0]
+    status, body, _ = admin.call("GET", f"/audit-records/{newest['id']}")
+    assert status == 200 and body["chain"] == newest["chain"], body
+    for plural in ("audit-records/audit", "events/event", "ended-tasks/etask"):
+        assert admin.call("GET", f"/{plural}-999999")[0] == 404, plural
+
+
 def wrong_paths_and_methods_are_told_apart(m, admin):
     assert admin.call("GET", "/nonsense")[1]["code"] == "not_found"
     assert admin.call("GET", "/vms/vm-999")[1]["code"] == "not_found"
@@ -388,7 +396,7 @@ def asked_to_stop_the_manager_ends_in_order(m, admin):
 
 TESTS = [login_is_needed_and_wrong_ones_are_alike, logout_ends_the_session, failures_lock_for_a_while, secrets_are_never_shown,
          rights_bound_users_and_tokens, nobody_gives_rights_they_lack, last_administrator_stays,
-         bodies_are_strict_and_errors_name_the_field, wrong_paths_and_methods_are_told_apart, errors_come_in_chinese_when_asked,
+         bodies_are_strict_and_errors_name_the_field, one_record_of_history_is_read, wrong_paths_and_methods_are_told_apart, errors_come_in_chinese_when_asked,
          same_patch_twice_is_no_change, stale_etags_are_refused, idempotency_keys_execute_once, dry_runs_change_nothing,
          lists_page_filter_and_sort, watches_get_each_change_once_in_order, watch_too_old_is_told_to_relist,
          audit_has_every_mutating_call_refused_ones_too, nothing_acknowledged_is_lost_by_kill,

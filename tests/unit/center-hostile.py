@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -45,7 +46,7 @@ class Pipe:
         self.client, self.connection = client, None
 
     def ask(self, method, path, text, kind="application/json"):
-        head = {"Authorization": f"Bearer {self.client.token}", "Content-Type": kind}
+        head = {"Authorization": f"Bearer {self.client.token}", "Content-Type": kind, "Accept-Language": "zh"}
         for attempt in (1, 2):
             if not self.connection:
                 self.connection = http.client.HTTPSConnection("127.0.0.1", self.client.manager.port, timeout=center.DEADLINE_S,
@@ -165,6 +166,16 @@ def judge(method, path, sent, status, body):
     if status >= 400:
         assert answer.get("code") and answer.get("message") and answer.get("request_id"), where
         assert answer["code"] not in NAMES_FIELD or answer.get("field"), where
+        # Asked in Chinese, answered in it: no piece of an English sentence is left.
+        assert CHINESE.search(answer["message"]) and not ENGLISH.search(answer["message"]), where
+
+
+def judge_field(way, status, body):
+    """A type or size that does not fit is told of this field, or of what is in it."""
+    answer = json.loads(body) if body else {}
+    name = "".join(f"[{step}]" if step == 0 else f".{step}" for step in way).lstrip(".")
+    if status == 400 and answer["code"] in ("wrong_type", "out_of_range"):
+        assert answer["field"] == name or answer["field"].startswith((name + ".", name + "[")), (name, answer)
 
 
 def resident_kib(manager):
@@ -179,6 +190,8 @@ def url(path):
     return path.replace("{id}", f"{prefix}-1")
 
 
+CHINESE = re.compile("[\u4e00-\u9fff]")
+ENGLISH = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,} [A-Za-z]{2,}")
 PREFIXES = {}  # of the paths, from the contract's ids
 
 
@@ -197,6 +210,7 @@ def fields_of_every_body_with_values_that_nobody_should_send(m, admin, contract,
                 target = url(path)
                 status, body = pipe.ask(method, f"{target}?dry_run=true" if i % 2 else target, text, kind)
                 judge(method, path, f"{way} = {value!r}"[:200], status, body)
+                judge_field(way, status, body)
                 n += 1
     print(f"# {n} requests", flush=True)
     assert n > 5000, n

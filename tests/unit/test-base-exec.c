@@ -2,6 +2,7 @@
 /* Running programs: results, limits, environment. This program is also the one that is run: "--probe WHAT"
  * does one thing and prints how it went. */
 #include "base/error.h"
+#include "base/confine-private.h"
 #include "base/exec.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -446,6 +447,7 @@ int main(int argc, char **argv)
 {
   if (argc == 3 && strcmp(argv[1], "--probe") == 0)
     return probe(argv[2]);
+  ws_exec_as_on_old_kernel = g_strcmp0(g_getenv("KERNEL"), "old") == 0;
   g_test_init(&argc, &argv, NULL);
   self = g_file_read_link("/proc/self/exe", NULL);
 #define TEST(name) g_test_add_func("/base/exec/" #name, name)

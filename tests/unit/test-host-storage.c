@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pools and volumes of a host, on real directories and with the real qemu-img. */
+#include "base/confine-private.h"
 #include "base/error.h"
 #include "host/storage/image_header.h"
+#include "host/storage/pool_dir.h"
 #include "host/storage/storage.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -1151,6 +1153,7 @@ static void path_names_pool_and_file(Fixture *f, gconstpointer data)
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
+  ws_exec_as_on_old_kernel = storage_as_on_old_kernel = g_strcmp0(g_getenv("KERNEL"), "old") == 0;
   TEST(pool_refuses_path_outside_its_roots);
   TEST(pool_refuses_symbolic_link_in_its_path);
   TEST(pool_refuses_another_identity);

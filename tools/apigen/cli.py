@@ -12,7 +12,7 @@ PARTS = {
     'base': {
         'error-codes.h': lambda k: errors.codes_h(k.errors),
         'error-catalogue.h': lambda k: errors.catalogue_h(k.errors),
-        'error-catalogue.c': lambda k: errors.catalogue_c(k.errors),
+        'error-catalogue.c': errors.catalogue_c,
     },
     'model': {
         'model.h': emit_model.model_h,

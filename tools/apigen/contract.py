@@ -14,7 +14,7 @@ from . import c, errors, stored, texts, yamlfile
 from .problem import Problem, Problems
 from .schema import Builder, Type, suggest
 
-_NO_TYPES = {'errors.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
+_NO_TYPES = {'errors.yaml', 'phrases.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
 
 _RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'en', 'history'}
@@ -119,6 +119,7 @@ class Contract:
     errors: dict
     texts: dict
     words: dict
+    phrases: dict
     migrations: list = dc_field(default_factory=list)  # texts of api/schema/NNN.sql
 
     @property
@@ -172,7 +173,8 @@ class _Loader:
         self._check_unique(resources, fixed)
         catalogue = self.files.get('errors.yaml', {})
         sentences, words = self.files.get('texts.yaml', {}), self.files.get('words.yaml', {})
-        for check in (lambda: errors.check(catalogue), lambda: texts.check(sentences),
+        phrases = self.files.get('phrases.yaml', {})
+        for check in (lambda: errors.check(catalogue), lambda: errors.check_phrases(phrases), lambda: texts.check(sentences),
                       lambda: texts.check_words(words, self._words_used(resources))):
             try:
                 check()
@@ -182,7 +184,8 @@ class _Loader:
             raise Problems(self.problems)
         return Contract(list(self.builder.types.values()), list(self.builder.enums.values()), resources, [r for r in rpcs if r],
                         [f for f in fixed if f],
-                        {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'paths'}, catalogue, sentences, words)
+                        {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'paths'}, catalogue, sentences, words,
+                        phrases)
 
     def _words_used(self, resources):
         """Activities, and the words of enums that are columns of a table: people see these in their language."""

@@ -30,6 +30,26 @@ def codes_h(catalogue):
     return ''.join(out)
 
 
+def phrases(contract):
+    """{English: Chinese} of all that may stand in a message as a piece of it: api/phrases.yaml, verbs of routes, words. Longer and plainer ones first."""
+    out = {}
+    for o in contract.operations:
+        if o.kind in ('VERB', 'COLLECTION_VERB'):
+            out.setdefault(o.name, o.zh)
+    for word, entry in contract.words.items():
+        out.setdefault(word, entry['zh'])
+    out.update(contract.phrases)
+    return dict(sorted(out.items(), key=lambda item: ('{}' in item[0], -len(item[0]), item[0])))
+
+
+def check_phrases(table):
+    for en, zh in table.items():
+        if not isinstance(en, str) or not isinstance(zh, str) or not zh:
+            raise Problem(f'api/phrases.yaml: {en}', 'must be a text and its Chinese (in quotes where YAML takes it for something else)')
+        if en.count('{}') != zh.count('{}'):
+            raise Problem(f'api/phrases.yaml: {en}', 'both have the same number of {}')
+
+
 def catalogue_h(catalogue):
     return c.head('The catalogue behind base/error.c: facts and texts of each error code.', FILE) + '''#pragma once
 #include <glib.h>
@@ -44,15 +64,25 @@ typedef struct {
 /* Indexed by WsErrorCode; [0] is empty. */
 extern const WsErrorText ws_error_texts[];
 extern const guint ws_n_error_texts; /* entries, [0] included */
+
+/* A piece of a sentence that stands in a message as a parameter; "{}" for what is put in. Those without "{}" first. */
+typedef struct {
+  const char *en, *zh;
+} WsPhrase;
+extern const WsPhrase ws_phrases[];
+extern const guint ws_n_phrases;
 '''
 
 
-def catalogue_c(catalogue):
+def catalogue_c(contract):
+    catalogue = contract.errors
     out = [c.head('The catalogue of errors.', FILE), '#include "base/error-catalogue.h"\n#include "base/error-codes.h"\n\n',
            'const WsErrorText ws_error_texts[] = {\n']
     for code, e in catalogue.items():
         out.append(f'  [WS_ERROR_{code.upper()}] = {{{c.string(code)}, {e["status"]},\n'
                    f'    {{{c.string(e["en"])},\n     {c.string(e["zh"])}}},\n'
                    f'    {{{c.string(e.get("hint_en"))},\n     {c.string(e.get("hint_zh"))}}}}},\n')
-    out.append('};\nconst guint ws_n_error_texts = G_N_ELEMENTS(ws_error_texts);\n')
+    out.append('};\nconst guint ws_n_error_texts = G_N_ELEMENTS(ws_error_texts);\n\nconst WsPhrase ws_phrases[] = {\n')
+    out += [f'  {{{c.string(en)}, {c.string(zh)}}},\n' for en, zh in phrases(contract).items()]
+    out.append('};\nconst guint ws_n_phrases = G_N_ELEMENTS(ws_phrases);\n')
     return ''.join(out)

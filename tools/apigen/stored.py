@@ -181,7 +181,8 @@ def check(api, contract):
     new = shape(contract)
     if old != new:
         changed = sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
-        raise Problem(f'api/{FOLDER}', f'the stored shape of {", ".join(changed)} is not the recorded one: run apigen schema --new')
+        raise Problem(f'api/{FOLDER}', f'the stored shape of {", ".join(changed)} is not the recorded one: run apigen schema --new '
+                      '(python3 tools/apigen/__main__.py --api api schema --new; a merge that met another\'s file: take theirs, and run it again)')
     return f'version {version}'
 
 

@@ -9,6 +9,7 @@
 #include "center/api/call-private.h"
 #include "center/api/fixed.h"
 #include "center/auth/identity.h"
+#include "model/model.h"
 
 #define BATCH_MAX 512
 #define QUEUE_HIGH (1 << 20) /* bytes queued for one watcher before it is left behind */
@@ -27,9 +28,11 @@ typedef struct {
   WatchHub *hub;
   HttpSocket *socket;
   Subscription *subscription;
+  WsId user, session, token; /* whose it is; token or session 0 */
   Revision sent;
   InvWatch *own; /* while catching up */
   bool behind;
+  bool dismissed; /* being closed */
 } Watcher;
 
 struct WatchHub {
@@ -258,6 +261,74 @@ static void feed_all(WatchHub *hub, const InvChange *changes, guint n, Revision 
   }
 }
 
+/* ---- whoever loses the right to watch ---- */
+
+static void dismiss(WatchHub *hub, bool (*whose)(const Watcher *watcher, const void *arg), const void *arg)
+{
+  for (guint i = 0; i < hub->watchers->len; i++) {
+    Watcher *watcher = hub->watchers->pdata[i];
+    if (!whose(watcher, arg))
+      continue;
+    watcher->behind = watcher->dismissed = true; /* nothing more is for its eyes */
+    http_socket_close(watcher->socket, 4401, "log in again");
+  }
+}
+
+static bool has_session(const Watcher *watcher, const void *id)
+{
+  return watcher->session == *(const WsId *)id;
+}
+
+static bool has_token(const Watcher *watcher, const void *id)
+{
+  return watcher->token == *(const WsId *)id;
+}
+
+static bool has_user(const Watcher *watcher, const void *id)
+{
+  return watcher->user == *(const WsId *)id;
+}
+
+typedef struct {
+  const InvSnapshot *snap;
+  WsId role;
+} RoleLook;
+
+static bool has_role(const Watcher *watcher, const void *arg)
+{
+  const RoleLook *look = arg;
+  const WsUser *user = inv_find(look->snap, &ws_type_user, watcher->user);
+  for (guint i = 0; user && i < user->roles.len; i++)
+    if (user->roles.items[i] == look->role)
+      return true;
+  return !user;
+}
+
+static bool rights_changed(const WsUser *before, const WsUser *after)
+{
+  bool differ = !after || after->frozen || before->roles.len != after->roles.len;
+  for (guint i = 0; !differ && i < before->roles.len; i++)
+    differ = before->roles.items[i] != after->roles.items[i];
+  return differ;
+}
+
+/* A session or token that ended, a user who was frozen or has other roles, a role that changed: who watches by it begins anew, and is asked
+ * who they are. */
+static void dismiss_by(WatchHub *hub, const InvChange *change)
+{
+  if (change->type == &ws_type_session && !change->new_object)
+    dismiss(hub, has_session, &change->id);
+  else if (change->type == &ws_type_api_token && !change->new_object)
+    dismiss(hub, has_token, &change->id);
+  else if (change->type == &ws_type_user && change->old_object && rights_changed(change->old_object, change->new_object))
+    dismiss(hub, has_user, &change->id);
+  else if (change->type == &ws_type_role && change->old_object) {
+    g_autoptr(InvSnapshot) snap = inv_snapshot(hub->center->inventory);
+    RoleLook look = {snap, change->id};
+    dismiss(hub, has_role, &look);
+  }
+}
+
 static void notify(void *arg);
 
 static void pump(void *arg)
@@ -279,6 +350,8 @@ static void pump(void *arg)
     if (n == 0)
       return;
     hub->at = changes[n - 1].revision;
+    for (guint i = 0; i < n; i++)
+      dismiss_by(hub, &changes[i]);
     feed_all(hub, changes, n, hub->at);
     inv_changes_release(changes, n);
   }
@@ -297,7 +370,7 @@ static void notify(void *arg)
 static void on_writable(HttpSocket *socket, void *arg)
 {
   Watcher *watcher = arg;
-  if (watcher->behind)
+  if (watcher->behind && !watcher->dismissed)
     catch_up(watcher);
 }
 
@@ -348,6 +421,9 @@ static void open_watcher(ApiCall *call, Subscription *s, Revision since)
   Watcher *watcher = g_new0(Watcher, 1);
   watcher->hub = hub;
   watcher->subscription = subscription_share(hub, s);
+  watcher->user = call->identity.user;
+  watcher->session = call->identity.session;
+  watcher->token = call->identity.token;
   watcher->sent = since ? since : hub->at;
   watcher->behind = watcher->sent < hub->at;
   g_ptr_array_add(watcher->subscription->watchers, watcher);

@@ -3,7 +3,8 @@
  *
  * Wire: text messages {"revision": R, "changes": [{"type": "Vm", "id": "vm-7", "op": "put", "object": {...}}, {..., "op": "gone"}]}. The first message
  * is {"revision": R, "changes": []} and says where the stream begins. A watcher resumes with ?since=R. When the log does not reach
- * back that far: {"relist": true, "error": {...}} and the socket closes with code 4410.
+ * back that far: {"relist": true, "error": {...}} and the socket closes with code 4410. When the session or token by which it was opened ends, or the
+ * user's rights change, it closes with code 4401: the client logs in if it must, and resumes.
  *
  * One reader follows the inventory for all watchers that are up to date; subscriptions that are alike share one message, made once.
  * A watcher that does not take its bytes is left behind (nothing is queued for it) and reads on by itself when it drains.

@@ -210,6 +210,12 @@ static bool may_give_roles(ApiCall *call, const InvSnapshot *head, const WsUser 
   return true;
 }
 
+/* Nobody rules over somebody who may more: else who may only keep users resets the administrator's password. */
+static bool may_rule(ApiCall *call, const InvSnapshot *head, const WsUser *user, GError **error)
+{
+  return api_call_identity(call)->user == user->id || may_give_roles(call, head, user, error);
+}
+
 bool user_create(ApiCall *call, GError **error)
 {
   Center *center = api_call_center(call);
@@ -245,7 +251,7 @@ bool user_update(ApiCall *call, GError **error)
   const WsUser *seen = api_call_find_target(call, head, error);
   gsize n;
   const char *patch = api_call_patch(call, &n);
-  if (!seen)
+  if (!seen || !may_rule(call, head, seen, error))
     return false;
   g_autoptr(InvTxn) txn = api_call_begin(call);
   WsUser *user = inv_edit(txn, seen);
@@ -270,7 +276,7 @@ bool user_delete(ApiCall *call, GError **error)
 {
   g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
   const WsUser *seen = api_call_find_target(call, head, error);
-  if (!seen)
+  if (!seen || !may_rule(call, head, seen, error))
     return false;
   if (seen->built_in || is_last_administrator(head, seen->id))
     return ws_fail(error, WS_ERROR_IN_USE, "object", seen->name, "user", "the platform", NULL);
@@ -289,7 +295,7 @@ bool user_change_password(ApiCall *call, GError **error)
   const ApiIdentity *me = api_call_identity(call);
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   const WsUser *seen = api_call_find_target(call, head, error);
-  if (!seen)
+  if (!seen || !may_rule(call, head, seen, error))
     return false;
   if (me->user == seen->id && !(body->old_password && password_fits(center, body->old_password, seen->password_hash)))
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "old_password", "expected", "the present password", NULL);
@@ -302,7 +308,7 @@ bool user_change_password(ApiCall *call, GError **error)
   WsUser *user = inv_edit_id(txn, &ws_type_user, api_call_target(call));
   if (!user) {
     g_free(hash);
-    return ws_fail(error, WS_ERROR_NOT_FOUND, "object", "user", NULL);
+    return ws_fail(error, WS_ERROR_NOT_FOUND, "object", "the user", NULL);
   }
   g_free(user->password_hash);
   user->password_hash = hash;
@@ -342,6 +348,29 @@ bool api_token_create(ApiCall *call, GError **error)
 
 /* ---- roles ---- */
 
+static bool may_give_rights(ApiCall *call, const WsRole *role, GError **error)
+{
+  for (guint i = 0; i < role->permissions.len; i++)
+    if (!api_identity_may(api_call_identity(call), role->permissions.items[i]))
+      return ws_fail(error, WS_ERROR_FORBIDDEN, "permission", role->permissions.items[i], "object", role->name, NULL);
+  return true;
+}
+
+bool role_create(ApiCall *call, GError **error)
+{
+  WsRole *body = api_call_body(call);
+  if (!may_give_rights(call, body, error))
+    return false;
+  g_autoptr(InvTxn) txn = api_call_begin(call);
+  WsRole *role = inv_create(txn, &ws_type_role);
+  WsId id = role->id;
+  ws_resource_take_fields(&ws_type_role, role, body);
+  if (api_call_is_dry_run(call))
+    return inv_check(txn, error) && api_call_answer_dry(call, (const char *[]){"create role", NULL});
+  api_call_set_object(call, &ws_type_role, id);
+  return api_call_commit(call, txn, error) && api_call_answer_object(call, 201, &ws_type_role, id, error);
+}
+
 bool role_update(ApiCall *call, GError **error)
 {
   g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
@@ -355,11 +384,8 @@ bool role_update(ApiCall *call, GError **error)
   g_autoptr(InvTxn) txn = api_call_begin(call);
   WsRole *role = inv_edit(txn, seen);
   bool changed = false;
-  if (!ws_object_merge_patch(&ws_type_role, role, patch, n, &changed, error))
+  if (!ws_object_merge_patch(&ws_type_role, role, patch, n, &changed, error) || !may_give_rights(call, role, error))
     return false;
-  for (guint i = 0; i < role->permissions.len; i++)
-    if (!api_identity_may(api_call_identity(call), role->permissions.items[i]))
-      return ws_fail(error, WS_ERROR_FORBIDDEN, "permission", role->permissions.items[i], "object", role->name, NULL);
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){changed ? "update role" : NULL, NULL});
   if (!changed)

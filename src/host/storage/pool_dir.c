@@ -54,12 +54,35 @@ bool pool_dir_check_path(char *const *allowed_roots, const char *path, GError **
   return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "path", "expected", expected, NULL);
 }
 
+bool storage_as_on_old_kernel;
+
+/* The same step by step, for kernels before 5.6: no part may be a link or lead up. */
+static int open_by_steps(int dir_fd, const char *name, int flags, mode_t mode)
+{
+  g_auto(GStrv) parts = g_strsplit(name, "/", -1);
+  int at = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+  for (guint i = 0; at >= 0 && parts[i]; i++) {
+    bool last = !parts[i + 1], strange = !*parts[i] || strcmp(parts[i], "..") == 0;
+    int next = strange ? -1
+               : last  ? openat(at, parts[i], flags | O_NOFOLLOW, mode)
+                       : openat(at, parts[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int saved_errno = strange ? EXDEV : errno;
+    close(at);
+    errno = saved_errno;
+    at = next;
+  }
+  return at;
+}
+
 int pool_dir_open_beneath(int dir_fd, const char *name, int flags, mode_t mode)
 {
   struct open_how how = {.flags = (guint64)flags,
                          .mode = flags & O_CREAT ? mode : 0,
                          .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-  return (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+  int fd = storage_as_on_old_kernel ? -1 : (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+  if (fd < 0 && (storage_as_on_old_kernel || errno == ENOSYS))
+    return open_by_steps(dir_fd, name, flags, how.mode);
+  return fd;
 }
 
 /* With its mode whatever our umask is. */

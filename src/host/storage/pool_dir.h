@@ -12,8 +12,9 @@ bool pool_dir_check_path(char *const *allowed_roots, const char *path, GError **
 /* Opens `path`, which must lie below one of the roots, following no symbolic link below that root. make: creates what is absent. -1:
  * WS_ERROR_BAD_VALUE (not below a root), WS_ERROR_IO_ERROR. */
 int pool_dir_open(char *const *allowed_roots, const char *path, bool make, GError **error);
-/* Opens what lies below the directory, through no symbolic link and no way out of it (openat2, Linux 5.6). -1 with errno. */
+/* Opens what lies below the directory, through no symbolic link and no way out of it (openat2, Linux 5.6; step by step before). -1 with errno. */
 int pool_dir_open_beneath(int dir_fd, const char *name, int flags, mode_t mode);
+extern bool storage_as_on_old_kernel; /* a seam for tests: as on Linux 4.19 */
 /* UUID in its identity file. NULL without error: it has none. Caller frees. */
 char *pool_dir_identity(int dir_fd, const char *path, GError **error);
 bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *new_prefix, GError **error);

@@ -1,0 +1,1 @@
+-- The first release: tables are made from the contract.

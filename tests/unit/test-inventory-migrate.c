@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A database of an older version is brought forward, wholly or not at all; one of a newer version is left alone. */
+#include "inventory-rig.h"
+#include "inventory/store-private.h"
+#include <glib/gstdio.h>
+#include <sqlite3.h>
+
+/* Two releases on: pools got a description by default, then another word for one of them. */
+static const char *const forward[] = {
+    "UPDATE \"pools\" SET body = json_set(body, '$.description', 'from before') WHERE json_type(body, '$.description') IS NULL;",
+    "UPDATE \"pools\" SET body = json_set(body, '$.description', 'renamed') WHERE json_extract(body, '$.name') = 'b';",
+    NULL,
+};
+/* The second of them fails after the first one has changed things. */
+static const char *const broken[] = {
+    "UPDATE \"pools\" SET body = json_set(body, '$.description', 'half way');",
+    "UPDATE no_such_table SET x = 1;",
+    NULL,
+};
+
+static const StoreSchema contracts = {WS_SCHEMA_VERSION, ws_schema_migrations};
+
+static InvRig *old_rig(void)
+{
+  g_assert_cmpint(WS_SCHEMA_VERSION, ==, 1); /* with more, count from there */
+  InvRig *rig = inv_rig_new(false);
+  InvTxn *txn = inv_begin(rig->inv);
+  inv_rig_pool(txn, "a");
+  inv_rig_pool(txn, "b");
+  inv_rig_commit_ok(rig, txn);
+  inv_rig_close(rig);
+  return rig;
+}
+
+static void end(InvRig *rig)
+{
+  store_schema = contracts;
+  inv_rig_free(rig);
+}
+
+static bool look(const void *object, void *arg)
+{
+  const WsPool *pool = object;
+  g_ptr_array_add(arg, g_strdup_printf("%s: %s", pool->name, pool->description ? pool->description : "-"));
+  return true;
+}
+
+static void assert_pools(InvRig *rig, const char *expected)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->inv);
+  g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
+  inv_each(snap, &ws_type_pool, look, words);
+  g_ptr_array_add(words, NULL);
+  g_autofree char *all = g_strjoinv(", ", (char **)words->pdata);
+  g_assert_cmpstr(all, ==, expected);
+}
+
+static int version_on_disk(InvRig *rig)
+{
+  sqlite3 *db;
+  sqlite3_stmt *statement;
+  g_assert_cmpint(sqlite3_open(rig->path, &db), ==, SQLITE_OK);
+  g_assert_cmpint(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL), ==, SQLITE_OK);
+  g_assert_cmpint(sqlite3_step(statement), ==, SQLITE_ROW);
+  int version = sqlite3_column_int(statement, 0);
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return version;
+}
+
+static void old_database_is_brought_forward_through_each_version(void)
+{
+  InvRig *rig = old_rig();
+  store_schema = (StoreSchema){3, forward};
+  inv_rig_open(rig);
+  assert_pools(rig, "a: from before, b: renamed");
+  inv_rig_close(rig);
+  g_assert_cmpint(version_on_disk(rig), ==, 3);
+  inv_rig_open(rig); /* once is enough */
+  assert_pools(rig, "a: from before, b: renamed");
+  inv_rig_close(rig);
+  end(rig);
+}
+
+static void migration_that_fails_leaves_all_as_it_was(void)
+{
+  InvRig *rig = old_rig();
+  g_autoptr(GError) error = NULL;
+  store_schema = (StoreSchema){3, broken};
+  g_assert_null(store_open(rig->path, rig->loop, &error));
+  g_assert_error(error, WS_ERROR, WS_ERROR_IO_ERROR);
+  g_assert_cmpint(version_on_disk(rig), ==, 1);
+  store_schema = contracts;
+  inv_rig_open(rig);
+  assert_pools(rig, "a: -, b: -");
+  inv_rig_close(rig);
+  end(rig);
+}
+
+static void database_of_a_newer_program_is_left_alone(void)
+{
+  InvRig *rig = old_rig();
+  g_autoptr(GError) error = NULL;
+  store_schema = (StoreSchema){3, forward};
+  inv_rig_open(rig);
+  inv_rig_close(rig);
+  store_schema = contracts;
+  g_assert_null(store_open(rig->path, rig->loop, &error));
+  g_assert_error(error, WS_ERROR, WS_ERROR_VERSION_MISMATCH);
+  g_assert_cmpint(version_on_disk(rig), ==, 3);
+  end(rig);
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+#define TEST(name) g_test_add_func("/inventory/migrate/" #name, name)
+  TEST(old_database_is_brought_forward_through_each_version);
+  TEST(migration_that_fails_leaves_all_as_it_was);
+  TEST(database_of_a_newer_program_is_left_alone);
+  return g_test_run();
+}

@@ -144,7 +144,7 @@ static bool look_at_vm(const void *object, void *arg)
     quarrel(look, "vm-%u's domain carries the mark %u", as_uint(vm->id), as_uint(d->vm));
   if (!managed)
     return true;
-  if (vm->created) /* an adopted one keeps its own definition */
+  if (strstr(d->spec, "\"vm\":")) /* defined by us: an adopted one keeps its own definition */
     look_at_definition(look, vm, d);
   for (guint i = 0; i < vm->disks.len; i++) {
     const WsVolume *v = inv_find(look->snap, &ws_type_volume, vm->disks.items[i]->volume);

@@ -143,6 +143,25 @@ def man_pages_are_written_for_every_noun(shell):
         assert not re.search(r"^\.(?!TH|SH|TP|B)", text, re.MULTILINE), page
 
 
+def what_the_documents_show_is_there(shell):
+    """Every command line of docs/using.md: its noun, command and options exist."""
+    with open(os.path.join(HERE, "..", "..", "docs", "using.md"), encoding="utf-8") as file:
+        lines = [line.split("  #")[0].strip() for line in file if line.startswith("winctl ")]
+    wrong, common = [], set(re.findall(r"^  --([a-z-]+)", shell.out("--help"), re.MULTILINE)) | {"filter", "sort", "limit", "cursor", "fields"}
+    for line in [part for whole in lines for part in whole.split(" && ")]:
+        words = line.split()
+        for command in words[2].split("|") if len(words) > 2 else ():
+            status, text, _ = shell.run(words[1], command, "--help")
+            if words[1] in ("login", "logout", "completion", "man") or f"winctl {words[1]} {command}" in shell.out("--help"):
+                continue  # winctl's own
+            known = common | set(re.findall(r"^  --([a-z0-9.-]+)", text, re.MULTILINE))
+            if status or f"winctl {words[1]} {command}" not in text:
+                wrong.append(f"{words[1]} {command}")
+            wrong += [f"{words[1]} {command} --{option}" for option in re.findall(r"(?<= )--([a-z0-9.-]+)", line)
+                      if option not in known and not any(name.startswith(option + ".") for name in known)]
+    assert len(lines) > 40 and not wrong, (len(lines), wrong)
+
+
 def watch_goes_on_where_it_was_after_a_break(shell):
     watch = shell.watch("role", "list", "--watch", "--columns", "name")
     try:
@@ -172,7 +191,8 @@ def wait_line(lines, *wanted):
 TESTS = [login_is_kept_for_its_owner_alone, value_may_begin_with_a_dash, names_are_shown_as_their_owner_wrote_them,
          columns_choose_what_is_shown_of_one_object, events_are_told_in_words, help_speaks_one_language,
          errors_name_the_kind_of_object_and_what_to_do_next, a_part_is_given_whole_or_by_its_members, yaml_and_json_say_the_same,
-         bash_completes_nouns_commands_and_options, man_pages_are_written_for_every_noun, watch_goes_on_where_it_was_after_a_break]
+         bash_completes_nouns_commands_and_options, man_pages_are_written_for_every_noun, what_the_documents_show_is_there,
+         watch_goes_on_where_it_was_after_a_break]
 
 
 def main():

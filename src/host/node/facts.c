@@ -60,11 +60,23 @@ static WsHostVersions *read_versions(const char *root)
   return v;
 }
 
+/* open-iscsi's: a line InitiatorName=iqn.... */
+static char *read_iqn(const char *root)
+{
+  g_autofree char *text = tree_read(root, "/etc/iscsi/initiatorname.iscsi");
+  g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+  for (char **line = lines; *line; line++)
+    if (g_str_has_prefix(*line, "InitiatorName=") && strlen(*line) > strlen("InitiatorName="))
+      return g_strndup(g_strstrip(*line + strlen("InitiatorName=")), 223);
+  return NULL;
+}
+
 WsHostFacts *node_read_facts(const char *root)
 {
   WsHostFacts *f = ws_host_facts_new();
   f->hostname = tree_read(root, "/proc/sys/kernel/hostname");
   f->machine_id = tree_read(root, "/etc/machine-id");
+  f->iqn = read_iqn(root);
   g_autofree char *machine = tree_read(root, "/proc/sys/kernel/arch"); /* Linux 6.1 */
   struct utsname names;
   f->architecture = architecture_of(machine || uname(&names) < 0 ? machine : names.machine);

@@ -160,6 +160,7 @@ void node_read_firmware(const char *root, WsHostFacts *facts)
                      : system->bios_version              ? WS_HOST_SYSTEM_FIRMWARE_BIOS
                                                          : WS_HOST_SYSTEM_FIRMWARE_UNKNOWN;
   system->virtual = is_virtual(facts, system);
+  system->bmc = tree_has(root, "/sys/class/ipmi/ipmi0") || tree_has(root, "/dev/ipmi0");
 
   gsize n, offset = 0;
   g_autofree guint8 *table = read_table(root, &n);

@@ -33,6 +33,8 @@ RestPeer cli_peer(const Cli *cli);
 /* Calls and parses; *json (may be NULL) is the answer's tree or NULL for none. An error of the manager becomes an error of ours, with its
  * message kept (cli_print_error shows it in the manager's words). */
 bool cli_call(Cli *cli, const char *method, const char *path, const char *body, json_t **json, GError **error);
+/* The same for an answer in text. Always false. */
+bool cli_refused(const char *body, long status, GError **error);
 void cli_print_error(const Cli *cli, const GError *error);
 
 /* session.c */

@@ -37,6 +37,14 @@ static bool error_of(const json_t *json, long status, GError **error)
   return false;
 }
 
+bool cli_refused(const char *body, long status, GError **error)
+{
+  json_t *json = body ? json_loads(body, JSON_DECODE_ANY, NULL) : NULL;
+  error_of(json, status, error);
+  json_decref(json);
+  return false;
+}
+
 void cli_print_error(const Cli *cli, const GError *error)
 {
   const char *remote = ws_error_param(error, "remote_message"), *hint = ws_error_param(error, "remote_hint");

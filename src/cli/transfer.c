@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define TRIES 5
+#define HTTP_RANGE_NOT_SATISFIABLE 416 /* nothing is missing */
 
 typedef struct {
   const Cli *cli;
@@ -81,7 +82,7 @@ static bool send_bytes(Cli *cli, const char *id, int fd, gint64 total, GError **
       g_propagate_error(error, g_steal_pointer(&failed));
       return false;
     }
-    return ws_fail(error, WS_ERROR_INTERNAL, "cause", answer.body->str, NULL);
+    return cli_refused(answer.body->str, answer.status, error);
   }
 }
 
@@ -108,21 +109,47 @@ bool transfer_upload(Cli *cli, const char *volume, const char *file, GError **er
   return ok;
 }
 
+/* Appends what is missing; goes on after a break as long as more comes. */
+static bool fetch_bytes(Cli *cli, const char *id, int fd, GError **error)
+{
+  g_autofree char *path = g_strdup_printf("/api/v1/volumes/%s/data", id);
+  RestPeer peer = cli_peer(cli);
+  Bar bar = {cli, 0};
+  for (guint failures = 0;;) {
+    struct stat before, after;
+    g_auto(RestAnswer) answer = {0};
+    g_autoptr(GError) failed = NULL;
+    fstat(fd, &before);
+    bool ok = rest_download(&peer, path, fd, before.st_size, on_progress, &bar, &answer, &failed);
+    if (ok && (answer.status / 100 == 2 || (answer.status == HTTP_RANGE_NOT_SATISFIABLE && before.st_size > 0)))
+      return true;
+    if (ok)
+      return cli_refused(answer.body->str, answer.status, error);
+    fstat(fd, &after);
+    failures = after.st_size > before.st_size ? 0 : failures + 1;
+    if (failures < TRIES)
+      continue;
+    g_propagate_error(error, g_steal_pointer(&failed));
+    return false;
+  }
+}
+
+/* Into a file of its own beside the target, so that whatever lies there is neither continued nor lost by a download that breaks. */
 bool transfer_download(Cli *cli, const char *volume, const char *file, GError **error)
 {
   gint64 have;
   g_autofree char *id = resolve_id(cli, &ws_type_volume, volume, error);
-  g_autofree char *path = g_strdup_printf("/api/v1/volumes/%s/data", id ? id : "");
-  g_auto(RestAnswer) answer = {0};
-  RestPeer peer = cli_peer(cli);
-  Bar bar = {cli, 0};
-  int fd = id ? open_file(file, O_RDWR | O_CREAT, &have, error) : -1;
+  g_autofree char *part = g_strdup_printf("%s.%s.part", file, id ? id : "");
+  int fd = id ? open_file(part, O_RDWR | O_CREAT, &have, error) : -1;
   if (fd < 0)
     return false;
-  bool ok = rest_download(&peer, path, fd, have, on_progress, &bar, &answer, error);
-  if (ok && answer.status / 100 != 2)
-    ok = ws_fail(error, WS_ERROR_INTERNAL, "cause", answer.body->str, NULL);
+  bool ok = fetch_bytes(cli, id, fd, error);
+  bool nothing = lseek(fd, 0, SEEK_END) == 0;
   close(fd);
+  if (ok && rename(part, file) < 0)
+    ok = ws_fail(error, WS_ERROR_IO_ERROR, "path", file, "cause", g_strerror(errno), NULL);
+  if (!ok && nothing)
+    unlink(part);
   return ok;
 }
 

@@ -9,6 +9,7 @@
  * host and waits for the end of its RPC; the two share only what `refs` and the atomics guard. */
 #include "center/api/fixed.h"
 #include "center/storage/storage.h"
+#include "http/fields.h"
 #include "rpc/methods.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -279,29 +280,6 @@ static void on_download_closed(HttpSocket *socket, int code, const char *reason,
 
 /* ---- download: core loop ---- */
 
-/* "bytes=a-b", "bytes=a-", "bytes=-n". false: no (usable) range: the whole. */
-static bool parse_range(const char *text, gint64 size, gint64 *from, gint64 *bytes)
-{
-  char *end;
-  if (!text || !g_str_has_prefix(text, "bytes=") || strchr(text, ','))
-    return false;
-  text += strlen("bytes=");
-  if (*text == '-') {
-    gint64 last = g_ascii_strtoll(text + 1, &end, 10);
-    if (*end || last <= 0)
-      return false;
-    *from = MAX(0, size - last);
-    *bytes = size - *from;
-    return true;
-  }
-  *from = g_ascii_strtoll(text, &end, 10);
-  if (end == text || *end != '-')
-    return false;
-  gint64 to = end[1] ? g_ascii_strtoll(end + 1, NULL, 10) : size - 1;
-  *bytes = MIN(to, size - 1) - *from + 1;
-  return *from >= 0 && *bytes > 0;
-}
-
 static bool prepare_download(ApiCall *call, const WsVolume *volume, RpcLink *link, Transfer *t, gint64 *from, GError **error)
 {
   g_autoptr(WsRpcVolumeInfoResult) info = NULL;
@@ -310,18 +288,26 @@ static bool prepare_download(ApiCall *call, const WsVolume *volume, RpcLink *lin
     return false;
   if (!info->exists)
     return ws_fail(error, WS_ERROR_NOT_FOUND, "object", volume->name, NULL);
+  guint64 first, n;
   *from = 0;
   t->status = 200;
   t->length = info->file_bytes;
   t->file_name = g_strdup(volume->file);
-  if (parse_range(http_call_header(call->http, "range"), info->file_bytes, from, &t->length)) {
+  switch (http_parse_range(http_call_header(call->http, "range"), (guint64)info->file_bytes, &first, &n)) {
+  case HTTP_RANGE_OK:
     t->status = 206;
+    *from = (gint64)first;
+    t->length = (gint64)n;
     t->content_range = g_strdup_printf("bytes %" G_GINT64_FORMAT "-%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT, *from,
                                        *from + t->length - 1, info->file_bytes);
-  } else {
-    t->length = info->file_bytes;
+    return true;
+  case HTTP_RANGE_UNSATISFIABLE: {
+    g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, info->file_bytes);
+    return ws_fail(error, WS_ERROR_RANGE_OUTSIDE, "object", volume->name, "bytes", size, NULL);
   }
-  return true;
+  default:
+    return true;
+  }
 }
 
 static bool run_download(ApiCall *call, GError **error)

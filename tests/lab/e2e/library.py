@@ -132,6 +132,15 @@ class Bytes(Case):
         self.site.product.call("volume", "download", volume, target)
         with open(target, "rb") as file:
             check(file.read() == iso, "winctl's download differs")
+        with open(f"{target}.{volume}.part", "wb") as file:
+            file.write(iso[:2000000])  # what a broken download left
+        with open(target, "wb") as file:
+            file.write(b"something else")
+        self.site.product.call("volume", "download", volume, target)
+        with open(target, "rb") as file:
+            check(file.read() == iso and not os.path.exists(f"{target}.{volume}.part"), "the continued download differs")
+        status, _, answer = self.api.raw("GET", f"volumes/{volume}/data", headers={"Range": f"bytes={len(iso)}-"})
+        check(status == 416 and json.loads(answer)["code"] == "range_outside", f"{status} {answer}")
         status, _, rest = self.api.raw("GET", f"volumes/{volume}/data", headers={"Range": "bytes=2500000-"})
         check(status == 206 and rest == iso[2500000:], f"{status}, {len(rest)} bytes of the rest")
         self.api.do(f"images/{image}", {}, "DELETE")

@@ -155,7 +155,7 @@ def what_the_documents_show_is_there(shell):
             if words[1] in ("login", "logout", "completion", "man") or f"winctl {words[1]} {command}" in shell.out("--help"):
                 continue  # winctl's own
             known = common | set(re.findall(r"^  --([a-z0-9.-]+)", text, re.MULTILINE))
-            if status or f"winctl {words[1]} {command}" not in text:
+            if status or not re.match(rf"winctl \S+ {command}\b", text):
                 wrong.append(f"{words[1]} {command}")
             wrong += [f"{words[1]} {command} --{option}" for option in re.findall(r"(?<= )--([a-z0-9.-]+)", line)
                       if option not in known and not any(name.startswith(option + ".") for name in known)]

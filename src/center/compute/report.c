@@ -11,6 +11,12 @@
 
 /* ---- taking facts into a VM ---- */
 
+static bool is_out(const WsVm *vm)
+{
+  int state = compute_power_state(vm);
+  return state == WS_POWER_STATE_OFF || state == WS_POWER_STATE_HIBERNATED;
+}
+
 void compute_take_power(Center *center, WsVm *vm, const WsPower *power)
 {
   if (!power)
@@ -26,6 +32,8 @@ void compute_take_power(Center *center, WsVm *vm, const WsPower *power)
     vm->power->since = ws_clock_wall_us(center->clock);
   if (vm->power->state != WS_POWER_STATE_RUNNING)
     g_clear_pointer(&vm->usage, ws_vm_usage_free);
+  if (is_out(vm))
+    g_clear_pointer(&vm->guest, ws_vm_guest_free); /* nobody is in it; a paused one is the same afterwards */
 }
 
 static void take_strings(guint *len, char ***items, guint n, char *const *from)
@@ -69,7 +77,7 @@ void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report)
   take_defaults(vm, report->spec);
   take_strings(&vm->pending_restart.len, &vm->pending_restart.items, report->pending_restart.len,
                report->pending_restart.items);
-  if (report->guest) {
+  if (report->guest && !is_out(vm)) {
     if (vm->guest)
       ws_vm_guest_free(vm->guest);
     vm->guest = ws_vm_guest_copy(report->guest);
@@ -239,10 +247,8 @@ bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
   compute_take_power(center, edit, params->power);
-  if (params->guest)
+  if (params->guest && !is_out(edit))
     take_guest(edit, params->guest);
-  else if (params->power && params->power->state != WS_POWER_STATE_RUNNING)
-    g_clear_pointer(&edit->guest, ws_vm_guest_free);
   return inv_commit(txn, NULL, error);
 }
 

@@ -115,7 +115,9 @@ class Lives(Case):
         task = self.api.wait(self.api.post(f"vms/{self.vm}/hibernate"))
         check(task["state"] == "failed" and task["error"]["code"] == "not_allowed", task)
         check(self.site.domains()[uuid] == "running", self.site.domains())
-        self.api.do(f"vms/{self.vm}/reset")
+        with self.site.console(self.vm) as console:
+            self.api.do(f"vms/{self.vm}/reset")
+            console.wait_for("login:")
 
     def hibernated_vm_goes_on_where_it_was(self):
         self.api.do(f"vms/{self.vm}/hibernate")
@@ -131,6 +133,7 @@ class Ends(Case):
     def guest_shuts_down_when_asked(self):
         self.api.do(f"vms/{self.vm}/shutdown", {"timeout_s": 40})
         check(self.site.power(self.vm) == "off", self.site.power(self.vm))
+        check(not self.site.vm(self.vm).get("guest"), "somebody is said to be in it")
 
     def guest_that_still_boots_is_asked_again_until_it_hears(self):
         self.api.do(f"vms/{self.vm}/start")

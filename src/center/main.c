@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "center/auth/audit.h"
 #include "center/center.h"
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,13 @@ static void set_limits(void)
     files.rlim_cur = MIN(files.rlim_max, 65536);
     setrlimit(RLIMIT_NOFILE, &files);
   }
+}
+
+/* A password's hash takes 19 MiB for a moment. By default malloc learns from such a block to keep ones of that size for ever. */
+static void set_memory(void)
+{
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20); /* not by every piece of a long answer */
 }
 
 typedef struct {
@@ -113,6 +121,7 @@ int main(int argc, char **argv)
     options.config.data_dir = g_strdup("/var/lib/winsphere/center");
   options.config.port = (guint16)options.port;
   options.config.audit_keep_days = (guint)CLAMP(options.audit_days, 0, 36500);
+  set_memory();
   set_limits();
   ws_log_init("wincenterd", options.debug ? WS_LOG_DEBUG : WS_LOG_INFO, options.log_file);
   main_loop = ws_loop_new(ws_clock_system());

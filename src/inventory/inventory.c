@@ -30,8 +30,9 @@ typedef struct InvReserveBatch {
 static bool load_one(void *resource, void *arg, GError **error)
 {
   Inventory *inv = arg;
-  WsResource *object = resource;
+  WsResource *object = ws_resource_pack(resource);
 
+  ws_resource_unref(resource);
   root_put(inv->head, object->type, object->id, NULL, object);
   inv->reserved.revision = MAX(inv->reserved.revision, object->revision);
   inv->next_id = MAX(inv->next_id, object->id + 1);

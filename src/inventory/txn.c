@@ -215,7 +215,7 @@ static bool collect_changes(InvTxn *txn, InvPending *pending, bool *volatile_onl
                      (txn->unstored ||
                       (now && entry->copy && ws_object_differs_only_volatile(entry->type, now, entry->copy)));
     pending->changes[pending->n_changes++] = (InvChange){
-        revision, entry->type, entry->id, ref_or_null(now), ref_or_null(entry->copy), false,
+        revision, entry->type, entry->id, ref_or_null(now), entry->copy ? ws_resource_pack(entry->copy) : NULL, false,
     };
   }
   if (pending->n_changes > 0)

@@ -26,46 +26,10 @@ static InvChange *slot(const InvLog *log, guint64 number)
   return &log->ring[number % INV_LOG_MAX];
 }
 
-/* ---- size of a version, roughly what malloc holds for it ---- */
-
-static gsize bytes_of(const WsType *type, const void *object);
-
-static gsize bytes_of_value(guint8 kind, const WsType *part, const void *at)
+/* What malloc holds for a version: it is one block. */
+static gsize bytes_of(const WsResource *object)
 {
-  const char *text;
-
-  switch ((WsKind)kind) {
-  case WS_KIND_STRING:
-  case WS_KIND_ANY:
-    text = *(char *const *)at;
-    return text ? strlen(text) + 16 : 0;
-  case WS_KIND_OBJECT:
-    return *(void *const *)at ? bytes_of(part, *(void *const *)at) : 0;
-  default:
-    return 8; /* as an item; as a field it is in the struct */
-  }
-}
-
-static gsize bytes_of(const WsType *type, const void *object)
-{
-  gsize bytes = type->size + 16;
-
-  for (guint i = 0; i < type->n_fields; i++) {
-    const WsField *field = &type->fields[i];
-    const WsArray *array = ws_field_at(field, object);
-    if (field->kind == WS_KIND_ARRAY || field->kind == WS_KIND_MAP) {
-      bytes += array->len > 0 ? 16 + array->len * 16 : 0;
-      for (guint k = 0; field->kind == WS_KIND_ARRAY && k < array->len; k++)
-        if (field->item_kind == WS_KIND_OBJECT || field->item_kind == WS_KIND_STRING)
-          bytes += bytes_of_value(field->item_kind, field->sub, (void *const *)array->items + k);
-      for (guint k = 0; field->kind == WS_KIND_MAP && k < array->len; k++)
-        bytes +=
-            32 + strlen(((WsMapEntry *)array->items)[k].key) + strlen(((WsMapEntry *)array->items)[k].value);
-    } else if (field->kind == WS_KIND_STRING || field->kind == WS_KIND_ANY || field->kind == WS_KIND_OBJECT) {
-      bytes += bytes_of_value(field->kind, field->sub, array);
-    }
-  }
-  return bytes;
+  return object->packed_bytes + 16;
 }
 
 /* ---- the log ---- */
@@ -125,7 +89,7 @@ void inv_log_append(InvLog *log, const InvChange *changes, guint n, void (*publi
   g_autofree gsize *sizes = g_new(gsize, n);
 
   for (guint i = 0; i < n; i++)
-    sizes[i] = changes[i].old_object ? bytes_of(changes[i].type, changes[i].old_object) : 0;
+    sizes[i] = changes[i].old_object ? bytes_of(changes[i].old_object) : 0;
   pthread_mutex_lock(&log->lock);
   publish(arg);
   for (guint i = 0; i < n; i++) {

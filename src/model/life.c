@@ -175,6 +175,11 @@ void ws_object_free(const WsType *type, void *object)
   if (!object)
     return;
   g_assert(!ws_type_is_resource(type) || ((WsResource *)object)->ref_count <= 1);
+  if (ws_type_is_resource(type) && ((WsResource *)object)->packed_bytes) {
+    explicit_bzero(object, ((WsResource *)object)->packed_bytes); /* there may be secrets among it */
+    g_free(object);
+    return;
+  }
   for (const WsField *f = type->fields, *end = f + type->n_fields; f < end; f++)
     if (kind_owns(f->kind))
       ws_value_clear(f, f->kind, ws_field_at(f, object));
@@ -255,7 +260,7 @@ void ws_map_set(WsMap *map, const char *key, const char *value)
 
 void ws_resource_take_fields(const WsType *type, void *to, void *from)
 {
-  g_assert(ws_type_is_resource(type));
+  g_assert(ws_type_is_resource(type) && !((WsResource *)to)->packed_bytes && !((WsResource *)from)->packed_bytes);
   gsize head = sizeof(WsResource), n = type->size - head;
   for (const WsField *f = type->fields, *end = f + type->n_fields; f < end; f++)
     ws_value_clear(f, f->kind, ws_field_at(f, to));

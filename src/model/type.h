@@ -91,6 +91,7 @@ struct WsType {
 #define WS_RESOURCE_FIELDS                                                                                             \
   const WsType *type;                                                                                                  \
   gint ref_count;                                                                                                      \
+  guint packed_bytes; /* all of it is one block of so many bytes (ws_resource_pack); 0: parts are blocks of their own */ \
   WsId id;                                                                                                             \
   Revision revision
 typedef struct WsResource { WS_RESOURCE_FIELDS; } WsResource;
@@ -107,6 +108,9 @@ const WsField *ws_type_field(const WsType *type, const char *name, gsize n); /* 
 /* ---- life ---- */
 void *ws_object_new(const WsType *type);               /* zeroed, sentinels set, no defaults applied */
 void *ws_object_copy(const WsType *type, const void *object); /* deep; a resource's copy has ref_count 1 */
+/* The same resource in one block, which takes less memory and is read faster. Nothing in it may be changed or freed but the whole by
+ * ws_resource_unref(); ws_object_copy() of it is an ordinary object. One reference. */
+void *ws_resource_pack(const void *resource);
 void ws_object_free(const WsType *type, void *object); /* plain, or a resource nobody else holds; NULL is fine */
 WsResource *ws_resource_ref(const void *resource);     /* const: counting is not change */
 void ws_resource_unref(const void *resource);          /* NULL is fine */

@@ -2,8 +2,9 @@
 /* A manager's data directory with a large site in it, for the benches: through the inventory's own transactions, so that every check
  * and every row is as the manager itself would have made it.
  *
- *   fill-inventory DIR VMS HOSTS     makes DIR/winsphere.db with so many hosts, a pool, a port group, and VMs of two disks and two
- *                                    NICs each (about 2.2 KB as JSON), spread over the hosts. The hosts never connect.
+ *   fill-inventory DIR VMS HOSTS VOLUMES     makes DIR/winsphere.db with so many hosts, a pool, a port group, and VMs of two disks and
+ *                                            two NICs each (2.1 KB as JSON), spread over the hosts; VOLUMES (0, 1 or 2) of a VM's
+ *                                            disks have one. The hosts never connect.
  */
 #include "base/log.h"
 #include "inventory/typed.h"
@@ -15,7 +16,7 @@ enum { VMS_A_COMMIT = 500, DISKS = 2 };
 
 typedef struct {
   Inventory *inv;
-  guint n_vms, n_hosts;
+  guint n_vms, n_hosts, n_volumes; /* of each VM */
   WsId *hosts, pool, group;
   bool ended;
 } Fill;
@@ -64,16 +65,21 @@ static WsVm *parse_vm(guint i)
   return vm;
 }
 
-static void add_disk(InvTxn *txn, const Fill *fill, WsVm *vm, guint number)
+static WsId add_volume(InvTxn *txn, const Fill *fill, const WsVm *vm, guint number)
 {
   WsVolume *volume = inv_create_volume(txn);
   volume->name = g_strdup_printf("%s disk %u", vm->name, number);
   volume->pool = fill->pool;
   volume->size_bytes = (gint64)40 << 30;
+  return volume->id;
+}
+
+static void add_disk(InvTxn *txn, const Fill *fill, WsVm *vm, guint number)
+{
   WsVmDisk *disk = ws_array_add(&vm->disks, ws_object_new(&ws_type_vm_disk));
   ws_apply_defaults(&ws_type_vm_disk, disk);
   disk->key = g_strdup_printf("disk-%u", number);
-  disk->volume = volume->id;
+  disk->volume = number < fill->n_volumes ? add_volume(txn, fill, vm, number) : 0;
 }
 
 static void add_vm(InvTxn *txn, const Fill *fill, guint i)
@@ -123,10 +129,10 @@ static void fill_all(void *arg)
   fill->ended = true;
 }
 
-static bool read_number(const char *text, guint *number)
+static bool read_number(const char *text, guint min, guint max, guint *number)
 {
   guint64 value;
-  if (!g_ascii_string_to_unsigned(text, 10, 1, 1000000, &value, NULL))
+  if (!g_ascii_string_to_unsigned(text, 10, min, max, &value, NULL))
     return false;
   *number = (guint)value;
   return true;
@@ -136,8 +142,9 @@ int main(int argc, char **argv)
 {
   Fill fill = {0};
   g_autoptr(GError) error = NULL;
-  if (argc != 4 || !read_number(argv[2], &fill.n_vms) || !read_number(argv[3], &fill.n_hosts)) {
-    fputs("usage: fill-inventory DIR VMS HOSTS\n", stderr);
+  if (argc != 5 || !read_number(argv[2], 1, 1000000, &fill.n_vms) || !read_number(argv[3], 1, 10000, &fill.n_hosts) ||
+      !read_number(argv[4], 0, DISKS, &fill.n_volumes)) {
+    fputs("usage: fill-inventory DIR VMS HOSTS VOLUMES\n", stderr);
     return 2;
   }
   ws_log_init("fill-inventory", WS_LOG_ERROR, NULL);

@@ -46,6 +46,39 @@ static void a_copy_is_equal_and_its_own(void)
   thing_free(copy);
 }
 
+static bool lies_in(const void *at, gsize n, const Thing *block)
+{
+  return (const char *)at >= (const char *)block && (const char *)at + n <= (const char *)block + block->packed_bytes;
+}
+
+/* Whatever it has or lacks, a packed resource is the same in one block, outlives the original, and its copies are ordinary ones. */
+static void a_packed_resource_is_the_same_in_one_block(void)
+{
+  static const char *const cases[] = {FULL, "{\"on\":false}", "{\"id\":\"thing-1\",\"name\":\"\",\"parts\":[],\"labels\":{}}",
+                                      "{\"parts\":[{}],\"labels\":{\"\":\"\"},\"inner\":{},\"colours\":[\"red\",\"red\"]}"};
+  for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+    Thing *thing = thing_parse(cases[i], WS_PARSE_STORED, NULL);
+    Thing *packed = ws_resource_pack(thing), *copy = ws_object_copy(&thing_type, packed);
+    g_autofree char *before = thing_json(thing, WS_WRITE_PEER);
+    g_assert_true(ws_object_equal(&thing_type, thing, packed));
+    g_assert_cmpint(packed->ref_count, ==, 1);
+    g_assert_cmpuint(packed->packed_bytes, >=, sizeof *packed);
+    g_assert_true(!packed->name || lies_in(packed->name, strlen(packed->name) + 1, packed));
+    for (guint k = 0; k < packed->parts.len; k++)
+      g_assert_true(lies_in(packed->parts.items[k], sizeof *packed->parts.items[k], packed));
+    for (guint k = 0; k < packed->labels.len; k++)
+      g_assert_true(lies_in(packed->labels.items[k].value, strlen(packed->labels.items[k].value) + 1, packed));
+    g_assert_cmpuint(copy->packed_bytes, ==, 0);
+    thing_free(thing);
+    ws_map_set(&copy->labels, "more", "of it");
+    g_autofree char *after = thing_json(packed, WS_WRITE_PEER);
+    g_assert_cmpstr(before, ==, after);
+    g_assert_cmpstr(ws_map_get(&copy->labels, "more"), ==, "of it");
+    thing_free(copy);
+    ws_resource_unref(packed);
+  }
+}
+
 /* Every single difference is seen; which of them are volatile is known. */
 static void comparing_sees_every_difference(void)
 {
@@ -202,6 +235,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/model/life/a_new_object_is_absent_all_over", a_new_object_is_absent_all_over);
   g_test_add_func("/model/life/a_copy_is_equal_and_its_own", a_copy_is_equal_and_its_own);
+  g_test_add_func("/model/life/a_packed_resource_is_the_same_in_one_block", a_packed_resource_is_the_same_in_one_block);
   g_test_add_func("/model/life/comparing_sees_every_difference", comparing_sees_every_difference);
   g_test_add_func("/model/life/counting_is_safe_between_threads", counting_is_safe_between_threads);
   g_test_add_func("/model/life/lists_and_maps_are_built_by_hand", lists_and_maps_are_built_by_hand);

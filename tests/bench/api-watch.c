@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Watchers of bench-api: N WebSockets that watch all hosts of a manager, and one client that changes a host.
  *
- *   api-watch CA PORT WATCHERS CHANGES
+ *   api-watch CA PORT WATCHERS CHANGES FIRST     changes host-FIRST and the 99 after it
  *
  * The token comes from BENCH_TOKEN. Prints "ready" when all watch, waits for a line, then PATCHes one host after another, each when all
  * watchers have heard of the last, and prints JSON: from the sending of a PATCH to the first watcher, to the last one, and to the
@@ -13,7 +13,7 @@
 
 enum { CHANGES_MAX = 10000, PAUSE_US = 10000 };
 
-static guint wanted;
+static guint wanted, first_host;
 static guint n_open, n_heard; /* I/O thread; n_heard of the change under way */
 static double first_us, last_us;
 static GMutex lock;
@@ -78,7 +78,7 @@ static double first_ms[CHANGES_MAX], last_ms[CHANGES_MAX], answer_ms[CHANGES_MAX
 static void change_one(Https *https, guint i)
 {
   char path[64], body[64];
-  g_snprintf(path, sizeof path, "/api/v1/hosts/host-%u", 1 + i % 100);
+  g_snprintf(path, sizeof path, "/api/v1/hosts/host-%u", first_host + i % 100);
   g_snprintf(body, sizeof body, "{\"description\":\"row %u of %d\"}", i, (int)getpid());
   double began = kit_now_us();
   https_send(https, "PATCH", path, body);
@@ -100,9 +100,10 @@ static void report_one(const char *name, double *values, guint n)
 int main(int argc, char **argv)
 {
   char line[16];
-  if (argc != 5 || !g_getenv("BENCH_TOKEN"))
+  if (argc != 6 || !g_getenv("BENCH_TOKEN"))
     return 2;
   wanted = (guint)strtoul(argv[3], NULL, 10);
+  first_host = (guint)strtoul(argv[5], NULL, 10);
   guint n = MIN((guint)strtoul(argv[4], NULL, 10), CHANGES_MAX);
   open_watchers(http_io_new(ws_clock_system(), NULL), argv[1], argv[2]);
   Https *https = https_open(argv[1], (guint16)strtoul(argv[2], NULL, 10), g_getenv("BENCH_TOKEN"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Writers of bench-api: each sends PATCHes that change the description of one host after another, the next when the last is answered.
  *
- *   api-write CA PORT WRITERS SECONDS HOSTS [SYNC-FILE]
+ *   api-write CA PORT WRITERS SECONDS FIRST HOSTS [SYNC-FILE]     hosts host-FIRST and on
  *
  * The token comes from BENCH_TOKEN. With SYNC-FILE (one writer) each PATCH follows an append of 4 KiB to that file and an fdatasync, so
  * that whatever else the disk does hits both alike. Prints JSON: how many, per second, percentiles. */
@@ -12,10 +12,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { WRITERS_MAX = 256, HOSTS_FROM = 1 /* the id of the first, as fill-inventory made it */ };
+enum { WRITERS_MAX = 256 };
 
 static struct {
-  guint n_writers, n_hosts, n_sent, n_done;
+  guint n_writers, first_host, n_hosts, n_sent, n_done;
   double until_us;
   int epoll_fd, sync_fd;
   GArray *took_us, *sync_us; /* double */
@@ -43,7 +43,7 @@ static void send_next(Writer *writer)
   char path[64], body[64];
   if (load.sync_fd >= 0)
     append_and_sync();
-  g_snprintf(path, sizeof path, "/api/v1/hosts/host-%u", HOSTS_FROM + load.n_sent % load.n_hosts);
+  g_snprintf(path, sizeof path, "/api/v1/hosts/host-%u", load.first_host + load.n_sent % load.n_hosts);
   g_snprintf(body, sizeof body, "{\"description\":\"rack %u\"}", load.n_sent++);
   writer->sent_us = kit_now_us();
   https_send(writer->https, "PATCH", path, body);
@@ -98,13 +98,14 @@ static void report(double seconds)
 
 int main(int argc, char **argv)
 {
-  if (argc < 6 || argc > 7 || !g_getenv("BENCH_TOKEN"))
+  if (argc < 7 || argc > 8 || !g_getenv("BENCH_TOKEN"))
     return 2;
   guint16 port = (guint16)strtoul(argv[2], NULL, 10);
   load.n_writers = MIN((guint)strtoul(argv[3], NULL, 10), WRITERS_MAX);
-  load.n_hosts = (guint)strtoul(argv[5], NULL, 10);
+  load.first_host = (guint)strtoul(argv[5], NULL, 10);
+  load.n_hosts = (guint)strtoul(argv[6], NULL, 10);
   load.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-  load.sync_fd = argc == 7 ? open(argv[6], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+  load.sync_fd = argc == 8 ? open(argv[7], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
   load.took_us = g_array_new(FALSE, FALSE, sizeof(double));
   load.sync_us = g_array_new(FALSE, FALSE, sizeof(double));
   for (guint i = 0; i < load.n_writers; i++)

@@ -2,9 +2,10 @@
 /* A manager's data directory with a large site in it, for the benches: through the inventory's own transactions, so that every check
  * and every row is as the manager itself would have made it.
  *
- *   fill-inventory DIR VMS HOSTS VOLUMES     makes DIR/winsphere.db with so many hosts, a pool, a port group, and VMs of two disks and
- *                                            two NICs each (2.1 KB as JSON), spread over the hosts; VOLUMES (0, 1 or 2) of a VM's
- *                                            disks have one. The hosts never connect.
+ *   fill-inventory DIR VMS HOSTS VOLUMES
+ *
+ * Adds to DIR/winsphere.db, whose manager is stopped: so many hosts (which never connect), a pool, a port group, and VMs of two disks and
+ * two NICs each (2.1 KB as JSON), spread over the hosts. VOLUMES (0, 1 or 2) of a VM's disks have one.
  */
 #include "base/log.h"
 #include "inventory/typed.h"

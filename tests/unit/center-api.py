@@ -394,11 +394,40 @@ def asked_to_stop_the_manager_ends_in_order(m, admin):
     m.stop()
 
 
+def long_lists_come_in_pieces_also_to_who_leaves(m, admin):
+    """A list that is longer than what may be on the way: whole, equal to its pages; who breaks off in the middle harms nobody."""
+    connection = http.client.HTTPSConnection("127.0.0.1", m.port, context=m.context(), timeout=DEADLINE_S)
+    head = {"Authorization": f"Bearer {admin.token}", "content-type": "application/json"}
+    rights = [f"vm.{'abcdefghijklmnopqrstuvwxyz_'[i % 27]}_long_name_of_a_right_{'x' * (i // 27)}" for i in range(120)]
+    for i in range(700):
+        connection.request("POST", "/api/v1/roles", json.dumps({"name": f"long-{i}", "permissions": rights}), head)
+        answer = connection.getresponse()
+        assert answer.status == 201, answer.read()
+        answer.read()
+    connection.close()
+    path = "/roles?filter=name~long-&sort=name"
+    status, _, text = admin.raw("GET", f"{path}&limit=1000")
+    whole = json.loads(text)
+    assert status == 200 and len(text) > 3 << 19 and whole["total"] == 700 and "next_cursor" not in whole, (status, len(text))
+    assert [r["name"] for r in whole["items"]] == [f"long-{i}" for i in range(700)]
+    first = admin.call("GET", f"{path}&limit=600")[1]
+    assert first["items"] == whole["items"][:600]
+    assert admin.call("GET", f"{path}&limit=100&cursor={first['next_cursor']}")[1]["items"] == whole["items"][600:]
+    assert admin.raw("HEAD", f"{path}&limit=1000")[::2] == (200, b"")
+    for read in (0, 1, 100, 100000) * 5:
+        plain = socket.create_connection(("127.0.0.1", m.port), DEADLINE_S)
+        with m.context().wrap_socket(plain, server_hostname="127.0.0.1") as stream:
+            stream.sendall(f"GET /api/v1{path}&limit=1000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {admin.token}\r\n\r\n".encode())
+            while read > 0:
+                read -= len(stream.recv(min(read, 16384)))
+    assert admin.raw("GET", f"{path}&limit=1000")[2] == text
+
+
 TESTS = [login_is_needed_and_wrong_ones_are_alike, logout_ends_the_session, failures_lock_for_a_while, secrets_are_never_shown,
          rights_bound_users_and_tokens, nobody_gives_rights_they_lack, last_administrator_stays,
          bodies_are_strict_and_errors_name_the_field, one_record_of_history_is_read, wrong_paths_and_methods_are_told_apart, errors_come_in_chinese_when_asked,
          same_patch_twice_is_no_change, stale_etags_are_refused, idempotency_keys_execute_once, dry_runs_change_nothing,
-         lists_page_filter_and_sort, watches_get_each_change_once_in_order, watch_too_old_is_told_to_relist,
+         lists_page_filter_and_sort, long_lists_come_in_pieces_also_to_who_leaves, watches_get_each_change_once_in_order, watch_too_old_is_told_to_relist,
          audit_has_every_mutating_call_refused_ones_too, nothing_acknowledged_is_lost_by_kill,
          second_manager_on_the_same_data_is_refused, newer_database_is_refused, openapi_document_is_served, files_are_for_the_owner_only,
          asked_to_stop_the_manager_ends_in_order]

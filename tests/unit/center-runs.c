@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
-#define STRIDE 5
+#define STRIDE 9
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define STRIDE 5
+#define STRIDE 9
 #endif
 #endif
 #ifndef STRIDE

@@ -537,13 +537,18 @@ Tunnel *tunnel_dial(const TunnelConfig *config, const char *address, guint16 por
   return tunnel;
 }
 
+void tunnel_break(Tunnel *tunnel)
+{
+  guint64 one = 1;
+  ssize_t done = tunnel ? write(tunnel->wake_fd, &one, sizeof one) : (ssize_t)sizeof one; /* never read: everybody sees it */
+  g_assert(done == sizeof one);
+}
+
 void tunnel_close(Tunnel *tunnel)
 {
   if (!tunnel)
     return;
-  guint64 one = 1;
-  ssize_t done = write(tunnel->wake_fd, &one, sizeof one); /* never read: everybody sees it */
-  g_assert(done == sizeof one);
+  tunnel_break(tunnel);
   g_mutex_lock(&tunnel->lock);
   while (tunnel->threads > 0)
     g_cond_wait(&tunnel->changed, &tunnel->lock);

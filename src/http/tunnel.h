@@ -55,7 +55,9 @@ typedef struct {
 Tunnel *tunnel_listen(const TunnelConfig *config, const char *address, guint16 first, guint16 last, guint16 *port, GError **error);
 /* Sender: nothing is dialled before something connects to a channel's path. */
 Tunnel *tunnel_dial(const TunnelConfig *config, const char *address, guint16 port, GError **error);
-/* Breaks off everything, waits for it, removes the sockets' files. NULL is fine. */
+/* Breaks off everything and lets nothing more in; the tunnel stays to be closed. NULL is fine. */
+void tunnel_break(Tunnel *tunnel);
+/* The same, waits for it, removes the sockets' files. Nobody may use it any more. NULL is fine. */
 void tunnel_close(Tunnel *tunnel);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Tunnel, tunnel_close)
 

@@ -165,6 +165,17 @@ void task_allow_cancel(Task *task, bool allowed)
     task->rec->cancellable = allowed;
 }
 
+void task_no_return(Task *task)
+{
+  g_assert(task->in_body && !task->undoing);
+  task->rec->cancellable = false;
+  if (task->rec->state != WS_TASK_STATE_CANCELLING)
+    return;
+  task->rec->state = WS_TASK_STATE_RUNNING;
+  g_atomic_int_set(&task->cancel, 0);
+  record_log(task, "task_cancel_late", NULL);
+}
+
 bool task_cancelled(const Task *task)
 {
   return g_atomic_int_get(&task->cancel) != 0;

@@ -171,6 +171,9 @@ const char *task_choose(Task *task, const char *label, const char *value); /* e.
 const char *task_chosen(const Task *task, const char *label); /* NULL: not yet */
 /* false: from the next step on the task cannot be cancelled (what it does cannot be undone). */
 void task_allow_cancel(Task *task, bool allowed);
+/* In a body: what it has done cannot be taken back. A cancel that came meanwhile is void (and the log says so), none is taken any more. The body
+ * then succeeds. */
+void task_no_return(Task *task);
 
 /* Progress of the running step in any unit (bytes, VMs); total < 0: unknown. Published at most 4 times a second, not durable. */
 void task_progress(Task *task, gint64 done, gint64 total, const char *unit);

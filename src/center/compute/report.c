@@ -104,6 +104,34 @@ static const WsVm *known(const InvSnapshot *snap, WsId host, const char *uuid)
   return vm && vm->host == host ? vm : NULL;
 }
 
+/* Two hosts say something of a VM that moves, each its half: only the task that has asked both knows. */
+static bool is_moving(const WsVm *vm)
+{
+  return vm->activity && g_strcmp0(vm->activity->verb, "migrating") == 0;
+}
+
+/* A VM of ours on a host that is not its own. Off, it is what a move has left behind (its host was away when it was to be removed): it
+ * goes, or somebody might start it. One that runs is for a person to decide. */
+static bool take_elsewhere(Center *center, WsId host, const WsVm *vm, const WsVmReport *report, GError **error)
+{
+  char id[WS_ID_TEXT_MAX];
+  WsId vm_id = vm->id;
+  if (is_moving(vm) || vm->management != WS_VM_MANAGEMENT_MANAGED || !report->power)
+    return true;
+  ws_id_format(ws_type_host.prefix, host, id);
+  if (report->power->state != WS_POWER_STATE_OFF || report->vm != vm_id) {
+    center_event(center, CENTER_CRITICAL, &ws_type_vm, vm_id, "host report", "vm_elsewhere", "name", vm->name, "host", id, NULL);
+    center_alarm_open(center, CENTER_CRITICAL, &ws_type_vm, vm_id, "vm_elsewhere");
+    return true;
+  }
+  RpcLink *link = hosts_link(center, host, error);
+  WsRpcVmUndefine params = {.vm = vm_id, .uuid = report->uuid};
+  if (!link || !rpc_vm_undefine(link, &params, NULL, NULL, NULL, error))
+    return false;
+  center_event(center, CENTER_INFO, &ws_type_vm, vm_id, "host report", "move_leftover_gone", "host", id, NULL);
+  return true;
+}
+
 /* A change of power that no living task is responsible for came from outside: virsh, the guest itself, a crash. */
 static void tell_power(Center *center, const WsVm *before, const WsPower *power)
 {
@@ -117,7 +145,11 @@ static void tell_power(Center *center, const WsVm *before, const WsPower *power)
 static bool take_one(Center *center, WsId host, const WsVmReport *report, GError **error)
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  const WsVm *vm = known(head, host, report->uuid);
+  const WsVm *vm = inv_find_by(head, &ws_type_vm, "uuid", 0, report->uuid);
+  if (vm && vm->host != host)
+    return take_elsewhere(center, host, vm, report, error);
+  if (vm && is_moving(vm))
+    return true;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   if (!vm) {
     WsId id = enter_found(center, txn, host, report);
@@ -237,8 +269,8 @@ bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
   const WsVm *vm = known(head, host, params->uuid);
   if (params->report)
     return take_one(center, host, params->report, error);
-  if (!vm)
-    return true; /* a report of it follows with its definition */
+  if (!vm || is_moving(vm))
+    return true; /* a report of it follows with its definition; see is_moving() */
   if (params->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED) {
     take_gone(center, vm);
     return true;

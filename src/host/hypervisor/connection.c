@@ -62,6 +62,10 @@ void virt_hv_unref(void *arg)
   g_free((char *)hv->config.uri);
   g_free((char *)hv->config.seed_dir);
   g_free((char *)hv->config.serial_log_dir);
+  g_free((char *)hv->config.move_dir);
+  g_free((char *)hv->config.tls.ca_file);
+  g_free((char *)hv->config.tls.cert_file);
+  g_free((char *)hv->config.tls.key_file);
   g_free(hv);
 }
 
@@ -309,6 +313,7 @@ static gpointer run(gpointer arg)
   Hypervisor *hv = arg;
   guint backoff_ms = 0;
   while (!virt_is_stopped(hv)) {
+    virt_moves_tick(hv);
     if (!is_lost(hv)) {
       virt_guest_tick(hv);
       pause_for(hv, TICK_US);
@@ -377,6 +382,10 @@ Hypervisor *hypervisor_new(const HypervisorConfig *config)
   hv->config.uri = g_strdup(config->uri);
   hv->config.seed_dir = g_strdup(config->seed_dir);
   hv->config.serial_log_dir = g_strdup(config->serial_log_dir);
+  hv->config.move_dir = g_strdup(config->move_dir);
+  hv->config.tls.ca_file = g_strdup(config->tls.ca_file);
+  hv->config.tls.cert_file = g_strdup(config->tls.cert_file);
+  hv->config.tls.key_file = g_strdup(config->tls.key_file);
   hv->host = (VirtHost){.native = WS_VM_SPEC_ARCHITECTURE_X86_64,
                         .seed_dir = hv->config.seed_dir,
                         .serial_log_dir = hv->config.serial_log_dir,
@@ -414,6 +423,7 @@ void hypervisor_free(Hypervisor *hv)
   g_cond_broadcast(&hv->changed);
   g_mutex_unlock(&hv->lock);
   g_thread_join(hv->thread);
+  virt_moves_stop(hv);
   forget_conns(hv);
   g_mutex_lock(&hv->emit_lock); /* who is sending ends first; then nobody begins */
   g_mutex_unlock(&hv->emit_lock);

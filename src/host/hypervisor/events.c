@@ -185,6 +185,8 @@ static int on_lifecycle(virConnectPtr c, virDomainPtr domain, int event, int det
       virt_guest_gone(noted->hv, noted->uuid);
       virt_facts_set_restarting(noted->hv, noted->uuid, false);
     }
+    if (event == VIR_DOMAIN_EVENT_SUSPENDED && detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
+      virt_moves_note_stopped(noted->hv, noted->uuid);
     hand_over(noted);
   }
   return 0;

@@ -24,6 +24,7 @@ typedef struct {
   gint64 read_bytes, write_bytes, read_requests, write_requests; /* slow */
 } VirtCounters;
 typedef struct VirtSweep VirtSweep;
+typedef struct VirtMove VirtMove;
 
 /* What is remembered of a domain beyond what libvirt knows. Guarded by Hypervisor.lock. */
 typedef struct {
@@ -55,6 +56,7 @@ struct Hypervisor {
   GHashTable *facts;       /* uuid -> VirtFacts */
   GQueue removed;          /* VirtRemoval: the newest device events, for those who wait */
   VirtSweep *sweep;        /* reading of the slow counters under way; NULL: none (stats.c) */
+  GHashTable *moves;       /* session -> VirtMove, referenced; NULL: none yet (move.c) */
   gint64 sequence;         /* of the last event sent */
   GMutex emit_lock;        /* held while an event gets its number and is sent: order. Taken before `lock` */
   guint pending;           /* jobs of ours on config.workers; guarded by lock */
@@ -146,3 +148,10 @@ void virt_guest_connected(Hypervisor *hv, const char *uuid, bool connected);
 void virt_guest_gone(Hypervisor *hv, const char *uuid);
 /* Asks the guests that are due. On the hypervisor's own thread. */
 void virt_guest_tick(Hypervisor *hv);
+
+/* ---- move.c ---- */
+/* Ends sessions that nobody uses or closes. On the hypervisor's own thread. */
+void virt_moves_tick(Hypervisor *hv);
+void virt_moves_stop(Hypervisor *hv);
+/* A running guest was stopped to go over to another host. Any thread. */
+void virt_moves_note_stopped(Hypervisor *hv, const char *uuid);

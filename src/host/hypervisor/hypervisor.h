@@ -19,6 +19,7 @@
  * WS_ERROR_HYPERVISOR_ERROR (object, operation, cause: libvirt's own words), WS_ERROR_DEADLINE_EXCEEDED. */
 #pragma once
 #include "base/loop.h"
+#include "http/http.h"
 #include "model/model.h"
 
 typedef struct Hypervisor Hypervisor;
@@ -29,6 +30,8 @@ typedef struct {
   WsWorkers *workers;         /* for what events need to look up; outlives the hypervisor */
   const char *seed_dir;       /* cloud-init seed CDs */
   const char *serial_log_dir; /* what serial ports say; NULL: not kept */
+  const char *move_dir;       /* sockets of moves, a short path; made when needed */
+  HttpTls tls;                /* who this host is, for moves */
   /* Files of pools: see VirtHost. */
   char *(*pool_file)(void *arg, WsId pool, const char *file, GError **error);
   bool (*find_pool)(void *arg, const char *path, WsId *pool, char **file);
@@ -79,6 +82,22 @@ bool hypervisor_vm_pause(Hypervisor *hv, const WsRpcVmPause *params, WsPower **p
 bool hypervisor_vm_resume(Hypervisor *hv, const WsRpcVmResume *params, WsPower **power, GError **error);
 bool hypervisor_vm_hibernate(Hypervisor *hv, const WsRpcVmHibernate *params, const HypervisorOp *op, WsPower **power, GError **error);
 bool hypervisor_vm_discard_saved(Hypervisor *hv, const WsRpcVmDiscardSaved *params, WsPower **power, GError **error);
+
+/* ---- moves (move.c, move_look.c): see api/rpc/migrate.yaml ---- */
+bool hypervisor_vm_migrate_look(Hypervisor *hv, const WsRpcVmMigrateLook *params, WsVmMoveSight **sight, GError **error);
+bool hypervisor_vm_migrate_check(Hypervisor *hv, const WsRpcVmMigrateCheck *params, WsRpcVmMigrateCheckResult **result,
+                                 GError **error);
+bool hypervisor_vm_migrate_prepare(Hypervisor *hv, const WsRpcVmMigratePrepare *params, WsRpcVmMigratePrepareResult **result,
+                                   GError **error);
+bool hypervisor_vm_migrate_start(Hypervisor *hv, const WsRpcVmMigrateStart *params, GError **error);
+bool hypervisor_vm_migrate_status(Hypervisor *hv, const WsRpcVmMigrateStatus *params, WsRpcVmMigrateStatusResult **result,
+                                  GError **error);
+bool hypervisor_vm_migrate_cancel(Hypervisor *hv, const WsRpcVmMigrateCancel *params, GError **error);
+/* WS_ERROR_WRONG_STATE: not all of it is here. */
+bool hypervisor_vm_migrate_release(Hypervisor *hv, const WsRpcVmMigrateRelease *params, WsPower **power, GError **error);
+/* WS_ERROR_WRONG_STATE: it runs. */
+bool hypervisor_vm_migrate_drop(Hypervisor *hv, const WsRpcVmMigrateDrop *params, GError **error);
+bool hypervisor_vm_migrate_close(Hypervisor *hv, const WsRpcVmMigrateClose *params, GError **error);
 
 /* ---- looking (report.c, stats.c) ---- */
 bool hypervisor_vm_get(Hypervisor *hv, const WsRpcVmGet *params, WsVmReport **report, GError **error);

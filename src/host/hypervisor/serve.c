@@ -15,6 +15,7 @@
 
 #define SEED_FOLDER   "seeds"
 #define SERIAL_FOLDER "serial"
+#define MOVE_FOLDER   "/run/winsphere/moves"
 
 /* ---- one call ---- */
 
@@ -62,6 +63,48 @@ static bool serve(RpcCall *call, const RpcMethod *method, const void *params, co
   if (result)
     *result = g_steal_pointer(&work->result);
   work_free(work);
+  return true;
+}
+
+/* ---- the same for other files ---- */
+
+typedef struct {
+  Hypervisor *hv; /* referenced */
+  const RpcMethod *method;
+  void *params, *result;
+  VirtServe run;
+} Job;
+
+static void job_free(void *arg)
+{
+  Job *job = arg;
+  ws_object_free(job->method->params, job->params);
+  if (job->result)
+    ws_object_free(job->method->result, job->result);
+  virt_hv_unref(job->hv);
+  g_free(job);
+}
+
+static bool run_job(void *arg, GError **error)
+{
+  Job *job = arg;
+  return job->run(job->hv, job->params, &job->result, error);
+}
+
+bool virt_serve(RpcCall *call, const RpcMethod *method, const void *params, const char *uuid, VirtServe run, void **result,
+                GError **error)
+{
+  Agent *agent = agent_of_call(call);
+  Job *job = g_new(Job, 1);
+  *job = (Job){virt_hv_ref(agent->hypervisor), method, ws_object_copy(method->params, params), NULL, run};
+  g_autofree char *key = uuid ? g_strconcat("vm ", uuid, NULL) : NULL;
+  bool ok = key ? ws_co_blocking_keyed(agent->workers, key, run_job, job, job_free, method->deadline_ms, error)
+                : ws_co_blocking(agent->workers, run_job, job, job_free, method->deadline_ms, error);
+  if (!ok)
+    return false;
+  if (result)
+    *result = g_steal_pointer(&job->result);
+  job_free(job);
   return true;
 }
 
@@ -272,6 +315,8 @@ bool hypervisor_room_start(Agent *agent, GError **error)
     .workers = agent->workers,
     .seed_dir = seeds,
     .serial_log_dir = serial,
+    .move_dir = MOVE_FOLDER,
+    .tls = agent->tls,
     .pool_file = pool_file,
     .find_pool = find_pool,
     .on_event = on_event,

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Moving a VM: what the files of a move share. Core loop, in coroutines.
+ *
+ *     move_plan.c    what goes where, and what stands against it; nothing is changed
+ *     move_disks.c   volumes on the target that stand in for those of the VM until it is over, then for what is left behind
+ *     move_follow.c  both hosts asked, decided upon (plan/move.h), told; the one way to learn where the VM is
+ *     migrate.c      the task
+ *
+ * A stand-in is a volume of its own in the target's pool: it counts there, and a crash leaves no file without a record. When the VM has gone
+ * over, in one transaction with its host, each volume and its stand-in change places: the volume keeps its id and lies on the target,
+ * the stand-in is what lies on the source still, and is deleted. */
+#pragma once
+#include "center/compute/compute.h"
+#include "plan/move.h"
+
+#define MOVE_DISKS_MAX 64
+
+typedef struct {
+  const char *key;
+  WsId volume, stand_in, pool; /* pool: where it goes */
+  int format, provisioning;    /* as volumes have them */
+} MoveDisk;
+
+typedef struct {
+  const char *key;
+  WsId port_group;
+} MoveNic;
+
+typedef struct {
+  VmJob vm;              /* first; host: where it is when the task begins */
+  const WsVmMigrate *args;
+  WsId target;
+  bool live, was_paused;
+  gint64 began_us;       /* wall */
+  const char *session;
+  MoveDisk disks[MOVE_DISKS_MAX];
+  guint n_disks;
+  MoveNic nics[32];
+  guint n_nics;
+  /* known while this run of the function lasts */
+  bool begun, left_behind, cancelled;
+  char *reason;          /* why it did not succeed; owned */
+  gint64 downtime_ms, carried_bytes;
+} Move;
+
+/* ---- move_plan.c ---- */
+/* Fills *move: chosen once, read from the choices ever after. WS_ERROR_CANNOT_MOVE with all that stands against it, also asked of
+ * both hosts. */
+bool move_plan(Task *task, Move *move, GError **error);
+/* The VM as it will be on the target, for its host. Caller frees. */
+WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error);
+bool move_is_over(Task *task, const Move *move); /* the VM's host is the target, durably */
+
+/* ---- move_disks.c: steps; ctx is the Move ---- */
+bool move_reserve(Task *task, void *ctx, GError **error);
+bool move_unreserve(Task *task, void *ctx, GError **error);
+bool move_make(Task *task, void *ctx, GError **error);
+bool move_unmake(Task *task, void *ctx, GError **error);
+/* In a body's transaction: volumes and stand-ins change places. */
+void move_swap(Task *task, Move *move);
+/* Deletes what lies on the source still; what cannot be deleted goes to the recycle bin. In a body; false: some could not. */
+bool move_clear_source(Task *task, Move *move);
+
+/* ---- move_follow.c ---- */
+typedef enum { MOVE_STAYED, MOVE_WENT, MOVE_ENDED } MoveOutcome;
+/* Begins the move if `may_begin`, and sees to it until it is known where the VM is and nothing of it is elsewhere. A cancel is passed on.
+ * False: it could not be begun, or (when undoing) a host that must be asked is away. */
+bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, GError **error);
+/* Ends the session on both hosts, as far as they can be reached. */
+void move_close(Move *move);
+
+/* ---- log (migrate.c) ---- */
+void move_log(Task *task, Move *move, InvTxn *txn, int result);

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Volumes of a move: stand-ins on the target, the change of places, what is left behind. See move.h. */
+#include "base/hash.h"
+#include "center/compute/move.h"
+
+#define PATIENCE_US (60 * (gint64)G_USEC_PER_SEC) /* for a host that has just gone */
+#define POLL_US     (G_USEC_PER_SEC / 2)
+
+static char *new_file(Move *move, const MoveDisk *disk)
+{
+  char uuid[40], id[WS_ID_TEXT_MAX];
+  return g_strdup_printf("%s-%.8s.%s", ws_id_format(ws_type_volume.prefix, disk->volume, id),
+                         ws_uuid_new(move->vm.center->clock, uuid), disk->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
+}
+
+/* ---- reserve: the stand-ins' records ---- */
+
+bool move_reserve(Task *task, void *ctx, GError **error)
+{
+  Move *move = ctx;
+  const InvSnapshot *snap = task_snapshot(task);
+  for (guint i = 0; i < move->n_disks; i++) {
+    const MoveDisk *disk = &move->disks[i];
+    const WsVolume *volume = inv_find(snap, &ws_type_volume, disk->volume);
+    if (!volume)
+      return ws_fail(error, WS_ERROR_NOT_FOUND, "object", disk->key, NULL);
+    WsVolume *stand_in = inv_create_with_id(task_txn(task), &ws_type_volume, disk->stand_in);
+    stand_in->name = g_strdup(volume->name);
+    stand_in->pool = disk->pool;
+    stand_in->kind = WS_VOLUME_KIND_DISK;
+    stand_in->size_bytes = volume->size_bytes;
+    stand_in->format = disk->format;
+    stand_in->provisioning = disk->provisioning;
+    stand_in->state = WS_VOLUME_STATE_CREATING;
+    stand_in->file = new_file(move, disk);
+    stand_in->created = ws_clock_wall_us(move->vm.center->clock);
+    task_lock_new(task, task_txn(task), stand_in);
+  }
+  return true;
+}
+
+static void into_bin(Task *task, const Move *move, WsId id)
+{
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, id);
+  if (!volume)
+    return;
+  volume->state = WS_VOLUME_STATE_READY;
+  volume->in_bin_since = ws_clock_wall_us(move->vm.center->clock);
+}
+
+bool move_unreserve(Task *task, void *ctx, GError **error)
+{
+  Move *move = ctx;
+  bool over = move_is_over(task, move);
+  for (guint i = 0; i < move->n_disks; i++) {
+    WsId id = move->disks[i].stand_in;
+    g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+    if (!inv_find(head, &ws_type_volume, id))
+      continue;
+    if (over || move->left_behind)
+      into_bin(task, move, id);
+    else
+      inv_delete(task_txn(task), &ws_type_volume, id);
+  }
+  if (!over)
+    move_log(task, move, task_txn(task), move->cancelled ? WS_MIGRATION_RESULT_CANCELLED : WS_MIGRATION_RESULT_FAILED);
+  return true;
+}
+
+/* ---- make: their files ---- */
+
+static bool make_one(Task *task, Move *move, const MoveDisk *disk, gint64 *allocated, GError **error)
+{
+  const WsVolume *stand_in = inv_find(task_snapshot(task), &ws_type_volume, disk->stand_in);
+  RpcLink *link = hosts_link(move->vm.center, move->target, error);
+  g_autoptr(WsRpcVolumeCreateResult) result = NULL;
+  if (!link || !stand_in)
+    return link ? ws_fail(error, WS_ERROR_NOT_FOUND, "object", disk->key, NULL) : false;
+  WsRpcVolumeCreate params = {.pool = stand_in->pool,
+                              .file = stand_in->file,
+                              .size_bytes = stand_in->size_bytes,
+                              .format = (int)stand_in->format,
+                              .provisioning = (int)stand_in->provisioning};
+  if (!rpc_volume_create(link, &params, &result, task_progress_of_call, task, task_cancel_flag(task), error))
+    return false;
+  *allocated = result->allocated_bytes;
+  return true;
+}
+
+bool move_make(Task *task, void *ctx, GError **error)
+{
+  Move *move = ctx;
+  gint64 allocated[MOVE_DISKS_MAX];
+  for (guint i = 0; i < move->n_disks; i++)
+    if (!make_one(task, move, &move->disks[i], &allocated[i], error)) {
+      if (error && *error)
+        ws_error_context(error, "make disk %s on the target", move->disks[i].key);
+      return false;
+    }
+  for (guint i = 0; i < move->n_disks; i++) {
+    WsVolume *edit = inv_edit_id(task_txn(task), &ws_type_volume, move->disks[i].stand_in);
+    if (edit) {
+      edit->state = WS_VOLUME_STATE_READY;
+      edit->allocated_bytes = allocated[i];
+    }
+  }
+  return true;
+}
+
+/* Waits a while for a host that is away. */
+static RpcLink *patient_link(Move *move, WsId host, GError **error)
+{
+  gint64 end = ws_clock_monotonic_us(move->vm.center->clock) + PATIENCE_US;
+  RpcLink *link;
+  while (!(link = hosts_link(move->vm.center, host, NULL)) && ws_clock_monotonic_us(move->vm.center->clock) < end)
+    ws_co_sleep(POLL_US);
+  return link ? link : hosts_link(move->vm.center, host, error);
+}
+
+static bool delete_file(Task *task, Move *move, const MoveDisk *disk, WsId host, GError **error)
+{
+  const WsVolume *stand_in = inv_find(task_snapshot(task), &ws_type_volume, disk->stand_in);
+  RpcLink *link = stand_in ? patient_link(move, host, error) : NULL;
+  WsRpcVolumeDelete params = {.pool = stand_in ? stand_in->pool : 0, .file = stand_in ? stand_in->file : NULL};
+  return !stand_in || (link && rpc_volume_delete(link, &params, NULL, NULL, NULL, error));
+}
+
+static void log_left_behind(Task *task, WsId host, const GError *error)
+{
+  char id[WS_ID_TEXT_MAX];
+  const WsHost *object = inv_find(task_snapshot(task), &ws_type_host, host);
+  task_log(task, "move_left_behind", "host", object ? object->name : ws_id_format("host", host, id), "reason", error->message, NULL);
+}
+
+bool move_unmake(Task *task, void *ctx, GError **error)
+{
+  Move *move = ctx;
+  if (move_is_over(task, move))
+    return true; /* its disks are there */
+  for (guint i = 0; i < move->n_disks; i++) {
+    g_autoptr(GError) failed = NULL;
+    if (delete_file(task, move, &move->disks[i], move->target, &failed))
+      continue;
+    move->left_behind = true;
+    log_left_behind(task, move->target, failed);
+  }
+  return true;
+}
+
+/* ---- over: the volumes lie on the target, the stand-ins where the volumes lay ---- */
+
+static void swap_text(char **a, char **b)
+{
+  char *held = *a;
+  *a = *b;
+  *b = held;
+}
+
+#define SWAP(type, a, b)                                                                                               \
+  do {                                                                                                                 \
+    type held = a;                                                                                                     \
+    a = b;                                                                                                             \
+    b = held;                                                                                                          \
+  } while (0)
+
+void move_swap(Task *task, Move *move)
+{
+  for (guint i = 0; i < move->n_disks; i++) {
+    WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, move->disks[i].volume);
+    WsVolume *stand_in = inv_edit_id(task_txn(task), &ws_type_volume, move->disks[i].stand_in);
+    if (!volume || !stand_in)
+      continue;
+    SWAP(WsId, volume->pool, stand_in->pool);
+    SWAP(int, *(int *)&volume->format, *(int *)&stand_in->format);
+    SWAP(int, *(int *)&volume->provisioning, *(int *)&stand_in->provisioning);
+    SWAP(gint64, volume->allocated_bytes, stand_in->allocated_bytes);
+    swap_text(&volume->file, &stand_in->file);
+    stand_in->parent = volume->parent; /* what went over is whole */
+    volume->parent = 0;
+  }
+}
+
+bool move_clear_source(Task *task, Move *move)
+{
+  bool deleted[MOVE_DISKS_MAX] = {false}, all = true;
+  for (guint i = 0; i < move->n_disks; i++) {
+    g_autoptr(GError) failed = NULL;
+    deleted[i] = delete_file(task, move, &move->disks[i], move->vm.host, &failed);
+    if (!deleted[i])
+      log_left_behind(task, move->vm.host, failed);
+    all = all && deleted[i];
+  }
+  for (guint i = 0; i < move->n_disks; i++) {
+    if (!inv_find(task_snapshot(task), &ws_type_volume, move->disks[i].stand_in))
+      continue;
+    if (deleted[i])
+      inv_delete(task_txn(task), &ws_type_volume, move->disks[i].stand_in);
+    else
+      into_bin(task, move, move->disks[i].stand_in);
+  }
+  return all;
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A move under way: both hosts are asked, the verdict is found (plan/move.h), and what it says is done. See move.h.
+ *
+ * The same loop serves a move that has just begun, one taken up again after a restart of the manager, and one that is being undone:
+ * it knows nothing but what the hosts say. Its calls are repeated, for each of them may have been carried out with its answer lost. */
+#include "base/hash.h"
+#include "base/log.h"
+#include "center/compute/move.h"
+
+#define POLL_US     (G_USEC_PER_SEC / 4)
+#define ASK_US      G_USEC_PER_SEC
+#define UNKNOWN_US  (20 * (gint64)G_USEC_PER_SEC) /* then an alarm tells people */
+#define ALARM       "vm_move_unknown"
+#define ALARM_TWICE "vm_runs_twice"
+
+/* One pass. */
+typedef struct {
+  PlanMoveSight sight;
+  WsRpcVmMigrateStatusResult *source, *target; /* NULL: not asked, or cannot be asked */
+} Look;
+
+static void look_clear(Look *look)
+{
+  g_clear_pointer(&look->source, ws_rpc_vm_migrate_status_result_free);
+  g_clear_pointer(&look->target, ws_rpc_vm_migrate_status_result_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Look, look_clear)
+
+static WsRpcVmMigrateStatusResult *status_of(Move *move, WsId host)
+{
+  RpcLink *link = hosts_link(move->vm.center, host, NULL);
+  WsRpcVmMigrateStatus params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .session = (char *)move->session};
+  WsRpcVmMigrateStatusResult *result = NULL;
+  return link && rpc_vm_migrate_status(link, &params, &result, NULL, NULL, NULL, NULL) ? result : NULL;
+}
+
+static void look_at_both(Move *move, Look *look)
+{
+  look->source = status_of(move, move->vm.host);
+  bool working = look->source && look->source->job == WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_RUNNING;
+  look->target = working ? NULL : status_of(move, move->target);
+  move->begun = move->begun || (look->source && look->source->job != WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_NONE);
+  look->sight = (PlanMoveSight){
+    .source = look->source ? (PlanMoveDomain)look->source->domain : PLAN_MOVE_UNKNOWN,
+    .target = look->target ? (PlanMoveDomain)look->target->domain : PLAN_MOVE_UNKNOWN,
+    .working = working,
+    .begun = move->begun,
+    .was_paused = move->was_paused,
+    .held = move->args->strategy != WS_VM_MIGRATE_STRATEGY_POST_COPY,
+  };
+}
+
+/* ---- telling people ---- */
+
+static gint64 known(gint64 value)
+{
+  return value == WS_INT_UNSET ? 0 : value;
+}
+
+static void tell_progress(Task *task, Move *move, const Look *look)
+{
+  const WsVmMoveProgress *p = look->source ? look->source->progress : NULL;
+  if (!p)
+    return;
+  gint64 total = known(p->memory_total_bytes) + known(p->disk_total_bytes);
+  gint64 left = known(p->memory_remaining_bytes) + known(p->disk_remaining_bytes);
+  if (p->carried_bytes != WS_INT_UNSET)
+    move->carried_bytes = p->carried_bytes;
+  if (p->downtime_ms != WS_INT_UNSET)
+    move->downtime_ms = p->downtime_ms;
+  if (total > 0 && look->sight.working)
+    task_progress(task, MAX(total - left, 0), total, "bytes");
+}
+
+static void keep_reason(Move *move, const Look *look)
+{
+  const WsFailure *failure = look->source ? look->source->failure : NULL;
+  if (!failure || move->reason)
+    return;
+  move->reason = g_strdup(failure->cause ? failure->cause : failure->code);
+}
+
+static const char *name_of(Task *task, WsId host, char *buffer)
+{
+  const WsHost *object = inv_find(task_snapshot(task), &ws_type_host, host);
+  return object ? object->name : ws_id_format("host", host, buffer);
+}
+
+static void tell_unknown(Task *task, Move *move, bool twice)
+{
+  char from[WS_ID_TEXT_MAX], to[WS_ID_TEXT_MAX];
+  task_log(task, "move_not_known", "from", name_of(task, move->vm.host, from), "to", name_of(task, move->target, to), NULL);
+  center_alarm_open(move->vm.center, twice ? CENTER_CRITICAL : CENTER_MAJOR, &ws_type_vm, move->vm.id, twice ? ALARM_TWICE : ALARM);
+}
+
+/* ---- doing ---- */
+
+static char **good_serials(const InvSnapshot *snap, WsId id)
+{
+  const WsHost *host = inv_find(snap, &ws_type_host, id);
+  GPtrArray *serials = g_ptr_array_new();
+  if (host && host->certificate && host->certificate->serial)
+    g_ptr_array_add(serials, g_ascii_strdown(host->certificate->serial, -1));
+  if (host && host->previous_serial)
+    g_ptr_array_add(serials, g_ascii_strdown(host->previous_serial, -1));
+  g_ptr_array_add(serials, NULL);
+  return (char **)g_ptr_array_free(serials, FALSE);
+}
+
+static const char *address_of(const InvSnapshot *snap, WsId id)
+{
+  const WsHost *host = inv_find(snap, &ws_type_host, id);
+  return host && host->address ? host->address : "";
+}
+
+static bool prepare(Task *task, Move *move, WsVmSpec *spec, char *ticket, WsRpcVmMigratePrepareResult **prepared, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  g_auto(GStrv) serials = good_serials(snap, move->vm.host);
+  RpcLink *to = hosts_link(move->vm.center, move->target, error);
+  WsRpcVmMigratePrepare params = {.vm = move->vm.id,
+                                  .uuid = (char *)move->vm.uuid,
+                                  .session = (char *)move->session,
+                                  .ticket = ticket,
+                                  .peer = move->vm.host,
+                                  .peer_serials = {g_strv_length(serials), serials},
+                                  .address = (char *)address_of(snap, move->target),
+                                  .spec = spec};
+  return to && rpc_vm_migrate_prepare(to, &params, prepared, NULL, NULL, NULL, error);
+}
+
+static bool start(Task *task, Move *move, GError **error)
+{
+  Center *center = move->vm.center;
+  g_autoptr(WsVmSpec) spec = move_spec_there(task, move, error);
+  g_autofree char *ticket = ws_token_new(center->clock, "");
+  g_autoptr(WsRpcVmMigratePrepareResult) prepared = NULL;
+  if (!spec || !prepare(task, move, spec, ticket, &prepared, error))
+    return false;
+  const InvSnapshot *snap = task_snapshot(task);
+  g_auto(GStrv) serials = good_serials(snap, move->target);
+  char *copy[MOVE_DISKS_MAX];
+  for (guint i = 0; i < move->n_disks; i++)
+    copy[i] = (char *)move->disks[i].key;
+  RpcLink *from = hosts_link(center, move->vm.host, error);
+  WsRpcVmMigrateStart params = {.vm = move->vm.id,
+                                .uuid = (char *)move->vm.uuid,
+                                .session = (char *)move->session,
+                                .ticket = ticket,
+                                .peer = move->target,
+                                .peer_serials = {g_strv_length(serials), serials},
+                                .address = (char *)address_of(snap, move->target),
+                                .port = prepared->port,
+                                .folder = prepared->folder,
+                                .spec = spec,
+                                .disks = {prepared->disks.len, prepared->disks.items},
+                                .copy = {move->n_disks, copy},
+                                .seed_path = prepared->seed_path,
+                                .serial_log = prepared->serial_log,
+                                .strategy = (int)move->args->strategy,
+                                .bandwidth_bytes_per_s = move->args->bandwidth_bytes_per_s,
+                                .post_copy_after = move->args->post_copy_after};
+  return from && rpc_vm_migrate_start(from, &params, NULL, NULL, NULL, error);
+}
+
+static void call_source(Move *move, PlanMoveVerdict verdict)
+{
+  g_autoptr(GError) error = NULL;
+  RpcLink *link = hosts_link(move->vm.center, move->vm.host, &error);
+  char *uuid = (char *)move->vm.uuid;
+  if (link && verdict == PLAN_MOVE_DO_END_SOURCE) {
+    WsRpcVmPowerOff params = {.vm = move->vm.id, .uuid = uuid};
+    g_autoptr(WsRpcVmPowerOffResult) result = NULL;
+    rpc_vm_power_off(link, &params, &result, NULL, NULL, NULL, &error);
+  } else if (link) {
+    WsRpcVmResume params = {.vm = move->vm.id, .uuid = uuid};
+    g_autoptr(WsRpcVmResumeResult) result = NULL;
+    rpc_vm_resume(link, &params, &result, NULL, NULL, NULL, &error);
+  }
+  if (error)
+    ws_log_error(WS_LOG_WARNING, "move-source-not-told", error, "uuid", uuid, NULL);
+}
+
+static void call_target(Move *move, PlanMoveVerdict verdict)
+{
+  g_autoptr(GError) error = NULL;
+  RpcLink *link = hosts_link(move->vm.center, move->target, &error);
+  char *uuid = (char *)move->vm.uuid;
+  if (link && verdict == PLAN_MOVE_DO_RELEASE) {
+    WsRpcVmMigrateRelease params = {.vm = move->vm.id, .uuid = uuid};
+    g_autoptr(WsRpcVmMigrateReleaseResult) result = NULL;
+    rpc_vm_migrate_release(link, &params, &result, NULL, NULL, NULL, &error);
+  } else if (link) {
+    WsRpcVmMigrateDrop params = {.vm = move->vm.id, .uuid = uuid};
+    rpc_vm_migrate_drop(link, &params, NULL, NULL, NULL, &error);
+  }
+  if (error)
+    ws_log_error(WS_LOG_WARNING, "move-target-not-told", error, "uuid", uuid, NULL);
+}
+
+static void cancel(Move *move)
+{
+  RpcLink *link = hosts_link(move->vm.center, move->vm.host, NULL);
+  WsRpcVmMigrateCancel params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .session = (char *)move->session};
+  if (link)
+    rpc_vm_migrate_cancel(link, &params, NULL, NULL, NULL, NULL);
+}
+
+void move_close(Move *move)
+{
+  const WsId hosts[] = {move->vm.host, move->target};
+  WsRpcVmMigrateClose params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .session = (char *)move->session};
+  for (guint i = 0; i < 2; i++) {
+    RpcLink *link = hosts_link(move->vm.center, hosts[i], NULL);
+    if (link)
+      rpc_vm_migrate_close(link, &params, NULL, NULL, NULL, NULL);
+  }
+}
+
+/* ---- the loop ---- */
+
+static bool outcome_of(PlanMoveVerdict verdict, MoveOutcome *outcome)
+{
+  switch (verdict) {
+  case PLAN_MOVE_IS_STAYED:
+    *outcome = MOVE_STAYED;
+    return true;
+  case PLAN_MOVE_IS_WENT:
+    *outcome = MOVE_WENT;
+    return true;
+  case PLAN_MOVE_IS_ENDED:
+    *outcome = MOVE_ENDED;
+    return true;
+  default:
+    return false;
+  }
+}
+
+static void act(Move *move, PlanMoveVerdict verdict)
+{
+  switch (verdict) {
+  case PLAN_MOVE_DO_RELEASE:
+  case PLAN_MOVE_DO_DROP:
+    call_target(move, verdict);
+    break;
+  case PLAN_MOVE_DO_END_SOURCE:
+  case PLAN_MOVE_DO_RESUME_SOURCE:
+    call_source(move, verdict);
+    break;
+  default:
+    break;
+  }
+}
+
+bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, GError **error)
+{
+  Center *center = move->vm.center;
+  gint64 unknown_since_us = 0;
+  bool told = false, pass_on_cancel = !may_begin;
+  for (;;) {
+    g_auto(Look) look = {0};
+    look_at_both(move, &look);
+    tell_progress(task, move, &look);
+    keep_reason(move, &look);
+    if (!may_begin && !look.sight.working)
+      look.sight.begun = true;
+    PlanMoveVerdict verdict = plan_move_verdict(&look.sight);
+    if (outcome_of(verdict, outcome))
+      break;
+    if (verdict == PLAN_MOVE_DO_START && task_cancelled(task))
+      return ws_fail(error, WS_ERROR_CANCELLED, NULL);
+    if (verdict == PLAN_MOVE_DO_START) {
+      if (!start(task, move, error))
+        return false;
+      move->begun = true;
+      continue;
+    }
+    act(move, verdict);
+    move->cancelled = move->cancelled || task_cancelled(task);
+    if ((move->cancelled || pass_on_cancel) && look.sight.working)
+      cancel(move);
+    bool unknown = verdict == PLAN_MOVE_DO_ASK || verdict == PLAN_MOVE_IS_TWICE;
+    gint64 now_us = ws_clock_monotonic_us(center->clock);
+    unknown_since_us = !unknown ? 0 : unknown_since_us ? unknown_since_us : now_us;
+    if (unknown && !told && now_us - unknown_since_us >= (verdict == PLAN_MOVE_IS_TWICE ? 0 : UNKNOWN_US)) {
+      tell_unknown(task, move, verdict == PLAN_MOVE_IS_TWICE);
+      told = true;
+    }
+    ws_co_sleep(unknown ? ASK_US : POLL_US);
+  }
+  if (told) {
+    center_alarm_close(center, &ws_type_vm, move->vm.id, ALARM);
+    center_alarm_close(center, &ws_type_vm, move->vm.id, ALARM_TWICE);
+  }
+  return true;
+}

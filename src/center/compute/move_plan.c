@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a move would do, and all that stands against it. See move.h. */
+#include "base/hash.h"
+#include "center/compute/move.h"
+#include "center/compute/place.h"
+#include <string.h>
+
+typedef struct {
+  const InvSnapshot *snap;
+  const WsVm *vm;
+  const WsHost *from, *to;
+  GString *reasons;
+} Plan;
+
+static void object(Plan *plan, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void object(Plan *plan, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  if (plan->reasons->len)
+    g_string_append(plan->reasons, "; ");
+  g_string_append_vprintf(plan->reasons, format, args);
+  va_end(args);
+}
+
+bool move_is_over(Task *task, const Move *move)
+{
+  g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+  const WsVm *vm = inv_find(head, &ws_type_vm, move->vm.id);
+  return vm && vm->host == move->target;
+}
+
+/* ---- disks ---- */
+
+static bool reaches(const WsPool *pool, WsId host)
+{
+  for (guint i = 0; pool && i < pool->hosts.len; i++)
+    if (pool->hosts.items[i] == host)
+      return true;
+  return false;
+}
+
+static const WsVmMoveDisk *wish_of(const Move *move, const char *key)
+{
+  for (guint i = 0; i < move->args->disks.len; i++)
+    if (strcmp(move->args->disks.items[i]->key, key) == 0)
+      return move->args->disks.items[i];
+  return NULL;
+}
+
+static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
+{
+  const WsVolume *volume = inv_find(plan->snap, &ws_type_volume, disk->volume);
+  const WsPool *pool = volume ? inv_find(plan->snap, &ws_type_pool, volume->pool) : NULL;
+  const WsVmMoveDisk *wish = wish_of(move, disk->key);
+  if (!pool) {
+    object(plan, "%s has no volume in a pool", disk->key);
+    return;
+  }
+  if (volume->state != WS_VOLUME_STATE_READY)
+    object(plan, "the volume %s of %s is not ready", volume->name, disk->key);
+  if (reaches(pool, move->target) && !wish)
+    return; /* the target has it where it is */
+  if (disk->shared) {
+    object(plan, "%s is shared with other VMs, and %s does not reach its pool %s", disk->key, plan->to->name, pool->name);
+    return;
+  }
+  if (inv_find_by(plan->snap, &ws_type_volume, "parent", volume->id, NULL))
+    object(plan, "other volumes build on %s", disk->key);
+  g_autoptr(GError) error = NULL;
+  WsId there = wish && wish->pool ? wish->pool : move->args->pool;
+  if (!place_pool(plan->snap, move->target, volume->size_bytes, &there, "pool", &error)) {
+    object(plan, "%s: %s", disk->key, error->message);
+    return;
+  }
+  move->disks[move->n_disks++] = (MoveDisk){
+    .key = disk->key,
+    .volume = volume->id,
+    .pool = there,
+    .format = wish && (int)wish->format ? (int)wish->format : (int)volume->format,
+    .provisioning = wish && (int)wish->provisioning ? (int)wish->provisioning : (int)volume->provisioning,
+  };
+}
+
+static bool add_size(const void *object_, void *arg)
+{
+  const WsVolume *volume = object_;
+  *(gint64 *)arg += MAX(volume->size_bytes, 0);
+  return true;
+}
+
+/* What each pool gets, in promises and in blocks. */
+static void check_room(Plan *plan, const Move *move)
+{
+  for (guint i = 0; i < move->n_disks; i++) {
+    const WsPool *pool = inv_find(plan->snap, &ws_type_pool, move->disks[i].pool);
+    gint64 promised = 0, blocks = 0, held = 0;
+    bool first = true;
+    for (guint j = 0; j < move->n_disks; j++) {
+      const WsVolume *volume = inv_find(plan->snap, &ws_type_volume, move->disks[j].volume);
+      if (!volume || move->disks[j].pool != move->disks[i].pool)
+        continue;
+      first = first && j >= i;
+      promised += volume->size_bytes;
+      blocks += move->disks[j].provisioning == WS_VOLUME_PROVISIONING_THIN ? MAX(volume->allocated_bytes, 0) : volume->size_bytes;
+    }
+    if (!first || !pool)
+      continue;
+    inv_each_by(plan->snap, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool->id, NULL, add_size, &held);
+    if (blocks > pool->available_bytes)
+      object(plan, "pool %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB free", pool->name, blocks >> 20,
+             pool->available_bytes >> 20);
+    else if ((double)(held + promised) > (double)pool->capacity_bytes * pool->overcommit_ratio)
+      object(plan, "pool %s: its volumes would be promised more than its overcommit ratio allows", pool->name);
+  }
+}
+
+static void plan_disks(Plan *plan, Move *move)
+{
+  for (guint i = 0; i < plan->vm->disks.len && move->n_disks < MOVE_DISKS_MAX; i++)
+    plan_disk(plan, move, plan->vm->disks.items[i]);
+  for (guint i = 0; i < move->args->disks.len; i++)
+    if (!compute_has_disk(move->args->disks.items[i]->key, plan->vm))
+      object(plan, "it has no disk %s", move->args->disks.items[i]->key);
+  check_room(plan, move);
+  for (guint i = 0; i < plan->vm->cdroms.len; i++) {
+    const WsVmCdrom *cd = plan->vm->cdroms.items[i];
+    const WsVolume *volume = cd->volume ? inv_find(plan->snap, &ws_type_volume, cd->volume) : NULL;
+    if (cd->volume && !reaches(volume ? inv_find(plan->snap, &ws_type_pool, volume->pool) : NULL, move->target))
+      object(plan, "the ISO in %s is out of reach of %s: eject it", cd->key, plan->to->name);
+  }
+}
+
+/* ---- NICs ---- */
+
+typedef struct {
+  const InvSnapshot *snap;
+  WsId host;
+  const WsPortGroup *like, *found;
+} GroupLook;
+
+static bool same_vlan(const WsPortGroup *a, const WsPortGroup *b)
+{
+  int mode_a = a->vlan ? (int)a->vlan->mode : 0, mode_b = b->vlan ? (int)b->vlan->mode : 0;
+  return mode_a == mode_b && (!a->vlan || !b->vlan || a->vlan->tag == b->vlan->tag);
+}
+
+static bool look_at_group(const void *object_, void *arg)
+{
+  GroupLook *look = arg;
+  const WsPortGroup *group = object_;
+  const WsSwitch *sw = inv_find(look->snap, &ws_type_switch, group->switch_);
+  if (sw && sw->host == look->host && g_strcmp0(group->name, look->like->name) == 0 && same_vlan(group, look->like))
+    look->found = group;
+  return !look->found;
+}
+
+static const WsVmMoveNic *nic_wish(const Move *move, const char *key)
+{
+  for (guint i = 0; i < move->args->networks.len; i++)
+    if (strcmp(move->args->networks.items[i]->key, key) == 0)
+      return move->args->networks.items[i];
+  return NULL;
+}
+
+static void plan_nic(Plan *plan, Move *move, const WsVmNic *nic)
+{
+  const WsVmMoveNic *wish = nic_wish(move, nic->key);
+  const WsPortGroup *now = inv_find(plan->snap, &ws_type_port_group, nic->port_group);
+  GroupLook look = {plan->snap, move->target, now, NULL};
+  if (wish) {
+    const WsPortGroup *group = inv_find(plan->snap, &ws_type_port_group, wish->port_group);
+    const WsSwitch *sw = group ? inv_find(plan->snap, &ws_type_switch, group->switch_) : NULL;
+    look.found = sw && sw->host == move->target ? group : NULL;
+    if (!look.found)
+      object(plan, "the port group named for %s is not one of %s", nic->key, plan->to->name);
+  } else if (now) {
+    inv_each(plan->snap, &ws_type_port_group, look_at_group, &look);
+    if (!look.found)
+      object(plan, "%s has no port group %s with the same VLAN, for %s", plan->to->name, now->name, nic->key);
+  }
+  if (look.found && look.found->state != WS_PORT_GROUP_STATE_ACTIVE)
+    object(plan, "the port group %s of %s is not active", look.found->name, plan->to->name);
+  if (look.found)
+    move->nics[move->n_nics++] = (MoveNic){nic->key, look.found->id};
+}
+
+/* ---- hosts ---- */
+
+static bool add_memory(const void *object_, void *arg)
+{
+  const WsVm *vm = object_;
+  int state = compute_power_state(vm);
+  if (state != WS_POWER_STATE_OFF && state != WS_POWER_STATE_HIBERNATED && state != WS_POWER_STATE_CRASHED)
+    *(gint64 *)arg += vm->memory_bytes;
+  return true;
+}
+
+static void check_hosts(Plan *plan, const Move *move)
+{
+  const WsHost *to = plan->to;
+  gint64 total = to->facts ? to->facts->memory_bytes : 0, used = 0;
+  if (to->state != WS_HOST_STATE_CONNECTED)
+    object(plan, "%s is not connected", to->name);
+  if ((int)plan->vm->architecture && (int)to->architecture && (int)plan->vm->architecture != (int)to->architecture)
+    object(plan, "%s has the architecture %s", to->name, ws_architecture_names[to->architecture - 1]);
+  inv_each_by(plan->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), to->id, NULL, add_memory, &used);
+  if (move->live && total && used + plan->vm->memory_bytes > total)
+    object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised", to->name,
+           plan->vm->memory_bytes >> 20, MAX(total - used, 0) >> 20);
+}
+
+/* ---- the VM as it will be ---- */
+
+WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsVm *vm = compute_find(snap, move->vm.id, error);
+  g_autoptr(WsVm) there = vm ? ws_vm_copy(vm) : NULL;
+  if (!there)
+    return NULL;
+  for (guint i = 0; i < there->nics.len; i++)
+    for (guint j = 0; j < move->n_nics; j++)
+      if (strcmp(there->nics.items[i]->key, move->nics[j].key) == 0)
+        there->nics.items[i]->port_group = move->nics[j].port_group;
+  WsVmSpec *spec = compute_spec(snap, there, error);
+  for (guint i = 0; spec && i < spec->disks.len; i++)
+    for (guint j = 0; j < move->n_disks; j++) {
+      const MoveDisk *disk = &move->disks[j];
+      const WsVolume *stand_in = inv_find(snap, &ws_type_volume, disk->stand_in);
+      if (strcmp(spec->disks.items[i]->key, disk->key) != 0)
+        continue;
+      spec->disks.items[i]->pool = disk->pool;
+      spec->disks.items[i]->format = disk->format;
+      g_free(spec->disks.items[i]->file);
+      spec->disks.items[i]->file = g_strdup(stand_in ? stand_in->file : "not-made-yet");
+    }
+  return spec;
+}
+
+/* ---- what the hosts say ---- */
+
+static bool ask_hosts(Task *task, Plan *plan, const Move *move, GError **error)
+{
+  RpcLink *from = hosts_link(move->vm.center, move->vm.host, error);
+  WsRpcVmMigrateLook look = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid};
+  g_autoptr(WsRpcVmMigrateLookResult) seen = NULL;
+  if (!from || !rpc_vm_migrate_look(from, &look, &seen, NULL, NULL, NULL, error))
+    return false;
+  for (guint i = 0; i < seen->sight->blockers.len; i++)
+    object(plan, "%s", seen->sight->blockers.items[i]);
+  g_autoptr(WsVmSpec) spec = move_spec_there(task, move, error);
+  RpcLink *to = spec ? hosts_link(move->vm.center, move->target, error) : NULL;
+  WsRpcVmMigrateCheck check = {.spec = spec, .sight = seen->sight};
+  g_autoptr(WsRpcVmMigrateCheckResult) said = NULL;
+  if (!to || !rpc_vm_migrate_check(to, &check, &said, NULL, NULL, NULL, error))
+    return false;
+  for (guint i = 0; i < said->reasons.len; i++)
+    object(plan, "%s", said->reasons.items[i]);
+  return true;
+}
+
+/* ---- choices: the plan, durable with the first step ---- */
+
+static void choose_number(Task *task, const char *label, guint64 value)
+{
+  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, value);
+  task_choose(task, label, text);
+}
+
+static guint64 chosen_number(Task *task, const char *label)
+{
+  const char *text = task_chosen(task, label);
+  return text ? g_ascii_strtoull(text, NULL, 10) : 0;
+}
+
+static void keep(Task *task, Move *move)
+{
+  char uuid[40];
+  choose_number(task, "from", move->vm.host);
+  choose_number(task, "live", move->live);
+  choose_number(task, "was_paused", move->was_paused);
+  choose_number(task, "began", (guint64)move->began_us);
+  task_choose(task, "session", ws_uuid_new(move->vm.center->clock, uuid));
+  choose_number(task, "disks", move->n_disks);
+  choose_number(task, "nics", move->n_nics);
+  for (guint i = 0; i < move->n_disks; i++) {
+    const MoveDisk *d = &move->disks[i];
+    g_autofree char *label = g_strdup_printf("disk %u", i), *stand_in = g_strdup_printf("stand-in %u", i);
+    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %d %d %s", d->volume, d->pool, d->format,
+                                            d->provisioning, d->key);
+    task_choose(task, label, text);
+    task_new_id(task, stand_in);
+  }
+  for (guint i = 0; i < move->n_nics; i++) {
+    g_autofree char *label = g_strdup_printf("nic %u", i);
+    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %s", move->nics[i].port_group, move->nics[i].key);
+    task_choose(task, label, text);
+  }
+}
+
+static void recall(Task *task, Move *move)
+{
+  move->vm.host = chosen_number(task, "from");
+  move->live = chosen_number(task, "live");
+  move->was_paused = chosen_number(task, "was_paused");
+  move->began_us = (gint64)chosen_number(task, "began");
+  move->session = task_chosen(task, "session");
+  move->n_disks = (guint)MIN(chosen_number(task, "disks"), MOVE_DISKS_MAX);
+  move->n_nics = (guint)MIN(chosen_number(task, "nics"), G_N_ELEMENTS(move->nics));
+  for (guint i = 0; i < move->n_disks; i++) {
+    g_autofree char *label = g_strdup_printf("disk %u", i), *stand_in = g_strdup_printf("stand-in %u", i);
+    MoveDisk *d = &move->disks[i];
+    char *at = (char *)task_chosen(task, label);
+    d->volume = g_ascii_strtoull(at, &at, 10);
+    d->pool = g_ascii_strtoull(at, &at, 10);
+    d->format = (int)g_ascii_strtoull(at, &at, 10);
+    d->provisioning = (int)g_ascii_strtoull(at, &at, 10);
+    d->key = at + 1;
+    d->stand_in = task_new_id(task, stand_in);
+  }
+  for (guint i = 0; i < move->n_nics; i++) {
+    g_autofree char *label = g_strdup_printf("nic %u", i);
+    char *at = (char *)task_chosen(task, label);
+    move->nics[i].port_group = g_ascii_strtoull(at, &at, 10);
+    move->nics[i].key = at + 1;
+  }
+}
+
+static bool find_target(Task *task, Plan *plan, Move *move, GError **error)
+{
+  char text[WS_ID_TEXT_MAX];
+  plan->to = inv_find(plan->snap, &ws_type_host, move->target);
+  plan->from = inv_find(plan->snap, &ws_type_host, move->vm.host);
+  if (!plan->to)
+    return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", "host", "object", ws_id_format("host", move->target, text), NULL);
+  if (move->target == move->vm.host)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "another host than the VM's own", NULL);
+  return plan->from || ws_fail(error, WS_ERROR_NOT_FOUND, "object", ws_id_format("host", move->vm.host, text), NULL);
+}
+
+bool move_plan(Task *task, Move *move, GError **error)
+{
+  if (task_chosen(task, "session")) {
+    recall(task, move);
+    return true;
+  }
+  Plan plan = {.snap = task_snapshot(task), .vm = task_find_target(task, error)};
+  if (!plan.vm || !find_target(task, &plan, move, error))
+    return false;
+  int state = compute_power_state(plan.vm);
+  move->live = state != WS_POWER_STATE_OFF;
+  move->was_paused = state == WS_POWER_STATE_PAUSED;
+  move->began_us = ws_clock_wall_us(move->vm.center->clock);
+  plan.reasons = g_string_new(NULL);
+  g_autofree char *host_name = g_strdup(plan.to->name), *vm_name = g_strdup(plan.vm->name);
+  check_hosts(&plan, move);
+  plan_disks(&plan, move);
+  for (guint i = 0; i < plan.vm->nics.len && i < G_N_ELEMENTS(move->nics); i++)
+    plan_nic(&plan, move, plan.vm->nics.items[i]);
+  bool asked = plan.to->state != WS_HOST_STATE_CONNECTED || ask_hosts(task, &plan, move, error);
+  g_autofree char *reasons = g_string_free(plan.reasons, FALSE);
+  if (asked && *reasons)
+    return ws_fail(error, WS_ERROR_CANNOT_MOVE, "object", vm_name, "host", host_name, "reasons", reasons, NULL);
+  if (asked) {
+    keep(task, move);
+    recall(task, move);
+  }
+  return asked;
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of a move: what move.c (sessions), move_run.c (the source's work), move_look.c (looking) and move_xml.c share.
+ *
+ * **A VM never runs twice.** The target gets the guest with VIR_MIGRATE_PAUSED: when libvirt has finished, all of the guest is there
+ * and stands still. It is let go ("released") only by somebody who has seen that the source does not run: the source's agent over the
+ * session, at once, or the manager, later. So when libvirt's answer to the source is lost, and it lets the source go on, the target
+ * never ran. Post-copy cannot work like that: see move_run.c. */
+#pragma once
+#include "host/hypervisor/hypervisor-private.h"
+#include "http/tunnel.h"
+
+#define MOVE_LIBVIRT "libvirt" /* channels of a session */
+#define MOVE_MEMORY  "memory"
+#define MOVE_DISKS   "disks"
+#define MOVE_SEED    "seed"
+#define MOVE_RELEASE "release"
+
+/* One end of a session. */
+struct VirtMove {
+  gint refs;
+  Hypervisor *hv;   /* referenced */
+  WsId vm;
+  char *uuid, *session, *folder;
+  bool is_source;
+  Tunnel *tunnel;
+  gint64 idle_since_us; /* monotonic; 0: something is open. Guarded by hv->lock, as what follows but for what is constant */
+  WsRpcVmMigrateStart *params; /* source; constant */
+  volatile gint cancel;
+  bool running;     /* the source's thread is at work */
+  bool done;
+  GError *failure;
+  WsVmMoveProgress *progress; /* never NULL on the source */
+  gint64 stopped_us; /* monotonic: when the guest was stopped to go over; 0: not yet */
+};
+
+VirtMove *virt_move_ref(VirtMove *move);
+void virt_move_unref(void *move);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirtMove, virt_move_unref)
+
+/* ---- move_run.c ---- */
+/* The whole of the source's work, on a thread of its own. Takes the reference. */
+gpointer virt_move_run(gpointer move);
+
+/* ---- move_look.c ---- */
+WsRpcVmMigrateStatusResultDomain virt_move_domain_state(virDomainPtr domain); /* 0: libvirt's error */
+/* The VM is complete here and stands still: let it run. */
+bool virt_move_release(Hypervisor *hv, WsId vm, const char *uuid, GError **error);
+
+/* ---- move_xml.c: pure ---- */
+/* What is called otherwise on the target. */
+typedef struct {
+  const WsVmSpec *spec; /* as it will be there, filled */
+  WsVmMovePath *const *paths;
+  guint n_paths;
+  const char *seed_path, *serial_log; /* may be NULL */
+} VirtMoveThere;
+/* A domain's XML (running or defined) with files, switches and notes of the target; all else stays, or the guest's devices would
+ * differ. NULL with WS_ERROR_UNSUPPORTED (what): a device that the target's spec does not know. Caller frees. */
+char *virt_move_xml(const char *xml, const VirtMoveThere *there, GError **error);
+/* Target name ("vda") of the disk with this key, or NULL. Caller frees. */
+char *virt_move_dev(const char *xml, const char *key);

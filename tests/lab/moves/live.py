@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves that succeed: a running guest with its disks, back again, paused, with another format, in a batch; and what the log says."""
+import json
+
+from estate import check, wait_for
+
+
+class Cases:
+    """What groups of cases share."""
+
+    def __init__(self, estate):
+        self.estate = estate
+        self.api = estate.api
+        self.home, self.away = estate.hosts[:2]
+
+    def moved(self, vm, target, deadline_s=120, **options):
+        """A move from beginning to end; the task, done."""
+        task = self.api.wait(self.estate.migrate(vm, target, **options), deadline_s)
+        check(task["state"] == "done", lambda: f"{json.dumps(task.get('error'))} ({task['state']}) {json.dumps(task.get('log'))}")
+        return task
+
+    def last_log(self, vm):
+        rows = self.api.items("migrations", filter=f"vm=%22{vm}%22")
+        check(rows, f"no record of a move of {vm}")
+        return max(rows, key=lambda row: row["time"])
+
+
+class Live(Cases):
+    """Nothing goes wrong here."""
+
+    def dry_run_moves_nothing(self):
+        vm = self.vm = self.estate.prover("prover")
+        answer = self.api.send("POST", f"vms/{vm}/migrate?dry_run=true", {"host": self.away.id})
+        check(answer["steps"] == ["reserve", "make disks", "move", "clean up"], answer)
+        self.estate.only_on(vm, self.home)
+
+    def running_guest_moves_with_its_disks(self):
+        self.moved(self.vm, self.away)
+        self.estate.only_on(self.vm, self.away)
+        check(self.api.get(f"vms/{self.vm}")["power"]["state"] == "running", "it does not run")
+        self.estate.wait_held(self.vm, 2)
+
+    def move_is_in_the_log(self):
+        row = self.last_log(self.vm)
+        check(row["result"] == "done" and row["kind"] == "both" and row["live"], row)
+        check((row["from_host"], row["to_host"]) == (self.home.id, self.away.id), row)
+        check(0 < row["downtime_ms"] < 10000 and row["bytes"] > 1 << 20 and row["duration_ms"] > 0, row)
+        print(f"# {row['duration_ms']} ms, stood still {row['downtime_ms']} ms, {row['bytes'] >> 20} MiB", flush=True)
+
+    def paused_guest_moves_and_stays_paused(self):
+        self.api.do(f"vms/{self.vm}/pause")
+        self.moved(self.vm, self.home)
+        self.estate.only_on(self.vm, self.home)
+        check(self.api.get(f"vms/{self.vm}")["power"]["state"] == "paused", self.api.get(f"vms/{self.vm}")["power"])
+        self.api.do(f"vms/{self.vm}/resume")
+        self.estate.wait_held(self.vm, 1)
+
+    def guest_moves_into_another_format_and_has_lost_nothing(self):
+        self.moved(self.vm, self.away, disks=[{"key": "disk-1", "format": "qcow2"}])
+        self.estate.only_on(self.vm, self.away)
+        volume = next(disk["volume"] for disk in self.estate.vm(self.vm)["disks"] if disk["key"] == "disk-1")
+        check(self.api.get(f"volumes/{volume}")["format"] == "qcow2", "the format is the old one")
+        print(f"# {self.estate.prove(self.vm)} records", flush=True)
+
+    def it_starts_again_where_it_is(self):
+        before = self.estate.said(self.vm).count("login:")
+        self.api.do(f"vms/{self.vm}/start")
+        wait_for("the guest to start", lambda: self.estate.said(self.vm).count("login:") > before, 90)
+        self.estate.destroy(self.vm)
+
+    def several_move_in_a_batch(self):
+        vms = [self.estate.prover(f"batch-{number}", held_mib=4) for number in range(2)]
+        task = self.api.wait(self.api.post("vms/batch", {"verb": "migrate", "ids": vms, "args": {"host": self.away.id}}), 180)
+        check(task["state"] == "done", task)
+        for vm in vms:
+            self.estate.only_on(vm, self.away)
+            self.estate.prove(vm)
+        self.estate.destroy(*vms)

@@ -39,7 +39,7 @@ static Identity make_host(const char *site, const char *file, const char *cn)
   g_assert_no_error(error);
   ws_pki_make_request(id.key, "host", &csr, &error);
   g_assert_no_error(error);
-  ws_pki_issue_client(ws_clock_system(), &ca, csr, cn, WS_PKI_DAY_S, &pem, &id.serial, &error);
+  ws_pki_issue_client(ws_clock_system(), &ca, csr, cn, 3600, &pem, &id.serial, &error);
   g_assert_no_error(error);
   g_file_set_contents(id.cert, pem, -1, &error);
   g_assert_no_error(error);
@@ -48,6 +48,12 @@ static Identity make_host(const char *site, const char *file, const char *cn)
 
 /* ---- programs at the ends ---- */
 
+static void be_patient(int fd)
+{
+  struct timeval patience = {20, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
 static int listen_at(const char *path)
 {
   struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -55,6 +61,7 @@ static int listen_at(const char *path)
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   g_assert_cmpint(bind(fd, (struct sockaddr *)&at, sizeof at), ==, 0);
   g_assert_cmpint(listen(fd, 4), ==, 0);
+  be_patient(fd);
   return fd;
 }
 
@@ -64,8 +71,7 @@ static int connect_at(const char *path)
   g_strlcpy(at.sun_path, path, sizeof at.sun_path);
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   g_assert_cmpint(connect(fd, (struct sockaddr *)&at, sizeof at), ==, 0);
-  struct timeval patience = {20, 0};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  be_patient(fd);
   return fd;
 }
 
@@ -205,12 +211,17 @@ static void carries_both_ways_and_ends_each_alone(void)
   close_pair(&pair);
 }
 
-/* What the sender's program sees when its connection is not let in: its end. */
-static void expect_refusal(Terms terms)
+/* What the sender's program sees when its connection is not let in: its end. And for the reason meant. */
+static void expect_refusal(Terms terms, const char *reason)
 {
+  g_autoptr(GError) error = NULL;
   Pair pair;
   char byte;
   open_pair(&pair, terms);
+  g_assert_false(tunnel_request(pair.sender, "tell", NULL, 0, &error));
+  g_assert_error(error, WS_ERROR, WS_ERROR_TUNNEL_REFUSED);
+  if (!strstr(error->message, reason))
+    g_error("refused with: %s", error->message);
   int near = connect_at(pair.near);
   ssize_t n = read(near, &byte, 1);
   g_assert_cmpint(n, <=, 0);
@@ -227,25 +238,25 @@ static void refuses_wrong_ticket(void)
 {
   Terms terms = good();
   terms.ticket = "0123456789abcdef-ticker";
-  expect_refusal(terms);
+  expect_refusal(terms, "ticket");
   terms.ticket = "0123456789abcdef";
-  expect_refusal(terms);
+  expect_refusal(terms, "ticket");
 }
 
 static void refuses_another_host(void)
 {
   Terms terms = good();
   terms.sender = &stranger;
-  expect_refusal(terms);
+  expect_refusal(terms, "revoked");
   terms.serial_at_receiver = stranger.serial; /* even if its serial were expected */
-  expect_refusal(terms);
+  expect_refusal(terms, "revoked");
 }
 
 static void refuses_replaced_certificate(void)
 {
   Terms terms = good();
   terms.serial_at_receiver = target.serial;
-  expect_refusal(terms);
+  expect_refusal(terms, "revoked");
 }
 
 static void refuses_another_site(void)
@@ -253,20 +264,20 @@ static void refuses_another_site(void)
   Terms terms = good();
   terms.sender = &foreign; /* says host-1, but its CA is another */
   terms.serial_at_receiver = foreign.serial;
-  expect_refusal(terms);
+  expect_refusal(terms, "unknown ca");
 }
 
 static void sender_refuses_a_receiver_that_is_not_the_one_meant(void)
 {
   Terms terms = good();
   terms.expect_at_sender = "host-3";
-  expect_refusal(terms);
+  expect_refusal(terms, "revoked");
   terms = good();
   terms.serial_at_sender = source.serial;
-  expect_refusal(terms);
+  expect_refusal(terms, "revoked");
   terms = good();
   terms.receiver = &foreign;
-  expect_refusal(terms);
+  expect_refusal(terms, "self-signed");
 }
 
 static void channel_has_so_many_connections_and_no_more(void)
@@ -278,7 +289,7 @@ static void channel_has_so_many_connections_and_no_more(void)
   for (guint i = 0; i < 3; i++) {
     near[i] = connect_at(pair.near);
     far[i] = accept(pair.listener, NULL, NULL);
-    g_assert_cmpint(write(far[i], &"abc"[i], 1), ==, 1);
+    g_assert_cmpint(write(far[i], "abc" + i, 1), ==, 1);
     g_assert_cmpint(read(near[i], &byte, 1), ==, 1);
     g_assert_cmpint(byte, ==, 'a' + (int)i);
     close(near[i]);
@@ -359,7 +370,7 @@ static void connections_keep_their_order(void)
     int near[3], far[3];
     for (int i = 0; i < 3; i++) {
       near[i] = connect_at(pair.near);
-      g_assert_cmpint(write(near[i], &"012"[i], 1), ==, 1);
+      g_assert_cmpint(write(near[i], "012" + i, 1), ==, 1);
     }
     for (int i = 0; i < 3; i++) {
       char byte;

@@ -264,7 +264,7 @@ static void refuses_another_site(void)
   Terms terms = good();
   terms.sender = &foreign; /* says host-1, but its CA is another */
   terms.serial_at_receiver = foreign.serial;
-  expect_refusal(terms, "unknown ca");
+  expect_refusal(terms, "self-signed");
 }
 
 static void sender_refuses_a_receiver_that_is_not_the_one_meant(void)

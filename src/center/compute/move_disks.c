@@ -117,12 +117,25 @@ static RpcLink *patient_link(Move *move, WsId host, GError **error)
   return link ? link : hosts_link(move->vm.center, host, error);
 }
 
+/* A QEMU that is ending may hold the file a moment longer. */
 static bool delete_file(Task *task, Move *move, const MoveDisk *disk, WsId host, GError **error)
 {
   const WsVolume *stand_in = inv_find(task_snapshot(task), &ws_type_volume, disk->stand_in);
-  RpcLink *link = stand_in ? patient_link(move, host, error) : NULL;
+  gint64 end = ws_clock_monotonic_us(move->vm.center->clock) + PATIENCE_US;
   WsRpcVolumeDelete params = {.pool = stand_in ? stand_in->pool : 0, .file = stand_in ? stand_in->file : NULL};
-  return !stand_in || (link && rpc_volume_delete(link, &params, NULL, NULL, NULL, error));
+  while (stand_in) {
+    g_autoptr(GError) failed = NULL;
+    RpcLink *link = patient_link(move, host, &failed);
+    if (link && rpc_volume_delete(link, &params, NULL, NULL, NULL, &failed))
+      return true;
+    bool passes = ws_error_code(failed) == WS_ERROR_IN_USE || ws_error_code(failed) == WS_ERROR_HOST_UNREACHABLE;
+    if (!passes || ws_clock_monotonic_us(move->vm.center->clock) >= end) {
+      g_propagate_error(error, g_steal_pointer(&failed));
+      return false;
+    }
+    ws_co_sleep(POLL_US);
+  }
+  return true;
 }
 
 static void log_left_behind(Task *task, WsId host, const GError *error)

@@ -10,6 +10,7 @@
 #define POLL_US     (G_USEC_PER_SEC / 4)
 #define ASK_US      G_USEC_PER_SEC
 #define UNKNOWN_US  (20 * (gint64)G_USEC_PER_SEC) /* then an alarm tells people */
+#define PATIENCE_US (30 * (gint64)G_USEC_PER_SEC) /* for the target, when it is known already that the VM stays */
 #define ALARM       "vm_move_unknown"
 #define ALARM_TWICE "vm_runs_twice"
 
@@ -255,7 +256,7 @@ static void act(Move *move, PlanMoveVerdict verdict)
 bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, GError **error)
 {
   Center *center = move->vm.center;
-  gint64 unknown_since_us = 0;
+  gint64 unknown_since_us = 0, patience_us = ws_clock_monotonic_us(center->clock) + PATIENCE_US;
   bool told = false, pass_on_cancel = !may_begin;
   for (;;) {
     g_auto(Look) look = {0};
@@ -264,8 +265,13 @@ bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, G
     keep_reason(move, &look);
     if (!may_begin && !look.sight.working)
       look.sight.begun = true;
+    if (look.sight.target != PLAN_MOVE_UNKNOWN || look.sight.working)
+      patience_us = ws_clock_monotonic_us(center->clock) + PATIENCE_US;
     PlanMoveVerdict verdict = plan_move_verdict(&look.sight);
-    if (outcome_of(verdict, outcome))
+    gint64 now_us = ws_clock_monotonic_us(center->clock);
+    /* It stays; but what arrived is to be dropped, and for a while a target that is away is waited for. */
+    bool waits = verdict == PLAN_MOVE_IS_STAYED && look.sight.target == PLAN_MOVE_UNKNOWN && now_us < patience_us;
+    if (outcome_of(verdict, outcome) && !waits)
       break;
     if (verdict == PLAN_MOVE_DO_START && task_cancelled(task))
       return ws_fail(error, WS_ERROR_CANCELLED, NULL);
@@ -280,7 +286,6 @@ bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, G
     if ((move->cancelled || pass_on_cancel) && look.sight.working)
       cancel(move);
     bool unknown = verdict == PLAN_MOVE_DO_ASK || verdict == PLAN_MOVE_IS_TWICE;
-    gint64 now_us = ws_clock_monotonic_us(center->clock);
     unknown_since_us = !unknown ? 0 : unknown_since_us ? unknown_since_us : now_us;
     if (unknown && !told && now_us - unknown_since_us >= (verdict == PLAN_MOVE_IS_TWICE ? 0 : UNKNOWN_US)) {
       tell_unknown(task, move, verdict == PLAN_MOVE_IS_TWICE);

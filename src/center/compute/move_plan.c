@@ -202,6 +202,8 @@ static void check_hosts(Plan *plan, const Move *move)
   gint64 total = to->facts ? to->facts->memory_bytes : 0, used = 0;
   if (to->state != WS_HOST_STATE_CONNECTED)
     object(plan, "%s is not connected", to->name);
+  else if (to->mode && to->mode != WS_HOST_MODE_NORMAL)
+    object(plan, "%s is in maintenance", to->name);
   if ((int)plan->vm->architecture && (int)to->architecture && (int)plan->vm->architecture != (int)to->architecture)
     object(plan, "%s has the architecture %s", to->name, ws_architecture_names[to->architecture - 1]);
   inv_each_by(plan->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), to->id, NULL, add_memory, &used);

@@ -399,6 +399,7 @@ Hypervisor *hypervisor_new(const HypervisorConfig *config)
   hv->callbacks = g_array_new(FALSE, FALSE, sizeof(int));
   hv->facts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, virt_facts_free);
   g_queue_init(&hv->removed);
+  virt_moves_sweep(hv->config.move_dir);
   hv->thread = g_thread_new("hypervisor", run, hv);
   return hv;
 }

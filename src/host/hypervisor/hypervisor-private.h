@@ -152,6 +152,8 @@ void virt_guest_tick(Hypervisor *hv);
 /* ---- move.c ---- */
 /* Ends sessions that nobody uses or closes. On the hypervisor's own thread. */
 void virt_moves_tick(Hypervisor *hv);
+/* Removes what sessions of an earlier run have left; they ended with it. */
+void virt_moves_sweep(const char *move_dir);
 void virt_moves_stop(Hypervisor *hv);
 /* A running guest was stopped to go over to another host. Any thread. */
 void virt_moves_note_stopped(Hypervisor *hv, const char *uuid);

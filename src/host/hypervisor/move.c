@@ -397,6 +397,18 @@ void virt_moves_tick(Hypervisor *hv)
   }
 }
 
+void virt_moves_sweep(const char *move_dir)
+{
+  GDir *dir = move_dir ? g_dir_open(move_dir, 0, NULL) : NULL;
+  if (!dir)
+    return;
+  for (const char *name; (name = g_dir_read_name(dir));) {
+    g_autofree char *folder = g_build_filename(move_dir, name, NULL);
+    remove_folder(folder);
+  }
+  g_dir_close(dir);
+}
+
 void virt_moves_stop(Hypervisor *hv)
 {
   for (;;) {

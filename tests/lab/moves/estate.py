@@ -19,7 +19,7 @@ from labkit import namespaces, services  # noqa: E402  (after the path)
 from labkit.lab import Lab  # noqa: E402
 from runkit.processes import Failure, Process, run, wait_for  # noqa: E402
 from runkit.product import Product  # noqa: E402
-from whole_site import LIVING, Api, Refused, Site, check, refused  # noqa: E402, F401
+from whole_site import Api, Site, check  # noqa: E402
 
 STATE_DIR = "/var/lib/winsphere/host"
 POOL_ROOT = "/var/lib/winsphere/pools"
@@ -90,6 +90,33 @@ class Host:
         """What listens for connections from elsewhere."""
         return [line for line in self.inside("ss", "-Hlnt").splitlines() if "127.0.0.1" not in line and "[::1]" not in line]
 
+    def restart_libvirtd(self):
+        """kill -9, and start it again."""
+        init, service = self.lab_host.running_init(), services.find("libvirtd")
+        self.inside("kill", "-9", str(services.pid_of(init, service)))
+        wait_for("the end of libvirtd", lambda: services.pid_of(init, service) is None, 10)
+        wait_for("the agent to miss it", lambda: not self.agent_has_libvirt(), 10)
+        services.start(init, service)
+        wait_for("the agent to find its libvirt", self.agent_has_libvirt, 60)
+
+    def believe(self, feature, there):
+        """What its libvirt has learned about a CPU feature of the emulator."""
+        init, service = self.lab_host.running_init(), services.find("libvirtd")
+        words = f"name='{feature}' type='boolean' value='"
+        old, new = ("false", "true") if there else ("true", "false")
+        services.stop(init, service)
+        wait_for("the agent to miss it", lambda: not self.agent_has_libvirt(), 10)
+        self.inside("find", "/var/cache/libvirt/qemu/capabilities", "-name", "*.xml", "-exec", "sed", "-i",
+                    f"s/{words}{old}/{words}{new}/", "{}", "+")
+        services.start(init, service)
+        wait_for("the agent to find its libvirt", self.agent_has_libvirt, 60)
+
+    def agent_has_libvirt(self):
+        """Its last word on libvirt is that it is connected."""
+        with open(self.agent.log, encoding="utf-8", errors="replace") as file:
+            words = [line for line in file if "libvirt-connected" in line or "libvirt-lost" in line]
+        return words and "libvirt-connected" in words[-1]
+
     def power_off(self):
         self.lab_host.power_off()
 
@@ -104,6 +131,7 @@ class Estate(Site):
     def __init__(self, programs, count):  # noqa: the base's own constructor makes a lab of one host
         self.top = tempfile.mkdtemp(prefix="moves-")
         self.programs = programs
+        self.before = []
         self.manager = Process(self.top, "manager")
         self.manager_dir = os.path.join(self.top, "manager")
         self.lab = Lab(os.path.join(self.top, "lab"))
@@ -160,6 +188,12 @@ class Estate(Site):
         self.api.do(f"vms/{vm}/start")
         self.wait_held(vm, 2)
         return vm
+
+    def deploy_with(self, name, cpu):
+        """A VM that runs on the first host, with such a CPU."""
+        home = self.hosts[0]
+        return self.api.do("vms/deploy", {"name": name, "image": self.image, "pool": home.pool, "port_group": home.group, "linked": True,
+                                          "memory_bytes": MEMORY_BYTES, "cpu": cpu})["result"]
 
     def said(self, vm, host=None):
         """What the guest said on its serial line while it was on the host."""

@@ -2,7 +2,8 @@
 """Moves that succeed: a running guest with its disks, back again, paused, with another format, in a batch; and what the log says."""
 import json
 
-from estate import check, wait_for
+from runkit.processes import wait_for
+from whole_site import check
 
 
 class Cases:

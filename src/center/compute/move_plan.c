@@ -89,6 +89,15 @@ static bool add_size(const void *object_, void *arg)
   return true;
 }
 
+/* Blocks of a thin copy: what a linked child shares with those below it goes along. */
+static gint64 blocks_of(Plan *plan, const WsVolume *volume)
+{
+  gint64 blocks = 0;
+  for (const WsVolume *at = volume; at; at = at->parent ? inv_find(plan->snap, &ws_type_volume, at->parent) : NULL)
+    blocks += MAX(at->allocated_bytes, 0);
+  return MIN(blocks, volume->size_bytes);
+}
+
 /* What each pool gets, in promises and in blocks. */
 static void check_room(Plan *plan, const Move *move)
 {
@@ -102,7 +111,7 @@ static void check_room(Plan *plan, const Move *move)
         continue;
       first = first && j >= i;
       promised += volume->size_bytes;
-      blocks += move->disks[j].provisioning == WS_VOLUME_PROVISIONING_THIN ? MAX(volume->allocated_bytes, 0) : volume->size_bytes;
+      blocks += move->disks[j].provisioning == WS_VOLUME_PROVISIONING_THIN ? blocks_of(plan, volume) : volume->size_bytes;
     }
     if (!first || !pool)
       continue;

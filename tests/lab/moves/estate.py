@@ -90,6 +90,22 @@ class Host:
         """What listens for connections from elsewhere."""
         return [line for line in self.inside("ss", "-Hlnt").splitlines() if "127.0.0.1" not in line and "[::1]" not in line]
 
+    def small_pool(self, size_bytes):
+        """A pool on a file system of its own; its id."""
+        self.inside("mkdir", "-p", f"{POOL_ROOT}/small")
+        self.inside("mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=0755", "small", f"{POOL_ROOT}/small")
+        return self.estate.api.do("pools", {"name": "small", "hosts": [self.id], "path": f"{POOL_ROOT}/small"})["result"]
+
+    def fill(self, size_bytes):
+        """Until nothing more goes in."""
+        namespaces.run(self.lab_host.running_init(), ["dd", "if=/dev/zero", f"of={POOL_ROOT}/small/filler", "bs=64k", f"count={size_bytes >> 16}"])
+
+    def drop_small_pool(self, pool):
+        files = self.inside("find", f"{POOL_ROOT}/small", "-name", "vol-*").split()
+        check(not files, f"left in the full pool: {files}")
+        self.estate.api.do(f"pools/{pool}", {"forget_volumes": True}, "DELETE")
+        self.inside("umount", f"{POOL_ROOT}/small")
+
     def restart_libvirtd(self):
         """kill -9, and start it again."""
         init, service = self.lab_host.running_init(), services.find("libvirtd")

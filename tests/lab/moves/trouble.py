@@ -127,6 +127,14 @@ class Faults(Cases):
         self.away.power_on()
         self.stayed(task, ("failed", "rolled_back"), 240)
 
+    def pool_of_the_target_full_in_the_middle(self):
+        small = self.away.small_pool(96 << 20)
+        task = self.begun(pool=small)
+        self.away.fill(96 << 20)
+        self.stayed(task, ("failed", "rolled_back"))
+        print(f"# {self.last_log(self.vm)['reason']}", flush=True)
+        self.away.drop_small_pool(small)
+
     def guest_that_dirties_faster_than_the_wire_comes_over(self):
         vm = self.estate.prover("dirty", dirty_mib=48, held_mib=4)
         task = self.moved(vm, self.away, 240, bandwidth_bytes_per_s=16 << 20)

@@ -23,7 +23,7 @@ clean-data: ## stop, and delete all data of make run
 test: ## everything CI runs (STAGES="arrows build tests": only these)
 	@scripts/test $(STAGES)
 
-test-deep: ## sanitizers, clang-tidy, fuzzers and coverage as well
+test-deep: ## also the tests under load, and each fuzzer for five minutes
 	@scripts/test --deep
 
 check: ## the checks that need no build

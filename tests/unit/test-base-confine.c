@@ -353,12 +353,12 @@ static void limits_hold_inside(void)
   g_assert_error(error, WS_ERROR, WS_ERROR_DEADLINE_EXCEEDED);
   g_clear_error(&error);
   WsExec hot = {
-      .argv = ARGV("sh", "-c", "while :; do :; done"), .confine = true, .max_cpu_s = 1, .timeout_ms = 50000};
+      .argv = ARGV("sh", "-c", "while :; do :; done"), .confine = true, .max_cpu_s = 1, .timeout_ms = 250000};
   g_assert_false(ws_exec(&hot, NULL, NULL, NULL, &error));
   g_assert_error(error, WS_ERROR, WS_ERROR_PROGRAM_FAILED);
   g_assert_cmpstr(ws_error_param(error, "status"), ==, "137");
   g_clear_error(&error);
-  WsExec loud = {.argv = ARGV("yes"), .confine = true, .timeout_ms = 20000};
+  WsExec loud = {.argv = ARGV("yes"), .confine = true, .timeout_ms = 250000};
   g_assert_false(ws_exec(&loud, NULL, NULL, NULL, &error));
   g_assert_error(error, WS_ERROR, WS_ERROR_TOO_LARGE);
   g_clear_error(&error);
@@ -457,11 +457,11 @@ static void check_unprivileged(const char *const *visible)
   g_autofree char *out = NULL;
   WsExec exec = {
       .argv =
-          ARGV("sh", "-c", "id -u; n=$(ls /proc | grep -c '^[0-9]*$'); test $n -le 4 && echo few; touch /tmp/x 2>&1 | grep -c -e Read -e No"),
+          ARGV("sh", "-c", "id -u; echo /proc/[0-9]*; touch /tmp/x 2>&1 | grep -c -e Read -e No"),
       .visible = visible,
       .confine = true};
   if (ws_exec(&exec, &out, NULL, NULL, &error))
-    g_assert_cmpstr(out, ==, "65534\nfew\n1\n"); /* shells, ls, grep: as many as there are at that moment */
+    g_assert_cmpstr(out, ==, "65534\n/proc/1\n1\n");
   else
     g_assert_error(error, WS_ERROR, WS_ERROR_UNSUPPORTED); /* no user namespaces for users here */
 }

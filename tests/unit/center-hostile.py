@@ -308,9 +308,13 @@ def main():
                         manager.start()
             grown = resident_kib(manager) - before
             print(f"# {grown} KiB more than before", flush=True)
-            good = manager.process.pid == pid and manager.process.poll() is None and grown < 96 << 10
+            with open(manager.program, "rb") as file:
+                sanitized = b"__asan_init" in file.read()  # keeps what was freed, to see who uses it all the same
+            good = manager.process.pid == pid and manager.process.poll() is None and (sanitized or grown < 96 << 10)
             failed += not good
             print(f"{'ok' if good else 'not ok'} {len(TESTS) + 1} - manager_is_as_big_as_before", flush=True)
+            if good:
+                manager.stop()
         finally:
             manager.stop(signal.SIGKILL)
             if failed:

@@ -93,6 +93,17 @@ static void commit_whose_answer_is_lost_is_found_and_not_repeated(void)
   g_assert_cmpint(store_state(rig->store), ==, STORE_WRITABLE);
 }
 
+/* A transaction that begins now cannot commit while the blocker lives. */
+static void block(Cut *cut)
+{
+  g_autofree char *address = pg_server_address(cut->rig->schema);
+
+  cut->blocker = PQconnectdb(address);
+  PQclear(PQexec(cut->blocker, "BEGIN"));
+  PQclear(PQexec(cut->blocker, "SELECT * FROM lease FOR UPDATE"));
+  g_assert_cmpstr(PQerrorMessage(cut->blocker), ==, "");
+}
+
 /* Keeps the transaction from committing, and takes its session away. */
 static int cut_before_commit(const char *point, void *arg)
 {
@@ -101,11 +112,7 @@ static int cut_before_commit(const char *point, void *arg)
   if (cut->left == 0)
     return 0;
   if (strcmp(point, "begin") == 0) {
-    g_autofree char *address = pg_server_address(cut->rig->schema);
-    cut->blocker = PQconnectdb(address);
-    PQclear(PQexec(cut->blocker, "BEGIN"));
-    PQclear(PQexec(cut->blocker, "SELECT * FROM lease FOR UPDATE"));
-    g_assert_cmpstr(PQerrorMessage(cut->blocker), ==, "");
+    block(cut);
   } else if (strcmp(point, "sent") == 0) {
     cut->left = 0;
     pg_server_run(end_sessions);
@@ -190,8 +197,15 @@ static int crash_and_stay_away(const char *point, void *arg)
 {
   Cut *cut = arg;
 
-  if (strcmp(point, "sent") == 0 && cut->left > 0 && --cut->left == 0)
+  if (cut->left == 0)
+    return 0;
+  if (strcmp(point, "begin") == 0) {
+    block(cut); /* else the answer may be quicker than the crash */
+  } else if (strcmp(point, "sent") == 0) {
+    cut->left = 0;
     pg_server_crash();
+    PQfinish(cut->blocker);
+  }
   return 0;
 }
 

@@ -105,3 +105,8 @@ bool ws_file_write(const char *path, const void *bytes, gsize n, guint mode, GEr
   unlink(temp);
   return false;
 }
+
+bool ws_directory_sync(const char *path, GError **error)
+{
+  return sync_directory(path) || fail(error, path, "sync the directory");
+}

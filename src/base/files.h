@@ -10,3 +10,5 @@ char *ws_file_read(const char *path, gsize max_bytes, gsize *n, GError **error);
 bool ws_file_write(const char *path, const void *bytes, gsize n, guint mode, GError **error);
 /* Removes what a ws_file_write() to this path left behind that was cut short by the process's end. While nobody else writes it. */
 void ws_file_drop_unfinished(const char *path);
+/* Syncs the directory that `path` is in: a name that was made, renamed or deleted there is so for good. WS_ERROR_IO_ERROR. */
+bool ws_directory_sync(const char *path, GError **error);

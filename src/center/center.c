@@ -13,6 +13,7 @@
 #include "center/api/watch.h"
 #include "center/auth/audit.h"
 #include "center/auth/users.h"
+#include "center/database.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/pki.h"
@@ -30,6 +31,7 @@ static void config_copy(CenterConfig *to, const CenterConfig *from)
 {
   *to = *from;
   to->data_dir = g_strdup(from->data_dir);
+  to->database = g_strdup(from->database);
   to->web_dir = g_strdup(from->web_dir);
   to->bind_address = g_strdup(from->bind_address ? from->bind_address : "0.0.0.0");
   to->names = g_strdupv(from->names);
@@ -50,6 +52,7 @@ static void config_copy(CenterConfig *to, const CenterConfig *from)
 static void config_clear(CenterConfig *config)
 {
   g_free(config->data_dir);
+  g_free(config->database);
   g_free(config->web_dir);
   g_free(config->bind_address);
   g_strfreev(config->names);
@@ -68,8 +71,8 @@ static bool prepare_data_dir(const char *path, GError **error)
 
 static bool open_inventory(Center *center, GError **error)
 {
-  g_autofree char *path = g_build_filename(center->config.data_dir, "winsphere.db", NULL);
-  center->store = store_open_on(path, center->loop, center->config.stand, error);
+  g_autofree char *address = center_database_address(center->config.data_dir, center->config.database, error);
+  center->store = address ? store_open_on(address, center->loop, center->config.stand, error) : NULL;
   if (!center->store)
     return false;
   center->inventory = inv_open(center->loop, center->store, error);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "center/auth/audit.h"
 #include "center/center.h"
+#include "center/database.h"
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 
 #define CERT_LIFE_MIN_S 10
 #define CERT_LIFE_MAX_S (825 * 24 * 3600) /* some programs believe no longer one */
+
+#define EXIT_DAMAGED 65 /* EX_DATAERR of sysexits.h: starting again does not help */
 
 static WsLoop *main_loop;
 
@@ -50,7 +53,7 @@ static void set_memory(void)
 
 typedef struct {
   CenterConfig config;
-  char *log_file;
+  char *log_file, *backup, *restore, *move;
   int port, audit_days;
   gboolean debug, version, verify_audit;
 } Options;
@@ -68,6 +71,10 @@ static bool parse_options(int argc, char **argv, Options *options)
 {
   const GOptionEntry entries[] = {
       {"data-dir", 'd', 0, G_OPTION_ARG_FILENAME, &options->config.data_dir, "Directory of database and keys", "DIR"},
+      {"database", 0, 0, G_OPTION_ARG_FILENAME, &options->config.database, "Database: a file, or postgresql://HOST/NAME", "ADDRESS"},
+      {"backup", 0, 0, G_OPTION_ARG_FILENAME, &options->backup, "Write a backup of the database and the keys to FILE, and end", "FILE"},
+      {"restore", 0, 0, G_OPTION_ARG_FILENAME, &options->restore, "Make database and keys what the backup FILE holds, and end", "FILE"},
+      {"move-database", 0, 0, G_OPTION_ARG_FILENAME, &options->move, "Move the database to ADDRESS (or: file), and end", "ADDRESS"},
       {"web", 'w', 0, G_OPTION_ARG_FILENAME, &options->config.web_dir, "Directory of the web console's files", "DIR"},
       {"bind", 'b', 0, G_OPTION_ARG_STRING, &options->config.bind_address, "Address to listen on (0.0.0.0)", "ADDRESS"},
       {"port", 'p', 0, G_OPTION_ARG_INT, &options->port, "Port to listen on (8443); 0: any", "PORT"},
@@ -92,12 +99,13 @@ static bool parse_options(int argc, char **argv, Options *options)
 }
 
 /* Of a database that no manager has open: a backup, or after stopping. 0: it is whole; 1: it is not, or could not be read. */
-static int verify_audit(const char *data_dir)
+static int verify_audit(const CenterConfig *config)
 {
   g_autoptr(GError) error = NULL;
-  g_autofree char *path = g_build_filename(data_dir, "winsphere.db", NULL);
+  g_autofree char *address = center_database_address(config->data_dir, config->database, &error);
   g_auto(AuditVerdict) verdict = {0};
-  Store *store = g_file_test(path, G_FILE_TEST_EXISTS) ? store_open(path, main_loop, &error) : NULL;
+  bool there = address && (store_address_is_server(address) || g_file_test(address, G_FILE_TEST_EXISTS));
+  Store *store = there ? store_open(address, main_loop, &error) : NULL;
   bool ok = store && audit_verify(store, &(AuditExpected){0}, &verdict, &error);
   if (ok)
     g_print("%" G_GINT64_FORMAT " records from %s to %s, chain %s\n", verdict.n_records, verdict.oldest, verdict.newest, verdict.chain);
@@ -105,6 +113,39 @@ static int verify_audit(const char *data_dir)
     g_printerr("wincenterd: %s\n", error ? error->message : "there is no database in the data directory");
   store_close(store);
   return ok ? 0 : 1;
+}
+
+/* What is done to the database of a manager that does not run; -1: nothing is asked for. */
+static int run_command(const Options *options)
+{
+  const char *dir = options->config.data_dir, *database = options->config.database;
+  g_autoptr(GError) error = NULL;
+  if (!options->backup && !options->restore && !options->move)
+    return -1;
+  if (options->backup ? center_database_backup(dir, database, options->backup, &error)
+      : options->restore ? center_database_restore(dir, database, options->restore, &error)
+                         : center_database_move(dir, database, options->move, &error))
+    return 0;
+  g_printerr("wincenterd: %s\n", error->message);
+  return 1;
+}
+
+/* A start that fails, to whoever reads the terminal or the journal; of a damaged database with what to do. */
+static int explain_failure(const Options *options, const GError *error)
+{
+  ws_log_error(WS_LOG_ERROR, "start-failed", error, NULL);
+  g_printerr("wincenterd: %s\n", error->message);
+  if (ws_error_code(error) != WS_ERROR_DATABASE_DAMAGED)
+    return 1;
+  g_autofree char *backup = center_newest_backup(options->config.data_dir);
+  ws_log(WS_LOG_ERROR, "backup-to-use", "file", backup ? backup : "none", NULL);
+  if (backup)
+    g_printerr("The newest backup that is whole: %s\nTo use it: wincenterd --data-dir %s --restore %s\n", backup,
+               options->config.data_dir, backup);
+  else
+    g_printerr("There is no whole backup in %s/backups. One from elsewhere: wincenterd --data-dir %s --restore FILE\n",
+               options->config.data_dir, options->config.data_dir);
+  return EXIT_DAMAGED;
 }
 
 int main(int argc, char **argv)
@@ -124,16 +165,16 @@ int main(int argc, char **argv)
   set_memory();
   set_limits();
   ws_log_init("wincenterd", options.debug ? WS_LOG_DEBUG : WS_LOG_INFO, options.log_file);
+  int command = run_command(&options);
+  if (command >= 0)
+    return command;
   main_loop = ws_loop_new(ws_clock_system());
   catch_signals();
   if (options.verify_audit)
-    return verify_audit(options.config.data_dir);
+    return verify_audit(&options.config);
   Center *center = center_new(&options.config, ws_clock_system(), main_loop, &error);
-  if (!center) {
-    ws_log_error(WS_LOG_ERROR, "start-failed", error, NULL);
-    g_printerr("wincenterd: %s\n", error->message);
-    return 1;
-  }
+  if (!center)
+    return explain_failure(&options, error);
   char port[8];
   g_snprintf(port, sizeof port, "%u", http_server_port(center->server));
   ws_log(WS_LOG_NOTICE, "started", "version", WS_VERSION, "port", port, "data", options.config.data_dir, NULL);

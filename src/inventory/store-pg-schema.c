@@ -75,7 +75,7 @@ static bool check_owner(StorePg *pg, gint64 *version, GError **error)
 
 /* ---- tables ---- */
 
-static bool make_base(StorePg *pg, GError **error)
+bool pg_make_base(StorePg *pg, gint64 version, GError **error)
 {
   g_autofree char *schema = PQescapeIdentifier(pg->writer, pg->schema, strlen(pg->schema));
   g_autofree char *sql = g_strdup_printf(
@@ -85,7 +85,7 @@ static bool make_base(StorePg *pg, GError **error)
       " WITH (fillfactor = 10);"
       "INSERT INTO lease VALUES (true, %d, 0, 0, '', now(), 0) ON CONFLICT DO NOTHING;"
       "CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text NOT NULL)",
-      schema, store_schema.version);
+      schema, (int)version);
 
   return pg_run(pg, pg->writer, sql, error) && pg_run(pg, pg->writer, json_functions, error);
 }
@@ -121,18 +121,22 @@ static bool add_column(StorePg *pg, const char *table, const WsField *field, GEr
   return pg_run(pg, pg->writer, sql, error);
 }
 
+bool pg_make_table(StorePg *pg, const char *table, GError **error)
+{
+  g_autofree char *sql = g_strdup_printf(
+      "CREATE TABLE IF NOT EXISTS \"%s\" (id bigint PRIMARY KEY, revision bigint NOT NULL, body text NOT NULL)", table);
+
+  return pg_run(pg, pg->writer, sql, error);
+}
+
 static bool make_tables(StorePg *pg, GError **error)
 {
   const char *values[] = {pg->schema};
-  g_autoptr(GString) sql = g_string_new(NULL);
   g_autoptr(PGresult) present = NULL;
 
   for (guint i = 0; i < ws_n_resource_types; i++)
-    g_string_append_printf(sql,
-                           "CREATE TABLE IF NOT EXISTS \"%s\" (id bigint PRIMARY KEY, revision bigint NOT NULL, body text NOT NULL);",
-                           ws_resource_types[i]->plural);
-  if (!pg_run(pg, pg->writer, sql->str, error))
-    return false;
+    if (!pg_make_table(pg, ws_resource_types[i]->plural, error))
+      return false;
   present = pg_query(pg, pg->writer,
                      "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
                      " WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND c.relkind = 'r'"
@@ -154,7 +158,7 @@ bool pg_upgrade(StorePg *pg, GError **error)
 
   if (!pg_run(pg, pg->writer, "BEGIN", error))
     return false;
-  if (check_owner(pg, &version, error) && make_base(pg, error) && migrate(pg, version, error) && make_tables(pg, error) &&
+  if (check_owner(pg, &version, error) && pg_make_base(pg, store_schema.version, error) && migrate(pg, version, error) && make_tables(pg, error) &&
       pg_run(pg, pg->writer, "COMMIT", error))
     return true;
   PQclear(PQexec(pg->writer, "ROLLBACK"));

@@ -22,7 +22,10 @@ bool pg_fail(StorePg *pg, PGconn *conn, const PGresult *result, WsErrorCode code
   const char *said = result ? PQresultErrorMessage(result) : "";
   g_autofree char *text = g_strstrip(g_strdup(*said ? said : conn ? PQerrorMessage(conn) : "no connection"));
   g_autofree char *cause = g_strdup_printf("%s: %s", doing, text);
+  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 
+  if (g_strcmp0(state, "XX001") == 0 || g_strcmp0(state, "XX002") == 0) /* data, or an index, is corrupted */
+    return ws_fail(error, WS_ERROR_DATABASE_DAMAGED, "path", pg->store->path, "cause", cause, NULL);
   if (code == WS_ERROR_IO_ERROR)
     return ws_fail(error, code, "path", pg->store->path, "cause", cause, NULL);
   return ws_fail(error, code, "cause", cause, NULL);
@@ -148,9 +151,9 @@ static bool choose_schema(StorePg *pg, PGconn *conn, GError **error)
   if (!first)
     return false;
   if (!*first || strchr(first, '"') || strcmp(first, "public") == 0)
-    pg->schema = g_strdup(DEFAULT_SCHEMA);
+    pg->schema = g_strconcat(DEFAULT_SCHEMA, pg->store->suffix, NULL);
   else
-    pg->schema = g_steal_pointer(&first);
+    pg->schema = g_strconcat(first, pg->store->suffix, NULL);
   return true;
 }
 
@@ -356,15 +359,21 @@ static void warn_of_server_settings(StorePg *pg)
            "fsync or full_page_writes is off in the server: a power failure can destroy the database", NULL);
 }
 
-static bool open_database(Store *store, GError **error)
+static bool hold_database(Store *store, GError **error)
 {
   StorePg *pg = g_new0(StorePg, 1);
 
   store->db = pg;
   pg->store = store;
   pthread_mutex_init(&pg->read_lock, NULL);
-  if (!check_address(pg, error) || !connect_patiently(pg, error) || !take_lock(pg, pg->writer, error) ||
-      !pg_upgrade(pg, error) || !take_lease(pg, error) || !pg_prepare(pg, pg->writer, error))
+  return check_address(pg, error) && connect_patiently(pg, error) && take_lock(pg, pg->writer, error);
+}
+
+static bool open_database(Store *store, GError **error)
+{
+  StorePg *pg = store->db;
+
+  if (!pg_upgrade(pg, error) || !take_lease(pg, error) || !pg_prepare(pg, pg->writer, error))
     return false;
   warn_of_server_settings(pg);
   pg->reader = pg_connect(pg, true, error);
@@ -383,6 +392,7 @@ static void close_database(Store *store)
 }
 
 const StoreBackend store_pg = {
+    .hold = hold_database,
     .open = open_database,
     .close = close_database,
     .load = pg_load,
@@ -390,4 +400,17 @@ const StoreBackend store_pg = {
     .write = pg_write,
     .query = pg_history_query,
     .expire = pg_expire,
+    .begin_view = pg_begin_view,
+    .view_table = pg_view_table,
+    .view_facts = pg_view_facts,
+    .end_view = pg_end_view,
+    .begin_fill = pg_begin_fill,
+    .begin_table = pg_begin_table,
+    .fill_row = pg_fill_row,
+    .end_table = pg_end_table,
+    .fill_fact = pg_fill_fact,
+    .end_fill = pg_end_fill,
+    .look = pg_look,
+    .take_place = pg_take_place,
+    .drop_beside = pg_drop_beside,
 };

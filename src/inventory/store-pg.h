@@ -5,6 +5,7 @@
  *   store-pg-schema.c   schema, migrations, tables and columns
  *   store-pg-write.c    transactions in one round trip each; finding out about those whose answer was lost
  *   store-pg-read.c     loading, facts, history
+ *   store-pg-copy.c     views, filling, taking the place of another one
  *
  * One manager per database. The writing session holds an advisory lock for as long as it lives; the row `lease` has the
  * epoch of the manager that opened last and the number of its last transaction. Every transaction writes its number under
@@ -50,6 +51,8 @@ void pg_lose_writer(StorePg *pg);
 /* store-pg-schema.c */
 /* Ours or empty, not newer, migrated; tables, columns and indexes after the descriptors. One transaction. */
 bool pg_upgrade(StorePg *pg, GError **error);
+bool pg_make_base(StorePg *pg, gint64 version, GError **error);
+bool pg_make_table(StorePg *pg, const char *table, GError **error);
 const char *pg_column_type(const WsField *field);
 
 /* store-pg-write.c */
@@ -63,3 +66,18 @@ bool pg_load(Store *store, const StoreTable *table, StoreRaw each, void *arg, GE
 char *pg_get_meta(Store *store, const char *name);
 bool pg_history_query(Store *store, const StoreTable *table, const StoreWhere *where, guint n_where, WsId before, guint limit,
                       StoreRaw each, void *arg, GError **error);
+
+/* store-pg-copy.c: see StoreBackend */
+void *pg_begin_view(Store *store, GError **error);
+bool pg_view_table(Store *store, void *view, const char *table, StoreRaw each, void *arg, GError **error);
+bool pg_view_facts(Store *store, void *view, StoreFact each, void *arg, GError **error);
+void pg_end_view(Store *store, void *view);
+bool pg_begin_fill(Store *store, gint64 schema, GError **error);
+bool pg_begin_table(Store *store, const char *table, GError **error);
+bool pg_fill_row(Store *store, WsId id, Revision revision, const char *body, gsize n, GError **error);
+bool pg_end_table(Store *store, GError **error);
+bool pg_fill_fact(Store *store, const char *name, const char *value, GError **error);
+bool pg_end_fill(Store *store, GError **error);
+bool pg_look(Store *store, bool *occupied, GError **error);
+bool pg_take_place(Store *store, const char *stamp, char **kept, GError **error);
+bool pg_drop_beside(Store *store, GError **error);

@@ -4,6 +4,7 @@
  *   store.c            the thread, the queue, groups, outcomes, hand-back to the loop; tables; loading
  *   store-sqlite*.c    a file with SQLite
  *   store-pg*.c        a PostgreSQL server
+ *   copy*.c            copies of whole databases: backup files, restoring, moving
  *
  * A backend is a table of functions. It knows rows as (id, revision, body); what bodies mean, in which order groups
  * come, and what a refusal means to later batches is the common part's.
@@ -21,6 +22,8 @@
 #define STORE_PROBE_TICKS 5    /* while read-only: try a write every so many idle ticks */
 #define STORE_EXPIRE_ROWS 1000 /* history deleted in one transaction */
 #define STORE_EXIT_STATUS 74   /* EX_IOERR of sysexits.h */
+#define STORE_BESIDE      "_new"
+#define STORE_MOVED_TO    "moved_to" /* a fact: where the database has gone */
 
 /* The version of what bodies mean, and the way there: migrations[i] leads from version i + 1 to i + 2. The contract's; tests put others. */
 typedef struct {
@@ -56,9 +59,13 @@ typedef struct {
 /* One row as it is stored. The body is borrowed for the call. False (with error) stops. */
 typedef bool (*StoreRaw)(WsId id, Revision revision, const char *body, gsize n, void *arg, GError **error);
 
+typedef bool (*StoreFact)(const char *name, const char *value, void *arg, GError **error);
+
 typedef struct {
-  /* Makes store->db and everything up to being able to write: one program per database, ours, not newer, migrated,
-   * whole, tables and columns after the descriptors. close() comes also after a failure. */
+  /* Makes store->db, and keeps every other program away from the database, which need not be there or whole. */
+  bool (*hold)(Store *store, GError **error);
+  /* After hold(): everything up to being able to write: ours, not newer, migrated, whole, tables and columns after the
+   * descriptors. close() comes also after a failure. */
   bool (*open)(Store *store, GError **error);
   void (*close)(Store *store);
   /* Every row of a table, by id. */
@@ -75,6 +82,28 @@ typedef struct {
   /* Housekeeping (a checkpoint) that is best done between groups: asked for when idle, and at once when it is urgent. May be NULL. */
   bool (*tidy)(Store *store, GError **error);
   bool (*is_untidy)(Store *store, bool *urgent); /* any thread */
+
+  /* For copies. A view is the whole database at one moment, on a connection of its own; any thread. */
+  void *(*begin_view)(Store *store, GError **error);
+  bool (*view_table)(Store *store, void *view, const char *table, StoreRaw each, void *arg, GError **error);
+  bool (*view_facts)(Store *store, void *view, StoreFact each, void *arg, GError **error); /* by name */
+  void (*end_view)(Store *store, void *view);
+  /* Makes and fills a database of that schema, after hold(), where there is none: begin, then for each table its rows, then
+   * the facts, then end. One transaction. What of tables and columns is missing, open() makes later. */
+  bool (*begin_fill)(Store *store, gint64 schema, GError **error);
+  bool (*begin_table)(Store *store, const char *table, GError **error);
+  bool (*fill_row)(Store *store, WsId id, Revision revision, const char *body, gsize n, GError **error);
+  bool (*end_table)(Store *store, GError **error);
+  bool (*fill_fact)(Store *store, const char *name, const char *value, GError **error);
+  bool (*end_fill)(Store *store, GError **error);
+  /* Of a database that is held. *occupied: there is one, and not only what one that was moved away has left. */
+  bool (*look)(Store *store, bool *occupied, GError **error);
+  /* Makes what was filled beside it (store->suffix) the database, and keeps the old one under a name with `stamp`: *kept, NULL
+   * if there was none; caller frees. Whatever happens meanwhile, afterwards either is there, or opening is refused until this
+   * is done again. */
+  bool (*take_place)(Store *store, const char *stamp, char **kept, GError **error);
+  /* Deletes what a copy beside it has left. */
+  bool (*drop_beside)(Store *store, GError **error);
 } StoreBackend;
 
 extern const StoreBackend store_sqlite, store_pg;
@@ -86,6 +115,7 @@ typedef struct {
 struct Store {
   gint ref_count; /* the opener's, and one of each post on the loop */
   char *path;     /* file or address; never with a password in it */
+  const char *suffix; /* "", or STORE_BESIDE: a copy that is made beside the database */
   WsLoop *loop;
   const StoreStand *stand; /* NULL: this system's files, and a thread */
   WsTimer *turn;           /* stand: when the next group is written */
@@ -121,6 +151,10 @@ struct Store {
 };
 
 /* store.c */
+/* A store that is not open; `suffix` as above. Then open it, or hold it only; closed by store_close(). */
+Store *store_new(const char *path, const char *suffix, WsLoop *loop);
+bool store_start(Store *store, GError **error);
+bool store_hold(Store *store, GError **error);
 const StoreTable *store_table(Store *store, const WsType *type);
 /* Serialises a row's object into store->body. */
 void store_write_body(Store *store, const StoreRow *row);

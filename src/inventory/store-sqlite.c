@@ -23,6 +23,10 @@ bool sqlite_fail(StoreSqlite *q, sqlite3 *db, WsErrorCode code, const char *doin
   g_autofree char *cause =
       g_strdup_printf("%s: %s (%s)", doing, sqlite3_errmsg(db), sqlite3_errstr(sqlite3_extended_errcode(db)));
 
+  int result = sqlite3_errcode(db);
+
+  if (result == SQLITE_CORRUPT || result == SQLITE_NOTADB)
+    return ws_fail(error, WS_ERROR_DATABASE_DAMAGED, "path", q->store->path, "cause", cause, NULL);
   if (code == WS_ERROR_IO_ERROR)
     return ws_fail(error, code, "path", q->store->path, "cause", cause, NULL);
   return ws_fail(error, code, "cause", cause, NULL);
@@ -86,11 +90,22 @@ static bool fail_errno(const char *path, const char *doing, GError **error)
   return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", cause, NULL);
 }
 
-/* SQLite takes over the mode of the database for its other files. The file lock is on a file of its own,
- * because SQLite's locks are lost when any descriptor of the database is closed. */
-static bool prepare_files(StoreSqlite *q, GError **error)
+/* The file lock is on a file of its own, because SQLite's locks are lost when any descriptor of the database is closed. */
+static bool lock_file(StoreSqlite *q, GError **error)
 {
   g_autofree char *lock_path = g_strconcat(q->store->path, ".lock", NULL);
+
+  q->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (q->lock_fd < 0)
+    return fail_errno(lock_path, "open", error);
+  if (flock(q->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    return ws_fail(error, WS_ERROR_IO_ERROR, "path", q->store->path, "cause", "another process has it open", NULL);
+  return true;
+}
+
+/* SQLite takes over the mode of the database for its other files. */
+static bool prepare_file(StoreSqlite *q, GError **error)
+{
   int fd = open(q->store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
   if (fd < 0 || fchmod(fd, 0600) != 0) {
@@ -100,12 +115,6 @@ static bool prepare_files(StoreSqlite *q, GError **error)
     return false;
   }
   close(fd); /* before SQLite opens it */
-  q->lock_fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (q->lock_fd < 0)
-    return fail_errno(lock_path, "open", error);
-  if (flock(q->lock_fd, LOCK_EX | LOCK_NB) != 0)
-    return ws_fail(error, WS_ERROR_IO_ERROR, "path", q->store->path, "cause", "another process has it open",
-                   NULL);
   return true;
 }
 
@@ -137,8 +146,8 @@ static bool check_pages(StoreSqlite *q, const char *table, GError **error)
 
   if (g_strcmp0(verdict, "ok") == 0)
     return true;
-  cause = g_strdup_printf("the database is damaged: %s", verdict ? verdict : sqlite3_errmsg(q->db));
-  return ws_fail(error, WS_ERROR_IO_ERROR, "path", q->store->path, "cause", cause, NULL);
+  cause = g_strdup(verdict ? verdict : sqlite3_errmsg(q->db));
+  return ws_fail(error, WS_ERROR_DATABASE_DAMAGED, "path", q->store->path, "cause", cause, NULL);
 }
 
 static bool check_content(StoreSqlite *q, GError **error)
@@ -154,21 +163,29 @@ static bool check_content(StoreSqlite *q, GError **error)
   return check_pages(q, "meta", error);
 }
 
+bool sqlite_make_facts(StoreSqlite *q, GError **error)
+{
+  return sqlite_run(q, q->db,
+                    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID", error);
+}
+
+bool sqlite_make_table(StoreSqlite *q, const char *table, GError **error)
+{
+  g_autofree char *sql = g_strdup_printf("CREATE TABLE IF NOT EXISTS \"%s\" (id INTEGER PRIMARY KEY,"
+                                         " revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT",
+                                         table);
+
+  return sqlite_run(q, q->db, sql, error);
+}
+
 static bool make_tables(StoreSqlite *q, GError **error)
 {
-  if (!sqlite_run(q, q->db,
-                      "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, "
-                      "WITHOUT ROWID",
-                      error))
+  if (!sqlite_make_facts(q, error))
     return false;
   for (guint i = 0; i < ws_n_resource_types; i++) {
     const StoreTable *table = &q->store->tables[i];
-    g_autofree char *sql = g_strdup_printf("CREATE TABLE IF NOT EXISTS \"%s\" (id INTEGER PRIMARY KEY,"
-                                           " revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT",
-                                           table->type->plural);
-    if (!sqlite_run(q, q->db, sql, error))
-      return false;
-    if (table->history && !sqlite_history_prepare(q, table, error))
+    if (!sqlite_make_table(q, table->type->plural, error) ||
+        (table->history && !sqlite_history_prepare(q, table, error)))
       return false;
   }
   return true;
@@ -233,9 +250,8 @@ static bool prepare_statements(StoreSqlite *q, GError **error)
              NULL;
 }
 
-static bool open_database(Store *store, GError **error)
+static bool hold_database(Store *store, GError **error)
 {
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   StoreSqlite *q = g_new0(StoreSqlite, 1);
 
   store->db = q;
@@ -245,11 +261,26 @@ static bool open_database(Store *store, GError **error)
   q->put = g_new0(sqlite3_stmt *, ws_n_resource_types);
   q->drop = g_new0(sqlite3_stmt *, ws_n_resource_types);
   pthread_mutex_init(&q->read_lock, NULL);
-  if (!sqlite_vfs_register(q, error) || (!q->in_memory && !store->stand && !prepare_files(q, error)))
+  return q->in_memory || store->stand || lock_file(q, error);
+}
+
+bool sqlite_open_file(StoreSqlite *q, GError **error)
+{
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+
+  if (!sqlite_vfs_register(q, error) || (!q->in_memory && !q->store->stand && !prepare_file(q, error)))
     return false;
-  if (sqlite3_open_v2(store->path, &q->db, flags, q->vfs_name) != SQLITE_OK)
-    return sqlite_fail(q, q->db, WS_ERROR_IO_ERROR, "open", error);
-  return check_owner(q, error) && set_pragmas(q, error) && upgrade(q, error) && check_content(q, error) &&
+  return sqlite3_open_v2(q->store->path, &q->db, flags, q->vfs_name) == SQLITE_OK ||
+         sqlite_fail(q, q->db, WS_ERROR_IO_ERROR, "open", error);
+}
+
+static bool open_database(Store *store, GError **error)
+{
+  StoreSqlite *q = store->db;
+
+  if (!q->in_memory && !store->stand && !sqlite_is_whole(store, error))
+    return false;
+  return sqlite_open_file(q, error) && check_owner(q, error) && set_pragmas(q, error) && upgrade(q, error) && check_content(q, error) &&
          prepare_statements(q, error) && sqlite_history_open_reader(q, error);
 }
 
@@ -266,6 +297,7 @@ static void close_database(Store *store)
   sqlite3_finalize(q->commit);
   sqlite3_finalize(q->rollback);
   sqlite3_finalize(q->put_meta);
+  sqlite3_finalize(q->fill);
   if (q->db && sqlite3_close(q->db) != SQLITE_OK)
     g_error("store: a statement was left open");
   if (q->lock_fd >= 0)
@@ -450,6 +482,7 @@ static bool load_table(Store *store, const StoreTable *table, StoreRaw each, voi
 }
 
 const StoreBackend store_sqlite = {
+    .hold = hold_database,
     .open = open_database,
     .close = close_database,
     .load = load_table,
@@ -459,4 +492,17 @@ const StoreBackend store_sqlite = {
     .expire = sqlite_history_expire,
     .tidy = checkpoint,
     .is_untidy = needs_checkpoint,
+    .begin_view = sqlite_begin_view,
+    .view_table = sqlite_view_table,
+    .view_facts = sqlite_view_facts,
+    .end_view = sqlite_end_view,
+    .begin_fill = sqlite_begin_fill,
+    .begin_table = sqlite_begin_table,
+    .fill_row = sqlite_fill_row,
+    .end_table = sqlite_end_table,
+    .fill_fact = sqlite_fill_fact,
+    .end_fill = sqlite_end_fill,
+    .look = sqlite_look,
+    .take_place = sqlite_take_place,
+    .drop_beside = sqlite_drop_beside,
 };

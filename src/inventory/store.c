@@ -70,31 +70,8 @@ static void job_free(StoreJob *job)
 
 /* ---- life ---- */
 
-static Store *store_ref(Store *store)
-{
-  g_atomic_int_inc(&store->ref_count);
-  return store;
-}
-
-static void store_unref(gpointer arg)
-{
-  Store *store = arg;
-
-  if (!g_atomic_int_dec_and_test(&store->ref_count))
-    return;
-  pthread_mutex_destroy(&store->lock);
-  pthread_cond_destroy(&store->wake);
-  pthread_mutex_destroy(&store->sql_lock);
-  for (guint i = 0; i < ws_n_resource_types; i++)
-    g_free(store->tables[i].columns);
-  g_free(store->tables);
-  g_string_free(store->body, TRUE);
-  g_free(store->path);
-  g_free(store);
-}
-
 /* The tables of all types; history's indexed fields are columns. */
-static StoreTable *make_tables(void)
+static StoreTable *tables_new(void)
 {
   StoreTable *tables = g_new0(StoreTable, ws_n_resource_types);
 
@@ -110,6 +87,34 @@ static StoreTable *make_tables(void)
     }
   }
   return tables;
+}
+
+static void tables_free(StoreTable *tables)
+{
+  for (guint i = 0; i < ws_n_resource_types; i++)
+    g_free(tables[i].columns);
+  g_free(tables);
+}
+
+static Store *store_ref(Store *store)
+{
+  g_atomic_int_inc(&store->ref_count);
+  return store;
+}
+
+static void store_unref(gpointer arg)
+{
+  Store *store = arg;
+
+  if (!g_atomic_int_dec_and_test(&store->ref_count))
+    return;
+  pthread_mutex_destroy(&store->lock);
+  pthread_cond_destroy(&store->wake);
+  pthread_mutex_destroy(&store->sql_lock);
+  tables_free(store->tables);
+  g_string_free(store->body, TRUE);
+  g_free(store->path);
+  g_free(store);
 }
 
 static void close_database(Store *store)
@@ -135,20 +140,15 @@ static bool start_thread(Store *store, GError **error)
   return ws_fail(error, WS_ERROR_INTERNAL, "cause", g_strerror(result), NULL);
 }
 
-Store *store_open(const char *path, WsLoop *loop, GError **error)
-{
-  return store_open_on(path, loop, NULL, error);
-}
-
-Store *store_open_on(const char *path, WsLoop *loop, const StoreStand *stand, GError **error)
+Store *store_new(const char *path, const char *suffix, WsLoop *loop)
 {
   Store *store = g_new0(Store, 1);
 
   store->ref_count = 1;
-  store->stand = stand;
-  store->path = g_strdup(path);
   store->backend = store_address_is_server(path) ? &store_pg : &store_sqlite;
-  store->tables = make_tables();
+  store->path = store->backend == &store_pg ? g_strdup(path) : g_strconcat(path, suffix, NULL);
+  store->suffix = suffix;
+  store->tables = tables_new();
   store->body = g_string_sized_new(8192);
   store->loop = loop;
   store->epoch = 1;
@@ -157,10 +157,42 @@ Store *store_open_on(const char *path, WsLoop *loop, const StoreStand *stand, GE
   pthread_mutex_init(&store->sql_lock, NULL);
   queue_init(&store->queue);
   queue_init(&store->done);
-  if (store->backend->open(store, error) && (stand || start_thread(store, error)))
+  return store;
+}
+
+bool store_hold(Store *store, GError **error)
+{
+  return store->backend->hold(store, error);
+}
+
+bool store_start(Store *store, GError **error)
+{
+  return store_hold(store, error) && store->backend->open(store, error) && (store->stand || start_thread(store, error));
+}
+
+static bool is_here(Store *store, GError **error)
+{
+  g_autofree char *moved_to = store->backend->get_meta(store, STORE_MOVED_TO), *cause = NULL;
+
+  if (!moved_to || !*moved_to)
+    return true;
+  cause = g_strdup_printf("it was moved to %s", moved_to);
+  return ws_fail(error, WS_ERROR_IO_ERROR, "path", store->path, "cause", cause, NULL);
+}
+
+Store *store_open(const char *path, WsLoop *loop, GError **error)
+{
+  return store_open_on(path, loop, NULL, error);
+}
+
+Store *store_open_on(const char *path, WsLoop *loop, const StoreStand *stand, GError **error)
+{
+  Store *store = store_new(path, "", loop);
+
+  store->stand = stand;
+  if (store_start(store, error) && is_here(store, error))
     return store;
-  close_database(store);
-  store_unref(store);
+  store_close(store);
   return NULL;
 }
 
@@ -325,7 +357,7 @@ static bool load_row(WsId id, Revision revision, const char *body, gsize n, void
                           reason ? reason->message : "the body does not belong to the row");
   g_clear_error(&reason);
   ws_resource_unref(object);
-  return ws_fail(error, WS_ERROR_IO_ERROR, "path", load->store->path, "cause", cause, NULL);
+  return ws_fail(error, WS_ERROR_DATABASE_DAMAGED, "path", load->store->path, "cause", cause, NULL);
 }
 
 bool store_load(Store *store, StoreEach each, void *arg, GError **error)

@@ -33,7 +33,8 @@ typedef struct {
  * with libpq's options behind "?". A password in an address is refused (passfile=, a service or peer authentication give
  * one); without sslmode= a server on the network must prove its name (verify-full). The tables are in the schema that the
  * address names (options=-csearch_path%3DNAME), else in "winsphere". Errors:
- *   WS_ERROR_IO_ERROR (path)      cannot be opened, is in use by another process, is damaged, or is not ours
+ *   WS_ERROR_IO_ERROR (path)      cannot be opened, is in use by another process, or is not ours
+ *   WS_ERROR_DATABASE_DAMAGED (path)
  *   WS_ERROR_VERSION_MISMATCH     written by a newer program */
 Store *store_open(const char *path, WsLoop *loop, GError **error);
 /* Where a store is that has neither files of this system nor a thread: in the simulator. */

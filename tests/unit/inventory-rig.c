@@ -249,7 +249,7 @@ void inv_rig_free(InvRig *rig)
 guint inv_rig_stride(void)
 {
   if (on_server)
-    return 5; /* each place makes a database anew there */
+    return 9; /* each place makes a database anew there */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return 7;
 #elif defined(__has_feature)

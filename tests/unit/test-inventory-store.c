@@ -121,7 +121,7 @@ static void strangers_database_is_refused_and_left_alone(void)
   }
   g_assert_cmpint(inv_rig_sql_int(rig, "SELECT count(*) FROM sqlite_schema"), ==, 1);
   g_assert_true(g_file_set_contents(rig->path, "text", 4, NULL));
-  assert_refuses_to_open(rig, WS_ERROR_IO_ERROR, NULL);
+  assert_refuses_to_open(rig, WS_ERROR_DATABASE_DAMAGED, NULL);
 }
 
 static void missing_directory_is_an_error(void)
@@ -149,7 +149,7 @@ static void damaged_database_is_refused(void)
   for (gsize page = 4096 * 2; page + 4096 <= n; page += 4096)
     memset(bytes + page, 0x5a, 16); /* headers of b-tree pages */
   g_assert_true(g_file_set_contents(rig->path, bytes, (gssize)n, NULL));
-  assert_refuses_to_open(rig, WS_ERROR_IO_ERROR, NULL);
+  assert_refuses_to_open(rig, WS_ERROR_DATABASE_DAMAGED, NULL);
 }
 
 static void row_that_cannot_be_read_is_named(void)
@@ -167,7 +167,7 @@ static void row_that_cannot_be_read_is_named(void)
   g_assert_no_error(error);
   g_assert_null(inv_open(rig->loop, rig->store, &error));
   g_assert_nonnull(strstr(ws_error_cause(error), "table pools, row 1"));
-  inv_rig_assert_error(&error, WS_ERROR_IO_ERROR, NULL);
+  inv_rig_assert_error(&error, WS_ERROR_DATABASE_DAMAGED, NULL);
 }
 
 static void facts_are_kept(void)

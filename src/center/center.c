@@ -16,6 +16,7 @@
 #include "center/database.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/operate/backup.h"
 #include "center/pki.h"
 #include "center/sweep.h"
 #include "center/tickets.h"
@@ -163,6 +164,7 @@ void center_free(Center *center)
     return;
   door_close(center);
   sweep_stop(center);
+  backup_stop(center);
   g_clear_pointer(&center->links, hosts_free);
   g_clear_pointer(&center->io, http_io_free);
   g_clear_pointer(&center->watch_hub, watch_hub_free);

@@ -50,6 +50,8 @@ struct Center {
   HttpServer *server;
   WsTimer *sweep_timer, *store_timer, *usage_timer, *follow_timer;
   gint64 started_us; /* wall */
+  gint64 backup_tried_us; /* monotonic; a scheduled backup was last started; 0: not yet */
+  gint backups_stopped;   /* atomic */
   bool cleaning; /* operate/leftovers.c is at it */
 };
 

@@ -2,6 +2,7 @@
 /* The domains of the manager, in the order in which a host that connects is read: what it is, its storage, its networks, its VMs. */
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/operate/backup.h"
 #include "model/model.h"
 
 void domains_start(Center *center)
@@ -36,4 +37,5 @@ void domains_resume(Center *center)
   inv_each(head, &ws_type_host, mark_unconnected, txn);
   inv_commit(txn, NULL, NULL);
   cluster_resume(center);
+  backup_resume(center);
 }

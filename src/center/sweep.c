@@ -5,6 +5,7 @@
 #include "center/auth/audit.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/operate/backup.h"
 #include "center/pki.h"
 #include "model/model.h"
 
@@ -65,6 +66,7 @@ static void sweep(void *arg)
   idempotency_expire(center);
   store_expire_history(center->store, &ws_type_event, ws_clock_wall_us(center->clock) - HISTORY_KEEP_US);
   audit_expire(center);
+  backup_tick(center);
   center_pki_renew(center);
   hosts_check_certificates(center);
   leftovers_clean(center);

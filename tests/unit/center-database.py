@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The manager's database as an administrator handles it: backup, damage, restore, moving to PostgreSQL and back. Real programs. Prints TAP.
 
-usage: center-database.py WINCENTERD
+usage: center-database.py WINCENTERD CLOCK_SHIFT_LIBRARY
 """
 import glob
 import importlib.util
@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,15 @@ def command(m, *args, code=0):
                           capture_output=True, text=True, timeout=center.DEADLINE_S, check=False)
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     return done.stdout + done.stderr
+
+
+class Late(center.Manager):
+    """Its certificates are of another time than this program."""
+
+    def context(self):
+        context = super().context()
+        context.verify_flags |= 0x200000  # OpenSSL's X509_V_FLAG_NO_CHECK_TIME
+        return context
 
 
 def admin(m):
@@ -135,12 +145,12 @@ def any_damaged_page_is_found_at_the_start_and_a_backup_named(m):
     folder = backup_folder(m)
     make(m, *(f"many-{i}" for i in range(60)))
     m.stop()
-    good = os.path.join(folder, "20260102T000000Z.backup")
+    good = os.path.join(folder, "20990102T000000Z.backup")
     command(m, "--backup", good)
     with open(good, "rb") as file:
         sick = bytearray(file.read())
     sick[len(sick) // 2] ^= 1
-    with open(os.path.join(folder, "20260103T000000Z.backup"), "wb") as file:  # newer, and no use
+    with open(os.path.join(folder, "20990103T000000Z.backup"), "wb") as file:  # newer, and no use
         file.write(sick)
     with open(database(m), "rb") as file:
         whole = file.read()
@@ -204,7 +214,129 @@ def the_database_moves_to_postgresql_and_back(m):
         m.start()
 
 
-TESTS = (a_running_manager_is_left_alone, a_backup_restores_database_and_keys, any_damaged_page_is_found_at_the_start_and_a_backup_named,
+def ended(client, status, body):
+    """The task that a call started, when it has ended."""
+    assert status == 202, (status, body)
+    end = time.monotonic() + center.DEADLINE_S
+    while body["state"] in ("queued", "running", "cancelling", "rolling_back"):
+        assert time.monotonic() < end, body
+        time.sleep(0.02)
+        _, body, _ = client.call("GET", f"/tasks/{body['id']}")
+    return body
+
+
+def backups(client):
+    status, body, _ = client.call("GET", "/backups?limit=1000")
+    assert status == 200, body
+    return body["items"]
+
+
+def the_api_makes_verifies_and_deletes_backups(m):
+    client = admin(m)
+    status, body, _ = client.call("POST", "/backups", {"note": "before the upgrade"})
+    task = ended(client, status, body)
+    assert task["state"] == "done", task
+    made = client.call("GET", f"/backups/{task['result']}")[1]
+    path = os.path.join(m.data, "backups", made["file"])
+    assert made["note"] == "before the upgrade" and made["kind"] == "manual" and made["database"] == "sqlite" and made["rows"] > 10, made
+    assert os.stat(path).st_mode & 0o7777 == 0o600 and os.stat(path).st_size == made["size_bytes"]
+    assert os.stat(os.path.dirname(path)).st_mode & 0o7777 == 0o700
+    task = ended(client, *client.call("POST", f"/backups/{made['id']}/verify")[:2])
+    assert task["state"] == "done", task
+    with open(path, "r+b") as file:
+        file.seek(made["size_bytes"] // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    task = ended(client, *client.call("POST", f"/backups/{made['id']}/verify")[:2])
+    assert task["error"]["code"] == "backup_damaged", task
+    task = ended(client, *client.call("DELETE", f"/backups/{made['id']}")[:2])
+    assert task["state"] == "done" and not os.path.exists(path), task
+    assert made["id"] not in [item["id"] for item in backups(client)]
+    records = client.call("GET", "/audit-records?limit=50")[1]["items"]
+    assert {"backup_create", "backup_verify", "backup_delete"} <= {r["operation"] for r in records}, [r["operation"] for r in records]
+
+
+def who_may_not_is_refused(m):
+    client = admin(m)
+    status, role, _ = client.call("POST", "/roles", {"name": "no backups", "permissions": ["vm.read"]})
+    assert status == 201, role
+    status, body, _ = client.call("POST", "/users", {"name": "guest", "password": "A long pass phrase 7", "roles": [role["id"]]})
+    assert status == 201, body
+    guest = center.Client(m).login("guest", "A long pass phrase 7")
+    before = os.listdir(os.path.join(m.data, "backups"))
+    for method, path in (("GET", "/backups"), ("POST", "/backups"), ("DELETE", "/backups/backup-1")):
+        status, body, _ = guest.call(method, path, {} if method == "POST" else None)
+        assert status == 403, (method, path, status, body)
+    assert os.listdir(os.path.join(m.data, "backups")) == before
+
+
+def a_backup_that_cannot_be_written_leaves_nothing(m):
+    client, folder = admin(m), os.path.join(m.data, "backups")
+    shutil.rmtree(folder)
+    with open(folder, "w", encoding="ascii"):
+        pass
+    task = ended(client, *client.call("POST", "/backups", {})[:2])
+    os.unlink(folder)
+    os.mkdir(folder, 0o700)
+    assert task["state"] in ("failed", "rolled_back") and task["error"]["code"] == "io_error", task
+
+
+def folder_and_inventory_agree_after_a_start(m):
+    client, folder = admin(m), os.path.join(m.data, "backups")
+    gone = client.call("GET", "/backups/" + ended(client, *client.call("POST", "/backups", {})[:2])["result"])[1]
+    kept = client.call("GET", "/backups/" + ended(client, *client.call("POST", "/backups", {})[:2])["result"])[1]
+    m.stop()
+    os.rename(os.path.join(folder, gone["file"]), os.path.join(folder, "20260104T000000Z-foreign.backup"))
+    m.start()
+    client = admin(m)
+    now = {item["file"]: item for item in backups(client)}
+    assert gone["file"] not in now and now[kept["file"]]["id"] == kept["id"], now
+    found = now["20260104T000000Z-foreign.backup"]
+    assert found["kind"] == "imported" and "sha256" not in found, found
+    task = ended(client, *client.call("POST", f"/backups/{found['id']}/verify")[:2])
+    assert task["state"] == "done", task
+    found = client.call("GET", f"/backups/{found['id']}")[1]
+    assert found["sha256"] == gone["sha256"] and found["rows"] == gone["rows"], found
+
+
+def the_schedule_makes_them_and_lets_old_ones_go(m):
+    client = admin(m)
+    site = client.call("GET", "/sites")[1]["items"][0]
+    assert site["backup_interval_hours"] == 24 and site["backup_keep"] == 7, site
+    status, body, _ = client.call("PATCH", f"/sites/{site['id']}", {"backup_interval_hours": 1, "backup_keep": 2})
+    assert status == 200, body
+    by_hand = {item["id"] for item in backups(client)}
+    seen, clock, more = [], os.path.join(m.data, "..", "clock"), m.more
+    m.more = ["--host-cert-life", "10"]  # that life makes it look after the house each half second
+    try:
+        for hours in (3, 6, 9):
+            m.stop()
+            with open(clock, "wb") as file:
+                file.write(struct.pack("=q", hours * 3600))
+            m.start(env=dict(os.environ, LD_PRELOAD=m.library, CLOCK_SHIFT_FILE=clock))
+            client, end, fresh = admin(m), time.monotonic() + center.DEADLINE_S, []
+            now = {}
+            while not fresh or len(now) > len(by_hand) + 2:
+                assert time.monotonic() < end, (fresh, now)
+                now = {item["id"]: item for item in backups(client)}
+                fresh = [i for i in now if i not in by_hand and i not in seen]
+                time.sleep(0.05)
+            assert len(fresh) == 1 and now[fresh[0]]["kind"] == "scheduled", fresh
+            seen += fresh
+        assert by_hand <= set(now) and seen[0] not in now and set(seen[1:]) <= set(now), (seen, now)  # those by hand stay
+        files = {item["file"] for item in now.values()}
+        end = time.monotonic() + center.DEADLINE_S
+        while set(os.listdir(os.path.join(m.data, "backups"))) != files:
+            assert time.monotonic() < end, (os.listdir(os.path.join(m.data, "backups")), files)
+            time.sleep(0.05)
+    finally:
+        m.stop()
+        m.more = more
+
+
+TESTS = (the_api_makes_verifies_and_deletes_backups, who_may_not_is_refused, a_backup_that_cannot_be_written_leaves_nothing,
+         folder_and_inventory_agree_after_a_start, the_schedule_makes_them_and_lets_old_ones_go, a_running_manager_is_left_alone, a_backup_restores_database_and_keys, any_damaged_page_is_found_at_the_start_and_a_backup_named,
          a_password_in_the_address_is_refused, the_database_moves_to_postgresql_and_back)
 
 
@@ -212,7 +344,8 @@ def main():
     print(f"1..{len(TESTS)}", flush=True)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="ws-database-") as folder:
-        m = center.Manager(os.path.abspath(sys.argv[1]), os.path.join(folder, "data"))
+        m = Late(os.path.abspath(sys.argv[1]), os.path.join(folder, "data"))
+        m.library = os.path.abspath(sys.argv[2])
         os.mkdir(m.data, 0o700)
         m.start()
         try:

@@ -278,6 +278,7 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world)
   tap_memory(world);
   center->clock = &rig->clock;
   center->loop = ws_loop_new(&rig->clock);
+  center->config.data_dir = g_strdup(dir);
   center->store = store_open(path, center->loop, &error);
   g_assert_no_error(error);
   center->inventory = inv_open(center->loop, center->store, &error);
@@ -313,6 +314,7 @@ void center_rig_close(CenterRig *rig)
   tickets_free(center->tickets);
   g_hash_table_unref(center->stale_vms);
   ws_loop_free(center->loop);
+  g_free(center->config.data_dir);
   g_free(rig);
 }
 

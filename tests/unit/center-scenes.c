@@ -74,6 +74,7 @@ const Scene scenes[] = {
     {"vm_eject_cd", "vm_eject_cd", "off", "{}"},
     {"vm_adopt", "vm_adopt", "found", NULL},
     {"vm_sync", "vm_sync", "running", NULL},
+    {"backup_create", "backup_create", NULL, "{'note':'new'}"},
     {"host_sync", "host_sync", "host", NULL},
     {"host_enter_maintenance", "host_enter_maintenance", "host", "{'vms':'power_off'}", .acts_only = true},
     {"host_delete", "host_delete", "host", "{'force':true}"},

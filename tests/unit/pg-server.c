@@ -14,6 +14,7 @@
 
 static char *bin_dir, *dir;
 static pid_t server, owner;
+static const char *fsync_option = "fsync=off";
 
 /* ---- programs ---- */
 
@@ -167,7 +168,7 @@ void pg_server_start(void)
 {
   g_autofree char *program = g_build_filename(bin_dir, "postgres", NULL), *folder = g_build_filename(dir, "cluster", NULL),
                   *where = address("postgres", NULL), *sockets = g_strconcat("unix_socket_directories=", dir, NULL);
-  char *argv[] = {program, "-D", folder, "-c", "listen_addresses=", "-c", sockets, "-c", "fsync=off", "-c", "shared_buffers=32MB",
+  char *argv[] = {program, "-D", folder, "-c", "listen_addresses=", "-c", sockets, "-c", (char *)fsync_option, "-c", "shared_buffers=32MB",
                   "-c", "max_connections=50", NULL};
   gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
@@ -187,14 +188,14 @@ void pg_server_crash(void)
   stop(SIGQUIT);
 }
 
-bool pg_server_get(void)
+static bool make_cluster(const char *parent)
 {
   if (dir)
     return true;
   bin_dir = bin_dir ? bin_dir : find_programs();
   if (!bin_dir || (geteuid() == 0 && !unprivileged()))
     return false;
-  dir = g_strdup(g_access("/dev/shm", W_OK) == 0 ? "/dev/shm/pg-XXXXXX" : "/tmp/pg-XXXXXX");
+  dir = g_build_filename(parent, "pg-XXXXXX", NULL);
   g_assert_nonnull(g_mkdtemp(dir));
   owner = getpid();
   atexit(clean_up);
@@ -206,6 +207,17 @@ bool pg_server_get(void)
   run_program(argv);
   pg_server_start();
   return true;
+}
+
+bool pg_server_get(void)
+{
+  return make_cluster(g_access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+}
+
+bool pg_server_get_on_disk(const char *parent)
+{
+  fsync_option = "fsync=on";
+  return make_cluster(parent);
 }
 
 /* ---- use ---- */

@@ -8,6 +8,8 @@
 
 /* False: there is no PostgreSQL on this machine (scripts/install-deps installs it): skip, and say so. */
 bool pg_server_get(void);
+/* The same, but on a disk, in a directory of its own there, and it syncs: for measuring. */
+bool pg_server_get_on_disk(const char *parent);
 /* Address of the database, tables in `schema`. Caller frees. */
 char *pg_server_address(const char *schema);
 /* Runs SQL as the owner of everything; asserts success. */

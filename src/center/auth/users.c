@@ -457,7 +457,7 @@ static const struct {
      {"vm.*", "host.*", "cluster.*", "site.*", "pool.*", "volume.*", "image.*", "network.*", "task.*", "event.read", "alarm.*"}},
     {"operations administrator",
      "Sees everything, runs virtual machines, handles alarms.",
-     {"*.read", "vm.power", "vm.console", "task.cancel", "alarm.write"}},
+     {"*.read", "vm.power", "vm.console", "task.cancel", "alarm.write", "backup.write"}},
 };
 
 static void fill_role(WsRole *role, guint i)

@@ -7,10 +7,12 @@
  * surprise. */
 #include "center/api/call.h"
 #include "center/cluster/cluster.h"
+#include "center/room.h"
 #include "center/verbs.h"
 
 #define NAMES_MAX 5 /* of VMs, in a refusal */
 #define PARALLEL  8
+#define PARALLEL_MOVES 2 /* where the cluster does not say */
 
 typedef struct {
   Center *center;
@@ -90,8 +92,96 @@ static void *shut_down_args(const WsHostEnterMaintenance *args)
   return shut_down;
 }
 
+/* ---- where each goes ---- */
+
+typedef struct {
+  const InvSnapshot *snap;
+  WsId from;
+  GArray *rooms; /* PlanHost: all but the one that is emptied; filled up as VMs are given to them */
+} Targets;
+
+static bool add_target(const void *object, void *arg)
+{
+  Targets *targets = arg;
+  const WsHost *host = object;
+  PlanHost room = room_of_host(targets->snap, host);
+  room.reaches = true; /* disks that it does not reach move along */
+  if (host->id != targets->from)
+    g_array_append_val(targets->rooms, room);
+  return true;
+}
+
+static int larger_first(gconstpointer a, gconstpointer b)
+{
+  const WsVm *x = *(const WsVm *const *)a, *y = *(const WsVm *const *)b;
+  return x->memory_bytes != y->memory_bytes ? (x->memory_bytes < y->memory_bytes ? 1 : -1) : x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void *move_args(const WsCluster *cluster, WsId target)
+{
+  WsVmMigrate *move = ws_vm_migrate_new();
+  const WsClusterMigration *like = cluster ? cluster->migration : NULL;
+  ws_apply_defaults(&ws_type_vm_migrate, move);
+  move->host = target;
+  if (like && (int)like->strategy)
+    move->strategy = (int)like->strategy; /* the two enums have their words in the same order */
+  if (like && like->bandwidth_mbps != WS_INT_UNSET)
+    move->bandwidth_bytes_per_s = MAX(like->bandwidth_mbps * 125000, 1048576);
+  return move;
+}
+G_STATIC_ASSERT((int)WS_CLUSTER_MIGRATION_STRATEGY_POST_COPY == (int)WS_VM_MIGRATE_STRATEGY_POST_COPY);
+
+/* A host of the cluster for each VM, the largest first; a single host's VMs may go to any. Without a place for one nothing begins. */
+static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GPtrArray *vms, TaskChild *children, GError **error)
+{
+  const WsCluster *cluster = cluster_of_host(snap, host);
+  g_autoptr(GArray) rooms = g_array_new(FALSE, FALSE, sizeof(PlanHost));
+  Targets targets = {snap, host->id, rooms};
+  inv_each(snap, &ws_type_host, add_target, &targets);
+  g_ptr_array_sort(vms, larger_first);
+  for (guint i = 0; i < vms->len; i++) {
+    const WsVm *vm = vms->pdata[i];
+    PlanDemand demand = room_demand(vm, true);
+    g_autofree char *why = NULL;
+    demand.only_cluster = host->cluster;
+    WsId target = plan_place((PlanHost *)rooms->data, rooms->len, &demand, &why);
+    if (!target)
+      return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "object", vm->name, NULL);
+    for (guint j = 0; j < rooms->len; j++) {
+      PlanHost *room = &g_array_index(rooms, PlanHost, j);
+      room->memory_used_bytes += room->id == target ? vm->memory_bytes : 0;
+      room->vcpus_used += room->id == target ? plan_vm_vcpus(vm) : 0;
+    }
+    if (children)
+      children[i] = (TaskChild){vm->id, move_args(cluster, target)};
+  }
+  return true;
+}
+
+static guint parallel_of(const InvSnapshot *snap, const WsHost *host)
+{
+  const WsCluster *cluster = cluster_of_host(snap, host);
+  bool said = cluster && cluster->migration && cluster->migration->parallel != WS_INT_UNSET;
+  return said ? (guint)cluster->migration->parallel : PARALLEL_MOVES;
+}
+
+/* Once the batch is on record what is passed in here is not looked at again: so after a restart nothing is chosen anew. */
+static bool move_all(Task *task, GError **error)
+{
+  const WsHost *host = task_find_target(task, error);
+  const InvSnapshot *snap = task_snapshot(task);
+  g_autoptr(GPtrArray) vms = host ? placed_on(snap, host->id) : NULL;
+  if (!host)
+    return false;
+  g_autofree TaskChild *children = g_new0(TaskChild, vms->len + 1);
+  guint n = choose_targets(snap, host, vms, children, NULL) ? vms->len : 0;
+  return task_run_children(task, task_kind_find(task_engine(task), "vm_migrate"), children, n, parallel_of(snap, host), error);
+}
+
 static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error)
 {
+  if (args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE)
+    return move_all(task, error);
   bool gently = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_SHUT_DOWN;
   const TaskKind *kind = task_kind_find(task_engine(task), gently ? "vm_shutdown" : "vm_power_off");
   g_autoptr(GPtrArray) vms = placed_on(task_snapshot(task), task_target(task));
@@ -115,6 +205,9 @@ bool host_enter_maintenance(Task *task, GError **error)
   bool refuse = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_REFUSE;
   if (!task_is_resumed(task) && refuse && vms->len)
     return refuse_not_empty(host, vms, error);
+  if (!task_is_resumed(task) && args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE &&
+      !choose_targets(task_snapshot(task), host, vms, NULL, error))
+    return false;
   return task_lock(task, &lock, 1, error) && TASK_STEP(task, "begin", begin, back_in_service, &enter, error) &&
          (refuse || empty(task, args, error)) && TASK_LAST(task, "finish", finish, &enter, error);
 }

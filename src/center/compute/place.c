@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* From inventory to the planner's questions and back. See place.h. */
 #include "center/compute/place.h"
+#include "center/room.h"
 #include "plan/estate.h"
-#include "plan/place.h"
 
 /* ---- hosts ---- */
 
@@ -13,52 +13,10 @@ typedef struct {
   GPtrArray *pools; /* WsPool that it must see; borrowed from snap */
 } Gather;
 
-static bool add_placed(const void *object, void *arg)
-{
-  const WsVm *vm = object;
-  PlanHost *row = arg;
-  if (plan_vm_is_placed(vm)) {
-    row->memory_used_bytes += vm->memory_bytes;
-    row->vcpus_used += plan_vm_vcpus(vm);
-  }
-  return true;
-}
-
-static bool take_site(const void *object, void *arg)
-{
-  *(const void **)arg = object;
-  return false;
-}
-
-static PlanHost row_of(const InvSnapshot *snap, const WsHost *host)
-{
-  const WsSite *site = NULL;
-  inv_each(snap, &ws_type_site, take_site, &site);
-  PlanRatios ratios = plan_host_ratios(site, host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL, host);
-  PlanHost row = {.id = host->id,
-                  .name = host->name,
-                  .architecture = (int)host->architecture,
-                  .connected = host->state == WS_HOST_STATE_CONNECTED,
-                  .in_service = plan_host_in_service(host),
-                  .cluster = host->cluster,
-                  .memory_bytes = plan_host_memory_limit_bytes(host, &ratios),
-                  .vcpus = plan_host_vcpus_limit(host, &ratios)};
-  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_placed, &row);
-  return row;
-}
-
-static PlanDemand demand_of(const WsVm *vm, bool running)
-{
-  return (PlanDemand){.architecture = (int)vm->architecture,
-                      .memory_bytes = vm->memory_bytes,
-                      .vcpus = plan_vm_vcpus(vm),
-                      .running = running};
-}
-
 static bool add_host(const void *object, void *arg)
 {
   Gather *gather = arg;
-  PlanHost row = row_of(gather->snap, object);
+  PlanHost row = room_of_host(gather->snap, object);
   row.reaches = true;
   for (guint i = 0; i < gather->pools->len; i++)
     row.reaches = row.reaches && plan_pool_reaches(gather->pools->pdata[i], row.id);
@@ -91,7 +49,7 @@ bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId
   g_autoptr(GPtrArray) pools = pools_of(snap, draft, image_pool);
   Gather gather = {task_center(task), snap, g_array_new(FALSE, FALSE, sizeof(PlanHost)), pools};
   inv_each(snap, &ws_type_host, add_host, &gather);
-  PlanDemand demand = demand_of(draft, start);
+  PlanDemand demand = room_demand(draft, start);
   demand.only_host = draft->host;
   demand.only_cluster = draft->cluster;
   g_autofree char *why = NULL;
@@ -109,8 +67,8 @@ bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error)
   const WsHost *host = inv_find(snap, &ws_type_host, vm->host);
   if (!host)
     return true; /* its own error comes with the call */
-  PlanHost row = row_of(snap, host);
-  PlanDemand demand = demand_of(vm, true);
+  PlanHost row = room_of_host(snap, host);
+  PlanDemand demand = room_demand(vm, true);
   row.reaches = true; /* its own error tells which volume is not there */
   if (plan_vm_is_placed(vm)) { /* paused on start, say: it holds its share already */
     row.memory_used_bytes -= vm->memory_bytes;

@@ -4,7 +4,7 @@
  * With business_first and fast the guest arrives standing still and is released when it was seen gone here. With post_copy it must run there
  * while its memory still comes, so libvirt starts it; a source that went into post-copy never goes on, so it does not run twice then
  * either. What remains is post-copy that was allowed but not needed: the last pass ended before it began, and libvirt's answer was
- * lost. So post-copy is begun in any case before the last pass may end the move (MOVE_HOLD_*).
+ * lost. That moment is libvirt's own and is not closed here (docs/moving.md).
  *
  * Libvirt would start the VM on this host again after a power failure if it is marked so; the mark is taken off first, and set
  * again by the manager's next definition, or here when the VM stays. */
@@ -203,9 +203,28 @@ static bool add_rates(Run *run, GError **error)
          virt_fail(error, run->params->vm, run->params->uuid, "set the rate of");
 }
 
+/* libvirt knows shared storage by the file system's kind and takes a directory that the hosts share in any other way for a local one ("Migration
+ * without shared storage is unsafe"). We know better: both hosts found the pool's identity there. What remains to be seen is the page cache: a disk
+ * that stays where it is must not be cached by the host that is left. */
+static bool stays_coherent(const Run *run)
+{
+  const WsVmSpec *spec = run->params->spec;
+  for (guint i = 0; i < spec->disks.len; i++) {
+    const WsVmSpecDisk *disk = spec->disks.items[i];
+    bool copied = false;
+    for (guint c = 0; c < run->params->copy.len && !copied; c++)
+      copied = g_strcmp0(run->params->copy.items[c], disk->key) == 0;
+    if (!copied && disk->cache != WS_VM_SPEC_DISK_CACHE_NONE && disk->cache != WS_VM_SPEC_DISK_CACHE_DIRECTSYNC)
+      return false;
+  }
+  return true;
+}
+
 static unsigned int flags_of(const Run *run)
 {
   unsigned int flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST;
+  if (stays_coherent(run))
+    flags |= VIR_MIGRATE_UNSAFE;
   if (run->params->copy.len)
     flags |= VIR_MIGRATE_NON_SHARED_DISK;
   switch (run->params->strategy) {

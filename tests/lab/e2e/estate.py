@@ -51,8 +51,9 @@ class Maintenance(Case):
 
     def host_with_running_vms_is_not_emptied_unasked(self):
         vm = self.vm
-        error = refused("host_not_empty", self.api.post, f"hosts/{self.site.host}/enter_maintenance")
+        error = refused("host_not_empty", self.api.post, f"hosts/{self.site.host}/enter_maintenance", {"vms": "refuse"})
         check(self.site.vm(vm)["name"] in error.message, error.message)
+        refused("no_host", self.api.post, f"hosts/{self.site.host}/enter_maintenance")  # there is no other to move it to
         check(self.mode() == "normal" and self.site.power(vm) == "running", "something was changed")
 
     def vms_are_shut_down_and_none_comes_until_it_leaves(self):

@@ -1,0 +1,1 @@
+-- Words of ClusterMigration.strategy before the first release: none was stored.

@@ -4,9 +4,11 @@ DATA   ?= data
 HOSTS  ?= 2
 LAB    ?= .cache/hosts
 STAGES ?=
+SEEDS  ?= 2000
+HOURS  ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean-data test test-deep check deb bench lab lab-down fmt
+.PHONY: help run stop clean-data test test-deep check sim soak deb bench lab lab-down fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +30,12 @@ test-deep: ## also the tests under load, and each fuzzer for five minutes
 
 check: ## the checks that need no build
 	@scripts/test arrow-check arrows rules scripts
+
+sim: ## the manager in a simulated world, SEEDS=2000 runs (docs/simulation.md)
+	@scripts/ci/build plain >/dev/null && scripts/sim run $(SEEDS)
+
+soak: ## the same with new seeds for HOURS=8
+	@scripts/ci/build plain >/dev/null && scripts/sim soak $(HOURS)
 
 deb: ## Debian packages in build-deb/packages
 	@scripts/deb

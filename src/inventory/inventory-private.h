@@ -33,6 +33,7 @@ typedef struct InvPending {
   guint n_changes;
   GPtrArray *sealed;  /* history rows of the sealed type; NULL: none */
   bool durable;       /* goes to the store */
+  bool unstored;      /* never does: inv_txn_set_unstored() */
   bool written;       /* the store has answered */
   guint64 epoch;      /* older than the inventory's: built on what has been rolled back */
   InvReserve reserve; /* on record once this is written; 0: as before */
@@ -66,6 +67,8 @@ struct Inventory {
   InvSnapshot *published;
 
   InvPending *first, **end; /* the line */
+  GHashTable *unwritten;    /* id -> WsType: its newest version was published without the disk */
+  GHashTable *unstored;     /* ids: the same, and not to be there after a restart */
   bool advancing;
   guint64 epoch;   /* grows when the head is thrown back */
   GError *failure; /* why, the last time */

@@ -10,6 +10,7 @@
  * it that it is not written): the head goes back to what is published, and the epoch tells the old
  * transactions in the line from new ones. */
 #include "inventory/inventory-private.h"
+#include "base/plant.h"
 #include "base/log.h"
 #include <string.h>
 
@@ -66,7 +67,9 @@ static bool open_reserves(Inventory *inv, GError **error)
   GError *refused = NULL;
   g_auto(GStrv) meta = NULL;
 
-  inv->next_id = MAX(inv->next_id, MAX(read_number(inv->store, "next_id"), 1));
+  inv->next_id = MAX(inv->next_id, MAX(SIM_PLANT(ids_from_rows) ? 0 : read_number(inv->store, "next_id"), 1));
+  if (SIM_PLANT(revisions_from_rows))
+    start = MAX(inv->reserved.revision, 1);
   inv->reserved = (InvReserve){start + INV_RESERVE_REVISIONS, inv->next_id + INV_RESERVE_IDS};
   root_set_revision(inv->head, start);
   meta = reserve_to_meta(&inv->reserved);
@@ -93,6 +96,8 @@ static void inventory_free(Inventory *inv)
       g_array_free(inv->checks[i], TRUE);
   g_free(inv->checks);
   g_array_free(inv->listeners, TRUE);
+  g_hash_table_unref(inv->unwritten);
+  g_hash_table_unref(inv->unstored);
   g_clear_error(&inv->failure);
   pthread_mutex_destroy(&inv->lock);
   g_free(inv);
@@ -108,6 +113,8 @@ Inventory *inv_open(WsLoop *loop, Store *store, GError **error)
   inv->plan = inv_plan_new(ws_loop_clock(loop));
   inv->head = root_new(inv->plan);
   inv->end = &inv->first;
+  inv->unwritten = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  inv->unstored = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   inv->checks = g_new0(GArray *, ws_n_resource_types);
   inv->listeners = g_array_new(FALSE, FALSE, sizeof(Listener));
   pthread_mutex_init(&inv->lock, NULL);
@@ -138,18 +145,57 @@ static void abandon_line(Inventory *inv)
     batch->inv = NULL;
 }
 
+/* Ids are never used for two types, so an id is enough of a key. */
+static void note_unwritten(Inventory *inv, const InvPending *pending, bool unwritten)
+{
+  for (guint i = 0; i < pending->n_changes; i++) {
+    const InvChange *change = &pending->changes[i];
+    if (unwritten)
+      g_hash_table_insert(inv->unwritten, g_memdup2(&change->id, sizeof change->id), (void *)change->type);
+    else
+      g_hash_table_remove(inv->unwritten, &change->id);
+    if (unwritten && pending->unstored)
+      g_hash_table_add(inv->unstored, g_memdup2(&change->id, sizeof change->id));
+    else if (!unwritten)
+      g_hash_table_remove(inv->unstored, &change->id);
+  }
+}
+
+/* What was published without the disk, to be written at last. Watchers go on after an orderly restart and would not hear that a value is
+ * an older one again. */
+static StoreRow *unwritten_rows(Inventory *inv, guint *n_rows)
+{
+  StoreRow *rows = g_new(StoreRow, g_hash_table_size(inv->unwritten));
+  GHashTableIter iter;
+  void *id, *type;
+
+  *n_rows = 0;
+  g_hash_table_iter_init(&iter, inv->unwritten);
+  while (g_hash_table_iter_next(&iter, &id, &type)) {
+    const WsResource *object = inv_find(inv->head, type, *(WsId *)id);
+    if (object && !g_hash_table_contains(inv->unstored, id))
+      rows[(*n_rows)++] = (StoreRow){type, object->id, object->revision, ws_resource_ref(object)};
+  }
+  return rows;
+}
+
 void inv_close(Inventory *inv)
 {
   InvReserve exact;
   g_auto(GStrv) meta = NULL;
+  StoreRow *rows;
+  guint n_rows;
 
   if (!inv)
     return;
   /* An orderly end leaves no gap in revisions, so watchers can go on after a restart without listing again.
    */
   exact = (InvReserve){inv_snapshot_revision(inv->head), inv->next_id};
-  meta = reserve_to_meta(&exact);
-  store_submit(inv->store, NULL, 0, (const char *const *)meta, NULL, NULL);
+  meta = g_hash_table_size(inv->unstored) == 0 ? reserve_to_meta(&exact) : NULL; /* else watchers miss that those are gone */
+  if (SIM_PLANT(close_forgets_volatile))
+    g_hash_table_remove_all(inv->unwritten);
+  rows = unwritten_rows(inv, &n_rows);
+  store_submit(inv->store, rows, n_rows, (const char *const *)meta, NULL, NULL);
   abandon_line(inv);
   inventory_free(inv);
 }
@@ -278,6 +324,7 @@ static void publish(Inventory *inv, InvPending *pending)
   if (!pending->root)
     return;
   pending->root = NULL;
+  note_unwritten(inv, pending, !pending->durable);
   inv_log_append(&inv->log, pending->changes, pending->n_changes, swap_published, &swap);
   inv_snapshot_unref(swap.root);
   for (guint i = 0; i < pending->n_changes; i++)
@@ -385,6 +432,7 @@ void inv_enqueue(Inventory *inv, InvPending *pending, StoreRow *rows, guint n_ro
     inv->head = inv_snapshot_ref(pending->root);
   }
   if (!pending->durable) {
+    note_unwritten(inv, pending, true); /* the line may be abandoned */
     if (runs_low(inv, revision))
       ask_reserve(inv);
     advance(inv);

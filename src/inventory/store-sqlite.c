@@ -5,6 +5,7 @@
  * SQLite runs in WAL mode with synchronous=FULL: a commit is one append and one sync of the WAL. Checkpoints
  * are never automatic: they would happen inside somebody's commit; store.c asks for them. */
 #include "inventory/store-sqlite.h"
+#include "base/plant.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -232,7 +233,8 @@ static bool set_pragmas(StoreSqlite *q, GError **error)
   if (!sqlite_run(q, q->db,
                   "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;"
                   "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864",
-                  error))
+                  error) ||
+      (SIM_PLANT(store_never_syncs) && !sqlite_run(q, q->db, "PRAGMA synchronous=OFF", error)))
     return false;
   mode = query_text(q->db, "PRAGMA journal_mode=WAL", NULL);
   if (g_strcmp0(mode, q->in_memory ? "memory" : "wal") != 0)

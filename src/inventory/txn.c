@@ -339,6 +339,7 @@ bool inv_commit(InvTxn *txn, Revision *revision, GError **error)
   reached = inv_snapshot_revision(pending->root ? pending->root : inv->head);
   /* Beyond the reserve on record a revision must not be seen: then even a volatile change goes to the disk,
    * with a new one. */
+  pending->unstored = txn->unstored;
   pending->durable =
       !volatile_only || txn->history->len > 0 || txn->gone || (pending->root && reached > inv->reserved.revision);
   if (pending->durable && store_is_stalled(inv->store)) {

@@ -3,6 +3,7 @@
 #include "center/auth/audit.h"
 #include "center/hosts/hosts.h"
 #include "sim/check-private.h"
+#include <stdio.h>
 #include <string.h>
 
 typedef struct {
@@ -58,6 +59,36 @@ static bool check_host(const void *object, void *arg)
   return host->state == WS_HOST_STATE_CONNECTED || wrong(look, "%s is %s", host->name, ws_host_state_names[host->state - 1]);
 }
 
+/* Users give each name once ("disk-3-17"): two objects that have it were made by one call, executed twice. */
+typedef struct {
+  Look *look;
+  GHashTable *names;
+} Names;
+
+static bool check_name(const void *object, void *arg)
+{
+  const WsResource *resource = object;
+  const WsField *field = ws_type_field(resource->type, "name", 4);
+  Names *names = arg;
+  const char *name = *(char **)ws_field_at(field, object);
+  guint user, number;
+  int n = 0;
+  if (!name || sscanf(name, "%*[a-z]-%u-%u%n", &user, &number, &n) != 2 || name[n] != '\0')
+    return true;
+  return g_hash_table_add(names->names, (void *)name) || wrong(names->look, "there are two called %s", name);
+}
+
+static void check_names(Look *look)
+{
+  const WsType *const types[] = {&ws_type_role, &ws_type_api_token, &ws_type_switch, &ws_type_port_group,
+                                 &ws_type_pool, &ws_type_volume,    &ws_type_image};
+  for (guint i = 0; i < G_N_ELEMENTS(types) && !look->wrong; i++) {
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    Names names = {look, seen};
+    inv_each(look->snap, types[i], check_name, &names);
+  }
+}
+
 /* ---- VMs ---- */
 
 /* libvirt forgot it, and the manager knows. */
@@ -92,7 +123,8 @@ static bool check_vm(const void *object, void *arg)
   if (vm->disks.len != domain->spec->disks.len)
     return wrong(look, "vm-%" G_GUINT64_FORMAT " has %u disks, on %s %u", vm->id, vm->disks.len, host->name, domain->spec->disks.len);
   for (guint i = 0; i < vm->disks.len; i++)
-    if (vm->disks.items[i]->volume != domain->spec->disks.items[i]->volume)
+    /* An adopted VM's disk is known by its file alone. */
+    if (vm->disks.items[i]->volume && vm->disks.items[i]->volume != domain->spec->disks.items[i]->volume)
       return wrong(look, "disk %u of vm-%" G_GUINT64_FORMAT " is vol-%" G_GUINT64_FORMAT ", on %s vol-%" G_GUINT64_FORMAT, i, vm->id,
                    vm->disks.items[i]->volume, host->name, domain->spec->disks.items[i]->volume);
   return vm->nics.len == domain->spec->nics.len ||
@@ -233,7 +265,7 @@ char *sim_check_quiet(SimCheck *check)
   static const struct {
     const WsType *type;
     InvEach func;
-  } checks[] = {{&ws_type_task, check_task},     {&ws_type_host, check_host},     {&ws_type_vm, check_vm},
+  } checks[] = {{&ws_type_host, check_host},     {&ws_type_vm, check_vm},
                 {&ws_type_volume, check_volume}, {&ws_type_image, check_image},   {&ws_type_pool, check_pool},
                 {&ws_type_switch, check_switch}, {&ws_type_port_group, check_group}};
   Center *center = check->manager->center;
@@ -241,17 +273,36 @@ char *sim_check_quiet(SimCheck *check)
     return g_strdup("the manager does not run");
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   Look look = {check, snap, NULL};
+  inv_each(snap, &ws_type_task, check_task, &look);
   for (guint i = 0; i < ws_n_resource_types && !look.wrong; i++)
     if (!(ws_resource_types[i]->flags & WS_TYPE_HISTORY))
       inv_each(snap, ws_resource_types[i], check_idle, &look);
   for (guint i = 0; i < G_N_ELEMENTS(checks) && !look.wrong; i++)
     inv_each(snap, checks[i].type, checks[i].func, &look);
+  if (!look.wrong)
+    check_names(&look);
   guint locks = task_engine_n_locks(center->tasks);
   if (!look.wrong && locks)
     wrong(&look, "%u objects are locked", locks);
   for (guint i = 0; i < check->n_hosts && !look.wrong; i++)
     check_machine(&look, check->hosts[i]);
   return look.wrong;
+}
+
+static bool tell_task(const void *object, void *arg)
+{
+  gsize n;
+  g_autofree char *json = ws_object_to_json(&ws_type_task, object, WS_WRITE_STORED, &n);
+  printf("task %s\n", json);
+  return true;
+}
+
+void sim_check_tell_tasks(SimCheck *check)
+{
+  if (!check->manager->center)
+    return;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(check->manager->center->inventory);
+  inv_each(snap, &ws_type_task, tell_task, NULL);
 }
 
 /* ---- the audit log ---- */

@@ -31,7 +31,7 @@ static bool do_switch_apply(RpcCall *call, const void *arg, void **result, GErro
 {
   const WsRpcNetworkSwitchApply *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, sim_host_key("sw", params->switch_), error))
     return false;
   apply(host->switches, params->switch_, 0, &ws_type_rpc_network_switch_apply, params);
   sim_host_note(host, "switch %" G_GUINT64_FORMAT " applied", params->switch_);
@@ -45,7 +45,7 @@ static bool do_switch_remove(RpcCall *call, const void *arg, void **result, GErr
 {
   const WsRpcNetworkSwitchRemove *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, sim_host_key("sw", params->switch_), error))
     return false;
   for (guint i = host->groups->len; i-- > 0;)
     if (((SimApplied *)host->groups->pdata[i])->on == params->switch_)
@@ -60,7 +60,7 @@ static bool do_group_apply(RpcCall *call, const void *arg, void **result, GError
   const WsRpcNetworkPortGroupApply *params = arg;
   SimHost *host = sim_host_of_call(call);
   char id[WS_ID_TEXT_MAX];
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, sim_host_key("pg", params->port_group), error))
     return false;
   if (!sim_applied_find(host->switches, params->switch_))
     return ws_fail(error, WS_ERROR_NOT_FOUND, "object", ws_id_format("sw", params->switch_, id), NULL);
@@ -77,7 +77,7 @@ static bool do_group_remove(RpcCall *call, const void *arg, void **result, GErro
 {
   const WsRpcNetworkPortGroupRemove *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, sim_host_key("pg", params->port_group), error))
     return false;
   forget(host->groups, sim_applied_find(host->groups, params->port_group));
   sim_host_note(host, "port group %" G_GUINT64_FORMAT " removed", params->port_group);
@@ -86,7 +86,7 @@ static bool do_group_remove(RpcCall *call, const void *arg, void **result, GErro
 
 static bool do_leases(RpcCall *call, const void *arg, void **result, GError **error)
 {
-  if (!sim_host_work(sim_host_of_call(call), call, error))
+  if (!sim_host_work(sim_host_of_call(call), call, NULL, error))
     return false;
   *result = ws_rpc_network_leases_result_new();
   return true;

@@ -86,7 +86,7 @@ static bool do_pool_prepare(RpcCall *call, const void *arg, void **result, GErro
 {
   const WsRpcPoolPrepare *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimFolder *folder = sim_host_work(host, call, error) ? take_folder(host, params, error) : NULL;
+  SimFolder *folder = sim_host_work(host, call, sim_host_key("pool", params->pool), error) ? take_folder(host, params, error) : NULL;
   if (!folder)
     return false;
   SimPool *pool = sim_host_find_pool(host, params->pool);
@@ -121,7 +121,7 @@ static bool do_pool_refresh(RpcCall *call, const void *arg, void **result, GErro
 {
   SimHost *host = sim_host_of_call(call);
   SimPool *pool =
-      sim_host_work(host, call, error) ? find_pool(host, ((const WsRpcPoolRefresh *)arg)->pool, false, error) : NULL;
+      sim_host_work(host, call, NULL, error) ? find_pool(host, ((const WsRpcPoolRefresh *)arg)->pool, false, error) : NULL;
   if (!pool)
     return false;
   WsRpcPoolRefreshResult *answer = ws_rpc_pool_refresh_result_new();
@@ -143,16 +143,36 @@ static bool do_pool_refresh(RpcCall *call, const void *arg, void **result, GErro
 static bool do_pool_remove(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, sim_host_key("pool", ((const WsRpcPoolRemove *)arg)->pool), error))
     return false;
   SimPool *pool = sim_host_find_pool(host, ((const WsRpcPoolRemove *)arg)->pool);
   if (!pool)
     return true;
   sim_host_note(host, "pool-%" G_GUINT64_FORMAT " forgotten", pool->id);
-  if (pool->folder->files->len == 0)
+  if (pool->folder->files->len == 0 && !((const WsRpcPoolRemove *)arg)->keep)
     g_ptr_array_remove(host->folders, pool->folder); /* leaked: other pools may have seen it */
   g_ptr_array_remove(host->pools, pool);
   g_free(pool);
+  return true;
+}
+
+static bool do_pool_keep(RpcCall *call, const void *arg, void **result, GError **error)
+{
+  const WsRpcPoolKeep *params = arg;
+  SimHost *host = sim_host_of_call(call);
+  if (!sim_host_work(host, call, NULL, error))
+    return false;
+  for (guint i = host->pools->len; i-- > 0;) {
+    SimPool *pool = host->pools->pdata[i];
+    bool kept = false;
+    for (guint k = 0; k < params->pools.len; k++)
+      kept = kept || params->pools.items[k] == pool->id;
+    if (kept)
+      continue;
+    sim_host_note(host, "pool-%" G_GUINT64_FORMAT " not kept", pool->id);
+    g_ptr_array_remove(host->pools, pool);
+    g_free(pool);
+  }
   return true;
 }
 
@@ -192,7 +212,7 @@ static bool do_create(RpcCall *call, const void *arg, void **result, GError **er
 {
   const WsRpcVolumeCreate *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work_long(host, call, params->size_bytes, error))
+  if (!sim_host_work_long(host, call, params->file, params->size_bytes, error))
     return false;
   SimPool *pool = find_pool(host, params->pool, true, error);
   if (!pool || (params->parent_file && !find_file(host, pool, params->parent_file, error)))
@@ -218,7 +238,7 @@ static bool do_resize(RpcCall *call, const void *arg, void **result, GError **er
 {
   const WsRpcVolumeResize *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, params->file, error))
     return false;
   SimPool *pool = find_pool(host, params->pool, true, error);
   SimFile *file = pool ? find_file(host, pool, params->file, error) : NULL;
@@ -236,7 +256,7 @@ static bool do_clone(RpcCall *call, const void *arg, void **result, GError **err
 {
   const WsRpcVolumeClone *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work_long(host, call, 1 << 30, error))
+  if (!sim_host_work_long(host, call, params->target_file, 1 << 30, error))
     return false;
   SimPool *from = find_pool(host, params->pool, true, error);
   SimPool *to = from ? find_pool(host, params->target_pool, true, error) : NULL;
@@ -259,17 +279,33 @@ static bool do_clone(RpcCall *call, const void *arg, void **result, GError **err
   return true;
 }
 
+/* A file came or went by a call that nobody waits for any more: the agent's watch of the folder sees it. */
+static void tell_late(SimHost *host, RpcCall *call, const SimPool *pool, const char *file, bool there)
+{
+  if (!*rpc_call_cancelled(call) || !host->link || !rpc_link_is_up(host->link))
+    return;
+  g_autoptr(WsRpcPoolChanged) params = ws_rpc_pool_changed_new();
+  params->pool = pool->id;
+  params->status = status_of(pool);
+  if (there)
+    ws_array_add(&params->appeared, g_strdup(file));
+  else
+    ws_array_add(&params->vanished, g_strdup(file));
+  rpc_notify(host->link, &rpc_method_pool_changed, params);
+}
+
 static bool do_delete(RpcCall *call, const void *arg, void **result, GError **error)
 {
   const WsRpcVolumeDelete *params = arg;
   SimHost *host = sim_host_of_call(call);
-  bool worked = params->wipe ? sim_host_work_long(host, call, 1 << 30, error) : sim_host_work(host, call, error);
+  bool worked = params->wipe ? sim_host_work_long(host, call, params->file, 1 << 30, error) : sim_host_work(host, call, params->file, error);
   SimPool *pool = worked ? find_pool(host, params->pool, true, error) : NULL;
   if (!pool || !check_unused(host, pool, params->file, error))
     return false;
   SimFile *file = sim_folder_find(pool->folder, params->file);
   if (file)
     remove_file(host, pool->folder, file);
+  tell_late(host, call, pool, params->file, false);
   return true;
 }
 
@@ -277,7 +313,7 @@ static bool do_wipe(RpcCall *call, const void *arg, void **result, GError **erro
 {
   const WsRpcVolumeWipe *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimPool *pool = sim_host_work_long(host, call, 1 << 30, error) ? find_pool(host, params->pool, true, error) : NULL;
+  SimPool *pool = sim_host_work_long(host, call, params->file, 1 << 30, error) ? find_pool(host, params->pool, true, error) : NULL;
   SimFile *file = pool ? find_file(host, pool, params->file, error) : NULL;
   if (!file || !check_unused(host, pool, params->file, error))
     return false;
@@ -289,7 +325,7 @@ static bool do_info(RpcCall *call, const void *arg, void **result, GError **erro
 {
   const WsRpcVolumeInfo *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimPool *pool = sim_host_work(host, call, error) ? find_pool(host, params->pool, false, error) : NULL;
+  SimPool *pool = sim_host_work(host, call, NULL, error) ? find_pool(host, params->pool, false, error) : NULL;
   if (!pool)
     return false;
   const SimFile *file = sim_folder_find(pool->folder, params->file);
@@ -315,7 +351,7 @@ static bool do_checksum(RpcCall *call, const void *arg, void **result, GError **
 {
   const WsRpcVolumeChecksum *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimPool *pool = sim_host_work_long(host, call, 1 << 30, error) ? find_pool(host, params->pool, true, error) : NULL;
+  SimPool *pool = sim_host_work_long(host, call, NULL, 1 << 30, error) ? find_pool(host, params->pool, true, error) : NULL;
   const SimFile *file = pool ? find_file(host, pool, params->file, error) : NULL;
   if (!file)
     return false;
@@ -330,7 +366,7 @@ static bool do_upload_open(RpcCall *call, const void *arg, void **result, GError
 {
   const WsRpcVolumeUploadOpen *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimPool *pool = sim_host_work(host, call, error) ? find_pool(host, params->pool, true, error) : NULL;
+  SimPool *pool = sim_host_work(host, call, NULL, error) ? find_pool(host, params->pool, true, error) : NULL;
   if (!pool)
     return false;
   WsRpcVolumeUploadOpenResult *answer = ws_rpc_volume_upload_open_result_new();
@@ -342,14 +378,14 @@ static bool do_upload_open(RpcCall *call, const void *arg, void **result, GError
 
 static bool do_upload_abort(RpcCall *call, const void *arg, void **result, GError **error)
 {
-  return sim_host_work(sim_host_of_call(call), call, error);
+  return sim_host_work(sim_host_of_call(call), call, NULL, error);
 }
 
 static bool do_inspect(RpcCall *call, const void *arg, void **result, GError **error)
 {
   const WsRpcImageInspect *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimPool *pool = sim_host_work(host, call, error) ? find_pool(host, params->pool, true, error) : NULL;
+  SimPool *pool = sim_host_work(host, call, NULL, error) ? find_pool(host, params->pool, true, error) : NULL;
   const SimFile *file = pool ? find_file(host, pool, params->file, error) : NULL;
   if (!file)
     return false;
@@ -365,7 +401,7 @@ static bool do_import(RpcCall *call, const void *arg, void **result, GError **er
 {
   const WsRpcImageImport *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimPool *from = sim_host_work_long(host, call, 1 << 30, error) ? find_pool(host, params->pool, true, error) : NULL;
+  SimPool *from = sim_host_work_long(host, call, params->file, 1 << 30, error) ? find_pool(host, params->pool, true, error) : NULL;
   SimPool *to = from && params->target_pool ? find_pool(host, params->target_pool, true, error) : from;
   SimFile *source = to ? find_file(host, from, params->source_file, error) : NULL;
   if (!source)
@@ -389,7 +425,8 @@ SimServices sim_host_storage_services(void)
 {
   static const RpcService services[] = {
       {&rpc_method_pool_prepare, do_pool_prepare},     {&rpc_method_pool_refresh, do_pool_refresh},
-      {&rpc_method_pool_remove, do_pool_remove},       {&rpc_method_volume_create, do_create},
+      {&rpc_method_pool_remove, do_pool_remove},       {&rpc_method_pool_keep, do_pool_keep},
+      {&rpc_method_volume_create, do_create},
       {&rpc_method_volume_resize, do_resize},          {&rpc_method_volume_clone, do_clone},
       {&rpc_method_volume_delete, do_delete},          {&rpc_method_volume_wipe, do_wipe},
       {&rpc_method_volume_info, do_info},              {&rpc_method_volume_checksum, do_checksum},

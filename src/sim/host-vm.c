@@ -144,8 +144,8 @@ static WsVmReport *report_of(SimHost *host, const SimDomain *domain)
 
 void sim_host_tell_event(SimHost *host, const SimDomain *domain, int kind, bool with_report)
 {
-  if (!host->link || !rpc_link_is_up(host->link) || host->machine->paused)
-    return;
+  if (!host->link || !rpc_link_is_up(host->link))
+    return; /* the report on the next connection has it */
   g_autoptr(WsRpcVmEvent) event = ws_rpc_vm_event_new();
   event->sequence = (gint64)++host->sequence;
   event->time = ws_clock_wall_us(&host->machine->clock);
@@ -190,7 +190,7 @@ static bool do_define(RpcCall *call, const void *arg, void **result, GError **er
 {
   const WsRpcVmDefine *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, params->spec->uuid, error))
     return false;
   SimDomain *domain = sim_host_find_domain(host, params->spec->uuid);
   bool is_new = !domain;
@@ -209,7 +209,7 @@ static bool do_undefine(RpcCall *call, const void *arg, void **result, GError **
 {
   const WsRpcVmUndefine *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, params->uuid, error))
     return false;
   SimDomain *domain = sim_host_find_domain(host, params->uuid);
   if (!domain)
@@ -226,7 +226,7 @@ static bool do_start(RpcCall *call, const void *arg, void **result, GError **err
 {
   const WsRpcVmStart *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, params->uuid, error))
     return false;
   SimDomain *domain = find(host, params->uuid, error);
   if (!domain)
@@ -247,6 +247,10 @@ static void guest_ends(void *arg)
   void **pair = arg;
   SimHost *host = pair[0];
   SimDomain *domain = sim_host_find_domain(host, pair[1]);
+  if (domain && domain->ending && host->machine->paused) { /* guests are paused with their host */
+    domain->ending = sim_after(host->world, SHUTDOWN_US, guest_ends, pair);
+    return;
+  }
   if (domain && domain->ending) {
     domain->ending = NULL;
     sim_domain_stop(host, domain, WS_POWER_STATE_OFF, "shutdown");
@@ -328,7 +332,7 @@ static WsPower *run_verb(RpcCall *call, const char *uuid, Verb verb, GError **er
 {
   SimHost *host = sim_host_of_call(call);
   int kind;
-  bool worked = verb == HIBERNATE ? sim_host_work_long(host, call, 1 << 30, error) : sim_host_work(host, call, error);
+  bool worked = verb == HIBERNATE ? sim_host_work_long(host, call, uuid, 1 << 30, error) : sim_host_work(host, call, uuid, error);
   SimDomain *domain = worked ? find(host, uuid, error) : NULL;
   if (!domain || !act(host, domain, verb, &kind, error))
     return NULL;
@@ -362,7 +366,7 @@ static bool do_update_live(RpcCall *call, const void *arg, void **result, GError
 {
   const WsRpcVmUpdateLive *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, params->spec->uuid, error))
     return false;
   SimDomain *domain = find(host, params->spec->uuid, error);
   if (!domain || (domain->live && !check_files(host, domain, params->spec, error)))
@@ -383,7 +387,7 @@ static bool do_adopt(RpcCall *call, const void *arg, void **result, GError **err
 {
   const WsRpcVmAdopt *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimDomain *domain = sim_host_work(host, call, error) ? find(host, params->uuid, error) : NULL;
+  SimDomain *domain = sim_host_work(host, call, params->uuid, error) ? find(host, params->uuid, error) : NULL;
   if (!domain)
     return false;
   domain->vm = params->vm;
@@ -398,7 +402,7 @@ static bool do_release(RpcCall *call, const void *arg, void **result, GError **e
 {
   const WsRpcVmRelease *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, params->uuid, error))
     return false;
   SimDomain *domain = sim_host_find_domain(host, params->uuid);
   if (domain) {
@@ -413,7 +417,7 @@ static bool do_get(RpcCall *call, const void *arg, void **result, GError **error
 {
   const WsRpcVmGet *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimDomain *domain = sim_host_work(host, call, error) ? find(host, params->uuid, error) : NULL;
+  SimDomain *domain = sim_host_work(host, call, params->uuid, error) ? find(host, params->uuid, error) : NULL;
   if (!domain)
     return false;
   WsRpcVmGetResult *answer = ws_rpc_vm_get_result_new();
@@ -428,7 +432,7 @@ static bool do_list(RpcCall *call, const void *arg, void **result, GError **erro
 {
   const WsRpcVmList *params = arg;
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, NULL, error))
     return false;
   WsRpcVmListResult *answer = ws_rpc_vm_list_result_new();
   answer->sequence = (gint64)host->sequence;
@@ -449,7 +453,7 @@ static bool do_list(RpcCall *call, const void *arg, void **result, GError **erro
 static bool do_get_xml(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error) || !find(host, ((const WsRpcVmGetXml *)arg)->uuid, error))
+  if (!sim_host_work(host, call, NULL, error) || !find(host, ((const WsRpcVmGetXml *)arg)->uuid, error))
     return false;
   WsRpcVmGetXmlResult *answer = ws_rpc_vm_get_xml_result_new();
   answer->xml = g_strdup("<domain/>");
@@ -461,13 +465,13 @@ static bool do_get_xml(RpcCall *call, const void *arg, void **result, GError **e
 static bool do_console_open(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
-  return sim_host_work(host, call, error) && find(host, ((const WsRpcVmConsoleOpen *)arg)->uuid, error);
+  return sim_host_work(host, call, NULL, error) && find(host, ((const WsRpcVmConsoleOpen *)arg)->uuid, error);
 }
 
 static bool do_screenshot(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error) || !find(host, ((const WsRpcVmScreenshot *)arg)->uuid, error))
+  if (!sim_host_work(host, call, NULL, error) || !find(host, ((const WsRpcVmScreenshot *)arg)->uuid, error))
     return false;
   WsRpcVmScreenshotResult *answer = ws_rpc_vm_screenshot_result_new();
   answer->png = g_strdup("iVBORw0KGgo=");
@@ -478,14 +482,14 @@ static bool do_screenshot(RpcCall *call, const void *arg, void **result, GError 
 static bool do_send_keys(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
-  return sim_host_work(host, call, error) && find(host, ((const WsRpcVmSendKeys *)arg)->uuid, error);
+  return sim_host_work(host, call, NULL, error) && find(host, ((const WsRpcVmSendKeys *)arg)->uuid, error);
 }
 
 static bool do_disk_resize(RpcCall *call, const void *arg, void **result, GError **error)
 {
   const WsRpcVmDiskResize *params = arg;
   SimHost *host = sim_host_of_call(call);
-  SimDomain *domain = sim_host_work(host, call, error) ? find(host, params->uuid, error) : NULL;
+  SimDomain *domain = sim_host_work(host, call, params->uuid, error) ? find(host, params->uuid, error) : NULL;
   if (!domain)
     return false;
   if (!domain->live)
@@ -505,7 +509,7 @@ static bool do_disk_resize(RpcCall *call, const void *arg, void **result, GError
 static bool do_stats(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, NULL, error))
     return false;
   WsRpcVmStatsResult *answer = ws_rpc_vm_stats_result_new();
   for (guint i = 0; i < host->domains->len; i++) {
@@ -565,7 +569,7 @@ void sim_host_meddle(SimHost *host)
 {
   guint what = (guint)sim_below(&host->random, 8);
   SimDomain *domain = host->domains->len ? host->domains->pdata[sim_below(&host->random, host->domains->len)] : NULL;
-  if (!host->powered)
+  if (!host->powered || host->machine->paused)
     return;
   if (!domain || what == 0) {
     define_stranger(host);

@@ -88,13 +88,56 @@ static bool fail_perhaps(SimHost *host, GError **error)
   return ws_fail(error, WS_ERROR_HYPERVISOR_ERROR, "object", host->name, "operation", "do it", "cause", "simulated", NULL);
 }
 
-bool sim_host_work(SimHost *host, RpcCall *call, GError **error)
+/* ---- one after the other ---- */
+
+typedef struct {
+  WsCo *co;
+  bool turn;
+} Waiting;
+
+static void enter_line(SimHost *host, const char *key)
 {
+  GQueue *line = key ? g_hash_table_lookup(host->lines, key) : NULL;
+  Waiting waiting = {ws_co_self(), false};
+  if (!key)
+    return;
+  if (!line) {
+    g_hash_table_insert(host->lines, g_strdup(key), g_queue_new());
+    return;
+  }
+  g_queue_push_tail(line, &waiting);
+  while (!waiting.turn)
+    ws_co_yield();
+}
+
+static void leave_line(SimHost *host, const char *key)
+{
+  GQueue *line = key ? g_hash_table_lookup(host->lines, key) : NULL;
+  Waiting *next = line ? g_queue_pop_head(line) : NULL;
+  if (next) {
+    next->turn = true;
+    ws_co_wake(next->co);
+  } else if (key) {
+    g_hash_table_remove(host->lines, key);
+  }
+}
+
+const char *sim_host_key(const char *prefix, WsId id)
+{
+  static char key[WS_ID_TEXT_MAX];
+  return ws_id_format(prefix, id, key);
+}
+
+bool sim_host_work(SimHost *host, RpcCall *call, const char *key, GError **error)
+{
+  g_autofree char *own = g_strdup(key);
+  enter_line(host, own);
   ws_co_sleep(sim_delay(&host->random, host->faults.call_us, host->faults.call_most_us));
+  leave_line(host, own);
   return fail_perhaps(host, error);
 }
 
-bool sim_host_work_long(SimHost *host, RpcCall *call, gint64 bytes, GError **error)
+static bool work_long(SimHost *host, RpcCall *call, gint64 bytes, GError **error)
 {
   guint steps = (guint)sim_between(&host->random, 1, 8);
   for (guint i = 0; i < steps; i++) {
@@ -106,6 +149,15 @@ bool sim_host_work_long(SimHost *host, RpcCall *call, gint64 bytes, GError **err
     rpc_call_progress(call, bytes / steps * (i + 1), bytes, "bytes");
   }
   return true;
+}
+
+bool sim_host_work_long(SimHost *host, RpcCall *call, const char *key, gint64 bytes, GError **error)
+{
+  g_autofree char *own = g_strdup(key);
+  enter_line(host, own);
+  bool ok = work_long(host, call, bytes, error);
+  leave_line(host, own);
+  return ok;
 }
 
 /* ---- what the host says of itself ---- */
@@ -129,7 +181,7 @@ static WsHostFacts *facts_of(SimHost *host)
 static bool serve_facts(RpcCall *call, const void *params, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
-  if (!sim_host_work(host, call, error))
+  if (!sim_host_work(host, call, NULL, error))
     return false;
   WsRpcHostFactsResult *facts = ws_rpc_host_facts_result_new();
   facts->facts = facts_of(host);
@@ -318,6 +370,7 @@ void sim_host_start_agent(SimHost *host)
   const RpcService *services = all_services(&n);
   sim_host_note(host, "agent starts");
   host->starts++;
+  host->lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_queue_free);
   host->sequence = 0;
   host->loop = ws_loop_new(&host->machine->clock);
   ws_loop_step(host->loop, 0); /* its thread is ours */
@@ -338,6 +391,7 @@ static void end_agent(SimHost *host, bool told)
   sim_conn_drop(g_steal_pointer(&host->conn), told);
   sim_machine_stop(host->machine, host->loop);
   ws_loop_free(g_steal_pointer(&host->loop));
+  g_clear_pointer(&host->lines, g_hash_table_unref);
   host->link = NULL;
 }
 

@@ -81,6 +81,7 @@ struct SimHost {
   RpcLink *link;
   SimConn *conn;
   SimEvent *dial, *load;
+  GHashTable *lines; /* key -> GQueue of waiting calls, while one of the key is at work */
   guint64 sequence; /* of vm.event */
   guint64 starts;   /* agent runs, ever */
 
@@ -116,10 +117,13 @@ SimDomain *sim_host_writer(const SimHost *host, WsId pool, const char *file);
 void sim_host_meddle(SimHost *host);
 
 /* ---- for the files of the host ---- */
-/* In a handler: takes time, and fails as often as asked. false: cancelled or failed. */
-bool sim_host_work(SimHost *host, RpcCall *call, GError **error);
+/* In a handler: takes time, and fails as often as asked. false: cancelled or failed. Calls of one `key` (an object; NULL: none) are one
+ * after the other, in order of arrival, also those of a link that is gone: so does the real agent. What follows in the handler is done at
+ * once. */
+bool sim_host_work(SimHost *host, RpcCall *call, const char *key, GError **error);
 /* The same for what takes long, with progress. */
-bool sim_host_work_long(SimHost *host, RpcCall *call, gint64 bytes, GError **error);
+bool sim_host_work_long(SimHost *host, RpcCall *call, const char *key, gint64 bytes, GError **error);
+const char *sim_host_key(const char *prefix, WsId id); /* good until the next */
 SimHost *sim_host_of_call(RpcCall *call);
 void sim_host_note(SimHost *host, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void sim_host_tell_event(SimHost *host, const SimDomain *domain, int kind, bool with_report); /* vm.event */

@@ -41,7 +41,7 @@ static void run_child(const Options *options, guint64 seed, SimResult *result)
                     .show = options->show,
                     .log_path = log};
   sim_plant(options->plant);
-  ws_log_init("winsim", WS_LOG_INFO, log);
+  ws_log_init("winsim", WS_LOG_INFO, options->show ? NULL : log);
   alarm(120);
   sim_run(site, &run, result);
   g_unlink(log);

@@ -6,6 +6,7 @@
 #include "sim/run.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "sim/chance.h"
 #include "sim/check.h"
 #include "sim/faults.h"
 #include "sim/plant.h"
@@ -87,6 +88,7 @@ SimSite *sim_site_make(const char *data_dir)
 {
   SimSite *site = g_new0(SimSite, 1);
   SimWorld *world = sim_world_new(0);
+  sim_chance_of_crypto(0);
   site->disk = sim_disk_new();
   site->data_dir = g_strdup(data_dir);
   ws_password_set_memory(16); /* else most of the time would go into passwords */
@@ -128,6 +130,7 @@ static void build(Run *run, SimSite *site)
   run->world = sim_world_new(run->options->seed);
   sim_world_show(run->world, run->options->show);
   sim_plant_seed(run->options->seed);
+  sim_chance_of_crypto(run->options->seed);
   run->net = sim_net_new(run->world);
   run->manager = sim_manager_new(run->world, run->net, site->disk, site->data_dir);
   ws_log_set_clock(&run->manager->machine->clock);
@@ -200,6 +203,8 @@ void sim_run(SimSite *site, const SimOptions *options, SimResult *result)
     come_to_rest(&run, result);
   if (!sim_failure(run.world))
     sim_check_end(run.check, options->log_path);
+  if (sim_failure(run.world) && options->show)
+    sim_check_tell_tasks(run.check);
   result->hash = sim_world_hash(run.world);
   result->n_steps = sim_world_steps(run.world);
   result->n_calls = run.clients->n_calls;

@@ -4,6 +4,7 @@
  * A task has a coroutine only while it runs; at most a fixed number of them per depth. After a restart with more unfinished tasks than
  * that, and in batches, the rest are records that wait for a slot. */
 #include "task/task-private.h"
+#include "base/plant.h"
 
 /* Depth 0: TASK_RUNNING_MAX. Below WS_CO_MAX in sum, since other things are coroutines too. */
 static const guint slots[TASK_DEPTH_MAX] = {TASK_RUNNING_MAX, 500, 100};
@@ -215,7 +216,7 @@ void task_engine_resume(TaskEngine *engine)
     ws_log(WS_LOG_NOTICE, "tasks-resumed", "tasks", n, NULL);
   }
   history_load(engine);
-  for (guint i = 0; i < to_run->len; i++) {
+  for (guint i = SIM_PLANT(task_not_resumed) ? 1 : 0; i < to_run->len; i++) {
     engine_run_when_slot(to_run->pdata[i]);
     task_unref(to_run->pdata[i]);
   }

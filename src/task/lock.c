@@ -5,6 +5,7 @@
  * or any number of shared ones; a task may also take what a task above it holds. The same file shows exclusive locks on
  * the objects themselves, as `activity`. */
 #include "task/task-private.h"
+#include "base/plant.h"
 
 typedef struct {
   const WsType *type;
@@ -127,6 +128,8 @@ bool locks_take(Task *task, const TaskLockRef *refs, guint n, GError **error)
 
 void locks_restore(Task *task)
 {
+  if (SIM_PLANT(locks_not_restored))
+    return;
   for (guint i = 0; i < task->rec->locks.len; i++) {
     const WsTaskLock *lock = task->rec->locks.items[i];
     if (lock->object.type)
@@ -235,5 +238,6 @@ void locks_show_percent(Task *task, InvTxn *txn, gint64 percent)
 
 void locks_hide(Task *task, InvTxn *txn)
 {
-  each_shown(task, txn, clear_activity, 0);
+  if (!(SIM_PLANT(activity_stays) && task->undone))
+    each_shown(task, txn, clear_activity, 0);
 }

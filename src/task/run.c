@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One task from request to end: its start, the coroutine that runs its function as often as it takes, cancel and wait. */
 #include "task/task-private.h"
+#include "base/plant.h"
 
 #define RERUN_TRIES 12 /* of a function that cannot be taken up again: about two minutes */
 
@@ -72,7 +73,7 @@ static WsTask *new_record(TaskEngine *engine, const TaskKind *kind, WsId target,
   rec->idempotency_key = g_strdup(why->idempotency_key);
   rec->parent = parent;
   rec->args = json_of(kind->args_type, args, WS_WRITE_STORED);
-  rec->request = json_of(kind->args_type, args, WS_WRITE_CLIENT);
+  rec->request = json_of(kind->args_type, args, SIM_PLANT(secret_in_task) ? WS_WRITE_STORED : WS_WRITE_CLIENT);
   rec->created = ws_clock_wall_us(ws_loop_clock(engine->loop));
   return rec;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Idempotency keys. See idempotency.h. */
 #include "center/api/idempotency.h"
+#include "base/plant.h"
 #include "base/hash.h"
 
 #define KEEP_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
@@ -142,9 +143,10 @@ void idempotency_end(ApiCall *call, bool ok)
 {
   if (!call->idempotency_record)
     return;
-  g_hash_table_remove(call->center->keys_under_way, &call->idempotency_record);
+  if (!SIM_PLANT(key_stays_busy) || ok)
+    g_hash_table_remove(call->center->keys_under_way, &call->idempotency_record);
   g_autoptr(InvTxn) txn = inv_begin(call->center->inventory);
-  if (!ok) {
+  if (SIM_PLANT(key_forgotten) || !ok) {
     inv_delete(txn, &ws_type_idempotency_key, call->idempotency_record);
   } else {
     WsIdempotencyKey *record = inv_edit_id(txn, &ws_type_idempotency_key, call->idempotency_record);

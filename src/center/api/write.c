@@ -5,6 +5,7 @@
  * then the audit record where the call's own transaction did not carry it, then the answer. Nothing is answered before
  * it is durable. */
 #include "base/hash.h"
+#include "base/plant.h"
 #include "base/log.h"
 #include "center/api/allowed.h"
 #include "center/api/batch.h"
@@ -66,8 +67,9 @@ bool api_call_commit(ApiCall *call, InvTxn *txn, GError **error)
   char id[WS_ID_TEXT_MAX];
   audit_append(call->center->audit, txn, audit_record(call, WS_AUDIT_RECORD_RESULT_DONE, NULL));
   idempotency_note(call, txn, call->object ? ws_id_format(call->object_type->prefix, call->object, id) : NULL);
-  call->audited = inv_commit(txn, NULL, error);
-  return call->audited;
+  bool done = inv_commit(txn, NULL, error);
+  call->audited = done && !SIM_PLANT(audited_twice);
+  return done;
 }
 
 /* The record of a call whose transaction did not carry it. A store that cannot write refuses all changes anyway; then the
@@ -75,7 +77,7 @@ bool api_call_commit(ApiCall *call, InvTxn *txn, GError **error)
 static void audit_alone(ApiCall *call, const GError *error)
 {
   Center *center = call->center;
-  if (call->audited || call->dry_run)
+  if (call->audited || call->dry_run || (SIM_PLANT(refusal_not_audited) && error))
     return;
   g_autoptr(GError) failed = NULL;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);

@@ -4,6 +4,7 @@
  * Passwords are hashed with argon2id on a worker (50 ms of work must not stop the core loop); tokens are random, given out once, and kept
  * only as SHA-256. A login costs the same whether the user exists or not. */
 #include "center/auth/users.h"
+#include "base/plant.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "center/api/call.h"
@@ -128,6 +129,8 @@ bool session_create(ApiCall *call, GError **error)
   const WsSession *body = api_call_body(call);
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   const WsUser *user = check_login(call, snap, body);
+  if (SIM_PLANT(secret_in_log))
+    ws_log(WS_LOG_INFO, "login", "user", body->user_name, "password", body->password, NULL);
   if (!user)
     return ws_fail(error, WS_ERROR_LOGIN_FAILED, NULL);
   api_call_set_object(call, &ws_type_user, user->id);

@@ -5,6 +5,7 @@
  * on its host; started where asked. Ids are chosen once (task_new_id), all other invented values (UUID, MAC addresses, file names) enter with
  * the objects, and later steps read them there. */
 #include "base/hash.h"
+#include "base/plant.h"
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
 #include "center/verbs.h"
@@ -258,7 +259,14 @@ static bool undefine(Task *task, void *ctx, GError **error)
   Build *b = ctx;
   const WsVm *vm = compute_find(task_snapshot(task), b->id, error);
   RpcLink *link = vm ? hosts_link(b->center, b->host, error) : NULL;
+  WsRpcVmPowerOff off = {.vm = b->id, .uuid = vm ? vm->uuid : NULL};
   WsRpcVmUndefine params = {.vm = b->id, .uuid = vm ? vm->uuid : NULL};
+  if (!link)
+    return false;
+  /* Somebody may have started it on the host meanwhile; one that is not there, or not on, is as well. */
+  if (!SIM_PLANT(started_vm_not_stopped))
+    rpc_vm_power_off(link, &off, NULL, NULL, NULL, NULL, NULL);
+  link = hosts_link(b->center, b->host, error); /* it may have gone meanwhile */
   return link && rpc_vm_undefine(link, &params, NULL, NULL, NULL, error);
 }
 
@@ -287,6 +295,15 @@ static bool stop(Task *task, void *ctx, GError **error)
   return link && rpc_vm_power_off(link, &params, NULL, NULL, NULL, NULL, error);
 }
 
+static void add_pool_lock(GArray *locks, WsId pool)
+{
+  TaskLockRef lock = {&ws_type_pool, pool, true};
+  for (guint i = 0; i < locks->len; i++)
+    if (g_array_index(locks, TaskLockRef, i).type == &ws_type_pool && g_array_index(locks, TaskLockRef, i).id == pool)
+      return;
+  g_array_append_val(locks, lock);
+}
+
 static bool build(Task *task, Build *b, GError **error)
 {
   GArray *locks = g_array_new(FALSE, FALSE, sizeof(TaskLockRef));
@@ -300,6 +317,8 @@ static bool build(Task *task, Build *b, GError **error)
     lock = (TaskLockRef){&ws_type_volume, disk->volume, disk->shared};
     if (!disk->new_volume)
       g_array_append_val(locks, lock);
+    else if (disk->new_volume->pool) /* not to be suspended while files are made in it, or taken away again */
+      add_pool_lock(locks, disk->new_volume->pool);
   }
   lock = (TaskLockRef){&ws_type_image, b->image ? b->image->id : 0, true};
   if (b->image)

@@ -106,23 +106,28 @@ static bool delete_files(Task *task, void *ctx, GError **error)
   return vm != NULL;
 }
 
+static void drop_with_volumes(InvTxn *txn, WsId id)
+{
+  const WsVm *vm = inv_edit_id(txn, &ws_type_vm, id);
+  for (guint i = 0; vm && i < vm->disks.len; i++) {
+    WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
+    if (own_volume(volume, id))
+      inv_delete(txn, &ws_type_volume, vm->disks.items[i]->volume);
+  }
+  inv_delete(txn, &ws_type_vm, id);
+}
+
 static bool destroy(Task *task, void *ctx, GError **error)
 {
   Delete *d = ctx;
-  InvTxn *txn = task_txn(task);
-  const WsVm *vm = inv_edit_id(txn, &ws_type_vm, d->vm.id);
-  for (guint i = 0; vm && i < vm->disks.len; i++) {
-    WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
-    if (own_volume(volume, d->vm.id))
-      inv_delete(txn, &ws_type_volume, vm->disks.items[i]->volume);
-  }
-  inv_delete(txn, &ws_type_vm, d->vm.id);
+  drop_with_volumes(task_txn(task), d->vm.id);
   return true;
 }
 
 /* Volumes that others depend on cannot be destroyed with the VM. */
-static bool check_destroy(const InvSnapshot *snap, const WsVm *vm, GError **error)
+static bool check_destroy(Task *task, const WsVm *vm, GError **error)
 {
+  const InvSnapshot *snap = task_snapshot(task);
   for (guint i = 0; i < vm->disks.len; i++) {
     const WsVolume *volume = inv_find(snap, &ws_type_volume, vm->disks.items[i]->volume);
     const WsVolume *child = volume ? inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL) : NULL;
@@ -130,7 +135,10 @@ static bool check_destroy(const InvSnapshot *snap, const WsVm *vm, GError **erro
     if (own_volume(volume, vm->id) && (child || image))
       return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", child ? child->name : image->name, NULL);
   }
-  return true;
+  /* Whoever else names a volume (another VM in the bin) would hold the records back when the files are already gone. */
+  g_autoptr(InvTxn) dry = inv_begin(task_inventory(task));
+  drop_with_volumes(dry, vm->id);
+  return inv_check(dry, error);
 }
 
 static bool lock_with_volumes(Task *task, const WsVm *vm, GError **error)
@@ -168,7 +176,7 @@ bool vm_delete(Task *task, GError **error)
   if (!task_is_resumed(task)) {
     if (d.how != WS_VM_DELETE_HOW_FORGET && !compute_may_delete(task, vm, error))
       return false;
-    if (d.how == WS_VM_DELETE_HOW_DESTROY && !check_destroy(task_snapshot(task), vm, error))
+    if (d.how == WS_VM_DELETE_HOW_DESTROY && !check_destroy(task, vm, error))
       return false;
     if (binned && d.how != WS_VM_DELETE_HOW_DESTROY)
       return ws_fail(error, WS_ERROR_WRONG_STATE, "object", vm->name, "verb", "delete", "state", "in the recycle bin", NULL);

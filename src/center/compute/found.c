@@ -57,7 +57,8 @@ static const WsVolume *volume_of_file(const InvSnapshot *snap, WsId pool, const 
   FileLook look = {file, NULL};
   if (pool && file)
     inv_each_by(snap, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool, NULL, look_for_file, &look);
-  return look.found;
+  /* One that is being deleted is none: a reference would hold its record back when the file is gone. */
+  return look.found && look.found->state != WS_VOLUME_STATE_DELETING ? look.found : NULL;
 }
 
 /* Where a file lies, for people. */

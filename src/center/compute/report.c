@@ -4,6 +4,7 @@
  * A report replaces all that is known of a host's domains: ours take power, guest and pending changes from it; one that is ours but gone
  * is told; one that nobody knows becomes a found VM, which may be adopted. Differences that no task of ours made are events. */
 #include "base/log.h"
+#include "base/plant.h"
 #include "center/compute/compute.h"
 #include "center/domains.h"
 
@@ -171,7 +172,9 @@ static bool take_one(Center *center, WsId host, const WsVmReport *report, GError
 static void take_gone(Center *center, const WsVm *vm)
 {
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  if (vm->activity || vm->management == WS_VM_MANAGEMENT_IN_BIN)
+  if (vm->activity) /* its task may be what made it go, or is about to fail: looked at again when it is over */
+    hosts_catch_up(center, vm->host);
+  if (vm->activity || vm->management == WS_VM_MANAGEMENT_IN_BIN || SIM_PLANT(gone_vm_kept))
     return;
   if (vm->management != WS_VM_MANAGEMENT_MANAGED) {
     compute_release_volumes(txn, vm);
@@ -217,6 +220,7 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
   g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
   g_autofree char *after = NULL;
+  bool all = true; /* what could not be taken in is read anew soon (hosts.h) */
   for (bool more = true; more;) {
     g_autoptr(WsRpcVmListResult) page = NULL;
     WsRpcVmList params = {.after = after};
@@ -225,10 +229,14 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
     for (guint i = 0; i < page->vms.len; i++) {
       g_autoptr(GError) failed = NULL;
       g_hash_table_add(seen, g_strdup(page->vms.items[i]->uuid));
-      if (!take_one(center, host, page->vms.items[i], &failed))
-        ws_log_error(WS_LOG_WARNING, "vm-report", failed, "uuid", page->vms.items[i]->uuid, NULL);
-      else
+      if (take_one(center, host, page->vms.items[i], &failed)) {
         compare_definition(center, host, page->vms.items[i]);
+        continue;
+      }
+      ws_log_error(WS_LOG_WARNING, "vm-report", failed, "uuid", page->vms.items[i]->uuid, NULL);
+      if (all && error && !*error)
+        g_propagate_error(error, g_steal_pointer(&failed));
+      all = false;
     }
     more = page->more && page->vms.len;
     g_free(after);
@@ -239,7 +247,7 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
   inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, look_for_gone, &look);
   for (guint i = 0; i < gone->len; i++)
     take_gone(center, gone->pdata[i]);
-  return true;
+  return all;
 }
 
 /* The agent reports by itself after libvirt came back. What is gone is known only after the last page; then the list is read anew. */
@@ -267,8 +275,12 @@ bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
   WsId host = hosts_of_call(call);
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   const WsVm *vm = known(head, host, params->uuid);
-  if (params->report)
-    return take_one(center, host, params->report, error);
+  if (params->report) {
+    bool known_now = take_one(center, host, params->report, error);
+    if (!known_now)
+      hosts_catch_up(center, host); /* an event comes once */
+    return known_now;
+  }
   if (!vm || is_moving(vm))
     return true; /* a report of it follows with its definition; see is_moving() */
   if (params->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED) {
@@ -276,12 +288,17 @@ bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
     return true;
   }
   tell_power(center, vm, params->power);
+  if (SIM_PLANT(stop_not_heard) && params->kind == WS_RPC_VM_EVENT_KIND_STOPPED)
+    return true;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
   compute_take_power(center, edit, params->power);
   if (params->guest && !is_out(edit))
     take_guest(edit, params->guest);
-  return inv_commit(txn, NULL, error);
+  bool taken = inv_commit(txn, NULL, error);
+  if (!taken)
+    hosts_catch_up(center, host);
+  return taken;
 }
 
 /* ---- load ---- */

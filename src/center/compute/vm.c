@@ -143,8 +143,9 @@ static bool check_volume(const InvSnapshot *snap, WsId id, WsId self, WsId host,
   char text[WS_ID_TEXT_MAX];
   const WsVolume *volume = inv_find(snap, &ws_type_volume, id);
   const WsPool *pool = volume ? inv_find(snap, &ws_type_pool, volume->pool) : NULL;
+  ws_id_format("vol", id, text);
   if (!pool)
-    return refuse(error, WS_ERROR_BAD_REFERENCE, list, i, "volume", "object", ws_id_format("vol", id, text), "id", text);
+    return refuse(error, WS_ERROR_BAD_REFERENCE, list, i, "volume", "object", text, "id", text);
   if (volume->state != WS_VOLUME_STATE_READY)
     return refuse(error, WS_ERROR_WRONG_STATE, list, i, "volume", "object", volume->name, "state",
                   volume->state ? ws_volume_state_names[volume->state - 1] : "unknown");
@@ -190,8 +191,9 @@ bool compute_check_devices(const InvSnapshot *snap, const WsVm *draft, WsId self
     WsId id = draft->nics.items[i]->port_group;
     const WsPortGroup *group = inv_find(snap, &ws_type_port_group, id);
     const WsSwitch *sw = group ? inv_find(snap, &ws_type_switch, group->switch_) : NULL;
+    ws_id_format("pg", id, text);
     if (!sw)
-      return refuse(error, WS_ERROR_BAD_REFERENCE, "nics", i, "port_group", "object", ws_id_format("pg", id, text), "id", text);
+      return refuse(error, WS_ERROR_BAD_REFERENCE, "nics", i, "port_group", "object", text, "id", text);
     if (sw->host != host)
       return refuse(error, WS_ERROR_BAD_VALUE, "nics", i, "port_group", "expected", "a port group of the VM's host", "id", text);
   }

@@ -27,6 +27,8 @@ typedef bool (*HostResync)(Center *center, WsId host, RpcLink *link, GError **er
 void hosts_add_resync(Center *center, HostResync func);
 /* Runs them all now. In a coroutine. */
 bool hosts_resync(Center *center, WsId host, GError **error);
+/* Reads the host anew in some seconds: what it said just now could not be taken in (busy, full disk). Once, however often asked. */
+void hosts_catch_up(Center *center, WsId host);
 /* Called when a host's link has gone down. */
 typedef void (*HostDown)(Center *center, WsId host);
 void hosts_add_down(Center *center, HostDown func);

@@ -4,6 +4,7 @@
  * A host has at most one link: a new one from the same host replaces the old, which may be a dead TCP connection that has not
  * been noticed yet. */
 #include "base/log.h"
+#include "base/plant.h"
 #include "center/api/fixed.h"
 #include "center/hosts/hosts.h"
 #include "model/model.h"
@@ -22,6 +23,7 @@ struct HostLinks {
   GHashTable *peers; /* host id -> Peer */
   GPtrArray *resyncs; /* HostResync */
   GPtrArray *downs;   /* HostDown */
+  GHashTable *catching_up; /* ids of hosts that are read anew soon */
 };
 
 static void peer_free(void *arg)
@@ -38,6 +40,7 @@ HostLinks *hosts_new(Center *center)
   links->peers = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, NULL);
   links->resyncs = g_ptr_array_new();
   links->downs = g_ptr_array_new();
+  links->catching_up = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   return links;
 }
 
@@ -56,6 +59,7 @@ void hosts_free(HostLinks *links)
   g_hash_table_unref(links->peers);
   g_ptr_array_unref(links->resyncs);
   g_ptr_array_unref(links->downs);
+  g_hash_table_unref(links->catching_up);
   g_free(links);
 }
 
@@ -125,14 +129,15 @@ void hosts_add_down(Center *center, HostDown func)
 /* ---- the Host object follows its link ---- */
 
 /* renewed: it has come with its present certificate, so the one before is done with. */
-static void set_connection(Center *center, WsId id, bool up, bool renewed, const char *address, const char *reason)
+/* false: it could not be recorded (a full disk); to be tried again. */
+static bool set_connection(Center *center, WsId id, bool up, bool renewed, const char *address, const char *reason)
 {
   g_autoptr(GError) error = NULL;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsHost *host = inv_edit_id(txn, &ws_type_host, id);
   gint64 now = ws_clock_wall_us(center->clock);
   if (!host)
-    return;
+    return true;
   if (!host->connection)
     host->connection = ws_host_connection_new();
   host->connection->state = up ? WS_HOST_CONNECTION_STATE_UP : WS_HOST_CONNECTION_STATE_DOWN;
@@ -149,8 +154,10 @@ static void set_connection(Center *center, WsId id, bool up, bool renewed, const
     g_free(host->address);
     host->address = g_strdup(address);
   }
-  if (!inv_commit(txn, NULL, &error))
-    ws_log_error(WS_LOG_WARNING, "host-state-not-recorded", error, NULL);
+  if (inv_commit(txn, NULL, &error))
+    return true;
+  ws_log_error(WS_LOG_WARNING, "host-state-not-recorded", error, NULL);
+  return false;
 }
 
 bool hosts_resync(Center *center, WsId host, GError **error)
@@ -161,6 +168,7 @@ bool hosts_resync(Center *center, WsId host, GError **error)
     RpcLink *link = hosts_link(center, host, error);
     if (!link)
       return false;
+    g_autoptr(RpcLink) keep = rpc_link_ref(link); /* they wait, and the host may go meanwhile */
     if (((HostResync)center->links->resyncs->pdata[i])(center, host, link, &failed))
       continue;
     char id[WS_ID_TEXT_MAX];
@@ -177,6 +185,21 @@ typedef struct {
   WsId host;
 } HostJob;
 
+#define CATCH_UP_US (10 * (gint64)G_USEC_PER_SEC)
+
+static void catch_up(void *arg);
+
+/* What could not be recorded or read now is tried again, as long as it is so: a host that is there must not stay lost, nor what is known
+ * of it stay old, because a disk was full or a call failed when it came. */
+void hosts_catch_up(Center *center, WsId host)
+{
+  if (!g_hash_table_add(center->links->catching_up, g_memdup2(&host, sizeof host)))
+    return;
+  HostJob *job = g_new(HostJob, 1);
+  *job = (HostJob){center, host};
+  ws_loop_after(center->loop, CATCH_UP_US, catch_up, job);
+}
+
 static void follow_up(void *arg)
 {
   g_autofree HostJob *job = arg;
@@ -184,10 +207,13 @@ static void follow_up(void *arg)
   if (!peer)
     return;
   g_autofree char *address = g_strdup(peer->address);
-  set_connection(job->center, job->host, true, peer->came_with_new, address, NULL);
+  bool known = set_connection(job->center, job->host, true, peer->came_with_new, address, NULL);
   center_alarm_close(job->center, &ws_type_host, job->host, "host_lost");
   center_event(job->center, CENTER_INFO, &ws_type_host, job->host, "host report", "host_connected", "address", address, NULL);
-  hosts_resync(job->center, job->host, NULL);
+  if (SIM_PLANT(host_not_read))
+    return;
+  if ((!hosts_resync(job->center, job->host, NULL) || !known) && !SIM_PLANT(host_stays_lost))
+    hosts_catch_up(job->center, job->host);
   task_engine_retry_now(job->center->tasks); /* what waited for this host */
 }
 
@@ -196,7 +222,8 @@ static void follow_down(void *arg)
   g_autofree HostJob *job = arg;
   if (hosts_is_connected(job->center, job->host))
     return; /* back again meanwhile */
-  set_connection(job->center, job->host, false, false, NULL, "the link is down");
+  if (!set_connection(job->center, job->host, false, false, NULL, "the link is down"))
+    hosts_catch_up(job->center, job->host);
   center_alarm_open(job->center, CENTER_MAJOR, &ws_type_host, job->host, "host_lost");
   for (guint i = 0; i < job->center->links->downs->len; i++)
     ((HostDown)job->center->links->downs->pdata[i])(job->center, job->host);
@@ -207,6 +234,25 @@ static void start_job(Peer *peer, WsCoFunc func)
   HostJob *job = g_new(HostJob, 1);
   *job = (HostJob){peer->center, peer->host};
   ws_co_start(peer->center->loop, func, job);
+}
+
+static void catch_up_now(void *arg)
+{
+  const HostJob *job = arg;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(job->center->inventory);
+  if (!inv_find(snap, &ws_type_host, job->host))
+    g_free(arg); /* removed meanwhile */
+  else if (hosts_is_connected(job->center, job->host))
+    follow_up(arg);
+  else
+    follow_down(arg);
+}
+
+static void catch_up(void *arg)
+{
+  HostJob *job = arg;
+  g_hash_table_remove(job->center->links->catching_up, &job->host);
+  ws_co_start(job->center->loop, catch_up_now, job);
 }
 
 static void on_up(RpcLink *link, void *arg)

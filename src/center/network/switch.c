@@ -107,8 +107,13 @@ void network_reapply_switch(Center *center, WsId id)
   bool ok = apply_switch(center, sw, &result, &failed);
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsSwitch *edit = inv_edit_id(txn, &ws_type_switch, id);
-  if (!edit)
+  if (!edit) {
+    RpcLink *link = hosts_link(center, sw->host, NULL);
+    WsRpcNetworkSwitchRemove gone = {.switch_ = id};
+    if (link)
+      rpc_network_switch_remove(link, &gone, NULL, NULL, NULL, NULL);
     return;
+  }
   if (ok) {
     switch_is_active(edit, result);
   } else {
@@ -129,8 +134,13 @@ void network_reapply_port_group(Center *center, WsId host, WsId id)
   bool ok = apply_port_group(center, host, group, &result, &failed);
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsPortGroup *edit = inv_edit_id(txn, &ws_type_port_group, id);
-  if (!edit)
+  if (!edit) { /* deleted while the host was told of it */
+    RpcLink *link = hosts_link(center, host, NULL);
+    WsRpcNetworkPortGroupRemove gone = {.port_group = id};
+    if (link)
+      rpc_network_port_group_remove(link, &gone, NULL, NULL, NULL, NULL);
     return;
+  }
   if (ok) {
     port_group_is_active(edit, result);
   } else {

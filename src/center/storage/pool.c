@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pools: made, watched, suspended, removed. A pool's object exists from the first step of its creation, in state `creating`. */
 #include "base/log.h"
+#include "base/plant.h"
 #include "base/text.h"
 #include <math.h>
 #include "center/domains.h"
@@ -267,6 +268,22 @@ static bool tell_removal(Task *task, void *ctx, GError **error)
   return storage_tell_pool_gone(d->center, d->id, last, false, error);
 }
 
+/* It stays after all: its hosts take it up again. One that is away does so when it comes. */
+static bool tell_again(Task *task, void *ctx, GError **error)
+{
+  if (SIM_PLANT(pool_stays_removed))
+    return true;
+  Delete *d = ctx;
+  const WsPool *pool = task_find_target(task, error);
+  if (!pool)
+    return false;
+  for (guint i = 0; i < pool->hosts.len; i++)
+    if (hosts_is_connected(d->center, pool->hosts.items[i]) &&
+        !storage_tell_pool(d->center, pool, pool->hosts.items[i], i == 0, pool->suspended, NULL, error))
+      return false;
+  return true;
+}
+
 static bool drop_volume(const void *object, void *arg)
 {
   inv_delete(arg, &ws_type_volume, ((const WsVolume *)object)->id);
@@ -307,6 +324,6 @@ bool pool_delete(Task *task, GError **error)
   TaskLockRef lock = {&ws_type_pool, d.id, false};
   if (!task_is_resumed(task) && !check_users(task_snapshot(task), pool, d.forget, error))
     return false;
-  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "remove", tell_removal, NULL, &d, error) &&
+  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "remove", tell_removal, tell_again, &d, error) &&
          TASK_LAST(task, "forget", forget_pool, &d, error);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pools and their hosts: attached, detached, read anew when a host connects, and what hosts say by themselves. */
 #include "base/log.h"
+#include "base/plant.h"
 #include "center/domains.h"
 #include "center/storage/storage.h"
 #include "center/verbs.h"
@@ -45,6 +46,7 @@ typedef struct {
   InvTxn *txn;
   const InvSnapshot *head;
   GHashTable *files; /* name -> WsPoolFile */
+  bool busy;         /* a volume was left out, for a task works on it */
 } Compare;
 
 static bool compare_volume(const void *object, void *arg)
@@ -53,6 +55,7 @@ static bool compare_volume(const void *object, void *arg)
   Compare *compare = arg;
   const WsPoolFile *file = volume->file ? g_hash_table_lookup(compare->files, volume->file) : NULL;
   bool settled = volume->state == WS_VOLUME_STATE_READY || volume->state == WS_VOLUME_STATE_MISSING;
+  compare->busy = compare->busy || (settled && volume->activity);
   if (!settled || volume->activity)
     return true;
   int state = file ? WS_VOLUME_STATE_READY : WS_VOLUME_STATE_MISSING;
@@ -76,7 +79,7 @@ static bool take_files(Center *center, WsId id, WsId host, const WsRpcPoolRefres
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   g_autoptr(GHashTable) files = g_hash_table_new(g_str_hash, g_str_equal);
-  Compare compare = {center, txn, head, files};
+  Compare compare = {center, txn, head, files, false};
   WsPool *pool = inv_edit_id(txn, &ws_type_pool, id);
   if (!pool)
     return true;
@@ -84,6 +87,8 @@ static bool take_files(Center *center, WsId id, WsId host, const WsRpcPoolRefres
     g_hash_table_insert(files, result->files.items[i]->file, result->files.items[i]);
   storage_take_status(center, pool, host, result->status);
   inv_each_by(head, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), id, NULL, compare_volume, &compare);
+  if (compare.busy)
+    hosts_catch_up(center, host);
   return inv_commit(txn, NULL, error);
 }
 
@@ -259,15 +264,21 @@ static GArray *pools_of_host(Center *center, WsId host)
 
 static bool resync_pool(Center *center, WsId id, WsId host, GError **error)
 {
-  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  g_autoptr(InvSnapshot) snap = inv_head(center->inventory);
   g_autoptr(WsRpcPoolPrepareResult) result = NULL;
   const WsPool *pool = inv_find(snap, &ws_type_pool, id);
   if (!pool || pool->state == WS_POOL_STATE_CREATING)
     return true; /* its own task sees to it */
+  if (pool->activity && !SIM_PLANT(busy_pool_told)) { /* its task tells the host something else just now: what it brings is told after it */
+    hosts_catch_up(center, host);
+    return true;
+  }
   if (!storage_tell_pool(center, pool, host, false, pool->suspended, &result, error))
     return false;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsPool *edit = inv_edit_id(txn, &ws_type_pool, id);
+  if ((!edit || !plan_pool_has_host(edit, host)) && !SIM_PLANT(deleted_pool_prepared)) /* deleted, or the host cut off, while the host was told of it */
+    return storage_tell_pool_gone(center, id, host, pool->hosts.len > 1, error);
   if (edit)
     storage_take_status(center, edit, host, result->status);
   if (!inv_commit(txn, NULL, error))
@@ -294,9 +305,25 @@ static void forget_others(RpcLink *link, GArray *pools)
     ws_log_error(WS_LOG_WARNING, "pools-not-forgotten", failed, NULL);
 }
 
+/* May be over when it is tried again soon; a disk that is not there is not. */
+static bool is_passing(const GError *error)
+{
+  switch (ws_error_code(error)) {
+  case WS_ERROR_READ_ONLY:
+  case WS_ERROR_DEADLINE_EXCEEDED:
+  case WS_ERROR_HYPERVISOR_ERROR:
+  case WS_ERROR_CONFLICT:
+  case WS_ERROR_BUSY:
+    return true;
+  default:
+    return false;
+  }
+}
+
 static bool resync_pools(Center *center, WsId host, RpcLink *link, GError **error)
 {
   g_autoptr(GArray) pools = pools_of_host(center, host);
+  bool all = true;
   forget_others(link, pools);
   for (guint i = 0; i < pools->len; i++) {
     g_autoptr(GError) failed = NULL;
@@ -305,8 +332,11 @@ static bool resync_pools(Center *center, WsId host, RpcLink *link, GError **erro
       continue;
     set_away(center, id, host, failed->message);
     center_event(center, CENTER_MAJOR, &ws_type_pool, id, "host report", "pool_unreachable", "reason", failed->message, NULL);
+    all = all && !is_passing(failed);
+    if (!all && error && !*error)
+      g_propagate_error(error, g_steal_pointer(&failed));
   }
-  return true;
+  return all;
 }
 
 static void pools_down(Center *center, WsId host)

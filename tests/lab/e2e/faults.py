@@ -241,8 +241,9 @@ class Restarts(Case):
         self.site.kill_libvirtd(init)
         self.site.inside("pkill", "-9", "-f", self.site.vm(dies)["uuid"])  # in the host's own processes: its QEMU
         self.site.start_libvirtd(init)
-        self.site.wait_power(dies, "off", 30)
-        self.site.wait_power(stays, "running", 30)
+        # A QEMU that died unseen: libvirt tries its monitor for 30 s while its process id is not free yet.
+        self.site.wait_power(dies, "off", 120)
+        self.site.wait_power(stays, "running", 60)
         Agreement(self.site).wait()
         self.api.do(f"vms/{stays}/pause")
         self.site.destroy(stays, dies)

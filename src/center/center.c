@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 
 #define WORKERS_MAX 8
+#define SETTLE_US   (2 * G_USEC_PER_SEC)
 
 static void config_copy(CenterConfig *to, const CenterConfig *from)
 {
@@ -156,6 +157,20 @@ Center *center_new(const CenterConfig *config, WsClock *clock, WsLoop *loop, GEr
   }
   center_free(center);
   return NULL;
+}
+
+static void await_calls(Center *center)
+{
+  gint64 end_us = ws_clock_monotonic_us(center->clock) + SETTLE_US;
+  while (g_atomic_int_get(&center->n_calls) > 0 && ws_clock_monotonic_us(center->clock) < end_us)
+    ws_loop_step(center->loop, 20);
+}
+
+void center_settle(Center *center)
+{
+  await_calls(center);
+  door_close(center);
+  await_calls(center); /* those that came in meanwhile */
 }
 
 void center_free(Center *center)

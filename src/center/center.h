@@ -48,6 +48,7 @@ struct Center {
   GHashTable *keys_under_way; /* api/idempotency.c: ids of records whose calls run */
   HttpIo *io;
   HttpServer *server;
+  gint n_calls; /* API calls that the core loop has; atomic */
   WsTimer *sweep_timer, *store_timer, *usage_timer, *follow_timer;
   gint64 started_us; /* wall */
   gint64 backup_tried_us; /* monotonic; a scheduled backup was last started; 0: not yet */
@@ -58,6 +59,8 @@ struct Center {
 /* Opens the data directory, makes CA, server certificate and first administrator when absent, loads the inventory, resumes tasks and
  * listens. `clock` and `loop` are the caller's. NULL with error. */
 Center *center_new(const CenterConfig *config, WsClock *clock, WsLoop *loop, GError **error);
+/* Before an orderly end, after the loop has stopped: API calls under way get their answers, for two seconds at most. */
+void center_settle(Center *center);
 void center_free(Center *center);
 
 /* Records that something happened (history, durable with the next group). Text and parameters as in task_log(). Core loop. */

@@ -180,6 +180,7 @@ int main(int argc, char **argv)
   ws_log(WS_LOG_NOTICE, "started", "version", WS_VERSION, "port", port, "data", options.config.data_dir, NULL);
   ws_loop_run(main_loop);
   ws_log(WS_LOG_NOTICE, "stopping", NULL);
+  center_settle(center);
   center_free(center);
   ws_loop_free(main_loop);
   return 0;

@@ -267,13 +267,21 @@ static void run_call(void *arg)
     api_answer_error(call->http, call->request_id, call->lang, error, call->task_text);
 }
 
+static void run_call_counted(void *arg)
+{
+  Center *center = ((ApiCall *)arg)->center;
+  run_call(arg);
+  g_atomic_int_add(&center->n_calls, -1);
+}
+
 static void start_call(void *arg)
 {
   ApiCall *call = arg;
-  ws_co_start(call->center->loop, run_call, call);
+  ws_co_start(call->center->loop, run_call_counted, call);
 }
 
 void api_write(ApiCall *call)
 {
+  g_atomic_int_inc(&call->center->n_calls);
   ws_loop_post(call->center->loop, start_call, call, NULL);
 }

@@ -45,7 +45,7 @@ static void run_child(const Options *options, guint64 seed, SimResult *result)
   alarm(120);
   sim_run(site, &run, result);
   g_unlink(log);
-  fflush(stdout);
+  (void)fflush(stdout);
   _exit(result->failure[0] ? 1 : 0);
 }
 
@@ -53,7 +53,7 @@ static void start_job(Job *job, const Options *options, guint64 seed)
 {
   job->seed = seed;
   memset(job->result, 0, sizeof *job->result);
-  fflush(stdout);
+  (void)fflush(stdout);
   job->pid = fork();
   if (job->pid < 0)
     g_error("fork failed");
@@ -94,7 +94,7 @@ static bool end_job(Job *job, int status, const Options *options)
          "%s%s%s --show\n",
          job->seed, options->seconds, options->users, options->no_faults ? " --no-faults" : "", options->plant ? " --plant " : "",
          options->plant ? options->plant : "");
-  fflush(stdout);
+  (void)fflush(stdout);
   return false;
 }
 
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
   g_autoptr(GError) error = NULL;
   g_option_context_add_main_entries(context, entries, NULL);
   if (!g_option_context_parse(context, &argc, &argv, &error)) {
-    fprintf(stderr, "winsim: %s\n", error->message);
+    (void)fprintf(stderr, "winsim: %s\n", error->message);
     return 2;
   }
   options.keep_going = keep_going;
@@ -210,13 +210,13 @@ int main(int argc, char **argv)
   }
   data_dir = g_dir_make_tmp("winsim-XXXXXX", &error);
   if (!data_dir) {
-    fprintf(stderr, "winsim: %s\n", error->message);
+    (void)fprintf(stderr, "winsim: %s\n", error->message);
     return 2;
   }
   ws_log_init("winsim", WS_LOG_ERROR, "/dev/null");
   /* From here on it is ".": its name is another each time, and names are written into databases and messages. */
   if (chdir(data_dir) != 0) {
-    fprintf(stderr, "winsim: %s: %s\n", data_dir, strerror(errno));
+    (void)fprintf(stderr, "winsim: %s: %s\n", data_dir, strerror(errno));
     return 2;
   }
   site = sim_site_make(".");

@@ -111,8 +111,7 @@ static void start_answer(HttpCall *call)
   call->length_left = call->content_length >= 0 ? call->content_length : G_MAXINT64;
   call->has_no_body = status == 204 || status == 304 || (method && strcmp(method, "HEAD") == 0);
   if (!call->body_delivered) {
-    call->body_mode = BODY_DISCARD; /* whoever answers early does not want the rest */
-    g_clear_pointer(&call->body, g_byte_array_unref);
+    lose_body(call); /* whoever answers early does not want the rest; a sink is told that nothing follows */
     set_paused(call, false);
   }
 }

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "center/compute/move.h"
 #include "center/compute/place.h"
+#include "plan/estate.h"
 #include <string.h>
 
 typedef struct {
@@ -32,14 +33,6 @@ bool move_is_over(Task *task, const Move *move)
 
 /* ---- disks ---- */
 
-static bool reaches(const WsPool *pool, WsId host)
-{
-  for (guint i = 0; pool && i < pool->hosts.len; i++)
-    if (pool->hosts.items[i] == host)
-      return true;
-  return false;
-}
-
 static const WsVmMoveDisk *wish_of(const Move *move, const char *key)
 {
   for (guint i = 0; i < move->args->disks.len; i++)
@@ -59,7 +52,7 @@ static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
   }
   if (volume->state != WS_VOLUME_STATE_READY)
     object(plan, "the volume %s of %s is not ready", volume->name, disk->key);
-  if (reaches(pool, move->target) && !wish)
+  if (plan_pool_has_host(pool, move->target) && !wish)
     return; /* the target has it where it is */
   if (disk->shared) {
     object(plan, "%s is shared with other VMs, and %s does not reach its pool %s", disk->key, plan->to->name, pool->name);
@@ -135,7 +128,8 @@ static void plan_disks(Plan *plan, Move *move)
   for (guint i = 0; i < plan->vm->cdroms.len; i++) {
     const WsVmCdrom *cd = plan->vm->cdroms.items[i];
     const WsVolume *volume = cd->volume ? inv_find(plan->snap, &ws_type_volume, cd->volume) : NULL;
-    if (cd->volume && !reaches(volume ? inv_find(plan->snap, &ws_type_pool, volume->pool) : NULL, move->target))
+    const WsPool *pool = volume ? inv_find(plan->snap, &ws_type_pool, volume->pool) : NULL;
+    if (cd->volume && !(pool && plan_pool_has_host(pool, move->target)))
       object(plan, "the ISO in %s is out of reach of %s: eject it", cd->key, plan->to->name);
   }
 }

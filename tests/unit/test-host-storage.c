@@ -1049,6 +1049,46 @@ static void upload_is_converted_to_the_wanted_format(Fixture *f, gconstpointer d
   }
 }
 
+/* What the children of this process map at most, as the kernel counts it for RLIMIT_AS. */
+static void note_peak(gint64 done, gint64 total, void *arg)
+{
+  guint64 *peak_kib = arg;
+  g_autofree char *path = g_strdup_printf("/proc/self/task/%ld/children", (long)gettid()), *children = NULL;
+  if (!g_file_get_contents(path, &children, NULL, NULL))
+    return;
+  g_auto(GStrv) pids = g_strsplit(g_strchomp(children), " ", -1);
+  for (guint i = 0; pids[i]; i++) {
+    g_autofree char *status_path = g_strdup_printf("/proc/%s/status", pids[i]), *status = NULL;
+    const char *peak =
+        g_file_get_contents(status_path, &status, NULL, NULL) ? strstr(status, "VmPeak:") : NULL;
+    if (peak)
+      *peak_kib = MAX(*peak_kib, g_ascii_strtoull(peak + strspn(peak, "VmPeak: \t"), NULL, 10));
+  }
+}
+
+static void conversion_is_far_from_its_limit_of_memory(Fixture *f, gconstpointer data)
+{
+  must_create(f, "plain", 128 * MIB, RAW, THIN, NULL);
+  for (guint i = 0; i < 128; i++)
+    write_pattern(f, "plain", i * MIB, 1000000);
+  WsRpcVolumeClone params = {.pool = 1,
+                             .target_pool = 1,
+                             .file = (char *)"plain",
+                             .source_format = (WsRpcVolumeCloneSourceFormat)RAW,
+                             .target_file = (char *)"copy",
+                             .format = (WsRpcVolumeCloneFormat)QCOW2,
+                             .provisioning = (WsRpcVolumeCloneProvisioning)THIN};
+  guint64 peak_kib = 0;
+  StorageOp op = {.progress = note_peak, .arg = &peak_kib};
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsRpcVolumeCloneResult) result = NULL;
+  storage_volume_clone(f->storage, &params, &op, &result, &error);
+  g_assert_no_error(error);
+  g_test_message("%" G_GUINT64_FORMAT " KiB", peak_kib);
+  g_assert_cmpuint(peak_kib, >, 0);
+  g_assert_cmpuint(peak_kib, <, 400 << 10);
+}
+
 static void upload_that_is_not_what_it_says_is_refused(Fixture *f, gconstpointer data)
 {
   g_autofree char *made = g_build_filename(f->top, "made", NULL);
@@ -1188,6 +1228,7 @@ int main(int argc, char **argv)
   TEST(pool_that_fills_up_in_the_middle_is_undone);
   TEST(broken_upload_goes_on_where_it_was);
   TEST(upload_is_converted_to_the_wanted_format);
+  TEST(conversion_is_far_from_its_limit_of_memory);
   TEST(upload_that_is_not_what_it_says_is_refused);
   TEST(linked_child_is_not_downloaded);
   WATCHED_TEST(outside_changes_are_told_own_ones_are_not);

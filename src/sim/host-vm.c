@@ -55,9 +55,10 @@ static void set_state(SimHost *host, SimDomain *domain, WsPowerState state, cons
   sim_host_note(host, "domain %s is %s (%s)", domain->uuid, ws_power_state_names[state - 1], reason);
 }
 
-static WsPower *power_of(const SimDomain *domain)
+static WsPower *power_of(SimHost *host, const SimDomain *domain)
 {
   WsPower *power = ws_power_new();
+  power->look = (gint64)++host->looks;
   power->state = domain->state;
   power->reason = g_strdup(domain->reason);
   power->since = domain->since_us;
@@ -135,7 +136,7 @@ static WsVmReport *report_of(SimHost *host, const SimDomain *domain)
   report->vm = domain->vm;
   report->uuid = g_strdup(domain->uuid);
   report->name = g_strdup(domain->name);
-  report->power = power_of(domain);
+  report->power = power_of(host, domain);
   report->persistent = true;
   report->spec = ws_vm_spec_copy(domain->spec);
   report->spec->vm = domain->vm;
@@ -154,8 +155,10 @@ void sim_host_tell_event(SimHost *host, const SimDomain *domain, int kind, bool 
   event->name = g_strdup(domain->name);
   event->kind = kind;
   event->reason = g_strdup(domain->reason);
-  if (kind != WS_RPC_VM_EVENT_KIND_UNDEFINED)
-    event->power = power_of(domain);
+  if (kind == WS_RPC_VM_EVENT_KIND_UNDEFINED)
+    event->look = (gint64)++host->looks;
+  else
+    event->power = power_of(host, domain);
   if (with_report)
     event->report = report_of(host, domain);
   rpc_notify(host->link, &rpc_method_vm_event, event);
@@ -212,13 +215,16 @@ static bool do_undefine(RpcCall *call, const void *arg, void **result, GError **
   if (!sim_host_work(host, call, params->uuid, error))
     return false;
   SimDomain *domain = sim_host_find_domain(host, params->uuid);
-  if (!domain)
-    return true;
-  if (domain->live)
+  if (domain && domain->live)
     return wrong_state(domain, "be removed", error);
-  sim_host_note(host, "domain %s undefined", domain->uuid);
-  sim_host_tell_event(host, domain, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
-  remove_domain(host, domain);
+  if (domain) {
+    sim_host_note(host, "domain %s undefined", domain->uuid);
+    sim_host_tell_event(host, domain, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
+    remove_domain(host, domain);
+  }
+  WsRpcVmUndefineResult *answer = ws_rpc_vm_undefine_result_new();
+  answer->look = (gint64)++host->looks;
+  *result = answer;
   return true;
 }
 
@@ -237,7 +243,7 @@ static bool do_start(RpcCall *call, const void *arg, void **result, GError **err
     sim_host_tell_event(host, domain, WS_RPC_VM_EVENT_KIND_STARTED, false);
   }
   WsRpcVmStartResult *answer = ws_rpc_vm_start_result_new();
-  answer->power = power_of(domain);
+  answer->power = power_of(host, domain);
   *result = answer;
   return true;
 }
@@ -338,7 +344,7 @@ static WsPower *run_verb(RpcCall *call, const char *uuid, Verb verb, GError **er
     return NULL;
   if (kind)
     sim_host_tell_event(host, domain, kind, false);
-  return power_of(domain);
+  return power_of(host, domain);
 }
 
 /* One handler for each: the types differ, the members do not. */
@@ -436,6 +442,7 @@ static bool do_list(RpcCall *call, const void *arg, void **result, GError **erro
     return false;
   WsRpcVmListResult *answer = ws_rpc_vm_list_result_new();
   answer->sequence = (gint64)host->sequence;
+  answer->look = (gint64)++host->looks;
   answer->more = false;
   for (guint i = 0; i < host->domains->len; i++) {
     const SimDomain *domain = host->domains->pdata[i];

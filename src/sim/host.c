@@ -372,6 +372,7 @@ void sim_host_start_agent(SimHost *host)
   host->starts++;
   host->lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_queue_free);
   host->sequence = 0;
+  host->looks = 0;
   host->loop = ws_loop_new(&host->machine->clock);
   ws_loop_step(host->loop, 0); /* its thread is ours */
   sim_machine_run(host->machine, host->loop);

@@ -83,6 +83,7 @@ struct SimHost {
   SimEvent *dial, *load;
   GHashTable *lines; /* key -> GQueue of waiting calls, while one of the key is at work */
   guint64 sequence; /* of vm.event */
+  guint64 looks;    /* number of the last look at a domain (api: Power.look) */
   guint64 starts;   /* agent runs, ever */
 
   /* the truth */

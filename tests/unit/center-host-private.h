@@ -16,6 +16,7 @@ struct HostSim {
   RpcLink *link, *manager_end;
   guint64 generation; /* of the wire: what was sent on an older one does not arrive */
   bool connected;
+  gint64 list_late_us, event_late_us;
   GPtrArray *ends; /* WireEnd[2] */
 };
 

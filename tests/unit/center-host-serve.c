@@ -309,24 +309,48 @@ static HostDomain *find_domain(RpcCall *call, const char *uuid, GError **error)
   return d;
 }
 
-static WsPower *power_of(const HostDomain *d)
+static WsPower *power_of(HostTruth *truth, const HostDomain *d)
 {
   WsPower *power = ws_power_new();
+  power->look = ++truth->looks;
   power->state = d->power;
   power->reason = g_strdup("simulated");
   return power;
 }
 
-static WsVmReport *report_of(const HostDomain *d)
+static WsVmReport *report_of(HostTruth *truth, const HostDomain *d)
 {
   WsVmReport *report = ws_vm_report_new();
   report->vm = d->vm;
   report->uuid = g_strdup(d->uuid);
   report->name = g_strdup(d->name);
-  report->power = power_of(d);
+  report->power = power_of(truth, d);
   report->persistent = true;
   report->spec = host_spec(d);
   return report;
+}
+
+/* An event that was made, and waits for its turn while answers pass it. */
+typedef struct {
+  HostSim *sim;
+  WsRpcVmEvent *event;
+  guint64 generation; /* of the wire: what was sent on an older one does not arrive */
+} Late;
+
+static void send_now(void *arg)
+{
+  Late *late = arg;
+  if (late->sim->connected && late->generation == late->sim->generation)
+    rpc_vm_event(late->sim->link, late->event);
+  ws_rpc_vm_event_free(late->event);
+  g_free(late);
+}
+
+static void send_late(HostSim *sim, const WsRpcVmEvent *event)
+{
+  Late *late = g_new(Late, 1);
+  *late = (Late){sim, ws_rpc_vm_event_copy(event), sim->generation};
+  ws_loop_after(sim->loop, sim->event_late_us, send_now, late);
 }
 
 static void tell(HostSim *sim, const char *uuid, const HostDomain *d, WsRpcVmEventKind kind, bool with_report)
@@ -337,9 +361,13 @@ static void tell(HostSim *sim, const char *uuid, const HostDomain *d, WsRpcVmEve
   event->uuid = g_strdup(uuid);
   event->kind = kind;
   event->vm = d ? d->vm : 0;
-  event->power = d ? power_of(d) : NULL;
-  event->report = with_report ? report_of(d) : NULL;
-  rpc_vm_event(sim->link, event);
+  event->power = d ? power_of(sim->truth, d) : NULL;
+  event->look = d ? WS_INT_UNSET : ++sim->truth->looks;
+  event->report = with_report ? report_of(sim->truth, d) : NULL;
+  if (!sim->event_late_us)
+    rpc_vm_event(sim->link, event);
+  else
+    send_late(sim, event);
 }
 
 static void write_spec(HostDomain *d, const WsVmSpec *spec)
@@ -399,7 +427,7 @@ SERVE(vm_define, VmDefine)
   if (!d)
     return false;
   *result = ws_rpc_vm_define_result_new();
-  (*result)->report = report_of(d);
+  (*result)->report = report_of(truth_of(call), d);
   return true;
 }
 
@@ -411,13 +439,15 @@ SERVE(vm_update_live, VmUpdateLive)
   if (!d)
     return false;
   *result = ws_rpc_vm_update_live_result_new();
-  (*result)->report = report_of(d);
+  (*result)->report = report_of(truth_of(call), d);
   return true;
 }
 
-SERVE_PLAIN(vm_undefine, VmUndefine)
+SERVE(vm_undefine, VmUndefine)
 {
   HostDomain *d = host_find_domain(truth_of(call), params->uuid);
+  *result = ws_rpc_vm_undefine_result_new();
+  (*result)->look = ++truth_of(call)->looks;
   if (!d)
     return true;
   if (host_is_on(d))
@@ -426,6 +456,7 @@ SERVE_PLAIN(vm_undefine, VmUndefine)
     return false;
   memset(d, 0, sizeof *d);
   tell(sim_of(call), params->uuid, NULL, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
+  (*result)->look = ++truth_of(call)->looks;
   return after(call, "vm.undefine");
 }
 
@@ -446,7 +477,7 @@ static bool change_power(RpcCall *call, const char *method, const char *uuid, gu
     tell(sim_of(call), uuid, d, kind, false);
     after(call, method);
   }
-  *power = power_of(d);
+  *power = power_of(truth_of(call), d);
   return true;
 }
 
@@ -481,7 +512,7 @@ SERVE(vm_start, VmStart)
   if (!spec || !check_files(call, spec, error))
     return false;
   if (host_is_on(d))
-    power = power_of(d);
+    power = power_of(truth_of(call), d);
   else if (!change_power(call, "vm.start", params->uuid, OFF | HIBERNATED, to, WS_RPC_VM_EVENT_KIND_STARTED, &power, error))
     return false;
   *result = ws_rpc_vm_start_result_new();
@@ -520,7 +551,7 @@ SERVE(vm_shutdown, VmShutdown)
     after(call, "vm.shutdown");
   }
   *result = ws_rpc_vm_shutdown_result_new();
-  (*result)->power = power_of(d);
+  (*result)->power = power_of(truth_of(call), d);
   return true;
 }
 
@@ -535,7 +566,7 @@ static bool restart_guest(RpcCall *call, const char *method, const char *uuid, W
   if (!before(call, method, error))
     return false;
   after(call, method);
-  *power = power_of(d);
+  *power = power_of(truth_of(call), d);
   return true;
 }
 
@@ -574,7 +605,7 @@ SERVE(vm_adopt, VmAdopt)
     after(call, "vm.adopt");
   }
   *result = ws_rpc_vm_adopt_result_new();
-  (*result)->report = report_of(d);
+  (*result)->report = report_of(truth_of(call), d);
   return true;
 }
 
@@ -596,7 +627,7 @@ SERVE(vm_get, VmGet)
   if (!d || !before(call, "vm.get", error))
     return false;
   *result = ws_rpc_vm_get_result_new();
-  (*result)->report = report_of(d);
+  (*result)->report = report_of(truth_of(call), d);
   return true;
 }
 
@@ -605,10 +636,13 @@ SERVE(vm_list, VmList)
   HostTruth *truth = truth_of(call);
   *result = ws_rpc_vm_list_result_new();
   (*result)->sequence = truth->sequence;
+  (*result)->look = ++truth->looks;
   (*result)->more = false;
   for (guint i = 0; i < HOST_DOMAINS; i++)
     if (truth->domains[i].there)
-      ws_array_add(&(*result)->vms, report_of(&truth->domains[i]));
+      ws_array_add(&(*result)->vms, report_of(truth, &truth->domains[i]));
+  if (sim_of(call)->list_late_us)
+    ws_co_sleep(sim_of(call)->list_late_us); /* read, and not yet sent: what happens now it does not know */
   return true;
 }
 

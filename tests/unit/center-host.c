@@ -236,3 +236,9 @@ void host_sim_free(HostSim *sim)
   g_ptr_array_unref(sim->ends);
   g_free(sim);
 }
+
+void host_sim_delay(HostSim *sim, gint64 lists_us, gint64 events_us)
+{
+  sim->list_late_us = lists_us;
+  sim->event_late_us = events_us;
+}

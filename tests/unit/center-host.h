@@ -55,6 +55,7 @@ typedef struct {
   HostPool pools[HOST_POOLS];
   HostNet nets[HOST_NETS];
   gint64 sequence;     /* of events */
+  gint64 looks;        /* number of the last look at a domain */
   guint32 last_content;
 } HostTruth;
 
@@ -69,6 +70,9 @@ void host_sim_free(HostSim *sim);
 void host_sim_connect(HostSim *sim, RpcLink *manager_end);
 void host_sim_cut(HostSim *sim); /* both sides lose the link */
 bool host_sim_is_connected(const HostSim *sim);
+/* Lists and events are on their way for so long after they were made: what is done meanwhile is answered
+ * before they come. 0: as made. */
+void host_sim_delay(HostSim *sim, gint64 lists_us, gint64 events_us);
 
 /* ---- looking at the truth, and changing it past the manager ---- */
 HostDomain *host_find_domain(HostTruth *truth, const char *uuid);

@@ -11,9 +11,18 @@
 WsVmSpec *compute_spec(const InvSnapshot *snap, const WsVm *vm, GError **error);
 
 /* ---- what a host says (report.c) ---- */
-/* Writes a host's report into an edited VM: power, guest, pending restart, and settings that were left to the host's defaults. */
+/* Writes a host's report into an edited VM: power, guest, pending restart, and settings that were left to the host's defaults. What is older
+ * than what is known of it (looks.c): nothing. */
 void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report);
 void compute_take_power(Center *center, WsVm *vm, const WsPower *power);
+
+/* ---- what is older than what is known (looks.c) ---- */
+/* Whether a look of this number is no older than the newest that told of the VM. WS_INT_UNSET: as new as can be. */
+bool compute_is_news(Center *center, WsId host, const char *uuid, gint64 look);
+void compute_note_look(Center *center, WsId host, const char *uuid, gint64 look);
+/* The calls, with their looks noted: no list that was read before counts against them. `cancel` and `report` may be NULL. */
+bool compute_undefine(Center *center, WsId host, const WsRpcVmUndefine *params, GError **error);
+bool compute_define(Center *center, WsId host, const WsRpcVmDefine *params, volatile gint *cancel, WsVmReport **report, GError **error);
 
 /* ---- networks change (follow.c) ---- */
 void compute_follow_networks(Center *center); /* at start */

@@ -237,17 +237,16 @@ static bool define(Task *task, void *ctx, GError **error)
   Build *b = ctx;
   const WsVm *vm = compute_find(task_snapshot(task), b->id, error);
   g_autoptr(WsVmSpec) spec = vm ? compute_spec(task_snapshot(task), vm, error) : NULL;
-  RpcLink *link = spec ? hosts_link(b->center, b->host, error) : NULL;
-  g_autoptr(WsRpcVmDefineResult) result = NULL;
-  if (!link)
+  g_autoptr(WsVmReport) report = NULL;
+  if (!spec)
     return false;
   WsRpcVmDefine params = {.spec = spec, .cloud_init = vm->cloud_init};
-  if (!rpc_vm_define(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
+  if (!compute_define(b->center, b->host, &params, task_cancel_flag(task), &report, error))
     return false;
   WsVm *edit = edit_built(task, b, error);
   if (!edit)
     return false;
-  compute_take_report(b->center, edit, result->report);
+  compute_take_report(b->center, edit, report);
   /* The guest's password is on the seed CD, hashed; nobody needs it in the inventory any more. */
   if (edit->cloud_init)
     ws_secret_clear(&edit->cloud_init->password);
@@ -266,8 +265,7 @@ static bool undefine(Task *task, void *ctx, GError **error)
   /* Somebody may have started it on the host meanwhile; one that is not there, or not on, is as well. */
   if (!SIM_PLANT(started_vm_not_stopped))
     rpc_vm_power_off(link, &off, NULL, NULL, NULL, NULL, NULL);
-  link = hosts_link(b->center, b->host, error); /* it may have gone meanwhile */
-  return link && rpc_vm_undefine(link, &params, NULL, NULL, NULL, error);
+  return compute_undefine(b->center, b->host, &params, error);
 }
 
 static bool start(Task *task, void *ctx, GError **error)

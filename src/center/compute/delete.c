@@ -14,9 +14,8 @@ typedef struct {
 static bool undefine(Task *task, void *ctx, GError **error)
 {
   Delete *d = ctx;
-  RpcLink *link = compute_link(&d->vm, error);
   WsRpcVmUndefine params = {.vm = d->vm.id, .uuid = (char *)d->vm.uuid, .keep_state = d->how != WS_VM_DELETE_HOW_DESTROY};
-  return link && rpc_vm_undefine(link, &params, NULL, NULL, NULL, error);
+  return compute_undefine(d->vm.center, d->vm.host, &params, error);
 }
 
 /* Brings the definition back: the undo of the above, and the first step of a restore. */
@@ -25,9 +24,8 @@ static bool define_again(Task *task, void *ctx, GError **error)
   VmJob *job = ctx;
   const WsVm *vm = compute_find(task_snapshot(task), job->id, error);
   g_autoptr(WsVmSpec) spec = vm ? compute_spec(task_snapshot(task), vm, error) : NULL;
-  RpcLink *link = spec ? compute_link(job, error) : NULL;
   WsRpcVmDefine params = {.spec = spec};
-  return link && rpc_vm_define(link, &params, NULL, NULL, NULL, NULL, error);
+  return spec && compute_define(job->center, job->host, &params, NULL, NULL, error);
 }
 
 static bool release(Task *task, void *ctx, GError **error)
@@ -233,9 +231,8 @@ static bool out_of_bin(Task *task, void *ctx, GError **error)
 static bool undefine_again(Task *task, void *ctx, GError **error)
 {
   VmJob *job = ctx;
-  RpcLink *link = compute_link(job, error);
   WsRpcVmUndefine params = {.vm = job->id, .uuid = (char *)job->uuid, .keep_state = true};
-  return link && rpc_vm_undefine(link, &params, NULL, NULL, NULL, error);
+  return compute_undefine(job->center, job->host, &params, error);
 }
 
 bool vm_restore(Task *task, GError **error)

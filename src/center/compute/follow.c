@@ -16,9 +16,8 @@ static void define_anew(Center *center, const InvSnapshot *snap, const WsVm *vm)
 {
   g_autoptr(GError) error = NULL;
   g_autoptr(WsVmSpec) spec = compute_spec(snap, vm, &error);
-  RpcLink *link = spec ? hosts_link(center, vm->host, &error) : NULL;
   WsRpcVmDefine params = {.spec = spec};
-  if (!link || !rpc_vm_define(link, &params, NULL, NULL, NULL, NULL, &error))
+  if (!spec || !compute_define(center, vm->host, &params, NULL, NULL, &error))
     ws_log_error(WS_LOG_WARNING, "vm-not-defined-anew", error, "name", vm->name, NULL);
 }
 

@@ -131,13 +131,8 @@ static bool define_at(Task *task, Move *move, WsId host, WsVmReport **report, GE
 {
   const WsVm *vm = compute_find(task_snapshot(task), move->vm.id, error);
   g_autoptr(WsVmSpec) spec = vm ? compute_spec(task_snapshot(task), vm, error) : NULL;
-  RpcLink *link = spec ? hosts_link(move->vm.center, host, error) : NULL;
   WsRpcVmDefine params = {.spec = spec};
-  g_autoptr(WsRpcVmDefineResult) result = NULL;
-  if (!link || !rpc_vm_define(link, &params, &result, NULL, NULL, NULL, error))
-    return false;
-  *report = g_steal_pointer(&result->report);
-  return true;
+  return spec && compute_define(move->vm.center, host, &params, NULL, report, error);
 }
 
 static void take(Task *task, Move *move, const WsVmReport *report)
@@ -172,9 +167,8 @@ static bool unmove(Task *task, void *ctx, GError **error)
 
 static bool undefine_source(Move *move, GError **error)
 {
-  RpcLink *link = hosts_link(move->vm.center, move->vm.host, error);
   WsRpcVmUndefine params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid};
-  return link && rpc_vm_undefine(link, &params, NULL, NULL, NULL, error);
+  return compute_undefine(move->vm.center, move->vm.host, &params, error);
 }
 
 static bool clean_up(Task *task, void *ctx, GError **error)

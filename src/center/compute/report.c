@@ -18,15 +18,22 @@ static bool is_out(const WsVm *vm)
   return state == WS_POWER_STATE_OFF || state == WS_POWER_STATE_HIBERNATED;
 }
 
+static gint64 look_of(const WsPower *power)
+{
+  return power ? power->look : WS_INT_UNSET;
+}
+
 void compute_take_power(Center *center, WsVm *vm, const WsPower *power)
 {
-  if (!power)
+  if (!power || !compute_is_news(center, vm->host, vm->uuid, power->look))
     return;
+  compute_note_look(center, vm->host, vm->uuid, power->look);
   int before = compute_power_state(vm);
   gint64 since = vm->power ? vm->power->since : 0;
   if (vm->power)
     ws_power_free(vm->power);
   vm->power = ws_power_copy(power);
+  vm->power->look = WS_INT_UNSET; /* of the host's run, not of the inventory */
   if (before == (int)power->state && since)
     vm->power->since = since;
   else if (!vm->power->since)
@@ -72,7 +79,7 @@ static void take_defaults(WsVm *vm, const WsVmSpec *spec)
 
 void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report)
 {
-  if (!report)
+  if (!report || !compute_is_news(center, vm->host, vm->uuid, look_of(report->power)))
     return;
   compute_take_power(center, vm, report->power);
   take_defaults(vm, report->spec);
@@ -125,9 +132,8 @@ static bool take_elsewhere(Center *center, WsId host, const WsVm *vm, const WsVm
     center_alarm_open(center, CENTER_CRITICAL, &ws_type_vm, vm_id, "vm_elsewhere");
     return true;
   }
-  RpcLink *link = hosts_link(center, host, error);
   WsRpcVmUndefine params = {.vm = vm_id, .uuid = report->uuid};
-  if (!link || !rpc_vm_undefine(link, &params, NULL, NULL, NULL, error))
+  if (!compute_undefine(center, host, &params, error))
     return false;
   center_event(center, CENTER_INFO, &ws_type_vm, vm_id, "host report", "move_leftover_gone", "host", id, NULL);
   return true;
@@ -145,6 +151,8 @@ static void tell_power(Center *center, const WsVm *before, const WsPower *power)
 
 static bool take_one(Center *center, WsId host, const WsVmReport *report, GError **error)
 {
+  if (!compute_is_news(center, host, report->uuid, look_of(report->power)))
+    return true;
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   const WsVm *vm = inv_find_by(head, &ws_type_vm, "uuid", 0, report->uuid);
   if (vm && vm->host != host)
@@ -183,7 +191,7 @@ static void take_gone(Center *center, const WsVm *vm)
     return;
   }
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
-  WsPower power = {.state = WS_POWER_STATE_OFF, .reason = (char *)"undefined"};
+  WsPower power = {.state = WS_POWER_STATE_OFF, .reason = (char *)"undefined", .look = WS_INT_UNSET};
   if (compute_power_state(vm) == WS_POWER_STATE_OFF && vm->power->reason && strcmp(vm->power->reason, "undefined") == 0)
     return;
   compute_take_power(center, edit, &power);
@@ -192,6 +200,9 @@ static void take_gone(Center *center, const WsVm *vm)
 }
 
 typedef struct {
+  Center *center;
+  WsId host;
+  gint64 look;      /* before the list was made */
   GHashTable *seen; /* uuid */
   GPtrArray *gone;  /* WsVm, referenced */
 } GoneLook;
@@ -200,7 +211,8 @@ static bool look_for_gone(const void *object, void *arg)
 {
   GoneLook *look = arg;
   const WsVm *vm = object;
-  if (!g_hash_table_contains(look->seen, vm->uuid))
+  if (!g_hash_table_contains(look->seen, vm->uuid) &&
+      compute_is_news(look->center, look->host, vm->uuid, look->look))
     g_ptr_array_add(look->gone, ws_resource_ref(vm));
   return true;
 }
@@ -220,12 +232,15 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
   g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
   g_autofree char *after = NULL;
+  gint64 look_first = WS_INT_UNSET;
   bool all = true; /* what could not be taken in is read anew soon (hosts.h) */
   for (bool more = true; more;) {
     g_autoptr(WsRpcVmListResult) page = NULL;
     WsRpcVmList params = {.after = after};
     if (!rpc_vm_list(link, &params, &page, NULL, NULL, NULL, error))
       return false;
+    if (!after)
+      look_first = page->look;
     for (guint i = 0; i < page->vms.len; i++) {
       g_autoptr(GError) failed = NULL;
       g_hash_table_add(seen, g_strdup(page->vms.items[i]->uuid));
@@ -243,7 +258,7 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
     after = more ? g_strdup(page->vms.items[page->vms.len - 1]->uuid) : NULL;
   }
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  GoneLook look = {seen, gone};
+  GoneLook look = {center, host, look_first, seen, gone};
   inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, look_for_gone, &look);
   for (guint i = 0; i < gone->len; i++)
     take_gone(center, gone->pdata[i]);
@@ -283,7 +298,12 @@ bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
   }
   if (!vm || is_moving(vm))
     return true; /* a report of it follows with its definition; see is_moving() */
+  if (!compute_is_news(center, host, params->uuid, look_of(params->power)))
+    return true;
   if (params->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED) {
+    if (!compute_is_news(center, host, params->uuid, params->look))
+      return true;
+    compute_note_look(center, host, params->uuid, params->look);
     take_gone(center, vm);
     return true;
   }
@@ -369,7 +389,7 @@ static bool forget_power(const void *object, void *arg)
   if (compute_power_state(vm) == WS_POWER_STATE_OFF || vm->management == WS_VM_MANAGEMENT_IN_BIN)
     return true;
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
-  WsPower power = {.state = WS_POWER_STATE_UNKNOWN, .reason = (char *)"host lost"};
+  WsPower power = {.state = WS_POWER_STATE_UNKNOWN, .reason = (char *)"host lost", .look = WS_INT_UNSET};
   compute_take_power(center, edit, &power);
   return true;
 }

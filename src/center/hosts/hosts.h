@@ -15,6 +15,9 @@ void hosts_free(HostLinks *links);
  * WS_ERROR_NOT_FOUND when it is not in the inventory (any more), so that nobody waits for it. */
 RpcLink *hosts_link(Center *center, WsId host, GError **error);
 bool hosts_is_connected(Center *center, WsId host);
+/* Newest look of each VM that the present link told of (compute/looks.c): char * -> gint64 *, both its own.
+ * NULL: not connected. */
+GHashTable *hosts_looks(Center *center, WsId host);
 /* The host at the other end of a link (in handlers of its notifications); 0: none. */
 WsId hosts_of_link(Center *center, RpcLink *link);
 /* Inside a handler of a host's call or notification: whose it is. */

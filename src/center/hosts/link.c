@@ -17,6 +17,7 @@ typedef struct {
   char *address;
   bool came_with_new; /* with its present certificate, not the one before */
   bool replaced;
+  GHashTable *looks; /* see hosts_looks() */
 } Peer;
 
 struct HostLinks {
@@ -30,6 +31,7 @@ static void peer_free(void *arg)
 {
   Peer *peer = arg;
   rpc_link_unref(peer->link);
+  g_hash_table_unref(peer->looks);
   g_free(peer->address);
   g_free(peer);
 }
@@ -72,6 +74,12 @@ bool hosts_is_connected(Center *center, WsId host)
 {
   Peer *peer = find_peer(center, host);
   return peer && rpc_link_is_up(peer->link);
+}
+
+GHashTable *hosts_looks(Center *center, WsId host)
+{
+  Peer *peer = find_peer(center, host);
+  return peer ? peer->looks : NULL;
 }
 
 static const char *host_name(const InvSnapshot *snap, WsId id, char *buffer)
@@ -324,6 +332,7 @@ static Peer *peer_new(Center *center, WsId host, const char *address)
   peer->center = center;
   peer->host = host;
   peer->address = g_strdup(address);
+  peer->looks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   peer->link = rpc_link_new(center->loop, rpc_center_services, rpc_n_center_services, &events, peer);
   rpc_link_set_peer(peer->link, ws_id_format(ws_type_host.prefix, host, id));
   return peer;

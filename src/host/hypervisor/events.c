@@ -76,9 +76,15 @@ static void send_noted(void *arg)
   event->name = g_strdup(noted->name);
   event->kind = noted->kind;
   event->device = g_strdup(noted->device);
-  bool gone = noted->kind != WS_RPC_VM_EVENT_KIND_UNDEFINED && !look(noted, event);
-  if (gone) /* a domain without a definition vanishes when it stops, and libvirt tells the stop only */
+  bool undefined_once = noted->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED;
+  gint64 number = virt_look(noted->hv);
+  noted->look |= undefined_once;
+  if (!look(noted, event)) /* a domain without a definition vanishes when it stops, and libvirt tells the stop only */
     event->kind = WS_RPC_VM_EVENT_KIND_UNDEFINED;
+  else if (undefined_once && event->report) /* and is defined anew meanwhile */
+    event->kind = WS_RPC_VM_EVENT_KIND_DEFINED;
+  if (event->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED)
+    event->look = number;
   event->reason = g_strdup(noted->reason ? noted->reason : event->power ? event->power->reason : NULL);
   bool undefined = event->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED;
   virt_emit(noted->hv, event);

@@ -81,8 +81,17 @@ const char *virt_uuid(virDomainPtr domain, char *buf)
   return buf;
 }
 
+gint64 virt_look(Hypervisor *hv)
+{
+  g_mutex_lock(&hv->lock);
+  gint64 look = ++hv->looks;
+  g_mutex_unlock(&hv->lock);
+  return look;
+}
+
 WsPower *virt_power(Hypervisor *hv, virDomainPtr domain, GError **error)
 {
+  gint64 look = virt_look(hv);
   char uuid[VIR_UUID_STRING_BUFLEN];
   int state, reason;
   const char *word;
@@ -92,6 +101,7 @@ WsPower *virt_power(Hypervisor *hv, virDomainPtr domain, GError **error)
     return NULL;
   }
   WsPower *power = ws_power_new();
+  power->look = look;
   power->state = map_state(domain, state, reason, &word);
   power->reason = g_strdup(word);
   g_mutex_lock(&hv->lock);

@@ -58,6 +58,7 @@ struct Hypervisor {
   VirtSweep *sweep;        /* reading of the slow counters under way; NULL: none (stats.c) */
   GHashTable *moves;       /* session -> VirtMove, referenced; NULL: none yet (move.c) */
   gint64 sequence;         /* of the last event sent */
+  gint64 looks;            /* number of the last look (api: Power.look); guarded by lock */
   GMutex emit_lock;        /* held while an event gets its number and is sent: order. Taken before `lock` */
   guint pending;           /* jobs of ours on config.workers; guarded by lock */
 };
@@ -107,6 +108,8 @@ bool virt_define(Hypervisor *hv, VirtConn *conn, const WsVmSpec *spec, const WsV
                  virDomainPtr *domain, GError **error);
 
 /* ---- facts.c ---- */
+/* A number for a look that begins now. Whatever changes later is seen by a look with a greater one: so the greatest is right at last. */
+gint64 virt_look(Hypervisor *hv);
 /* Reads the domain's state, and remembers when it changed. NULL: libvirt's error, or gone. Caller frees. */
 WsPower *virt_power(Hypervisor *hv, virDomainPtr domain, GError **error);
 /* A restart through ACPI is libvirt's own doing: it lets the guest power off and then resets it, and forgets that when the memory is saved.

@@ -129,6 +129,7 @@ bool hypervisor_vm_power_off(Hypervisor *hv, const WsRpcVmPowerOff *params, WsPo
   if (persistent)
     return answer(&call, power, error);
   *power = ws_power_new(); /* it had no definition: gone with its process */
+  (*power)->look = virt_look(hv);
   (*power)->state = WS_POWER_STATE_OFF;
   (*power)->reason = g_strdup("destroyed");
   return true;

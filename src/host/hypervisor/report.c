@@ -234,7 +234,7 @@ bool virt_report_all(Hypervisor *hv, VirtConn *conn, GError **error)
 bool hypervisor_vm_list(Hypervisor *hv, const WsRpcVmList *params, WsRpcVmListResult **result, GError **error)
 {
   g_autoptr(VirtConn) conn = virt_conn_acquire(hv, error);
-  gint64 sequence = last_sequence(hv);
+  gint64 sequence = last_sequence(hv), look = virt_look(hv);
   g_autoptr(GArray) entries = conn ? list_domains(conn, error) : NULL;
   if (!entries)
     return false;
@@ -247,6 +247,7 @@ bool hypervisor_vm_list(Hypervisor *hv, const WsRpcVmList *params, WsRpcVmListRe
   gsize n;
   *result = ws_rpc_vm_list_result_new();
   (*result)->sequence = sequence;
+  (*result)->look = look;
   (*result)->more = at < entries->len;
   (*result)->vms.items = (WsVmReport **)g_ptr_array_steal(reports, &n);
   (*result)->vms.len = (guint)n;

@@ -192,10 +192,23 @@ bool serve_vm_update_live(RpcCall *call, const WsRpcVmUpdateLive *params, WsRpcV
     return serve(call, &rpc_method_vm_##name, params, params->uuid, run_##name, NULL, error);                          \
   }
 
-SERVE_PLAIN(undefine, Undefine)
 SERVE_PLAIN(release, Release)
 SERVE_PLAIN(disk_resize, DiskResize)
 SERVE_PLAIN(send_keys, SendKeys)
+
+static bool run_undefine(Work *w, GError **error)
+{
+  WsRpcVmUndefineResult *result = w->result;
+  bool done = hypervisor_vm_undefine(w->hv, w->params, error);
+  result->look = virt_look(w->hv);
+  return done;
+}
+
+bool serve_vm_undefine(RpcCall *call, const WsRpcVmUndefine *params, WsRpcVmUndefineResult **result,
+                       GError **error)
+{
+  return serve(call, &rpc_method_vm_undefine, params, params->uuid, run_undefine, (void **)result, error);
+}
 
 /* ---- looking ---- */
 

@@ -4,44 +4,44 @@
 #include "center-host-private.h"
 #include <string.h>
 
-/* Each call takes its time first; from then on it is one act, as calls of one object are in line in the agent. */
-#define SERVE_AS(name, Params, Result)                                                                                 \
-  static bool name##_now(RpcCall *call, const Params *params, Result **result, GError **error);                        \
-  static bool name(RpcCall *call, const Params *params, Result **result, GError **error)                               \
-  {                                                                                                                    \
-    ws_co_sleep(HOST_ACT_US);                                                                                          \
-    return name##_now(call, params, result, error);                                                                    \
-  }                                                                                                                    \
-  static bool name##_now(RpcCall *call, const Params *params, Result **result, GError **error)
-#define SERVE(name, Name)       SERVE_AS(name, WsRpc##Name, WsRpc##Name##Result)
-#define SERVE_PLAIN(name, Name) SERVE_AS(name, WsRpc##Name, void)
-
-static HostSim *sim_of(RpcCall *call)
+HostSim *host_sim_of(RpcCall *call)
 {
   return rpc_link_arg(rpc_call_link(call));
 }
 
 static HostTruth *truth_of(RpcCall *call)
 {
-  return sim_of(call)->truth;
+  return host_sim_of(call)->truth;
 }
 
-/* Around each change of the truth. */
-static bool before(RpcCall *call, const char *method, GError **error)
+static HostDisks *disks_of(RpcCall *call)
 {
-  HostSim *sim = sim_of(call);
+  return host_sim_of(call)->disks;
+}
+
+bool host_before(HostSim *sim, const char *method, GError **error)
+{
   return !sim->act || sim->act(method, HOST_BEFORE, sim->arg, error);
 }
 
-static bool after(RpcCall *call, const char *method)
+bool host_after(HostSim *sim, const char *method)
 {
-  HostSim *sim = sim_of(call);
   if (sim->act)
     sim->act(method, HOST_AFTER, sim->arg, NULL);
   return true;
 }
 
-static bool not_found(const char *what, GError **error)
+static bool before(RpcCall *call, const char *method, GError **error)
+{
+  return host_before(host_sim_of(call), method, error);
+}
+
+static bool after(RpcCall *call, const char *method)
+{
+  return host_after(host_sim_of(call), method);
+}
+
+bool host_not_found(const char *what, GError **error)
 {
   return ws_fail(error, WS_ERROR_NOT_FOUND, "object", what, NULL);
 }
@@ -52,7 +52,7 @@ SERVE_AS(host_facts, void, WsRpcHostFactsResult)
 {
   *result = ws_rpc_host_facts_result_new();
   (*result)->facts = ws_host_facts_new();
-  (*result)->facts->hostname = g_strdup("host");
+  (*result)->facts->hostname = g_strdup(host_sim_of(call)->name);
   (*result)->facts->architecture = WS_ARCHITECTURE_X86_64;
   (*result)->facts->memory_bytes = (gint64)64 << 30;
   return true;
@@ -76,10 +76,19 @@ static HostPool *usable_pool(HostTruth *truth, WsId id, GError **error)
 {
   HostPool *pool = host_find_pool(truth, id);
   if (!pool)
-    return not_found("the pool", error) ? pool : NULL;
+    return host_not_found("the pool", error) ? pool : NULL;
   if (!pool->suspended)
     return pool;
   ws_fail(error, WS_ERROR_WRONG_STATE, "object", pool->path, "verb", "be used", "state", "suspended", NULL);
+  return NULL;
+}
+
+/* 0: a free place */
+static WsId *find_mark(HostDisks *disks, WsId pool)
+{
+  for (guint i = 0; i < HOST_POOLS; i++)
+    if (disks->marked[i] == pool)
+      return &disks->marked[i];
   return NULL;
 }
 
@@ -87,13 +96,16 @@ SERVE(pool_prepare, PoolPrepare)
 {
   HostTruth *truth = truth_of(call);
   HostPool *pool = host_find_pool(truth, params->pool);
-  if (!pool && !params->create)
-    return not_found(params->path, error); /* the agent would find the directory's mark: none here outlives its pool */
+  WsId *mark = find_mark(disks_of(call), params->pool);
+  if (!mark && !params->create)
+    return host_not_found(params->path, error);
   if (!pool || pool->suspended != params->suspended) {
     if (!before(call, "pool.prepare", error))
       return false;
     if (!pool)
       pool = host_new_pool(truth);
+    if (!mark)
+      *find_mark(disks_of(call), 0) = params->pool;
     pool->pool = params->pool;
     pool->suspended = params->suspended;
     g_strlcpy(pool->path, params->path, sizeof pool->path);
@@ -107,14 +119,13 @@ SERVE(pool_prepare, PoolPrepare)
 
 SERVE(pool_refresh, PoolRefresh)
 {
-  HostTruth *truth = truth_of(call);
-  HostPool *pool = host_find_pool(truth, params->pool);
+  const HostPool *pool = host_find_pool(truth_of(call), params->pool);
   if (!pool)
-    return not_found("the pool", error);
+    return host_not_found("the pool", error);
   *result = ws_rpc_pool_refresh_result_new();
   (*result)->status = status_of(pool);
   for (guint i = 0; i < HOST_FILES; i++) {
-    const HostFile *f = &truth->files[i];
+    const HostFile *f = &disks_of(call)->files[i];
     if (!f->there || f->partial || f->pool != params->pool)
       continue;
     WsPoolFile *file = ws_pool_file_new();
@@ -134,6 +145,9 @@ SERVE_PLAIN(pool_remove, PoolRemove)
     return true;
   if (!before(call, "pool.remove", error))
     return false;
+  WsId *mark = params->keep ? NULL : find_mark(disks_of(call), params->pool);
+  if (mark)
+    *mark = 0;
   memset(pool, 0, sizeof *pool);
   return after(call, "pool.remove");
 }
@@ -160,10 +174,12 @@ SERVE_PLAIN(pool_keep, PoolKeep)
 
 static HostFile *whole_file(RpcCall *call, WsId pool, const char *file, GError **error)
 {
-  HostFile *f = host_find_file(truth_of(call), pool, file);
+  HostFile *f = usable_pool(truth_of(call), pool, error) ? host_find_file(disks_of(call), pool, file) : NULL;
   if (f && !f->partial)
     return f;
-  not_found(file, error);
+  if (error && *error)
+    return NULL;
+  host_not_found(file, error);
   return NULL;
 }
 
@@ -171,26 +187,26 @@ static HostFile *whole_file(RpcCall *call, WsId pool, const char *file, GError *
 static HostFile *make_file(RpcCall *call, const char *method, WsId pool, const char *name, int format, gint64 size_bytes,
                            GError **error)
 {
-  HostTruth *truth = truth_of(call);
-  if (!usable_pool(truth, pool, error))
+  HostDisks *disks = disks_of(call);
+  if (!usable_pool(truth_of(call), pool, error))
     return NULL;
-  HostFile *f = host_find_file(truth, pool, name);
+  HostFile *f = host_find_file(disks, pool, name);
   if (f)
     return f;
   if (!before(call, method, error))
     return NULL;
-  f = host_new_file(truth);
+  f = host_new_file(disks);
   f->pool = pool;
   f->format = format;
   f->size_bytes = size_bytes;
-  f->content = ++truth->last_content;
+  f->content = ++disks->last_content;
   g_strlcpy(f->file, name, sizeof f->file);
   return f;
 }
 
 SERVE(volume_create, VolumeCreate)
 {
-  bool there = host_find_file(truth_of(call), params->pool, params->file) != NULL;
+  bool there = host_find_file(disks_of(call), params->pool, params->file) != NULL;
   if (params->parent_file && !whole_file(call, params->pool, params->parent_file, error))
     return false;
   HostFile *f = make_file(call, "volume.create", params->pool, params->file, (int)params->format, params->size_bytes, error);
@@ -206,7 +222,7 @@ SERVE(volume_create, VolumeCreate)
 
 SERVE(volume_clone, VolumeClone)
 {
-  bool there = host_find_file(truth_of(call), params->target_pool, params->target_file) != NULL;
+  bool there = host_find_file(disks_of(call), params->target_pool, params->target_file) != NULL;
   const HostFile *source = whole_file(call, params->pool, params->file, error);
   if (!source)
     return false;
@@ -243,7 +259,7 @@ SERVE(volume_resize, VolumeResize)
 
 static bool drop_file(RpcCall *call, const char *method, WsId pool, const char *name, bool partial, GError **error)
 {
-  HostFile *f = host_find_file(truth_of(call), pool, name);
+  HostFile *f = host_find_file(disks_of(call), pool, name);
   if (!f || f->partial != partial)
     return true;
   if (!before(call, method, error))
@@ -271,9 +287,9 @@ static char *checksum_of(const HostFile *f)
 
 SERVE(volume_upload_finish, VolumeUploadFinish)
 {
-  HostFile *f = host_find_file(truth_of(call), params->pool, params->file);
+  HostFile *f = host_find_file(disks_of(call), params->pool, params->file);
   if (!f)
-    return not_found(params->file, error);
+    return host_not_found(params->file, error);
   if (f->partial) {
     if (!before(call, "volume.upload_finish", error))
       return false;
@@ -305,11 +321,11 @@ static HostDomain *find_domain(RpcCall *call, const char *uuid, GError **error)
 {
   HostDomain *d = host_find_domain(truth_of(call), uuid);
   if (!d)
-    not_found(uuid, error);
+    host_not_found(uuid, error);
   return d;
 }
 
-static WsPower *power_of(HostTruth *truth, const HostDomain *d)
+WsPower *host_power(HostTruth *truth, const HostDomain *d)
 {
   WsPower *power = ws_power_new();
   power->look = ++truth->looks;
@@ -318,13 +334,13 @@ static WsPower *power_of(HostTruth *truth, const HostDomain *d)
   return power;
 }
 
-static WsVmReport *report_of(HostTruth *truth, const HostDomain *d)
+WsVmReport *host_report(HostTruth *truth, const HostDomain *d)
 {
   WsVmReport *report = ws_vm_report_new();
   report->vm = d->vm;
   report->uuid = g_strdup(d->uuid);
   report->name = g_strdup(d->name);
-  report->power = power_of(truth, d);
+  report->power = host_power(truth, d);
   report->persistent = true;
   report->spec = host_spec(d);
   return report;
@@ -353,7 +369,7 @@ static void send_late(HostSim *sim, const WsRpcVmEvent *event)
   ws_loop_after(sim->loop, sim->event_late_us, send_now, late);
 }
 
-static void tell(HostSim *sim, const char *uuid, const HostDomain *d, WsRpcVmEventKind kind, bool with_report)
+void host_tell(HostSim *sim, const char *uuid, const HostDomain *d, WsRpcVmEventKind kind, bool with_report)
 {
   g_autoptr(WsRpcVmEvent) event = ws_rpc_vm_event_new();
   event->sequence = ++sim->truth->sequence;
@@ -361,16 +377,16 @@ static void tell(HostSim *sim, const char *uuid, const HostDomain *d, WsRpcVmEve
   event->uuid = g_strdup(uuid);
   event->kind = kind;
   event->vm = d ? d->vm : 0;
-  event->power = d ? power_of(sim->truth, d) : NULL;
+  event->power = d ? host_power(sim->truth, d) : NULL;
   event->look = d ? WS_INT_UNSET : ++sim->truth->looks;
-  event->report = with_report ? report_of(sim->truth, d) : NULL;
+  event->report = with_report ? host_report(sim->truth, d) : NULL;
   if (!sim->event_late_us)
     rpc_vm_event(sim->link, event);
   else
     send_late(sim, event);
 }
 
-static void write_spec(HostDomain *d, const WsVmSpec *spec)
+void host_write_spec(HostDomain *d, const WsVmSpec *spec)
 {
   g_autofree char *json = ws_object_to_json(&ws_type_vm_spec, spec, WS_WRITE_PEER, NULL);
   g_assert_cmpuint(strlen(json), <, sizeof d->spec);
@@ -415,8 +431,8 @@ static HostDomain *put_definition(RpcCall *call, const char *method, const WsVmS
     d->vm = spec->vm;
     d->power = WS_POWER_STATE_OFF;
   }
-  write_spec(d, spec);
-  tell(sim_of(call), d->uuid, d, WS_RPC_VM_EVENT_KIND_DEFINED, true);
+  host_write_spec(d, spec);
+  host_tell(host_sim_of(call), d->uuid, d, WS_RPC_VM_EVENT_KIND_DEFINED, true);
   after(call, method);
   return d;
 }
@@ -427,7 +443,7 @@ SERVE(vm_define, VmDefine)
   if (!d)
     return false;
   *result = ws_rpc_vm_define_result_new();
-  (*result)->report = report_of(truth_of(call), d);
+  (*result)->report = host_report(truth_of(call), d);
   return true;
 }
 
@@ -439,7 +455,7 @@ SERVE(vm_update_live, VmUpdateLive)
   if (!d)
     return false;
   *result = ws_rpc_vm_update_live_result_new();
-  (*result)->report = report_of(truth_of(call), d);
+  (*result)->report = host_report(truth_of(call), d);
   return true;
 }
 
@@ -455,7 +471,7 @@ SERVE(vm_undefine, VmUndefine)
   if (!before(call, "vm.undefine", error))
     return false;
   memset(d, 0, sizeof *d);
-  tell(sim_of(call), params->uuid, NULL, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
+  host_tell(host_sim_of(call), params->uuid, NULL, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
   (*result)->look = ++truth_of(call)->looks;
   return after(call, "vm.undefine");
 }
@@ -474,10 +490,11 @@ static bool change_power(RpcCall *call, const char *method, const char *uuid, gu
     if (!before(call, method, error))
       return false;
     d->power = to;
-    tell(sim_of(call), uuid, d, kind, false);
+    d->gone_over = d->arrived = false;
+    host_tell(host_sim_of(call), uuid, d, kind, false);
     after(call, method);
   }
-  *power = power_of(truth_of(call), d);
+  *power = host_power(truth_of(call), d);
   return true;
 }
 
@@ -512,7 +529,7 @@ SERVE(vm_start, VmStart)
   if (!spec || !check_files(call, spec, error))
     return false;
   if (host_is_on(d))
-    power = power_of(truth_of(call), d);
+    power = host_power(truth_of(call), d);
   else if (!change_power(call, "vm.start", params->uuid, OFF | HIBERNATED, to, WS_RPC_VM_EVENT_KIND_STARTED, &power, error))
     return false;
   *result = ws_rpc_vm_start_result_new();
@@ -533,7 +550,7 @@ void host_end_guests(void *arg)
     if (!host_is_on(d))
       continue;
     d->power = WS_POWER_STATE_OFF;
-    tell(sim, d->uuid, d, WS_RPC_VM_EVENT_KIND_STOPPED, false);
+    host_tell(sim, d->uuid, d, WS_RPC_VM_EVENT_KIND_STOPPED, false);
   }
 }
 
@@ -545,13 +562,13 @@ SERVE(vm_shutdown, VmShutdown)
   if (host_is_on(d)) {
     if (!before(call, "vm.shutdown", error))
       return false;
-    HostSim *sim = sim_of(call);
+    HostSim *sim = host_sim_of(call);
     d->ends_us = ws_clock_wall_us(ws_loop_clock(sim->loop)) + HOST_GOODBYE_US;
     ws_loop_after(sim->loop, HOST_GOODBYE_US, host_end_guests, sim);
     after(call, "vm.shutdown");
   }
   *result = ws_rpc_vm_shutdown_result_new();
-  (*result)->power = power_of(truth_of(call), d);
+  (*result)->power = host_power(truth_of(call), d);
   return true;
 }
 
@@ -566,7 +583,7 @@ static bool restart_guest(RpcCall *call, const char *method, const char *uuid, W
   if (!before(call, method, error))
     return false;
   after(call, method);
-  *power = power_of(truth_of(call), d);
+  *power = host_power(truth_of(call), d);
   return true;
 }
 
@@ -601,11 +618,11 @@ SERVE(vm_adopt, VmAdopt)
     if (!before(call, "vm.adopt", error))
       return false;
     d->vm = params->vm;
-    tell(sim_of(call), d->uuid, d, WS_RPC_VM_EVENT_KIND_METADATA, true);
+    host_tell(host_sim_of(call), d->uuid, d, WS_RPC_VM_EVENT_KIND_METADATA, true);
     after(call, "vm.adopt");
   }
   *result = ws_rpc_vm_adopt_result_new();
-  (*result)->report = report_of(truth_of(call), d);
+  (*result)->report = host_report(truth_of(call), d);
   return true;
 }
 
@@ -617,7 +634,7 @@ SERVE_PLAIN(vm_release, VmRelease)
   if (!before(call, "vm.release", error))
     return false;
   d->vm = 0;
-  tell(sim_of(call), d->uuid, d, WS_RPC_VM_EVENT_KIND_METADATA, true);
+  host_tell(host_sim_of(call), d->uuid, d, WS_RPC_VM_EVENT_KIND_METADATA, true);
   return after(call, "vm.release");
 }
 
@@ -627,7 +644,7 @@ SERVE(vm_get, VmGet)
   if (!d || !before(call, "vm.get", error))
     return false;
   *result = ws_rpc_vm_get_result_new();
-  (*result)->report = report_of(truth_of(call), d);
+  (*result)->report = host_report(truth_of(call), d);
   return true;
 }
 
@@ -640,9 +657,9 @@ SERVE(vm_list, VmList)
   (*result)->more = false;
   for (guint i = 0; i < HOST_DOMAINS; i++)
     if (truth->domains[i].there)
-      ws_array_add(&(*result)->vms, report_of(truth, &truth->domains[i]));
-  if (sim_of(call)->list_late_us)
-    ws_co_sleep(sim_of(call)->list_late_us); /* read, and not yet sent: what happens now it does not know */
+      ws_array_add(&(*result)->vms, host_report(truth, &truth->domains[i]));
+  if (host_sim_of(call)->list_late_us)
+    ws_co_sleep(host_sim_of(call)->list_late_us); /* read, and not yet sent: what happens now it does not know */
   return true;
 }
 
@@ -658,7 +675,7 @@ SERVE_PLAIN(vm_disk_resize, VmDiskResize)
   g_autoptr(WsVmSpec) spec = d ? host_spec(d) : NULL;
   for (guint i = 0; spec && i < spec->disks.len; i++) {
     const WsVmSpecDisk *disk = spec->disks.items[i];
-    HostFile *f = strcmp(disk->key, params->key) == 0 ? host_find_file(truth_of(call), disk->pool, disk->file) : NULL;
+    HostFile *f = strcmp(disk->key, params->key) == 0 ? host_find_file(disks_of(call), disk->pool, disk->file) : NULL;
     if (!f)
       continue;
     if (f->size_bytes >= params->size_bytes)
@@ -668,7 +685,7 @@ SERVE_PLAIN(vm_disk_resize, VmDiskResize)
     f->size_bytes = params->size_bytes;
     return after(call, "vm.disk_resize");
   }
-  return d ? not_found(params->key, error) : false;
+  return d ? host_not_found(params->key, error) : false;
 }
 
 /* ---- networks ---- */
@@ -706,7 +723,7 @@ SERVE(port_group_apply, NetworkPortGroupApply)
 {
   HostNet wanted = {0};
   if (!host_find_net(truth_of(call), false, params->switch_))
-    return not_found("the switch", error);
+    return host_not_found("the switch", error);
   wanted.there = wanted.is_group = true;
   wanted.id = params->port_group;
   wanted.of = params->switch_;
@@ -738,7 +755,6 @@ SERVE_PLAIN(port_group_remove, NetworkPortGroupRemove)
   return drop_net(call, "network.port_group_remove", true, params->port_group, error);
 }
 
-#define ROW(method, func) {&rpc_method_##method, (RpcHandler)(void *)func}
 const RpcService host_services[] = {
     ROW(host_facts, host_facts),
     ROW(pool_prepare, pool_prepare),

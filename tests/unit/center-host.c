@@ -13,11 +13,11 @@ HostDomain *host_find_domain(HostTruth *truth, const char *uuid)
   return NULL;
 }
 
-HostFile *host_find_file(HostTruth *truth, WsId pool, const char *file)
+HostFile *host_find_file(HostDisks *disks, WsId pool, const char *file)
 {
   for (guint i = 0; i < HOST_FILES; i++)
-    if (truth->files[i].there && truth->files[i].pool == pool && strcmp(truth->files[i].file, file) == 0)
-      return &truth->files[i];
+    if (disks->files[i].there && disks->files[i].pool == pool && strcmp(disks->files[i].file, file) == 0)
+      return &disks->files[i];
   return NULL;
 }
 
@@ -45,11 +45,11 @@ guint host_count_domains(const HostTruth *truth)
   return n;
 }
 
-guint host_count_files(const HostTruth *truth)
+guint host_count_files(const HostDisks *disks)
 {
   guint n = 0;
   for (guint i = 0; i < HOST_FILES; i++)
-    n += truth->files[i].there;
+    n += disks->files[i].there;
   return n;
 }
 
@@ -67,9 +67,9 @@ HostDomain *host_new_domain(HostTruth *truth)
   NEW_PLACE(truth->domains, HOST_DOMAINS);
 }
 
-HostFile *host_new_file(HostTruth *truth)
+HostFile *host_new_file(HostDisks *disks)
 {
-  NEW_PLACE(truth->files, HOST_FILES);
+  NEW_PLACE(disks->files, HOST_FILES);
 }
 
 HostPool *host_new_pool(HostTruth *truth)
@@ -82,13 +82,13 @@ HostNet *host_new_net(HostTruth *truth)
   NEW_PLACE(truth->nets, HOST_NETS);
 }
 
-void host_put_upload(HostTruth *truth, WsId pool, const char *file, gint64 bytes)
+void host_put_upload(HostDisks *disks, WsId pool, const char *file, gint64 bytes)
 {
-  HostFile *f = host_new_file(truth);
+  HostFile *f = host_new_file(disks);
   f->partial = true;
   f->pool = pool;
   f->size_bytes = f->received_bytes = bytes;
-  f->content = ++truth->last_content;
+  f->content = ++disks->last_content;
   g_strlcpy(f->file, file, sizeof f->file);
 }
 
@@ -115,11 +115,13 @@ bool host_is_on(const HostDomain *d)
   return d->power == WS_POWER_STATE_RUNNING || d->power == WS_POWER_STATE_PAUSED;
 }
 
-const char *host_shared_file(HostTruth *truth, char *buffer)
+const char *host_shared_file(const HostTruth *hosts, guint n, char *buffer)
 {
   g_autoptr(GHashTable) open = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  for (guint i = 0; i < HOST_DOMAINS; i++) {
-    const HostDomain *d = &truth->domains[i];
+  for (guint i = 0; i < n * HOST_DOMAINS; i++) {
+    const HostDomain *d = &hosts[i / HOST_DOMAINS].domains[i % HOST_DOMAINS];
+    if (d->arrived) /* it stands still, whatever it is called */
+      continue;
     g_autoptr(WsVmSpec) spec = d->there && host_is_on(d) ? host_spec(d) : NULL;
     for (guint j = 0; spec && j < spec->disks.len; j++) {
       const WsVmSpecDisk *disk = spec->disks.items[j];
@@ -215,16 +217,26 @@ bool host_sim_is_connected(const HostSim *sim)
   return sim->connected && rpc_link_is_up(sim->link);
 }
 
-HostSim *host_sim_new(WsLoop *loop, HostTruth *truth, HostAct act, void *arg)
+HostSim *host_sim_new(WsLoop *loop, const char *name, HostTruth *truth, HostDisks *disks, HostAct act, void *arg)
 {
   static const RpcEvents events = {NULL, NULL};
   HostSim *sim = g_new0(HostSim, 1);
-  *sim = (HostSim){.loop = loop, .truth = truth, .act = act, .arg = arg};
+  *sim = (HostSim){.loop = loop, .name = name, .truth = truth, .disks = disks, .act = act, .arg = arg};
   sim->ends = g_ptr_array_new_with_free_func(g_free);
-  sim->link = rpc_link_new(loop, host_services, host_n_services, &events, sim);
+  sim->services = g_new(RpcService, host_n_services + host_n_move_services);
+  memcpy(sim->services, host_services, host_n_services * sizeof *host_services);
+  memcpy(sim->services + host_n_services, host_move_services, host_n_move_services * sizeof *host_move_services);
+  sim->link = rpc_link_new(loop, sim->services, host_n_services + host_n_move_services, &events, sim);
   rpc_link_set_peer(sim->link, "manager");
   ws_loop_after(loop, HOST_GOODBYE_US, host_end_guests, sim); /* asked while another process was the host */
+  ws_loop_after(loop, HOST_MOVE_US, host_end_moves, sim);
   return sim;
+}
+
+void host_sim_meet(HostSim *a, HostSim *b)
+{
+  a->peer = b;
+  b->peer = a;
 }
 
 void host_sim_free(HostSim *sim)
@@ -234,6 +246,7 @@ void host_sim_free(HostSim *sim)
   host_sim_cut(sim);
   rpc_link_unref(sim->link);
   g_ptr_array_unref(sim->ends);
+  g_free(sim->services);
   g_free(sim);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A simulated host: what a host agent does to a machine, without a machine.
  *
- * HostTruth is what *is* on the host - domains, volumes, pools, switches - as plain memory without pointers: it can lie in memory that
- * several processes share and outlives a manager that is killed, and two of them can be compared with memcmp(). HostSim is the agent on it: it
+ * HostTruth is what *is* on the host - domains, pools, switches, moves - and HostDisks what lies in the directories that hosts see, each alone or
+ * together: plain memory without pointers, so that it can lie in memory that several processes share and outlives a manager that is killed,
+ * and two of them can be compared with memcmp(). HostSim is the agent on it: it
  * speaks the agent's RPC (typed handlers over a link of the caller's) and behaves as the contract in api/rpc says: every call is
  * idempotent, a file appears whole, a domain that runs holds its files.
  *
@@ -12,8 +13,9 @@
 #include "rpc/methods.h"
 
 #define HOST_DOMAINS 16
-#define HOST_FILES   48
-#define HOST_POOLS   6
+#define HOST_FILES   64
+#define HOST_POOLS   10
+#define HOST_MOVES   2
 #define HOST_NETS    12
 #define HOST_SPEC_MAX 6144
 
@@ -22,6 +24,7 @@ typedef struct {
   WsId vm; /* whose mark it carries; 0: a stranger */
   int power; /* WsPowerState */
   gint64 ends_us; /* the guest was asked to shut down and will have at this (wall) time; 0: not */
+  bool arrived, gone_over; /* arrived: complete, and never released; gone_over: off, because it moved */
   char uuid[40], name[64];
   char spec[HOST_SPEC_MAX]; /* WsVmSpec as JSON: its definition, and what runs */
 } HostDomain;
@@ -37,7 +40,7 @@ typedef struct {
 } HostFile;
 
 typedef struct {
-  bool there, suspended, marked; /* marked: the directory carries the identity */
+  bool there, suspended;
   WsId pool;
   char path[128], uuid[40];
 } HostPool;
@@ -49,22 +52,39 @@ typedef struct {
   char bridge[16];
 } HostNet;
 
+/* A session of a move, on the source or the target. */
+typedef struct {
+  bool there;
+  int job; /* WsRpcVmMigrateStatusResultJob; a target's has none */
+  gint64 ends_us; /* when all is over there; 0: not under way */
+  char uuid[40], session[40];
+  char failure[32];
+  char spec[HOST_SPEC_MAX]; /* as it will be on the target */
+} HostMove;
+
 typedef struct {
   HostDomain domains[HOST_DOMAINS];
-  HostFile files[HOST_FILES];
   HostPool pools[HOST_POOLS];
   HostNet nets[HOST_NETS];
-  gint64 sequence;     /* of events */
-  gint64 looks;        /* number of the last look at a domain */
-  guint32 last_content;
+  HostMove moves[HOST_MOVES];
+  gint64 sequence; /* of events */
+  gint64 looks;    /* number of the last look at a domain */
 } HostTruth;
+
+typedef struct {
+  HostFile files[HOST_FILES];
+  WsId marked[HOST_POOLS]; /* pools whose directory carries their identity; 0: free */
+  guint32 last_content;
+} HostDisks;
 
 typedef enum { HOST_BEFORE, HOST_AFTER } HostMoment;
 /* false (before an act only): the act fails with *error. Must not wait. */
 typedef bool (*HostAct)(const char *method, HostMoment moment, void *arg, GError **error);
 
 typedef struct HostSim HostSim;
-HostSim *host_sim_new(WsLoop *loop, HostTruth *truth, HostAct act, void *arg);
+HostSim *host_sim_new(WsLoop *loop, const char *name, HostTruth *truth, HostDisks *disks, HostAct act, void *arg);
+/* Each moves its VMs to the other: whatever way the manager has to them, they have one of their own. */
+void host_sim_meet(HostSim *a, HostSim *b);
 void host_sim_free(HostSim *sim);
 /* Joins the host to the manager's end; a wire that is still there is cut. The manager's end is borrowed while the wire holds. */
 void host_sim_connect(HostSim *sim, RpcLink *manager_end);
@@ -76,14 +96,14 @@ void host_sim_delay(HostSim *sim, gint64 lists_us, gint64 events_us);
 
 /* ---- looking at the truth, and changing it past the manager ---- */
 HostDomain *host_find_domain(HostTruth *truth, const char *uuid);
-HostFile *host_find_file(HostTruth *truth, WsId pool, const char *file);
+HostFile *host_find_file(HostDisks *disks, WsId pool, const char *file);
 HostPool *host_find_pool(HostTruth *truth, WsId pool);
 HostNet *host_find_net(HostTruth *truth, bool is_group, WsId id);
 guint host_count_domains(const HostTruth *truth);
-guint host_count_files(const HostTruth *truth);
+guint host_count_files(const HostDisks *disks);
 /* Bytes that were uploaded, whole. */
-void host_put_upload(HostTruth *truth, WsId pool, const char *file, gint64 bytes);
+void host_put_upload(HostDisks *disks, WsId pool, const char *file, gint64 bytes);
 /* A domain that somebody defined by hand. */
 void host_put_stranger(HostTruth *truth, const char *uuid, const char *name);
-/* Two running domains on one file: NULL, or the file. The file lies in `buffer` of 208. */
-const char *host_shared_file(HostTruth *truth, char *buffer);
+/* Two running domains on one file, on whatever of the n hosts: NULL, or the file. The file lies in `buffer` of 208. */
+const char *host_shared_file(const HostTruth *hosts, guint n, char *buffer);

@@ -3,14 +3,14 @@
 #include "center-rig.h"
 #include "center/auth/audit.h"
 #include "center/compute/compute.h"
+#include "plan/estate.h"
 #include "task/task-private.h"
 #include <string.h>
 
 typedef struct {
   CenterRig *rig;
   const InvSnapshot *snap;
-  HostTruth *host;
-  bool has_host; /* it may have been removed from the inventory */
+  HostDisks *disks;
   GString *found; /* quarrels */
 } Look;
 
@@ -29,15 +29,26 @@ static guint as_uint(WsId id)
   return (guint)id;
 }
 
+/* NULL: the site has no such host, or none any more. */
+static HostTruth *truth_of(const Look *look, WsId host)
+{
+  for (guint i = 0; i < RIG_HOSTS; i++)
+    if (look->rig->hosts[i].id == host)
+      return &look->rig->world->hosts[i];
+  return NULL;
+}
+
 /* ---- each object of the inventory ---- */
 
 static bool look_at_volume(const void *object, void *arg)
 {
   const WsVolume *v = object;
   Look *look = arg;
-  const HostFile *f = v->file ? host_find_file(look->host, v->pool, v->file) : NULL;
+  const HostFile *f = v->file ? host_find_file(look->disks, v->pool, v->file) : NULL;
   const WsVm *user = v->used_by ? inv_find(look->snap, &ws_type_vm, v->used_by) : NULL;
   bool whole = f && !f->partial;
+  if (look->rig->world->fault == RIG_AWAY && v->state == WS_VOLUME_STATE_MISSING && v->in_bin_since)
+    return true; /* it was deleted, and the answer that said so was lost for long */
   if (v->state != WS_VOLUME_STATE_READY && v->state != WS_VOLUME_STATE_AWAITING_UPLOAD)
     quarrel(look, "vol-%u is %s", as_uint(v->id), ws_volume_state_names[v->state - 1]);
   if (whole != (v->state == WS_VOLUME_STATE_READY))
@@ -79,10 +90,15 @@ static bool look_at_pool(const void *object, void *arg)
 {
   const WsPool *pool = object;
   Look *look = arg;
-  const HostPool *p = host_find_pool(look->host, pool->id);
   int wanted = pool->suspended ? WS_POOL_STATE_SUSPENDED : WS_POOL_STATE_ACTIVE;
-  if (!p || p->suspended != pool->suspended || strcmp(p->uuid, pool->uuid) != 0)
-    quarrel(look, "pool-%u is not as on its host", as_uint(pool->id));
+  for (guint i = 0; i < RIG_HOSTS; i++) {
+    const HostPool *p = host_find_pool(&look->rig->world->hosts[i], pool->id);
+    if (!inv_find(look->snap, &ws_type_host, look->rig->hosts[i].id))
+      continue; /* removed by force: the host itself knows nothing of it */
+    bool member = plan_pool_has_host(pool, look->rig->hosts[i].id);
+    if (member != (p != NULL) || (p && (p->suspended != pool->suspended || strcmp(p->uuid, pool->uuid) != 0)))
+      quarrel(look, "pool-%u is not as on host %u", as_uint(pool->id), i);
+  }
   if ((int)pool->state != wanted)
     quarrel(look, "pool-%u is %s", as_uint(pool->id), ws_pool_state_names[pool->state - 1]);
   return true;
@@ -92,7 +108,8 @@ static bool look_at_switch(const void *object, void *arg)
 {
   const WsSwitch *sw = object;
   Look *look = arg;
-  const HostNet *net = host_find_net(look->host, false, sw->id);
+  HostTruth *truth = truth_of(look, sw->host);
+  const HostNet *net = truth ? host_find_net(truth, false, sw->id) : NULL;
   if (!net || net->mtu != sw->mtu || strcmp(net->bridge, sw->bridge) != 0 || sw->state != WS_SWITCH_STATE_ACTIVE)
     quarrel(look, "sw-%u is not as on its host", as_uint(sw->id));
   return true;
@@ -102,7 +119,9 @@ static bool look_at_group(const void *object, void *arg)
 {
   const WsPortGroup *group = object;
   Look *look = arg;
-  const HostNet *net = host_find_net(look->host, true, group->id);
+  const WsSwitch *sw = inv_find(look->snap, &ws_type_switch, group->switch_);
+  HostTruth *truth = sw ? truth_of(look, sw->host) : NULL;
+  const HostNet *net = truth ? host_find_net(truth, true, group->id) : NULL;
   gint64 tag = group->vlan && group->vlan->tag != WS_INT_UNSET ? group->vlan->tag : 0;
   if (!net || net->of != group->switch_ || net->tag != tag || group->state != WS_PORT_GROUP_STATE_ACTIVE)
     quarrel(look, "pg-%u is not as on its host", as_uint(group->id));
@@ -126,7 +145,8 @@ static bool look_at_vm(const void *object, void *arg)
 {
   const WsVm *vm = object;
   Look *look = arg;
-  const HostDomain *d = host_find_domain(look->host, vm->uuid);
+  HostTruth *truth = truth_of(look, vm->host);
+  const HostDomain *d = truth ? host_find_domain(truth, vm->uuid) : NULL;
   bool managed = vm->management == WS_VM_MANAGEMENT_MANAGED;
   if (vm->management == WS_VM_MANAGEMENT_IN_BIN) {
     if (d)
@@ -188,23 +208,35 @@ static bool has_file(const void *object, void *arg)
   return !want[1];
 }
 
-static void look_at_host(Look *look)
+static void look_at_files(Look *look)
 {
   for (guint i = 0; i < HOST_FILES; i++) {
-    void *want[2] = {&look->host->files[i], NULL};
-    if (look->host->files[i].there)
+    void *want[2] = {&look->disks->files[i], NULL};
+    if (look->disks->files[i].there)
       inv_each(look->snap, &ws_type_volume, has_file, want);
-    if (look->host->files[i].there && !want[1])
-      quarrel(look, "file %s belongs to nobody", look->host->files[i].file);
+    if (look->disks->files[i].there && !want[1])
+      quarrel(look, "file %s belongs to nobody", look->disks->files[i].file);
   }
-  for (guint i = 0; i < HOST_DOMAINS; i++)
-    if (look->host->domains[i].there && look->host->domains[i].vm && !inv_find_by(look->snap, &ws_type_vm, "uuid", 0, look->host->domains[i].uuid))
-      quarrel(look, "domain %s is not in the inventory", look->host->domains[i].name);
+}
+
+static void look_at_host(Look *look, WsId id, const HostTruth *host)
+{
+  for (guint i = 0; i < HOST_DOMAINS; i++) {
+    const HostDomain *d = &host->domains[i];
+    const WsVm *vm = d->there && d->vm ? inv_find_by(look->snap, &ws_type_vm, "uuid", 0, d->uuid) : NULL;
+    if (d->there && d->vm && (!vm || vm->host != id))
+      quarrel(look, "domain %s is not in the inventory", d->name);
+  }
+  /* One that the manager cannot close is closed by the agent, an hour later at most. */
+  bool told = look->rig->world->fault != RIG_AWAY && look->rig->world->fault != RIG_FAIL;
+  for (guint i = 0; i < HOST_MOVES; i++)
+    if (host->moves[i].there && (told || host->moves[i].job == WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_RUNNING))
+      quarrel(look, "the session of a move of %s is open", host->moves[i].uuid);
   for (guint i = 0; i < HOST_POOLS; i++)
-    if (look->host->pools[i].there && !inv_find(look->snap, &ws_type_pool, look->host->pools[i].pool))
-      quarrel(look, "the host has a pool %s that nobody knows", look->host->pools[i].path);
+    if (host->pools[i].there && !inv_find(look->snap, &ws_type_pool, host->pools[i].pool))
+      quarrel(look, "the host has a pool %s that nobody knows", host->pools[i].path);
   for (guint i = 0; i < HOST_NETS; i++) {
-    const HostNet *net = &look->host->nets[i];
+    const HostNet *net = &host->nets[i];
     if (net->there && !inv_find(look->snap, net->is_group ? &ws_type_port_group : &ws_type_switch, net->id))
       quarrel(look, "the host has a network %u that nobody knows", as_uint(net->id));
   }
@@ -225,7 +257,7 @@ static bool look_at_activity(const void *object, void *arg)
 char *center_rig_quarrel(CenterRig *rig)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
-  Look look = {rig, snap, &rig->world->host, false, g_string_new(NULL)};
+  Look look = {rig, snap, &rig->world->disks, g_string_new(NULL)};
   char file[208] = "";
   g_auto(AuditVerdict) verdict = {0};
   g_autoptr(GError) broken = NULL;
@@ -242,9 +274,15 @@ char *center_rig_quarrel(CenterRig *rig)
   inv_each(snap, &ws_type_switch, look_at_switch, &look);
   inv_each(snap, &ws_type_port_group, look_at_group, &look);
   inv_each(snap, &ws_type_vm, look_at_vm, &look);
-  if (inv_find(snap, &ws_type_host, rig_world_find(rig->world, "host")))
-    look_at_host(&look);
-  if (host_shared_file(look.host, file))
+  bool all = true;
+  for (guint i = 0; i < RIG_HOSTS; i++)
+    if (inv_find(snap, &ws_type_host, rig->hosts[i].id))
+      look_at_host(&look, rig->hosts[i].id, &rig->world->hosts[i]);
+    else
+      all = false;
+  if (all) /* a host removed by force keeps its files */
+    look_at_files(&look);
+  if (host_shared_file(rig->world->hosts, RIG_HOSTS, file))
     quarrel(&look, "two running VMs write %s", file);
   if (!audit_verify(rig->center.store, &(AuditExpected){0}, &verdict, &broken))
     quarrel(&look, "the audit chain is broken: %s", broken->message);
@@ -289,10 +327,6 @@ static void paint_host(GString *text, const HostTruth *host)
     if (host->domains[i].there)
       g_string_append_printf(text, "domain %s %u %d %s\n", host->domains[i].uuid, as_uint(host->domains[i].vm),
                              host->domains[i].power, host->domains[i].spec);
-  for (guint i = 0; i < HOST_FILES; i++)
-    if (host->files[i].there)
-      g_string_append_printf(text, "file %s %d %" G_GINT64_FORMAT " %u %s\n", host->files[i].file, host->files[i].partial,
-                             host->files[i].size_bytes, host->files[i].content, host->files[i].parent);
   for (guint i = 0; i < HOST_POOLS; i++)
     if (host->pools[i].there)
       g_string_append_printf(text, "pool %s %d\n", host->pools[i].path, host->pools[i].suspended);
@@ -300,6 +334,14 @@ static void paint_host(GString *text, const HostTruth *host)
     if (host->nets[i].there)
       g_string_append_printf(text, "net %d %u %u %d %d\n", host->nets[i].is_group, as_uint(host->nets[i].id),
                              as_uint(host->nets[i].of), (int)host->nets[i].mtu, (int)host->nets[i].tag);
+}
+
+static void paint_disks(GString *text, const HostDisks *disks)
+{
+  for (guint i = 0; i < HOST_FILES; i++)
+    if (disks->files[i].there)
+      g_string_append_printf(text, "file %s %d %" G_GINT64_FORMAT " %u %s\n", disks->files[i].file, disks->files[i].partial,
+                             disks->files[i].size_bytes, disks->files[i].content, disks->files[i].parent);
 }
 
 char *center_rig_portrait(CenterRig *rig)
@@ -310,6 +352,8 @@ char *center_rig_portrait(CenterRig *rig)
   GString *text = g_string_new(NULL);
   for (guint i = 0; i < G_N_ELEMENTS(types); i++)
     inv_each(snap, types[i], paint, text);
-  paint_host(text, &rig->world->host);
+  for (guint i = 0; i < RIG_HOSTS; i++)
+    paint_host(text, &rig->world->hosts[i]);
+  paint_disks(text, &rig->world->disks);
   return g_string_free(text, FALSE);
 }

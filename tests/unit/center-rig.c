@@ -93,8 +93,10 @@ void center_rig_run_for(CenterRig *rig, gint64 us)
 static bool is_idle(CenterRig *rig)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
-  bool has_host = rig->world->names[0].id && inv_find(snap, &ws_type_host, rig->world->names[0].id);
-  return host_sim_is_connected(rig->sim) == has_host && !g_hash_table_size(rig->center.stale_vms) && task_engine_n_running(rig->center.tasks) == 0 &&
+  for (guint i = 0; i < RIG_HOSTS; i++)
+    if (host_sim_is_connected(rig->hosts[i].sim) != (rig->hosts[i].id && inv_find(snap, &ws_type_host, rig->hosts[i].id)))
+      return false;
+  return !g_hash_table_size(rig->center.stale_vms) && task_engine_n_running(rig->center.tasks) == 0 &&
          g_hash_table_size(rig->center.tasks->tasks) == 0;
 }
 
@@ -140,20 +142,19 @@ void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg)
 
 static void connect_host(void *arg)
 {
-  CenterRig *rig = arg;
-  WsId host = rig_world_find(rig->world, "host");
-  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
-  if (!inv_find(snap, &ws_type_host, host))
+  RigHost *host = arg;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(host->rig->center.inventory);
+  if (!inv_find(snap, &ws_type_host, host->id))
     return;
-  g_autoptr(RpcLink) end = hosts_admit(&rig->center, host, "192.0.2.9");
-  host_sim_connect(rig->sim, end);
+  g_autoptr(RpcLink) end = hosts_admit(&host->rig->center, host->id, "192.0.2.9");
+  host_sim_connect(host->sim, end);
 }
 
 static void cut(void *arg)
 {
-  CenterRig *rig = arg;
-  host_sim_cut(rig->sim);
-  ws_loop_after(rig->center.loop, rig->world->fault == RIG_AWAY ? AWAY_US : RECONNECT_US, connect_host, rig);
+  RigHost *host = arg;
+  host_sim_cut(host->sim);
+  ws_loop_after(host->rig->center.loop, host->rig->world->fault == RIG_AWAY ? AWAY_US : RECONNECT_US, connect_host, host);
 }
 
 /* ---- faults ---- */
@@ -235,8 +236,12 @@ static void cancel_task(void *arg)
 
 static bool act(const char *method, HostMoment moment, void *arg, GError **error)
 {
-  CenterRig *rig = arg;
+  RigHost *host = arg;
+  CenterRig *rig = host->rig;
   RigWorld *world = rig->world;
+  char file[208];
+  if (host_shared_file(world->hosts, RIG_HOSTS, file))
+    g_error("at %s two running VMs write %s", method, file);
   kill_point(world, method);
   if (moment == HOST_BEFORE)
     world->n_acts++;
@@ -251,7 +256,7 @@ static bool act(const char *method, HostMoment moment, void *arg, GError **error
   if (world->fault == RIG_CANCEL)
     ws_co_start(rig->center.loop, cancel_task, rig);
   else
-    ws_loop_after(rig->center.loop, 0, cut, rig); /* not under the handler's feet */
+    ws_loop_after(rig->center.loop, 0, cut, host); /* not under the handler's feet */
   return true;
 }
 
@@ -293,10 +298,15 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world)
   domains_start(center);
   center->audit = audit_new(center, &error);
   g_assert_no_error(error);
-  rig->sim = host_sim_new(center->loop, &world->host, act, rig);
+  static const char *const host_names[RIG_HOSTS] = {"host", "second"};
+  for (guint i = 0; i < RIG_HOSTS; i++) {
+    RigHost *host = &rig->hosts[i];
+    *host = (RigHost){rig, world->names[i].id, host_sim_new(center->loop, host_names[i], &world->hosts[i], &world->disks, act, host)};
+  }
+  host_sim_meet(rig->hosts[0].sim, rig->hosts[1].sim);
   center_rig_run(rig, resume, center);
-  if (world->names[0].id)
-    ws_loop_after(center->loop, RECONNECT_US / 3, connect_host, rig);
+  for (guint i = 0; i < RIG_HOSTS && world->names[0].id; i++)
+    ws_loop_after(center->loop, RECONNECT_US / 3 + i, connect_host, &rig->hosts[i]);
   return rig;
 }
 
@@ -304,7 +314,8 @@ void center_rig_close(CenterRig *rig)
 {
   Center *center = &rig->center;
   store_set_fault(center->store, NULL, NULL);
-  host_sim_free(rig->sim);
+  for (guint i = 0; i < RIG_HOSTS; i++)
+    host_sim_free(rig->hosts[i].sim);
   hosts_free(center->links);
   ws_workers_free(center->workers);
   task_engine_free(center->tasks);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The manager's real domains, tasks, links and audit on a real database, with one simulated host and no network: what the tests of
+/* The manager's real domains, tasks, links and audit on a real database, with two simulated hosts and no network: what the tests of
  * src/center share.
  *
  * The world is shared memory: it outlives a manager that is killed, as a host does. A manager is opened on a directory, connects its
- * host by itself (also again, a while after each cut), is asked for tasks by kind and JSON, and looked at. Time is virtual: it moves on
+ * hosts by itself (also again, a while after each cut), is asked for tasks by kind and JSON, and looked at. Time is virtual: it moves on
  * when nothing is to do and nothing is on its way to the disk.
  *
  * At each commit of the store and each act of the host is a *point*, counted over a process's life, where the process can be killed; at
@@ -12,7 +12,8 @@
 #include "center-host.h"
 #include "center/center.h"
 
-#define RIG_NAMES 48
+#define RIG_NAMES 64
+#define RIG_HOSTS 2
 
 typedef enum {
   RIG_NO_FAULT,
@@ -29,7 +30,8 @@ typedef enum {
 } RigFault;
 
 typedef struct {
-  HostTruth host;
+  HostTruth hosts[RIG_HOSTS];
+  HostDisks disks;
   struct {
     char name[24];
     WsId id;
@@ -43,14 +45,20 @@ typedef struct {
   char where[64];     /* the method at which it happened */
 } RigWorld;
 
-typedef struct {
+typedef struct CenterRig CenterRig;
+typedef struct RigHost RigHost;
+struct CenterRig {
   WsClock clock;
   gint64 now_us;
   RigWorld *world;
   Center center;
-  HostSim *sim;
+  struct RigHost {
+    CenterRig *rig;
+    WsId id; /* 0: the site has none yet */
+    HostSim *sim;
+  } hosts[RIG_HOSTS];
   WsId task; /* asked for last, as soon as it is known */
-} CenterRig;
+};
 
 RigWorld *rig_world_new(void); /* for ever */
 void rig_world_name(RigWorld *world, const char *name, WsId id);
@@ -61,7 +69,7 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world);
 void center_rig_close(CenterRig *rig);
 /* Runs func(arg) in a coroutine to its end. */
 void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg);
-/* Until the host is connected, no task lives, and a while has passed in which events were taken. */
+/* Until the hosts are connected, no task lives, and a while has passed in which events were taken. */
 void center_rig_settle(CenterRig *rig);
 void center_rig_run_for(CenterRig *rig, gint64 us);
 

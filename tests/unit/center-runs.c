@@ -26,22 +26,46 @@ static RigWorld *template_world; /* the site as it was made */
 
 /* ---- processes ---- */
 
+static void empty_dir(const char *path)
+{
+  GDir *d = g_dir_open(path, 0, NULL);
+  for (const char *name; (name = g_dir_read_name(d));) {
+    g_autofree char *file = g_build_filename(path, name, NULL);
+    if (g_file_test(file, G_FILE_TEST_IS_DIR)) {
+      empty_dir(file);
+      g_rmdir(file);
+    } else
+      g_unlink(file);
+  }
+  g_dir_close(d);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+  g_autofree char *bytes = NULL;
+  gsize n;
+  g_autoptr(GError) error = NULL;
+  g_assert_true(g_file_get_contents(from, &bytes, &n, NULL));
+  g_file_set_contents_full(to, bytes, (gssize)n, G_FILE_SET_CONTENTS_NONE, 0600, &error);
+  g_assert_no_error(error);
+}
+
+/* The database and its backups. */
 static void copy_site(void)
 {
   g_autofree char *from = g_build_filename(template_dir, "inventory.db", NULL);
   g_autofree char *to = g_build_filename(dir, "inventory.db", NULL);
-  g_autofree char *bytes = NULL;
-  gsize n;
-  GDir *d = g_dir_open(dir, 0, NULL);
+  g_autofree char *backups = g_build_filename(template_dir, "backups", NULL);
+  g_autofree char *copies = g_build_filename(dir, "backups", NULL);
+  empty_dir(dir);
+  copy_file(from, to);
+  g_assert_cmpint(g_mkdir(copies, 0700), ==, 0);
+  GDir *d = g_dir_open(backups, 0, NULL);
   for (const char *name; (name = g_dir_read_name(d));) {
-    g_autofree char *file = g_build_filename(dir, name, NULL);
-    g_unlink(file);
+    g_autofree char *backup = g_build_filename(backups, name, NULL), *copy = g_build_filename(copies, name, NULL);
+    copy_file(backup, copy);
   }
   g_dir_close(d);
-  g_assert_true(g_file_get_contents(from, &bytes, &n, NULL));
-  g_autoptr(GError) error = NULL;
-  g_file_set_contents_full(to, bytes, (gssize)n, G_FILE_SET_CONTENTS_NONE, 0600, &error);
-  g_assert_no_error(error);
 }
 
 void runs_begin(RigFault fault, gint at)
@@ -185,12 +209,7 @@ static char *new_dir(void)
 
 static void remove_dir(char *path)
 {
-  GDir *d = g_dir_open(path, 0, NULL);
-  for (const char *name; (name = g_dir_read_name(d));) {
-    g_autofree char *file = g_build_filename(path, name, NULL);
-    g_unlink(file);
-  }
-  g_dir_close(d);
+  empty_dir(path);
   g_rmdir(path);
   g_free(path);
 }

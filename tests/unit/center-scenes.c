@@ -74,7 +74,15 @@ const Scene scenes[] = {
     {"vm_eject_cd", "vm_eject_cd", "off", "{}"},
     {"vm_adopt", "vm_adopt", "found", NULL},
     {"vm_sync", "vm_sync", "running", NULL},
+    {"vm_migrate", "vm_migrate", "sharer", "{'host':'@second'}"},
+    {"vm_migrate_with_its_disk", "vm_migrate", "mover", "{'host':'@second','pool':'@far_pool'}",
+     .acts_only = true}, /* where the target is away for long, what was made there goes to the bin */
+    {"vm_migrate_paused", "vm_migrate", "still", "{'host':'@second'}"},
+    {"pool_attach", "pool_attach", "lone_pool", "{'host':'@second'}"},
+    {"pool_detach", "pool_detach", "idle_shared_pool", "{'host':'@second'}", .acts_only = true},
     {"backup_create", "backup_create", NULL, "{'note':'new'}"},
+    {"backup_verify", "backup_verify", "backup", NULL},
+    {"backup_delete", "backup_delete", "backup", NULL, .no_way_back = true},
     {"host_sync", "host_sync", "host", NULL},
     {"host_enter_maintenance", "host_enter_maintenance", "host", "{'vms':'power_off'}", .acts_only = true},
     {"host_delete", "host_delete", "host", "{'force':true}"},
@@ -83,16 +91,22 @@ const guint n_scenes = G_N_ELEMENTS(scenes);
 
 /* ---- the site ---- */
 
-static void enter_host(void *arg)
+/* The first names of the world: center-rig.c goes by that. */
+static void enter_hosts(void *arg)
 {
+  static const char *const names[RIG_HOSTS] = {"host", "second"};
   CenterRig *rig = arg;
   g_autoptr(GError) error = NULL;
   g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  WsHost *host = inv_create(txn, &ws_type_host);
-  host->name = g_strdup("host");
-  host->state = WS_HOST_STATE_JOINING;
-  host->architecture = WS_ARCHITECTURE_X86_64;
-  rig_world_name(rig->world, "host", host->id);
+  for (guint i = 0; i < RIG_HOSTS; i++) {
+    WsHost *host = inv_create(txn, &ws_type_host);
+    host->name = g_strdup(names[i]);
+    host->state = WS_HOST_STATE_JOINING;
+    host->architecture = WS_ARCHITECTURE_X86_64;
+    host->certificate = ws_host_certificate_new();
+    host->certificate->serial = g_strdup_printf("0%u", i + 1);
+    rig_world_name(rig->world, names[i], host->id);
+  }
   inv_commit(txn, NULL, &error);
   g_assert_no_error(error);
 }
@@ -107,7 +121,7 @@ static void upload(CenterRig *rig, WsId volume_id)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   const WsVolume *v = inv_find(snap, &ws_type_volume, volume_id);
-  host_put_upload(&rig->world->host, v->pool, v->file, v->upload_bytes);
+  host_put_upload(&rig->world->disks, v->pool, v->file, v->upload_bytes);
 }
 
 static WsId volume_of_image(CenterRig *rig, const char *name)
@@ -136,15 +150,29 @@ static void make_vm(CenterRig *rig, const char *name)
   center_rig_do(rig, name, "vm_create", NULL, json);
 }
 
+static void make_shared_pool(CenterRig *rig, const char *name, bool attach)
+{
+  g_autofree char *json = g_strdup_printf("{'name':'%s','kind':'shared_directory','hosts':['@host'],'path':'/shared/%s'}", name, name);
+  center_rig_do(rig, name, "pool_create", NULL, json);
+  if (attach)
+    center_rig_do(rig, NULL, "pool_attach", name, "{'host':'@second'}");
+}
+
 static void make_network_and_storage(CenterRig *rig)
 {
   center_rig_do(rig, "pool", "pool_create", NULL, "{'name':'p','hosts':['@host'],'path':'/pools/p'}");
   center_rig_do(rig, "idle_pool", "pool_create", NULL, "{'name':'q','hosts':['@host'],'path':'/pools/q'}");
   center_rig_do(rig, "suspended_pool", "pool_create", NULL, "{'name':'r','hosts':['@host'],'path':'/pools/r'}");
   center_rig_do(rig, NULL, "pool_suspend", "suspended_pool", NULL);
+  center_rig_do(rig, "far_pool", "pool_create", NULL, "{'name':'far','hosts':['@second'],'path':'/pools/far'}");
+  make_shared_pool(rig, "shared_pool", true);
+  make_shared_pool(rig, "idle_shared_pool", true);
+  make_shared_pool(rig, "lone_pool", false);
   center_rig_do(rig, "switch", "switch_create", NULL, "{'name':'s','host':'@host'}");
   center_rig_do(rig, "idle_switch", "switch_create", NULL, "{'name':'t','host':'@host'}");
   center_rig_do(rig, "group", "port_group_create", NULL, "{'name':'g','switch':'@switch'}");
+  center_rig_do(rig, "far_switch", "switch_create", NULL, "{'name':'s','host':'@second'}");
+  center_rig_do(rig, "far_group", "port_group_create", NULL, "{'name':'g','switch':'@far_switch'}");
   center_rig_do(rig, "idle_group", "port_group_create", NULL, "{'name':'h','switch':'@switch'}");
   center_rig_do(rig, "volume", "volume_create", NULL, "{'name':'v','pool':'@pool','size_bytes':4194304}");
   center_rig_do(rig, "binned_volume", "volume_create", NULL, "{'name':'b','pool':'@pool','size_bytes':4194304}");
@@ -157,8 +185,22 @@ static void make_network_and_storage(CenterRig *rig)
   make_image(rig, "other_iso", "other_iso_volume", "iso", true);
 }
 
+/* One that can leave its host: without an ISO that lies there. */
+static void make_mover(CenterRig *rig, const char *name, const char *pool)
+{
+  g_autofree char *json = g_strdup_printf("{'name':'%s','host':'@host','memory_bytes':134217728,'nics':[{'port_group':'@group'}],"
+                                          "'disks':[{'new_volume':{'size_bytes':1048576,'pool':'@%s'}}]}",
+                                          name, pool);
+  center_rig_do(rig, name, "vm_create", NULL, json);
+  center_rig_do(rig, NULL, "vm_start", name, NULL);
+}
+
 static void make_vms(CenterRig *rig)
 {
+  make_mover(rig, "sharer", "shared_pool");
+  make_mover(rig, "mover", "pool");
+  make_mover(rig, "still", "shared_pool");
+  center_rig_do(rig, NULL, "vm_pause", "still", NULL);
   make_vm(rig, "off");
   make_vm(rig, "running");
   center_rig_do(rig, NULL, "vm_start", "running", NULL);
@@ -170,7 +212,7 @@ static void make_vms(CenterRig *rig)
   center_rig_do(rig, NULL, "vm_hibernate", "hibernated", NULL);
   make_vm(rig, "binned");
   center_rig_do(rig, NULL, "vm_delete", "binned", "{'how':'bin_with_volumes'}");
-  host_put_stranger(&rig->world->host, STRANGER, "stranger");
+  host_put_stranger(&rig->world->hosts[0], STRANGER, "stranger");
   center_rig_do(rig, NULL, "host_sync", "host", NULL);
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   const WsVm *found = inv_find_by(snap, &ws_type_vm, "uuid", 0, STRANGER);
@@ -182,12 +224,13 @@ static void make_vms(CenterRig *rig)
 void scenes_make_site(const char *dir, RigWorld *world)
 {
   CenterRig *rig = center_rig_open(dir, world);
-  center_rig_run(rig, enter_host, rig);
+  center_rig_run(rig, enter_hosts, rig);
   center_rig_close(rig);
   rig = center_rig_open(dir, world);
   center_rig_settle(rig);
   make_network_and_storage(rig);
   make_vms(rig);
+  center_rig_do(rig, "backup", "backup_create", NULL, "{}");
   center_rig_settle(rig);
   world->last_id = inv_new_id(rig->center.inventory);
   center_rig_close(rig);

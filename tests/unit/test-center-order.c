@@ -41,14 +41,14 @@ static int power_of(CenterRig *rig, const char *name)
 static void read_host_while(CenterRig *rig, const char *name, const char *kind, const char *target, const char *json)
 {
   g_autoptr(GError) error = NULL;
-  host_sim_delay(rig->sim, LATE_US, 0);
+  host_sim_delay(rig->hosts[0].sim, LATE_US, 0);
   center_rig_start(rig, "host_sync", "host", NULL, &error);
   g_assert_no_error(error);
-  for (gint64 looks = rig->world->host.looks; looks == rig->world->host.looks;)
+  for (gint64 looks = rig->world->hosts[0].looks; looks == rig->world->hosts[0].looks;)
     center_rig_run_for(rig, 1);
   center_rig_do(rig, name, kind, target, json);
   center_rig_run_for(rig, 2 * LATE_US);
-  host_sim_delay(rig->sim, 0, 0);
+  host_sim_delay(rig->hosts[0].sim, 0, 0);
 }
 
 /* ---- lists ---- */
@@ -99,10 +99,10 @@ static void vm_removed_after_a_list_was_made_is_not_found(void)
 /* The event of the stop is overtaken by the answer to the start. */
 static void stop_and_start(CenterRig *rig)
 {
-  host_sim_delay(rig->sim, 0, LATE_US);
+  host_sim_delay(rig->hosts[0].sim, 0, LATE_US);
   center_rig_do(rig, NULL, "vm_power_off", "running", NULL);
   center_rig_do(rig, NULL, "vm_start", "running", NULL);
-  host_sim_delay(rig->sim, 0, 0);
+  host_sim_delay(rig->hosts[0].sim, 0, 0);
   for (guint i = 0; i < 40; i++) {
     g_assert_cmpint(power_of(rig, "running"), ==, WS_POWER_STATE_RUNNING);
     center_rig_run_for(rig, LATE_US / 10);
@@ -119,10 +119,10 @@ static void event_of_a_stop_does_not_stop_what_was_started_since(void)
 /* So is that of the end of a definition. */
 static void bin_and_restore(CenterRig *rig)
 {
-  host_sim_delay(rig->sim, 0, LATE_US);
+  host_sim_delay(rig->hosts[0].sim, 0, LATE_US);
   center_rig_do(rig, NULL, "vm_delete", "off", "{'how':'bin_with_volumes'}");
   center_rig_do(rig, NULL, "vm_restore", "off", NULL);
-  host_sim_delay(rig->sim, 0, 0);
+  host_sim_delay(rig->hosts[0].sim, 0, 0);
   center_rig_run_for(rig, 2 * LATE_US);
   assert_no_event(rig, "vm_vanished");
   center_rig_settle(rig);

@@ -114,7 +114,7 @@ static void volume_that_is_being_destroyed_is_attached_to_nobody(void)
 static gint64 vlan_on_host(CenterRig *rig, const char *name)
 {
   const WsVm *vm = look(rig, &ws_type_vm, name);
-  const HostDomain *d = host_find_domain(&rig->world->host, vm->uuid);
+  const HostDomain *d = host_find_domain(&rig->world->hosts[0], vm->uuid);
   g_autoptr(GError) error = NULL;
   g_autoptr(WsVmSpec) spec = ws_vm_spec_parse(d->spec, strlen(d->spec), WS_PARSE_RPC, &error);
   g_assert_no_error(error);
@@ -151,7 +151,7 @@ static void wait_for_a_dead_host(CenterRig *rig, const char *kind, const char *t
   lose_host(rig);
   WsId waiting = start_ok(rig, kind, target, json);
   center_rig_run_for(rig, wait_us);
-  g_assert_false(host_sim_is_connected(rig->sim));
+  g_assert_false(host_sim_is_connected(rig->hosts[0].sim));
   g_assert_false(task_state_is_end(state_of(rig, waiting)));
   start_ok(rig, "host_delete", "host", "{'force':true}");
   center_rig_settle(rig);
@@ -159,7 +159,7 @@ static void wait_for_a_dead_host(CenterRig *rig, const char *kind, const char *t
   g_assert_cmpint(g_hash_table_size(rig->center.tasks->locks), ==, 0);
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   g_assert_cmpuint(inv_count(snap, &ws_type_vm), ==, 0);
-  g_assert_cmpuint(inv_count(snap, &ws_type_host), ==, 0);
+  g_assert_null(inv_find(snap, &ws_type_host, rig->hosts[0].id));
 }
 
 static void deploy_forward(CenterRig *rig)

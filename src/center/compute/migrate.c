@@ -9,7 +9,6 @@
  * From the moment the VM is known to be on the target nothing is undone any more. An undo that finds it there (the manager was down while it
  * went over) enters it there. */
 #include "base/log.h"
-#include "base/log.h"
 #include "center/api/allowed.h"
 #include "center/compute/move.h"
 #include "center/verbs.h"
@@ -168,7 +167,7 @@ static bool unmove(Task *task, void *ctx, GError **error)
 static bool undefine_source(Move *move, GError **error)
 {
   WsRpcVmUndefine params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid};
-  return compute_undefine(move->vm.center, move->vm.host, &params, error);
+  return move_patient_link(move, move->vm.host, error) && compute_undefine(move->vm.center, move->vm.host, &params, error);
 }
 
 static bool clean_up(Task *task, void *ctx, GError **error)

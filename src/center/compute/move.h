@@ -41,6 +41,7 @@ typedef struct {
   bool begun, left_behind, cancelled;
   char *reason;          /* why it did not succeed; owned */
   gint64 downtime_ms, carried_bytes;
+  gint64 patient_until_us; /* monotonic; hosts that are away are not waited for any longer */
 } Move;
 
 /* ---- move_plan.c ---- */
@@ -66,7 +67,9 @@ typedef enum { MOVE_STAYED, MOVE_WENT, MOVE_ENDED } MoveOutcome;
 /* Begins the move if `may_begin`, and sees to it until it is known where the VM is and nothing of it is elsewhere. A cancel is passed on.
  * False: it could not be begun, or (when undoing) a host that must be asked is away. */
 bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, GError **error);
-/* Ends the session on both hosts, as far as they can be reached. */
+/* The link of a host. One that is away is waited for, half a minute in all: after a restart of the manager all are. */
+RpcLink *move_patient_link(Move *move, WsId host, GError **error);
+/* Ends the session on both hosts, as far as they can be reached within a while; an agent that is not ends it by itself (docs/moving.md). */
 void move_close(Move *move);
 
 /* ---- log (migrate.c) ---- */

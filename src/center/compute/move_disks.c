@@ -107,12 +107,13 @@ bool move_make(Task *task, void *ctx, GError **error)
   return true;
 }
 
-/* Waits a while for a host that is away. */
-static RpcLink *patient_link(Move *move, WsId host, GError **error)
+RpcLink *move_patient_link(Move *move, WsId host, GError **error)
 {
-  gint64 end = ws_clock_monotonic_us(move->vm.center->clock) + PATIENCE_US;
+  WsClock *clock = move->vm.center->clock;
   RpcLink *link;
-  while (!(link = hosts_link(move->vm.center, host, NULL)) && ws_clock_monotonic_us(move->vm.center->clock) < end)
+  if (!move->patient_until_us)
+    move->patient_until_us = ws_clock_monotonic_us(clock) + PATIENCE_US;
+  while (!(link = hosts_link(move->vm.center, host, NULL)) && ws_clock_monotonic_us(clock) < move->patient_until_us)
     ws_co_sleep(POLL_US);
   return link ? link : hosts_link(move->vm.center, host, error);
 }
@@ -125,7 +126,7 @@ static bool delete_file(Task *task, Move *move, const MoveDisk *disk, WsId host,
   WsRpcVolumeDelete params = {.pool = stand_in ? stand_in->pool : 0, .file = stand_in ? stand_in->file : NULL};
   while (stand_in) {
     g_autoptr(GError) failed = NULL;
-    RpcLink *link = patient_link(move, host, &failed);
+    RpcLink *link = move_patient_link(move, host, &failed);
     if (link && rpc_volume_delete(link, &params, NULL, NULL, NULL, &failed))
       return true;
     bool passes = ws_error_code(failed) == WS_ERROR_IN_USE || ws_error_code(failed) == WS_ERROR_HOST_UNREACHABLE;

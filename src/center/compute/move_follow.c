@@ -212,7 +212,7 @@ void move_close(Move *move)
   const WsId hosts[] = {move->vm.host, move->target};
   WsRpcVmMigrateClose params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .session = (char *)move->session};
   for (guint i = 0; i < 2; i++) {
-    RpcLink *link = hosts_link(move->vm.center, hosts[i], NULL);
+    RpcLink *link = move_patient_link(move, hosts[i], NULL);
     if (link)
       rpc_vm_migrate_close(link, &params, NULL, NULL, NULL, NULL);
   }

@@ -124,6 +124,8 @@ static bool take_elsewhere(Center *center, WsId host, const WsVm *vm, const WsVm
 {
   char id[WS_ID_TEXT_MAX];
   WsId vm_id = vm->id;
+  if (is_moving(vm) && report->power && report->power->state == WS_POWER_STATE_OFF)
+    hosts_catch_up(center, host); /* its task may come to its end without this host: looked at again when it has */
   if (is_moving(vm) || vm->management != WS_VM_MANAGEMENT_MANAGED || !report->power)
     return true;
   ws_id_format(ws_type_host.prefix, host, id);

@@ -203,17 +203,28 @@ static bool check_empty(Task *task, const WsHost *host, GError **error)
   return !sw || refuse_user(sw->name, host, error);
 }
 
-static bool drop_vm(const void *object, void *arg)
-{
-  inv_delete(arg, &ws_type_vm, ((const WsVm *)object)->id);
-  return true;
-}
-
 typedef struct {
   InvTxn *txn;
   const InvSnapshot *head;
   WsId host;
 } DropAll;
+
+static bool free_volume(const void *object, void *arg)
+{
+  WsVolume *volume = inv_edit(arg, object);
+  volume->used_by = 0;
+  return true;
+}
+
+/* Its disks on pools that other hosts have too stay, used by nobody. */
+static bool drop_vm(const void *object, void *arg)
+{
+  DropAll *drop = arg;
+  const WsVm *vm = object;
+  inv_each_by(drop->head, &ws_type_volume, ws_type_field(&ws_type_volume, "used_by", 7), vm->id, NULL, free_volume, drop->txn);
+  inv_delete(drop->txn, &ws_type_vm, vm->id);
+  return true;
+}
 
 static bool drop_image(const void *object, void *arg)
 {
@@ -271,7 +282,7 @@ static bool forget_host(Task *task, void *ctx, GError **error)
   g_autoptr(InvSnapshot) head = inv_head(r->center->inventory);
   DropAll drop = {txn, head, r->id};
   if (r->force) {
-    inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), r->id, NULL, drop_vm, txn);
+    inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), r->id, NULL, drop_vm, &drop);
     inv_each(head, &ws_type_pool, drop_pool, &drop);
     inv_each_by(head, &ws_type_switch, ws_type_field(&ws_type_switch, "host", 4), r->id, NULL, drop_switch, &drop);
   }

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The calls of the simulated host for moves (api/rpc/migrate.yaml). A move takes HOST_MOVE_US and then comes over in two acts, the guest complete
+ * on the target and gone from the source, with nothing of the manager's in between. */
+#include "center-host-private.h"
+#include <string.h>
+
+#define RUNNING WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_RUNNING
+#define DONE    WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_DONE
+#define FAILED  WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_FAILED
+
+static HostMove *find_move(HostTruth *truth, const char *session)
+{
+  for (guint i = 0; i < HOST_MOVES; i++)
+    if (truth->moves[i].there && strcmp(truth->moves[i].session, session) == 0)
+      return &truth->moves[i];
+  return NULL;
+}
+
+static HostMove *new_move(HostTruth *truth, const char *uuid, const char *session)
+{
+  for (guint i = 0; i < HOST_MOVES; i++) {
+    HostMove *move = &truth->moves[i];
+    if (move->there)
+      continue;
+    move->there = true;
+    g_strlcpy(move->uuid, uuid, sizeof move->uuid);
+    g_strlcpy(move->session, session, sizeof move->session);
+    return move;
+  }
+  g_assert_not_reached();
+}
+
+/* ---- coming over ---- */
+
+static void give_up(HostMove *move, const char *why)
+{
+  move->job = FAILED;
+  move->ends_us = 0;
+  g_strlcpy(move->failure, why, sizeof move->failure);
+}
+
+/* The bytes of each disk whose file over there is another one. */
+static bool copy_disks(HostSim *sim, const HostDomain *d, const WsVmSpec *there)
+{
+  g_autoptr(WsVmSpec) here = host_spec(d);
+  for (guint i = 0; i < here->disks.len; i++) {
+    const WsVmSpecDisk *from = here->disks.items[i], *to = there->disks.items[i];
+    const HostFile *source = host_find_file(sim->disks, from->pool, from->file);
+    HostFile *target = host_find_file(sim->disks, to->pool, to->file);
+    if (!source || !target)
+      return false;
+    target->content = source->content;
+  }
+  return true;
+}
+
+static void drop_arrival(HostSim *sim, HostDomain *d)
+{
+  char uuid[40];
+  g_strlcpy(uuid, d->uuid, sizeof uuid);
+  memset(d, 0, sizeof *d);
+  host_tell(sim, uuid, NULL, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
+}
+
+static HostDomain *arrive(HostSim *target, const HostDomain *from, const WsVmSpec *spec)
+{
+  HostDomain *d = host_find_domain(target->truth, from->uuid);
+  if (!d)
+    d = host_new_domain(target->truth);
+  g_strlcpy(d->uuid, from->uuid, sizeof d->uuid);
+  d->vm = from->vm;
+  d->power = WS_POWER_STATE_PAUSED;
+  d->arrived = true;
+  d->gone_over = false;
+  host_write_spec(d, spec);
+  host_tell(target, d->uuid, d, WS_RPC_VM_EVENT_KIND_STARTED, true);
+  return d;
+}
+
+static void come_over(HostSim *sim, HostMove *move)
+{
+  g_autoptr(GError) error = NULL;
+  HostDomain *d = host_find_domain(sim->truth, move->uuid), *there;
+  g_autoptr(WsVmSpec) spec = ws_vm_spec_parse(move->spec, strlen(move->spec), WS_PARSE_RPC, &error);
+  g_assert_no_error(error);
+  if (!d || !host_is_on(d) || !find_move(sim->peer->truth, move->session)) {
+    give_up(move, "gone");
+    return;
+  }
+  if (!host_before(sim->peer, "vm.arrive", &error) || !copy_disks(sim, d, spec)) {
+    give_up(move, "simulated");
+    return;
+  }
+  there = arrive(sim->peer, d, spec);
+  host_after(sim->peer, "vm.arrive");
+  if (!host_before(sim, "vm.leave", &error)) {
+    drop_arrival(sim->peer, there);
+    give_up(move, "simulated");
+    return;
+  }
+  d->power = WS_POWER_STATE_OFF;
+  d->gone_over = true;
+  move->job = DONE;
+  move->ends_us = 0;
+  host_tell(sim, d->uuid, d, WS_RPC_VM_EVENT_KIND_STOPPED, false);
+  host_after(sim, "vm.leave");
+}
+
+void host_end_moves(void *arg)
+{
+  HostSim *sim = arg;
+  gint64 now_us = ws_clock_wall_us(ws_loop_clock(sim->loop));
+  for (guint i = 0; i < HOST_MOVES; i++) {
+    HostMove *move = &sim->truth->moves[i];
+    if (move->there && move->ends_us && move->ends_us <= now_us)
+      come_over(sim, move);
+  }
+}
+
+/* ---- calls ---- */
+
+SERVE(vm_migrate_look, VmMigrateLook)
+{
+  HostSim *sim = host_sim_of(call);
+  const HostDomain *d = host_find_domain(sim->truth, params->uuid);
+  if (!d)
+    return host_not_found(params->uuid, error);
+  *result = ws_rpc_vm_migrate_look_result_new();
+  (*result)->sight = ws_vm_move_sight_new();
+  (*result)->sight->power = host_power(sim->truth, d);
+  return true;
+}
+
+SERVE(vm_migrate_check, VmMigrateCheck)
+{
+  *result = ws_rpc_vm_migrate_check_result_new();
+  return true;
+}
+
+SERVE(vm_migrate_prepare, VmMigratePrepare)
+{
+  HostSim *sim = host_sim_of(call);
+  if (!find_move(sim->truth, params->session)) {
+    if (!host_before(sim, "vm.migrate_prepare", error))
+      return false;
+    new_move(sim->truth, params->uuid, params->session);
+    host_after(sim, "vm.migrate_prepare");
+  }
+  *result = ws_rpc_vm_migrate_prepare_result_new();
+  (*result)->port = 49152;
+  (*result)->folder = g_strdup("/run/winsphere/move");
+  return true;
+}
+
+SERVE_PLAIN(vm_migrate_start, VmMigrateStart)
+{
+  HostSim *sim = host_sim_of(call);
+  const HostDomain *d = host_find_domain(sim->truth, params->uuid);
+  if (find_move(sim->truth, params->session))
+    return true;
+  if (!d)
+    return host_not_found(params->uuid, error);
+  if (!host_is_on(d))
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "move", "state", "off", NULL);
+  if (!host_before(sim, "vm.migrate_start", error))
+    return false;
+  HostMove *move = new_move(sim->truth, params->uuid, params->session);
+  g_autofree char *json = ws_object_to_json(&ws_type_vm_spec, params->spec, WS_WRITE_PEER, NULL);
+  g_assert_cmpuint(strlen(json), <, sizeof move->spec);
+  g_strlcpy(move->spec, json, sizeof move->spec);
+  move->job = RUNNING;
+  move->ends_us = ws_clock_wall_us(ws_loop_clock(sim->loop)) + HOST_MOVE_US;
+  ws_loop_after(sim->loop, HOST_MOVE_US, host_end_moves, sim);
+  return host_after(sim, "vm.migrate_start");
+}
+
+static int domain_word(const HostDomain *d)
+{
+  if (!d)
+    return WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_ABSENT;
+  if (d->power == WS_POWER_STATE_RUNNING)
+    return WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_RUNNING;
+  if (d->power == WS_POWER_STATE_PAUSED)
+    return WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_PAUSED;
+  return d->gone_over ? WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_GONE_OVER : WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_OFF;
+}
+
+SERVE(vm_migrate_status, VmMigrateStatus)
+{
+  HostSim *sim = host_sim_of(call);
+  const HostMove *move = find_move(sim->truth, params->session);
+  *result = ws_rpc_vm_migrate_status_result_new();
+  (*result)->domain = domain_word(host_find_domain(sim->truth, params->uuid));
+  (*result)->job = move && move->job ? (WsRpcVmMigrateStatusResultJob)move->job : WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_NONE;
+  if (move && move->job == FAILED) {
+    (*result)->failure = ws_failure_new();
+    (*result)->failure->code = g_strdup(move->failure);
+  }
+  return true;
+}
+
+SERVE_PLAIN(vm_migrate_cancel, VmMigrateCancel)
+{
+  HostSim *sim = host_sim_of(call);
+  HostMove *move = find_move(sim->truth, params->session);
+  if (!move || move->job != RUNNING)
+    return true;
+  if (!host_before(sim, "vm.migrate_cancel", error))
+    return false;
+  give_up(move, "cancelled");
+  return host_after(sim, "vm.migrate_cancel");
+}
+
+SERVE(vm_migrate_release, VmMigrateRelease)
+{
+  HostSim *sim = host_sim_of(call);
+  HostDomain *d = host_find_domain(sim->truth, params->uuid);
+  if (!d)
+    return host_not_found(params->uuid, error);
+  if (d->power != WS_POWER_STATE_RUNNING) {
+    if (!d->arrived)
+      return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "run", "state", ws_power_state_names[d->power - 1], NULL);
+    if (!host_before(sim, "vm.migrate_release", error))
+      return false;
+    d->power = WS_POWER_STATE_RUNNING;
+    d->arrived = false;
+    host_tell(sim, d->uuid, d, WS_RPC_VM_EVENT_KIND_RESUMED, false);
+    host_after(sim, "vm.migrate_release");
+  }
+  *result = ws_rpc_vm_migrate_release_result_new();
+  (*result)->power = host_power(sim->truth, d);
+  return true;
+}
+
+SERVE_PLAIN(vm_migrate_drop, VmMigrateDrop)
+{
+  HostSim *sim = host_sim_of(call);
+  HostDomain *d = host_find_domain(sim->truth, params->uuid);
+  if (!d)
+    return true;
+  if (!d->arrived)
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "be dropped", "state", ws_power_state_names[d->power - 1], NULL);
+  if (!host_before(sim, "vm.migrate_drop", error))
+    return false;
+  drop_arrival(sim, d);
+  return host_after(sim, "vm.migrate_drop");
+}
+
+SERVE_PLAIN(vm_migrate_close, VmMigrateClose)
+{
+  HostSim *sim = host_sim_of(call);
+  HostMove *move = find_move(sim->truth, params->session);
+  if (!move)
+    return true;
+  if (!host_before(sim, "vm.migrate_close", error))
+    return false;
+  HostDomain *d = host_find_domain(sim->truth, move->uuid);
+  if (d && d->arrived && d->power == WS_POWER_STATE_PAUSED && move->job == 0)
+    d->arrived = false; /* a person had paused it: it is here now, as it was there */
+  memset(move, 0, sizeof *move);
+  return host_after(sim, "vm.migrate_close");
+}
+
+const RpcService host_move_services[] = {
+  ROW(vm_migrate_look, vm_migrate_look),
+  ROW(vm_migrate_check, vm_migrate_check),
+  ROW(vm_migrate_prepare, vm_migrate_prepare),
+  ROW(vm_migrate_start, vm_migrate_start),
+  ROW(vm_migrate_status, vm_migrate_status),
+  ROW(vm_migrate_cancel, vm_migrate_cancel),
+  ROW(vm_migrate_release, vm_migrate_release),
+  ROW(vm_migrate_drop, vm_migrate_drop),
+  ROW(vm_migrate_close, vm_migrate_close),
+};
+const guint host_n_move_services = G_N_ELEMENTS(host_move_services);

@@ -218,6 +218,11 @@ InvSnapshot *inv_head(Inventory *inv)
   return inv_snapshot_ref(inv->head);
 }
 
+guint64 inv_n_rollbacks(const Inventory *inv)
+{
+  return inv->epoch;
+}
+
 /* ---- who takes part ---- */
 
 void inv_add_check(Inventory *inv, const WsType *type, InvCheck check)

@@ -63,6 +63,9 @@ const void *inv_find_by(const InvSnapshot *snap, const WsType *type, const char 
 /* The head: published plus what is on its way to the disk. Core loop only; for checks before a change. Unref
  * it. */
 InvSnapshot *inv_head(Inventory *inv);
+/* How often a write has failed: each time, whatever was ahead of the published state is no more. Core loop.
+ */
+guint64 inv_n_rollbacks(const Inventory *inv);
 
 /* ---- changing (core loop) ---- */
 /* An id never used before, for an object that is to be created later (inv_create_with_id), perhaps after a

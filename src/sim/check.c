@@ -41,10 +41,13 @@ static void follow_head(SimCheck *check)
   Inventory *inv = check->manager->center->inventory;
   g_autoptr(InvSnapshot) published = inv_snapshot(inv), head = inv_head(inv);
   guint n = check->heads->len;
-  /* A group failed: what was built on it is no more. */
-  while (n > 0 && inv_snapshot_revision(check->heads->pdata[n - 1]) > inv_snapshot_revision(head)) {
-    inv_snapshot_unref(check->heads->pdata[--n]);
-    g_ptr_array_set_size(check->heads, (gint)n);
+  /* A group failed: what was built on it is no more. The same revisions may have come again meanwhile, with
+   * something else in them. */
+  if (check->rollbacks != inv_n_rollbacks(inv)) {
+    check->rollbacks = inv_n_rollbacks(inv);
+    forget_heads(check, n);
+    g_ptr_array_add(check->heads, inv_snapshot_ref(published));
+    n = 1;
   }
   if (n == 0 || inv_snapshot_revision(check->heads->pdata[n - 1]) != inv_snapshot_revision(head))
     g_ptr_array_add(check->heads, inv_snapshot_ref(head));
@@ -156,6 +159,7 @@ static void before_start(SimManager *manager, void *arg)
 {
   SimCheck *check = arg;
   SimDiskFaults none = {.delay_us = 1};
+  check->rollbacks = 0;
   Look look = {check, NULL, false};
   if (check->heads->len == 0)
     return;

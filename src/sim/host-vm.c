@@ -581,6 +581,7 @@ void sim_host_meddle(SimHost *host)
   if (!domain || what == 0) {
     define_stranger(host);
   } else if (what == 1 && !domain->live && !domain->vm) {
+    sim_host_note(host, "domain %s undefined by hand", domain->uuid);
     sim_host_tell_event(host, domain, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
     remove_domain(host, domain);
   } else if (what <= 3 && domain->live) {

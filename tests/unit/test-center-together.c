@@ -109,7 +109,136 @@ static void volume_that_is_being_destroyed_is_attached_to_nobody(void)
   runs_on_site(detach_and_attach, "detach and attach");
 }
 
+/* ---- a pool and what is made in it ---- */
+
+#define NEW_DISK "{'disk':{'new_volume':{'size_bytes':1048576,'pool':'@idle_pool'}}}"
+
+/* A suspended pool's host refuses to delete files: what may have to be taken back must not be caught in it.
+ */
+static void suspend_under_a_new_disk(CenterRig *rig)
+{
+  start_ok(rig, "vm_attach_disk", "off", NEW_DISK);
+  assert_refused(rig, WS_ERROR_BUSY, "pool_suspend", "idle_pool", NULL);
+  center_rig_settle(rig);
+  start_ok(rig, "pool_suspend", "idle_pool", NULL);
+  assert_refused(rig, WS_ERROR_BUSY, "vm_attach_disk", "off", NEW_DISK);
+  center_rig_settle(rig);
+  assert_no_quarrel(rig);
+}
+
+static void pool_is_not_suspended_while_a_disk_is_made_in_it(void)
+{
+  runs_on_site(suspend_under_a_new_disk, "suspend under a new disk");
+}
+
+static void delete_from_a_suspended_pool(CenterRig *rig)
+{
+  start_ok(rig, "vm_attach_disk", "off", NEW_DISK);
+  center_rig_settle(rig);
+  start_ok(rig, "pool_suspend", "idle_pool", NULL);
+  center_rig_settle(rig);
+  const WsVm *vm = look(rig, &ws_type_vm, "off");
+  g_autofree char *json =
+      g_strdup_printf("{'key':'%s','volume':'destroy'}", vm->disks.items[vm->disks.len - 1]->key);
+  assert_refused(rig, WS_ERROR_WRONG_STATE, "vm_detach_disk", "off", json);
+  assert_refused(rig, WS_ERROR_WRONG_STATE, "vm_delete", "off", "{'how':'destroy'}");
+  assert_no_quarrel(rig);
+}
+
+static void way_without_return_does_not_begin_in_a_suspended_pool(void)
+{
+  runs_on_site(delete_from_a_suspended_pool, "delete from a suspended pool");
+}
+
+static void next_act_is_done_and_its_answer_lost(CenterRig *rig)
+{
+  rig->world->happened = 0;
+  rig->world->fault = RIG_CUT_AFTER;
+  rig->world->at = rig->world->n_acts + 1;
+}
+
+typedef struct {
+  CenterRig *rig;
+  WsId task;
+} Cancel;
+
+static void cancel(void *arg)
+{
+  const Cancel *c = arg;
+  g_autoptr(GError) error = NULL;
+  task_cancel(c->rig->center.tasks, c->task, "bob", &error);
+  g_assert_no_error(error);
+}
+
+static void cancel_while_the_host_is_away(CenterRig *rig, WsId task)
+{
+  Cancel c = {rig, task};
+  while (!rig->world->happened || host_sim_is_connected(rig->hosts[0].sim))
+    center_rig_run_for(rig, 1000);
+  center_rig_run(rig, cancel, &c);
+  center_rig_settle(rig);
+  g_assert_cmpint(state_of(rig, task), ==, WS_TASK_STATE_CANCELLED);
+  assert_no_quarrel(rig);
+}
+
+/* The removal took the folder's identity along, and nobody heard: the way back makes it anew, and waits for
+ * the host to do so. */
+static void cancel_a_removal(CenterRig *rig)
+{
+  next_act_is_done_and_its_answer_lost(rig);
+  cancel_while_the_host_is_away(rig, start_ok(rig, "pool_delete", "idle_pool", NULL));
+}
+
+static void cancel_a_suspension(CenterRig *rig)
+{
+  next_act_is_done_and_its_answer_lost(rig);
+  cancel_while_the_host_is_away(rig, start_ok(rig, "pool_suspend", "idle_pool", NULL));
+}
+
+static void pool_is_what_it_was_when_its_change_is_cancelled(void)
+{
+  runs_on_site(cancel_a_removal, "a cancelled removal");
+  runs_on_site(cancel_a_suspension, "a cancelled suspension");
+}
+
 /* ---- networks ---- */
+
+typedef struct {
+  WsId id;
+} NewGroup;
+
+static bool look_for_pending(const void *object, void *arg)
+{
+  const WsPortGroup *group = object;
+  if (group->activity)
+    ((NewGroup *)arg)->id = group->id;
+  return true;
+}
+
+/* Its creation may be undone yet: a VM that had it meanwhile would hold that up for ever. */
+static void use_a_port_group_too_early(CenterRig *rig)
+{
+  NewGroup new = {0};
+  char id[WS_ID_TEXT_MAX];
+  start_ok(rig, "port_group_create", NULL, "{'name':'early','switch':'@switch'}");
+  while (!new.id) {
+    g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+    inv_each(snap, &ws_type_port_group, look_for_pending, &new);
+    center_rig_run_for(rig, 10);
+  }
+  g_autofree char *json =
+      g_strdup_printf("{'nic':{'port_group':'%s'}}", ws_id_format(ws_type_port_group.prefix, new.id, id));
+  assert_refused(rig, WS_ERROR_BUSY, "vm_attach_nic", "off", json);
+  center_rig_settle(rig);
+  start_ok(rig, "vm_attach_nic", "off", json);
+  center_rig_settle(rig);
+  assert_no_quarrel(rig);
+}
+
+static void port_group_is_nobodys_before_it_is_made(void)
+{
+  runs_on_site(use_a_port_group_too_early, "a port group too early");
+}
 
 static gint64 vlan_on_host(CenterRig *rig, const char *name)
 {
@@ -209,6 +338,14 @@ int main(int argc, char **argv)
   g_test_add_func("/center/together/inventory_refuses_a_volume_in_two_vms", inventory_refuses_a_volume_in_two_vms);
   g_test_add_func("/center/together/volume_that_is_being_destroyed_is_attached_to_nobody",
                   volume_that_is_being_destroyed_is_attached_to_nobody);
+  g_test_add_func("/center/together/pool_is_not_suspended_while_a_disk_is_made_in_it",
+                  pool_is_not_suspended_while_a_disk_is_made_in_it);
+  g_test_add_func("/center/together/way_without_return_does_not_begin_in_a_suspended_pool",
+                  way_without_return_does_not_begin_in_a_suspended_pool);
+  g_test_add_func("/center/together/pool_is_what_it_was_when_its_change_is_cancelled",
+                  pool_is_what_it_was_when_its_change_is_cancelled);
+  g_test_add_func("/center/together/port_group_is_nobodys_before_it_is_made",
+                  port_group_is_nobodys_before_it_is_made);
   g_test_add_func("/center/together/stopped_vm_starts_in_the_new_vlan", stopped_vm_starts_in_the_new_vlan);
   g_test_add_func("/center/together/task_ends_with_a_host_that_is_given_up", task_ends_with_a_host_that_is_given_up);
   g_test_add_func("/center/together/delete_past_its_point_of_no_return_waits_for_its_host",

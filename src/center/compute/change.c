@@ -109,10 +109,18 @@ static bool apply_back(Task *task, void *ctx, GError **error)
   return now && tell_host(change, task_snapshot(task), now, false, NULL, NULL, error);
 }
 
-/* Volumes that come: two VMs that ask for one at the same time must not both get it. */
-static bool lock_new_volumes(Task *task, const WsVm *before, const WsVm *after, GError **error)
+static bool has_group(const WsVm *vm, WsId group)
 {
-  TaskLockRef locks[64 + 8];
+  for (guint i = 0; i < vm->nics.len; i++)
+    if (vm->nics.items[i]->port_group == group)
+      return true;
+  return false;
+}
+
+/* Volumes that come: two VMs that ask for one at the same time must not both get it. */
+static bool lock_new_devices(Task *task, const WsVm *before, const WsVm *after, GError **error)
+{
+  TaskLockRef locks[64 + 8 + 32];
   guint n = 0;
   for (guint i = 0; i < after->disks.len && n < G_N_ELEMENTS(locks); i++)
     if (after->disks.items[i]->volume && !has_volume(before, after->disks.items[i]->volume))
@@ -120,6 +128,10 @@ static bool lock_new_volumes(Task *task, const WsVm *before, const WsVm *after, 
   for (guint i = 0; i < after->cdroms.len && n < G_N_ELEMENTS(locks); i++)
     if (after->cdroms.items[i]->volume && !has_cd(before, after->cdroms.items[i]->volume))
       locks[n++] = (TaskLockRef){&ws_type_volume, after->cdroms.items[i]->volume, true};
+  /* Not to be taken away while the VM gets it. */
+  for (guint i = 0; i < after->nics.len && n < G_N_ELEMENTS(locks); i++)
+    if (!has_group(before, after->nics.items[i]->port_group))
+      n = compute_add_lock(locks, n, &ws_type_port_group, after->nics.items[i]->port_group);
   return task_lock(task, locks, n, error);
 }
 
@@ -131,7 +143,7 @@ static bool run_change(Task *task, Change *change, GError **error)
     const WsVm *before = compute_find(snap, change->vm.id, error);
     g_autoptr(WsVm) after = before ? edited(change, snap, error) : NULL;
     if (!after || !compute_check_devices(snap, after, change->vm.id, change->vm.host, error) ||
-        !lock_new_volumes(task, before, after, error))
+        !lock_new_devices(task, before, after, error))
       return false;
   }
   return TASK_STEP(task, "apply", apply_change, apply_back, change, error);
@@ -288,7 +300,10 @@ static bool attach_new_disk(Task *task, Change *change, const WsVmNewVolume *vol
                                           ws_uuid_new(change->vm.center->clock, uuid),
                                           volume->format == WS_VM_NEW_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
   change->file = task_choose(task, "file", file);
-  return TASK_STEP(task, "enter volume", enter_new_volume, drop_new_volume, change, error) &&
+  /* Not to be suspended while the file is made in it, or taken away again. */
+  TaskLockRef lock = {&ws_type_pool, change->pool, true};
+  return task_lock(task, &lock, 1, error) &&
+         TASK_STEP(task, "enter volume", enter_new_volume, drop_new_volume, change, error) &&
          TASK_STEP(task, "make volume", make_new_volume, remove_new_file, change, error) &&
          TASK_STEP(task, "apply", apply_change, apply_back, change, error);
 }
@@ -400,13 +415,22 @@ static bool dispose_volume(Task *task, void *ctx, GError **error)
 static bool lock_leaving(Task *task, Change *change, bool destroy, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
+  TaskLockRef locks[2];
   const WsVolume *volume = inv_find(snap, &ws_type_volume, change->new_volume);
   const WsVolume *child = volume ? inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL) : NULL;
   const WsImage *image = volume ? inv_find_by(snap, &ws_type_image, "volume", volume->id, NULL) : NULL;
-  TaskLockRef lock = {&ws_type_volume, change->new_volume, false};
+  guint n = 0;
   if (!task_is_resumed(task) && destroy && (child || image))
-    return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", child ? child->name : image->name, NULL);
-  return !volume || task_lock(task, &lock, 1, error);
+    return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", child ? child->name : image->name,
+                   NULL);
+  if (!volume)
+    return true;
+  if (destroy && !compute_pool_takes_deletes(task, volume->pool, error))
+    return false;
+  locks[n++] = (TaskLockRef){&ws_type_volume, volume->id, false};
+  if (destroy)
+    n = compute_add_lock(locks, n, &ws_type_pool, volume->pool);
+  return task_lock(task, locks, n, error);
 }
 
 bool vm_detach_disk(Task *task, GError **error)

@@ -50,8 +50,15 @@ bool compute_begin(Task *task, VmJob *job, GError **error);
 /* The VM as it is now, or WS_ERROR_NOT_FOUND. Borrowed from snap. */
 const WsVm *compute_find(const InvSnapshot *snap, WsId id, GError **error);
 RpcLink *compute_link(const VmJob *job, GError **error);
-/* Waits until the VM's power state is one of `states` (bits 1 << state). False: WS_ERROR_DEADLINE_EXCEEDED or cancelled. */
-bool compute_wait_power(Task *task, WsId id, guint states, gint64 timeout_us, const char *what, GError **error);
+/* Appends a shared lock to the first n unless it is there; the new n. There must be room. */
+guint compute_add_lock(TaskLockRef *locks, guint n, const WsType *type, WsId id);
+/* Before a way without return begins: WS_ERROR_WRONG_STATE when the pool is suspended, for its host would
+ * refuse to delete the file. A resumed task holds the pool and is not asked. */
+bool compute_pool_takes_deletes(Task *task, WsId pool, GError **error);
+/* Waits until the VM's power state is one of `states` (bits 1 << state). False: WS_ERROR_DEADLINE_EXCEEDED or
+ * cancelled. */
+bool compute_wait_power(Task *task, WsId id, guint states, gint64 timeout_us, const char *what,
+                        GError **error);
 
 static inline int compute_power_state(const WsVm *vm)
 {

@@ -293,13 +293,10 @@ static bool stop(Task *task, void *ctx, GError **error)
   return link && rpc_vm_power_off(link, &params, NULL, NULL, NULL, NULL, error);
 }
 
-static void add_pool_lock(GArray *locks, WsId pool)
+static void add_lock(GArray *locks, const WsType *type, WsId id)
 {
-  TaskLockRef lock = {&ws_type_pool, pool, true};
-  for (guint i = 0; i < locks->len; i++)
-    if (g_array_index(locks, TaskLockRef, i).type == &ws_type_pool && g_array_index(locks, TaskLockRef, i).id == pool)
-      return;
-  g_array_append_val(locks, lock);
+  g_array_set_size(locks, locks->len + 1);
+  g_array_set_size(locks, compute_add_lock((TaskLockRef *)locks->data, locks->len - 1, type, id));
 }
 
 static bool build(Task *task, Build *b, GError **error)
@@ -316,8 +313,10 @@ static bool build(Task *task, Build *b, GError **error)
     if (!disk->new_volume)
       g_array_append_val(locks, lock);
     else if (disk->new_volume->pool) /* not to be suspended while files are made in it, or taken away again */
-      add_pool_lock(locks, disk->new_volume->pool);
+      add_lock(locks, &ws_type_pool, disk->new_volume->pool);
   }
+  for (guint i = 0; i < b->draft->nics.len; i++) /* nor these taken away */
+    add_lock(locks, &ws_type_port_group, b->draft->nics.items[i]->port_group);
   lock = (TaskLockRef){&ws_type_image, b->image ? b->image->id : 0, true};
   if (b->image)
     g_array_append_val(locks, lock);

@@ -130,8 +130,13 @@ static bool check_destroy(Task *task, const WsVm *vm, GError **error)
     const WsVolume *volume = inv_find(snap, &ws_type_volume, vm->disks.items[i]->volume);
     const WsVolume *child = volume ? inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL) : NULL;
     const WsImage *image = volume ? inv_find_by(snap, &ws_type_image, "volume", volume->id, NULL) : NULL;
-    if (own_volume(volume, vm->id) && (child || image))
-      return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", child ? child->name : image->name, NULL);
+    if (!own_volume(volume, vm->id))
+      continue;
+    if (child || image)
+      return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user",
+                     child ? child->name : image->name, NULL);
+    if (!compute_pool_takes_deletes(task, volume->pool, error))
+      return false;
   }
   /* Whoever else names a volume (another VM in the bin) would hold the records back when the files are already gone. */
   g_autoptr(InvTxn) dry = inv_begin(task_inventory(task));
@@ -139,14 +144,17 @@ static bool check_destroy(Task *task, const WsVm *vm, GError **error)
   return inv_check(dry, error);
 }
 
-static bool lock_with_volumes(Task *task, const WsVm *vm, GError **error)
+static bool lock_with_volumes(Task *task, const WsVm *vm, bool destroy, GError **error)
 {
-  TaskLockRef locks[65] = {{&ws_type_vm, vm->id, false}};
+  TaskLockRef locks[1 + 2 * 64] = {{&ws_type_vm, vm->id, false}};
   guint n = 1;
-  for (guint i = 0; i < vm->disks.len && n < G_N_ELEMENTS(locks); i++) {
+  for (guint i = 0; i < vm->disks.len && n + 1 < G_N_ELEMENTS(locks); i++) {
     const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, vm->disks.items[i]->volume);
-    if (volume)
-      locks[n++] = (TaskLockRef){&ws_type_volume, volume->id, !own_volume(volume, vm->id)};
+    if (!volume)
+      continue;
+    locks[n++] = (TaskLockRef){&ws_type_volume, volume->id, !own_volume(volume, vm->id)};
+    if (destroy && own_volume(volume, vm->id))
+      n = compute_add_lock(locks, n, &ws_type_pool, volume->pool);
   }
   return task_lock(task, locks, n, error);
 }
@@ -179,7 +187,7 @@ bool vm_delete(Task *task, GError **error)
     if (binned && d.how != WS_VM_DELETE_HOW_DESTROY)
       return ws_fail(error, WS_ERROR_WRONG_STATE, "object", vm->name, "verb", "delete", "state", "in the recycle bin", NULL);
   }
-  if (!lock_with_volumes(task, vm, error))
+  if (!lock_with_volumes(task, vm, d.how == WS_VM_DELETE_HOW_DESTROY, error))
     return false;
   switch (d.how) {
   case WS_VM_DELETE_HOW_FORGET:
@@ -228,11 +236,21 @@ static bool out_of_bin(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* Whoever started it on its host meanwhile wants it: it is not stopped, and what runs is not in the bin. */
 static bool undefine_again(Task *task, void *ctx, GError **error)
 {
   VmJob *job = ctx;
+  g_autoptr(GError) failed = NULL;
   WsRpcVmUndefine params = {.vm = job->id, .uuid = (char *)job->uuid, .keep_state = true};
-  return compute_undefine(job->center, job->host, &params, error);
+  if (compute_undefine(job->center, job->host, &params, &failed))
+    return true;
+  if (ws_error_code(failed) != WS_ERROR_WRONG_STATE) {
+    g_propagate_error(error, g_steal_pointer(&failed));
+    return false;
+  }
+  task_log(task, "restore_stays", NULL);
+  hosts_catch_up(job->center, job->host); /* its power is not known yet */
+  return out_of_bin(task, ctx, error);
 }
 
 bool vm_restore(Task *task, GError **error)

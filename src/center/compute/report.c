@@ -189,7 +189,8 @@ static void take_gone(Center *center, const WsVm *vm)
   if (vm->management != WS_VM_MANAGEMENT_MANAGED) {
     compute_release_volumes(txn, vm);
     inv_delete(txn, &ws_type_vm, vm->id);
-    inv_commit(txn, NULL, NULL);
+    if (!inv_commit(txn, NULL, NULL))
+      hosts_catch_up(center, vm->host); /* the event came once */
     return;
   }
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
@@ -198,7 +199,8 @@ static void take_gone(Center *center, const WsVm *vm)
     return;
   compute_take_power(center, edit, &power);
   center_event(center, CENTER_MAJOR, &ws_type_vm, vm->id, "outside", "vm_vanished", "name", vm->name, NULL);
-  inv_commit(txn, NULL, NULL);
+  if (!inv_commit(txn, NULL, NULL))
+    hosts_catch_up(center, vm->host);
 }
 
 typedef struct {

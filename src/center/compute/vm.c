@@ -30,7 +30,25 @@ RpcLink *compute_link(const VmJob *job, GError **error)
   return hosts_link(job->center, job->host, error);
 }
 
-bool compute_wait_power(Task *task, WsId id, guint states, gint64 timeout_us, const char *what, GError **error)
+guint compute_add_lock(TaskLockRef *locks, guint n, const WsType *type, WsId id)
+{
+  for (guint i = 0; i < n; i++)
+    if (locks[i].type == type && locks[i].id == id)
+      return n;
+  locks[n] = (TaskLockRef){type, id, true};
+  return n + 1;
+}
+
+bool compute_pool_takes_deletes(Task *task, WsId id, GError **error)
+{
+  const WsPool *pool = inv_find(task_snapshot(task), &ws_type_pool, id);
+  return task_is_resumed(task) || !pool || !pool->suspended ||
+         ws_fail(error, WS_ERROR_WRONG_STATE, "object", pool->name, "verb", "delete", "state",
+                 ws_pool_state_names[WS_POOL_STATE_SUSPENDED - 1], NULL);
+}
+
+bool compute_wait_power(Task *task, WsId id, guint states, gint64 timeout_us, const char *what,
+                        GError **error)
 {
   Center *center = task_center(task);
   gint64 end = ws_clock_monotonic_us(center->clock) + timeout_us;

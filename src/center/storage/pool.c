@@ -209,6 +209,36 @@ static bool set_mode(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* The pool as the inventory has it, told to its hosts that are there; what they say of it is taken into the
+ * body's transaction. */
+static bool tell_what_holds(Task *task, Center *center, const WsPool *pool, bool create, GError **error)
+{
+  g_autoptr(WsPool) draft = ws_pool_copy(pool);
+  for (guint i = 0; i < pool->hosts.len; i++) {
+    WsId host = pool->hosts.items[i];
+    g_autoptr(WsRpcPoolPrepareResult) result = NULL;
+    if (!hosts_is_connected(center, host))
+      continue;
+    if (!storage_tell_pool(center, pool, host, create, pool->suspended, &result, error))
+      return false;
+    storage_take_status(center, draft, host, result->status);
+    create = false; /* the first one makes it, the others must find it */
+  }
+  WsPool *edit = inv_edit_id(task_txn(task), &ws_type_pool, pool->id);
+  if (edit)
+    storage_copy_states(center, edit, draft);
+  return true;
+}
+
+/* A call that was given up may be obeyed yet: the hosts hear what holds. One that is away hears it when it
+ * comes. */
+static bool set_mode_back(Task *task, void *ctx, GError **error)
+{
+  Mode *m = ctx;
+  const WsPool *pool = task_find_target(task, error);
+  return pool && tell_what_holds(task, m->center, pool, false, error);
+}
+
 /* A pool under a running VM is not suspended: its disks would hang. */
 static bool first_running_user(const void *object, void *arg)
 {
@@ -228,11 +258,12 @@ static bool change_mode(Task *task, bool suspended, GError **error)
   TaskLockRef lock = {&ws_type_pool, m.id, false};
   if (!pool || !task_lock(task, &lock, 1, error))
     return false;
-  if (suspended)
-    inv_each_by(look[0], &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), m.id, NULL, first_running_user, look);
+  if (suspended && !task_is_resumed(task))
+    inv_each_by(look[0], &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), m.id, NULL,
+                first_running_user, look);
   if (look[1])
     return ws_fail(error, WS_ERROR_IN_USE, "object", pool->name, "user", ((const WsVm *)look[1])->name, NULL);
-  return TASK_STEP(task, suspended ? "suspend" : "start", set_mode, NULL, &m, error);
+  return TASK_STEP(task, suspended ? "suspend" : "start", set_mode, set_mode_back, &m, error);
 }
 
 bool pool_start(Task *task, GError **error)
@@ -268,20 +299,17 @@ static bool tell_removal(Task *task, void *ctx, GError **error)
   return storage_tell_pool_gone(d->center, d->id, last, false, error);
 }
 
-/* It stays after all: its hosts take it up again. One that is away does so when it comes. */
+/* It stays after all: its hosts take it up again. The first one makes folder and identity anew if the removal
+ * took them, so one must be there: until then the undo waits. Others that are away take it up when they come.
+ */
 static bool tell_again(Task *task, void *ctx, GError **error)
 {
   if (SIM_PLANT(pool_stays_removed))
     return true;
   Delete *d = ctx;
   const WsPool *pool = task_find_target(task, error);
-  if (!pool)
-    return false;
-  for (guint i = 0; i < pool->hosts.len; i++)
-    if (hosts_is_connected(d->center, pool->hosts.items[i]) &&
-        !storage_tell_pool(d->center, pool, pool->hosts.items[i], i == 0, pool->suspended, NULL, error))
-      return false;
-  return true;
+  return pool && storage_pool_link(d->center, pool, error) &&
+         tell_what_holds(task, d->center, pool, true, error);
 }
 
 static bool drop_volume(const void *object, void *arg)

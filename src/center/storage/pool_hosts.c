@@ -320,11 +320,32 @@ static bool is_passing(const GError *error)
   }
 }
 
+static bool is_in(const GArray *pools, WsId id)
+{
+  for (guint i = 0; i < pools->len; i++)
+    if (g_array_index(pools, WsId, i) == id)
+      return true;
+  return false;
+}
+
+static bool is_being_made(Center *center, WsId id)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, id);
+  return pool && pool->state == WS_POOL_STATE_CREATING;
+}
+
 static bool resync_pools(Center *center, WsId host, RpcLink *link, GError **error)
 {
-  g_autoptr(GArray) pools = pools_of_host(center, host);
+  g_autoptr(GArray) kept = pools_of_host(center, host);
   bool all = true;
-  forget_others(link, pools);
+  forget_others(link, kept);
+  /* One that was made or attached meanwhile was not among them, and may be forgotten again: the host is told
+   * of it now, or when its task is through. */
+  g_autoptr(GArray) pools = pools_of_host(center, host);
+  for (guint i = 0; i < pools->len; i++)
+    if (!is_in(kept, g_array_index(pools, WsId, i)) && is_being_made(center, g_array_index(pools, WsId, i)))
+      hosts_catch_up(center, host);
   for (guint i = 0; i < pools->len; i++) {
     g_autoptr(GError) failed = NULL;
     WsId id = g_array_index(pools, WsId, i);

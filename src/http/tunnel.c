@@ -5,6 +5,7 @@
  *     "WST1", length of ticket (1 byte), ticket, length of channel (1), channel, length of payload (4, big endian), payload
  * and the receiver's answer when the far socket is connected or the call was made:
  *     0 accepted or 1 refused (1 byte), length of reason (2, big endian), reason
+ * On a channel of calls more may follow, each as length (4, big endian) and payload, and is answered in the same way.
  * Both ends give a greeting TUNNEL_HANDSHAKE_MS, the answer to a call as long as it takes. */
 #include "http/tunnel-private.h"
 #include "base/error.h"
@@ -123,9 +124,11 @@ static bool parse_address(const char *text, guint16 port, struct sockaddr_storag
 
 static void tune(int fd)
 {
-  int on = 1, silence_ms = TUNNEL_SILENCE_MS;
+  int on = 1, silence_ms = TUNNEL_SILENCE_MS, idle_s = 20, interval_s = 10; /* asked while nothing is under way, too */
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms, sizeof silence_ms);
 }
 
@@ -236,6 +239,15 @@ static bool read_text(TunnelLine *line, char *out, gsize max, GError **error)
   return tunnel_read(line, out, n, error);
 }
 
+static GBytes *read_payload(TunnelLine *line, guint32 n, GError **error)
+{
+  g_autofree char *payload = g_malloc(n + 1);
+  if (!tunnel_read(line, payload, n, error))
+    return NULL;
+  __atomic_add_fetch(&line->tunnel->stats.received_bytes, (gint64)n, __ATOMIC_RELAXED);
+  return g_bytes_new_take(g_steal_pointer(&payload), n);
+}
+
 static bool read_greeting(TunnelLine *line, Greeting *greeting, GError **error)
 {
   Tunnel *tunnel = line->tunnel;
@@ -257,11 +269,8 @@ static bool read_greeting(TunnelLine *line, Greeting *greeting, GError **error)
     return ws_fail(error, WS_ERROR_TUNNEL_REFUSED, "reason", "there is no such channel", NULL);
   if (!take_place(tunnel, greeting->channel))
     return ws_fail(error, WS_ERROR_TUNNEL_REFUSED, "reason", "the channel has no connection left", NULL);
-  g_autofree char *payload = g_malloc(n + 1);
-  if (!tunnel_read(line, payload, n, error))
-    return false;
-  greeting->payload = g_bytes_new_take(g_steal_pointer(&payload), n);
-  return true;
+  greeting->payload = read_payload(line, n, error);
+  return greeting->payload != NULL;
 }
 
 static bool send_answer(TunnelLine *line, const GError *refused)
@@ -297,14 +306,25 @@ static void arrived(Tunnel *tunnel)
   g_mutex_unlock(&tunnel->lock);
 }
 
+/* Until the sender has no more. */
+static void serve_calls(TunnelLine *line, Greeting *greeting)
+{
+  for (guint32 n; greeting->payload;) {
+    g_autoptr(GError) error = NULL;
+    bool ok = greeting->channel->call(greeting->payload, greeting->channel->arg, &error);
+    g_clear_pointer(&greeting->payload, g_bytes_unref);
+    if (send_answer(line, ok ? NULL : error) && tunnel_read(line, &n, sizeof n, NULL) && g_ntohl(n) <= TUNNEL_PAYLOAD_MAX)
+      greeting->payload = read_payload(line, g_ntohl(n), NULL);
+  }
+}
+
 static void serve_channel(TunnelLine *line, Greeting *greeting)
 {
   g_autoptr(GError) error = NULL;
   Tunnel *tunnel = line->tunnel;
   line->deadline_us = G_MAXINT64;
   if (greeting->channel->call) {
-    bool ok = greeting->channel->call(greeting->payload, greeting->channel->arg, &error);
-    send_answer(line, ok ? NULL : error);
+    serve_calls(line, greeting);
     return;
   }
   int fd = connect_unix(greeting->channel->path, &error);
@@ -461,6 +481,53 @@ bool tunnel_request(Tunnel *tunnel, const char *channel, const void *payload, gs
     return false;
   tunnel_line_clear(&line);
   return true;
+}
+
+struct TunnelCaller {
+  Tunnel *tunnel;
+  const char *channel;
+  TunnelLine line;
+  bool open;
+};
+
+TunnelCaller *tunnel_caller_new(Tunnel *tunnel, const char *channel)
+{
+  TunnelCaller *caller = g_new0(TunnelCaller, 1);
+  caller->tunnel = tunnel;
+  caller->channel = channel;
+  return caller;
+}
+
+static bool call_again(TunnelLine *line, const void *payload, gsize n, GError **error)
+{
+  guint32 length = g_htonl((guint32)n);
+  return tunnel_write(line, &length, sizeof length, error) && tunnel_write(line, payload, n, error) && read_answer(line, error);
+}
+
+bool tunnel_caller_call(TunnelCaller *caller, const void *payload, gsize n, GError **error)
+{
+  g_assert(n <= TUNNEL_PAYLOAD_MAX);
+  bool was_open = caller->open;
+  struct pollfd ended = {caller->tunnel->wake_fd, POLLIN, 0};
+  if (poll(&ended, 1, 0) > 0)
+    return ws_fail(error, WS_ERROR_TUNNEL_REFUSED, "reason", "the job has ended", NULL);
+  if (!was_open)
+    caller->open = open_line(caller->tunnel, caller->channel, payload, n, true, &caller->line, error);
+  bool ok = was_open ? call_again(&caller->line, payload, n, error) : caller->open;
+  if (!ok && caller->open) {
+    tunnel_line_clear(&caller->line);
+    caller->open = false;
+  }
+  if (ok)
+    __atomic_add_fetch(&caller->tunnel->stats.sent_bytes, (gint64)n, __ATOMIC_RELAXED);
+  return ok;
+}
+
+void tunnel_caller_free(TunnelCaller *caller)
+{
+  if (caller && caller->open)
+    tunnel_line_clear(&caller->line);
+  g_free(caller);
 }
 
 /* ---- life ---- */

@@ -7,6 +7,7 @@
  *     sender                                                              receiver
  *     program --> unix socket `path` --> [TLS connection: ticket, channel] --> unix socket `path` of the same channel --> program
  *     tunnel_request() ------------------[TLS connection: ticket, channel, payload] --> the channel's `call`
+ *     tunnel_caller_call() --------------[the same, then one payload after the other]
  *
  * Who may come in: a certificate of the site's CA, of the expected host, with one of the expected serial numbers (the manager names the
  * serials, so a host that was removed or whose certificate was replaced is refused), and the job's ticket. Each of them is
@@ -31,7 +32,7 @@ typedef struct Tunnel Tunnel;
 #define TUNNEL_ARRIVING_MAX 8      /* connections that have not shown a ticket yet; more are closed */
 
 /* `path`: the sender listens there (the file is made and removed), the receiver connects there. `call`: receiver only, in place of a path:
- * runs with the payload on a thread of its own, its error goes back. */
+ * runs with each payload on the connection's thread, its error goes back. */
 typedef struct {
   const char *name;   /* at most 63 letters */
   const char *path;
@@ -63,6 +64,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Tunnel, tunnel_close)
 
 /* Sender: one call over a connection of its own. WS_ERROR_TUNNEL_REFUSED (reason): the other end refused it or could not be reached. */
 bool tunnel_request(Tunnel *tunnel, const char *channel, const void *payload, gsize n, GError **error);
+
+/* Sender: many calls, one after the other, over one connection, which is opened with the first. Not shared by threads; ends before the tunnel. */
+typedef struct TunnelCaller TunnelCaller;
+TunnelCaller *tunnel_caller_new(Tunnel *tunnel, const char *channel); /* channel: borrowed */
+/* As tunnel_request(). After a failure the next call opens a new connection. */
+bool tunnel_caller_call(TunnelCaller *caller, const void *payload, gsize n, GError **error);
+void tunnel_caller_free(TunnelCaller *caller); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TunnelCaller, tunnel_caller_free)
 
 typedef struct {
   guint open;             /* connections now */

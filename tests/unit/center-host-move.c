@@ -39,14 +39,27 @@ static void give_up(HostMove *move, const char *why)
   g_strlcpy(move->failure, why, sizeof move->failure);
 }
 
+/* A VM that is off: its files are made as they arrive. */
+static HostFile *make_file(HostSim *sim, const HostFile *source, const WsVmSpecDisk *to)
+{
+  HostFile *f = host_new_file(sim->disks);
+  f->pool = to->pool;
+  f->format = (int)to->format;
+  f->size_bytes = source->size_bytes;
+  g_strlcpy(f->file, to->file, sizeof f->file);
+  return f;
+}
+
 /* The bytes of each disk whose file over there is another one. */
-static bool copy_disks(HostSim *sim, const HostDomain *d, const WsVmSpec *there)
+static bool copy_disks(HostSim *sim, const HostDomain *d, const WsVmSpec *there, bool off)
 {
   g_autoptr(WsVmSpec) here = host_spec(d);
   for (guint i = 0; i < here->disks.len; i++) {
     const WsVmSpecDisk *from = here->disks.items[i], *to = there->disks.items[i];
     const HostFile *source = host_find_file(sim->disks, from->pool, from->file);
     HostFile *target = host_find_file(sim->disks, to->pool, to->file);
+    if (!target && source && off)
+      target = make_file(sim, source, to);
     if (!source || !target)
       return false;
     target->content = source->content;
@@ -62,18 +75,18 @@ static void drop_arrival(HostSim *sim, HostDomain *d)
   host_tell(sim, uuid, NULL, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
 }
 
-static HostDomain *arrive(HostSim *target, const HostDomain *from, const WsVmSpec *spec)
+static HostDomain *arrive(HostSim *target, const HostDomain *from, const WsVmSpec *spec, bool off)
 {
   HostDomain *d = host_find_domain(target->truth, from->uuid);
   if (!d)
     d = host_new_domain(target->truth);
   g_strlcpy(d->uuid, from->uuid, sizeof d->uuid);
   d->vm = from->vm;
-  d->power = WS_POWER_STATE_PAUSED;
+  d->power = off ? WS_POWER_STATE_OFF : WS_POWER_STATE_PAUSED;
   d->arrived = true;
   d->gone_over = false;
   host_write_spec(d, spec);
-  host_tell(target, d->uuid, d, WS_RPC_VM_EVENT_KIND_STARTED, true);
+  host_tell(target, d->uuid, d, off ? WS_RPC_VM_EVENT_KIND_DEFINED : WS_RPC_VM_EVENT_KIND_STARTED, true);
   return d;
 }
 
@@ -83,16 +96,21 @@ static void come_over(HostSim *sim, HostMove *move)
   HostDomain *d = host_find_domain(sim->truth, move->uuid), *there;
   g_autoptr(WsVmSpec) spec = ws_vm_spec_parse(move->spec, strlen(move->spec), WS_PARSE_RPC, &error);
   g_assert_no_error(error);
-  if (!d || !host_is_on(d) || !find_move(sim->peer->truth, move->session)) {
+  if (!d || host_is_on(d) == move->off || !find_move(sim->peer->truth, move->session)) {
     give_up(move, "gone");
     return;
   }
-  if (!host_before(sim->peer, "vm.arrive", &error) || !copy_disks(sim, d, spec)) {
+  if (!host_before(sim->peer, "vm.arrive", &error) || !copy_disks(sim, d, spec, move->off)) {
     give_up(move, "simulated");
     return;
   }
-  there = arrive(sim->peer, d, spec);
+  there = arrive(sim->peer, d, spec, move->off);
   host_after(sim->peer, "vm.arrive");
+  if (move->off) {
+    move->job = DONE;
+    move->ends_us = 0;
+    return;
+  }
   if (!host_before(sim, "vm.leave", &error)) {
     drop_arrival(sim->peer, there);
     give_up(move, "simulated");
@@ -160,14 +178,15 @@ SERVE_PLAIN(vm_migrate_start, VmMigrateStart)
     return true;
   if (!d)
     return host_not_found(params->uuid, error);
-  if (!host_is_on(d))
-    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "move", "state", "off", NULL);
+  if (host_is_on(d) == params->offline)
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "move", "state", params->offline ? "running" : "off", NULL);
   if (!host_before(sim, "vm.migrate_start", error))
     return false;
   HostMove *move = new_move(sim->truth, params->uuid, params->session);
   g_autofree char *json = ws_object_to_json(&ws_type_vm_spec, params->spec, WS_WRITE_PEER, NULL);
   g_assert_cmpuint(strlen(json), <, sizeof move->spec);
   g_strlcpy(move->spec, json, sizeof move->spec);
+  move->off = params->offline;
   move->job = RUNNING;
   move->ends_us = ws_clock_wall_us(ws_loop_clock(sim->loop)) + HOST_MOVE_US;
   ws_loop_after(sim->loop, HOST_MOVE_US, host_end_moves, sim);
@@ -238,7 +257,7 @@ SERVE_PLAIN(vm_migrate_drop, VmMigrateDrop)
   HostDomain *d = host_find_domain(sim->truth, params->uuid);
   if (!d)
     return true;
-  if (!d->arrived)
+  if (!d->arrived && host_is_on(d))
     return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "be dropped", "state", ws_power_state_names[d->power - 1], NULL);
   if (!host_before(sim, "vm.migrate_drop", error))
     return false;
@@ -255,8 +274,8 @@ SERVE_PLAIN(vm_migrate_close, VmMigrateClose)
   if (!host_before(sim, "vm.migrate_close", error))
     return false;
   HostDomain *d = host_find_domain(sim->truth, move->uuid);
-  if (d && d->arrived && d->power == WS_POWER_STATE_PAUSED && move->job == 0)
-    d->arrived = false; /* a person had paused it: it is here now, as it was there */
+  if (d && d->arrived && d->power != WS_POWER_STATE_RUNNING && move->job == 0)
+    d->arrived = false; /* a person had paused it, or it is off: it is here now, as it was there */
   memset(move, 0, sizeof *move);
   return host_after(sim, "vm.migrate_close");
 }

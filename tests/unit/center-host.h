@@ -55,6 +55,7 @@ typedef struct {
 /* A session of a move, on the source or the target. */
 typedef struct {
   bool there;
+  bool off; /* the VM is off, and stays so */
   int job; /* WsRpcVmMigrateStatusResultJob; a target's has none */
   gint64 ends_us; /* when all is over there; 0: not under way */
   char uuid[40], session[40];

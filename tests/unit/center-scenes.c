@@ -77,6 +77,9 @@ const Scene scenes[] = {
     {"vm_migrate", "vm_migrate", "sharer", "{'host':'@second'}"},
     {"vm_migrate_with_its_disk", "vm_migrate", "mover", "{'host':'@second','pool':'@far_pool'}",
      .acts_only = true}, /* where the target is away for long, what was made there goes to the bin */
+    {"vm_migrate_off", "vm_migrate", "resting", "{'host':'@second'}"},
+    {"vm_migrate_off_with_its_disk", "vm_migrate", "resting", "{'host':'@second','pool':'@far_pool','disks':[{'key':'disk-0'}]}",
+     .acts_only = true},
     {"vm_migrate_paused", "vm_migrate", "still", "{'host':'@second'}"},
     {"pool_attach", "pool_attach", "lone_pool", "{'host':'@second'}"},
     {"pool_detach", "pool_detach", "idle_shared_pool", "{'host':'@second'}", .acts_only = true},
@@ -200,6 +203,8 @@ static void make_vms(CenterRig *rig)
   make_mover(rig, "sharer", "shared_pool");
   make_mover(rig, "mover", "pool");
   make_mover(rig, "still", "shared_pool");
+  make_mover(rig, "resting", "shared_pool");
+  center_rig_do(rig, NULL, "vm_power_off", "resting", NULL);
   center_rig_do(rig, NULL, "vm_pause", "still", NULL);
   make_vm(rig, "off");
   make_vm(rig, "running");

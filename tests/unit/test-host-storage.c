@@ -2,6 +2,7 @@
 /* Pools and volumes of a host, on real directories and with the real qemu-img. */
 #include "base/confine-private.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "host/storage/image_header.h"
 #include "host/storage/pool_dir.h"
 #include "host/storage/storage.h"
@@ -1190,6 +1191,123 @@ static void path_names_pool_and_file(Fixture *f, gconstpointer data)
 #define TEST(name) g_test_add("/host/storage/" #name, Fixture, NULL, set_up, name, tear_down)
 #define WATCHED_TEST(name) g_test_add("/host/storage/" #name, Fixture, "", set_up, name, tear_down)
 
+/* ---- from host to host ---- */
+
+/* Carries f's file into the other one's pool. `spoil`: the piece that arrives with another byte than it left with; -1: none. */
+static bool carry(Fixture *from, const char *file, int source_format, Fixture *to, const char *target, int format, int provisioning, gint64 size,
+                  int spoil, gint64 *allocated, GError **error)
+{
+  g_autoptr(VolumeLeave) leave = storage_leave(from->storage, 1, file, source_format, error);
+  g_autoptr(VolumeArrival) arrival =
+      leave ? storage_arrive(to->storage, 1, target, format, provisioning, (guint64)size, NULL, error) : NULL;
+  if (!arrival)
+    return false;
+  for (guint i = 0; i < volume_leave_n_files(leave); i++) {
+    guint64 bytes, data_bytes;
+    const char *name = volume_leave_file(leave, i, &bytes, &data_bytes);
+    if (!volume_arrival_file(arrival, name, bytes, data_bytes, error))
+      return false;
+  }
+  VolumePiece piece;
+  for (int n = 0; volume_leave_next(leave, &piece, error) && piece.n; n++) {
+    g_autofree char *sha256 = ws_sha256_hex(piece.bytes, piece.n);
+    if (n == spoil)
+      ((char *)piece.bytes)[0] ^= 1;
+    if (!volume_arrival_piece(arrival, &piece, sha256, error))
+      return false;
+  }
+  return volume_arrival_finish(arrival, source_format, NULL, allocated, error);
+}
+
+static void assert_carried(Fixture *from, const char *file, Fixture *to, const char *target)
+{
+  g_autofree char *source = pool_path(from, file), *copy = pool_path(to, target);
+  const char *compare[] = {"qemu-img", "compare", "-q", source, copy, NULL};
+  run_tool(compare);
+}
+
+static void volume_goes_to_another_host_with_every_byte(Fixture *f, gconstpointer data)
+{
+  Fixture other = {0};
+  gint64 allocated = 0;
+  set_up(&other, NULL);
+  must_create(f, "raw", 64 * MIB, RAW, THIN, NULL);
+  write_pattern(f, "raw", 0, 100000);
+  write_pattern(f, "raw", 33 * MIB + 5, 9000000); /* more than one piece */
+  g_autoptr(GError) error = NULL;
+  carry(f, "raw", 2, &other, "there", 2, 1, 64 * MIB, -1, &allocated, &error);
+  g_assert_no_error(error);
+  assert_carried(f, "raw", &other, "there");
+  g_assert_cmpint(allocated, <, 20 * MIB); /* holes stay holes */
+  assert_files(&other, "there");
+  carry(f, "raw", 2, &other, "there", 2, 1, 64 * MIB, -1, &allocated, &error); /* a repeated one is made anew */
+  g_assert_no_error(error);
+  carry(f, "raw", 2, &other, "thick", 1, 3, 64 * MIB, -1, &allocated, &error);
+  g_assert_no_error(error);
+  assert_carried(f, "raw", &other, "thick");
+  g_assert_cmpint(allocated, >=, 64 * MIB);
+  tear_down(&other, NULL);
+}
+
+static void linked_child_arrives_whole_and_alone(Fixture *f, gconstpointer data)
+{
+  Fixture other = {0};
+  gint64 allocated;
+  set_up(&other, NULL);
+  g_autoptr(GError) error = NULL;
+  must_create(f, "parent", 8 * MIB, RAW, THIN, NULL);
+  write_pattern(f, "parent", MIB, 300000);
+  g_assert_true(clone_file(f, "parent", RAW, "base", QCOW2, THIN, 0, &error));
+  create(f, "child", 8 * MIB, QCOW2, THIN, "base", NULL, NULL, &error);
+  g_assert_no_error(error);
+  carry(f, "child", 1, &other, "alone", 1, 1, 8 * MIB, -1, &allocated, &error);
+  g_assert_no_error(error);
+  assert_carried(f, "child", &other, "alone");
+  g_autoptr(WsRpcVolumeInfoResult) there = info(&other, "alone", 1, &error);
+  g_assert_null(there->parent_file);
+  assert_files(&other, "alone");
+  tear_down(&other, NULL);
+}
+
+static void spoilt_piece_is_refused_and_nothing_stays(Fixture *f, gconstpointer data)
+{
+  gint64 allocated;
+  Fixture other = {0};
+  set_up(&other, NULL);
+  must_create(f, "raw", 16 * MIB, RAW, THIN, NULL);
+  write_pattern(f, "raw", 0, 9000000);
+  g_autoptr(GError) error = NULL;
+  g_assert_false(carry(f, "raw", 2, &other, "there", 2, 1, 16 * MIB, 1, &allocated, &error));
+  assert_code(error, WS_ERROR_CHECKSUM_MISMATCH);
+  assert_files(&other, "");
+  g_autofree char *path = pool_path(&other, NULL);
+  g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+  for (const char *name; (name = g_dir_read_name(dir));)
+    g_assert_cmpstr(name, ==, ".winsphere-pool");
+  tear_down(&other, NULL);
+}
+
+static void leaving_volume_cannot_be_written(Fixture *f, gconstpointer data)
+{
+  g_autoptr(GError) error = NULL;
+  must_create(f, "raw", MIB, RAW, THIN, NULL);
+  VolumeLeave *leave = storage_leave(f->storage, 1, "raw", 2, &error);
+  g_assert_no_error(error);
+  g_autofree char *path = pool_path(f, "raw");
+  g_autofree char *quoted = g_strdup_printf("write 0 512");
+  const char *argv[] = {"qemu-io", "-f", "raw", "-c", quoted, path, NULL};
+  int status = 0;
+  g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, NULL,
+                             NULL, NULL, NULL, &status, NULL));
+  g_assert_cmpint(status, !=, 0);
+  volume_leave_free(leave);
+  run_tool(argv);
+  int fd = hold_as_qemu(f, "raw", true);
+  g_assert_null(storage_leave(f->storage, 1, "raw", 2, &error));
+  assert_code(error, WS_ERROR_IN_USE);
+  close(fd);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -1231,6 +1349,10 @@ int main(int argc, char **argv)
   TEST(conversion_is_far_from_its_limit_of_memory);
   TEST(upload_that_is_not_what_it_says_is_refused);
   TEST(linked_child_is_not_downloaded);
+  TEST(volume_goes_to_another_host_with_every_byte);
+  TEST(linked_child_arrives_whole_and_alone);
+  TEST(spoilt_piece_is_refused_and_nothing_stays);
+  TEST(leaving_volume_cannot_be_written);
   WATCHED_TEST(outside_changes_are_told_own_ones_are_not);
   TEST(calls_on_one_file_wait_for_each_other);
   TEST(path_names_pool_and_file);

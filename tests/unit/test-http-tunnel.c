@@ -323,6 +323,33 @@ static void request_reaches_the_call_and_its_refusal_comes_back(void)
   close_pair(&pair);
 }
 
+static void caller_makes_many_calls_over_one_connection(void)
+{
+  Pair pair;
+  open_pair(&pair, good());
+  g_autofree char *long_text = g_strnfill(500, 'x');
+  TunnelCaller *caller = tunnel_caller_new(pair.sender, "tell");
+  for (guint i = 0; i < 20; i++) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = g_strdup_printf("piece %u", i);
+    g_clear_pointer((char **)&pair.payload_seen, g_free);
+    g_assert_true(tunnel_caller_call(caller, text, strlen(text), &error));
+    g_assert_cmpstr(pair.payload_seen, ==, text);
+  }
+  g_assert_cmpuint(tunnel_stats(pair.receiver).total, ==, 1);
+  g_autoptr(GError) refused = NULL;
+  g_clear_pointer((char **)&pair.payload_seen, g_free);
+  g_assert_false(tunnel_caller_call(caller, long_text, 500, &refused));
+  g_assert_nonnull(strstr(refused->message, "100 bytes"));
+  g_clear_pointer((char **)&pair.payload_seen, g_free);
+  g_assert_true(tunnel_caller_call(caller, "again", 5, NULL)); /* over a new one */
+  g_assert_cmpuint(tunnel_stats(pair.receiver).total, ==, 2);
+  tunnel_break(pair.sender);
+  g_assert_false(tunnel_caller_call(caller, "late", 4, NULL));
+  tunnel_caller_free(caller);
+  close_pair(&pair);
+}
+
 static void slow_reader_holds_the_writer_back(void)
 {
   Pair pair;
@@ -419,6 +446,7 @@ int main(int argc, char **argv)
   TEST(sender_refuses_a_receiver_that_is_not_the_one_meant);
   TEST(channel_has_so_many_connections_and_no_more);
   TEST(request_reaches_the_call_and_its_refusal_comes_back);
+  TEST(caller_makes_many_calls_over_one_connection);
   TEST(slow_reader_holds_the_writer_back);
   TEST(breaks_off_at_both_ends);
   TEST(connections_keep_their_order);

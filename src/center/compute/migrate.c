@@ -108,9 +108,9 @@ static bool move_body(Task *task, void *ctx, GError **error)
 {
   Move *move = ctx;
   char from[WS_ID_TEXT_MAX], to[WS_ID_TEXT_MAX];
-  MoveOutcome outcome;
+  MoveOutcome outcome = MOVE_WENT;
   task_log(task, "move_begins", "from", name_of(task, move->vm.host, from), "to", name_of(task, move->target, to), NULL);
-  if (!move_follow(task, move, true, &outcome, error)) {
+  if (!(move->live ? move_follow(task, move, true, &outcome, error) : move_carry(task, move, error))) {
     if (error && *error && !move->reason)
       move->reason = g_strdup((*error)->message);
     return false;
@@ -118,6 +118,8 @@ static bool move_body(Task *task, void *ctx, GError **error)
   if (outcome != MOVE_WENT)
     return fail_move(task, move, outcome, error);
   g_autoptr(WsVmReport) report = report_of(move);
+  if (!move->live)
+    move_measure(task, move);
   g_autofree char *downtime = g_strdup_printf("%" G_GINT64_FORMAT, MAX(move->downtime_ms, 0));
   task_log(task, "move_went_over", "to", name_of(task, move->target, to), "downtime", downtime, NULL);
   task_no_return(task);
@@ -145,8 +147,10 @@ static bool unmove(Task *task, void *ctx, GError **error)
 {
   Move *move = ctx;
   char from[WS_ID_TEXT_MAX];
-  MoveOutcome outcome;
-  if (!move_follow(task, move, false, &outcome, error))
+  MoveOutcome outcome = MOVE_STAYED;
+  if (!move->live && move_is_over(task, move))
+    return true;
+  if (!(move->live ? move_follow(task, move, false, &outcome, error) : move_uncarry(task, move, error)))
     return false;
   move_close(move);
   if (outcome == MOVE_WENT) {
@@ -218,6 +222,6 @@ bool vm_migrate(Task *task, GError **error)
     return false;
   return move_plan(task, &move, error) && lock_all(task, &move, error) &&
          TASK_STEP(task, "reserve", move_reserve, move_unreserve, &move, error) &&
-         TASK_STEP(task, "make disks", move_make, move_unmake, &move, error) &&
+         TASK_STEP(task, "make disks", move_make, move_unmake, &move, error) && /* of one that is off they are made as they arrive */
          TASK_STEP(task, "move", move_body, unmove, &move, error) && TASK_LAST(task, "clean up", clean_up, &move, error);
 }

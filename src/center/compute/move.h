@@ -4,6 +4,7 @@
  *     move_plan.c    what goes where, and what stands against it; nothing is changed
  *     move_disks.c   volumes on the target that stand in for those of the VM until it is over, then for what is left behind
  *     move_follow.c  both hosts asked, decided upon (plan/move.h), told; the one way to learn where the VM is
+ *     move_carry.c   the same of a VM that is off: its files are carried, and it is defined there
  *     migrate.c      the task
  *
  * A stand-in is a volume of its own in the target's pool: it counts there, and a crash leaves no file without a record. When the VM has gone
@@ -19,6 +20,7 @@ typedef struct {
   const char *key;
   WsId volume, stand_in, pool; /* pool: where it goes */
   int format, provisioning;    /* as volumes have them */
+  gint64 allocated_bytes;      /* of the stand-in; known from move_make() or move_measure() on */
 } MoveDisk;
 
 typedef struct {
@@ -57,6 +59,8 @@ bool move_reserve(Task *task, void *ctx, GError **error);
 bool move_unreserve(Task *task, void *ctx, GError **error);
 bool move_make(Task *task, void *ctx, GError **error);
 bool move_unmake(Task *task, void *ctx, GError **error);
+/* What arrived takes so much of its pool; as far as the target says. */
+void move_measure(Task *task, Move *move);
 /* In a body's transaction: volumes and stand-ins change places. */
 void move_swap(Task *task, Move *move);
 /* Deletes what lies on the source still; what cannot be deleted goes to the recycle bin. In a body; false: some could not. */
@@ -71,6 +75,19 @@ bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, G
 RpcLink *move_patient_link(Move *move, WsId host, GError **error);
 /* Ends the session on both hosts, as far as they can be reached within a while; an agent that is not ends it by itself (docs/moving.md). */
 void move_close(Move *move);
+/* The parts of it that move_carry.c needs, too. */
+bool move_start(Task *task, Move *move, GError **error);
+WsRpcVmMigrateStatusResult *move_status(Move *move, WsId host); /* NULL: cannot be asked. Caller frees */
+void move_tell_progress(Task *task, Move *move, const WsRpcVmMigrateStatusResult *source);
+void move_keep_reason(Move *move, const WsRpcVmMigrateStatusResult *source);
+void move_cancel(Move *move);
+void move_drop(Move *move, GError **error); /* what arrived on the target goes */
+
+/* ---- move_carry.c ---- */
+/* Begins it if need be and waits until all of the VM lies on the target, too, defined and off. */
+bool move_carry(Task *task, Move *move, GError **error);
+/* Stops it and removes the definition from the target; the source may be started again. False: the source is away. */
+bool move_uncarry(Task *task, Move *move, GError **error);
 
 /* ---- log (migrate.c) ---- */
 void move_log(Task *task, Move *move, InvTxn *txn, int result);

@@ -91,6 +91,8 @@ bool move_make(Task *task, void *ctx, GError **error)
 {
   Move *move = ctx;
   gint64 allocated[MOVE_DISKS_MAX];
+  if (!move->live)
+    return true;
   for (guint i = 0; i < move->n_disks; i++)
     if (!make_one(task, move, &move->disks[i], &allocated[i], error)) {
       if (error && *error)
@@ -177,6 +179,18 @@ static void swap_text(char **a, char **b)
     b = held;                                                                                                          \
   } while (0)
 
+void move_measure(Task *task, Move *move)
+{
+  RpcLink *link = hosts_link(move->vm.center, move->target, NULL);
+  for (guint i = 0; link && i < move->n_disks; i++) {
+    const WsVolume *stand_in = inv_find(task_snapshot(task), &ws_type_volume, move->disks[i].stand_in);
+    WsRpcVolumeInfo params = {.pool = move->disks[i].pool, .file = stand_in ? stand_in->file : NULL, .format = move->disks[i].format};
+    g_autoptr(WsRpcVolumeInfoResult) result = NULL;
+    if (stand_in && rpc_volume_info(link, &params, &result, NULL, NULL, NULL, NULL) && result->exists)
+      move->disks[i].allocated_bytes = result->allocated_bytes;
+  }
+}
+
 void move_swap(Task *task, Move *move)
 {
   for (guint i = 0; i < move->n_disks; i++) {
@@ -189,6 +203,9 @@ void move_swap(Task *task, Move *move)
     SWAP(int, *(int *)&volume->provisioning, *(int *)&stand_in->provisioning);
     SWAP(gint64, volume->allocated_bytes, stand_in->allocated_bytes);
     swap_text(&volume->file, &stand_in->file);
+    stand_in->state = WS_VOLUME_STATE_READY;
+    if (!move->live)
+      volume->allocated_bytes = move->disks[i].allocated_bytes;
     stand_in->parent = volume->parent; /* what went over is whole */
     volume->parent = 0;
   }

@@ -27,7 +27,7 @@ static void look_clear(Look *look)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Look, look_clear)
 
-static WsRpcVmMigrateStatusResult *status_of(Move *move, WsId host)
+WsRpcVmMigrateStatusResult *move_status(Move *move, WsId host)
 {
   RpcLink *link = hosts_link(move->vm.center, host, NULL);
   WsRpcVmMigrateStatus params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .session = (char *)move->session};
@@ -37,9 +37,9 @@ static WsRpcVmMigrateStatusResult *status_of(Move *move, WsId host)
 
 static void look_at_both(Move *move, Look *look)
 {
-  look->source = status_of(move, move->vm.host);
+  look->source = move_status(move, move->vm.host);
   bool working = look->source && look->source->job == WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_RUNNING;
-  look->target = working ? NULL : status_of(move, move->target);
+  look->target = working ? NULL : move_status(move, move->target);
   move->begun = move->begun || (look->source && look->source->job != WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_NONE);
   look->sight = (PlanMoveSight){
     .source = look->source ? (PlanMoveDomain)look->source->domain : PLAN_MOVE_UNKNOWN,
@@ -58,9 +58,9 @@ static gint64 known(gint64 value)
   return value == WS_INT_UNSET ? 0 : value;
 }
 
-static void tell_progress(Task *task, Move *move, const Look *look)
+void move_tell_progress(Task *task, Move *move, const WsRpcVmMigrateStatusResult *source)
 {
-  const WsVmMoveProgress *p = look->source ? look->source->progress : NULL;
+  const WsVmMoveProgress *p = source ? source->progress : NULL;
   if (!p)
     return;
   gint64 total = known(p->memory_total_bytes) + known(p->disk_total_bytes);
@@ -69,13 +69,13 @@ static void tell_progress(Task *task, Move *move, const Look *look)
     move->carried_bytes = p->carried_bytes;
   if (p->downtime_ms != WS_INT_UNSET)
     move->downtime_ms = p->downtime_ms;
-  if (total > 0 && look->sight.working)
+  if (total > 0 && source->job == WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_RUNNING)
     task_progress(task, MAX(total - left, 0), total, "bytes");
 }
 
-static void keep_reason(Move *move, const Look *look)
+void move_keep_reason(Move *move, const WsRpcVmMigrateStatusResult *source)
 {
-  const WsFailure *failure = look->source ? look->source->failure : NULL;
+  const WsFailure *failure = source ? source->failure : NULL;
   if (!failure || move->reason)
     return;
   move->reason = g_strdup(failure->cause ? failure->cause : failure->code);
@@ -119,6 +119,16 @@ static bool prepare(Task *task, Move *move, WsVmSpec *spec, char *ticket, WsRpcV
   const InvSnapshot *snap = task_snapshot(task);
   g_auto(GStrv) serials = good_serials(snap, move->vm.host);
   RpcLink *to = hosts_link(move->vm.center, move->target, error);
+  WsVmMoveArrival arrivals[MOVE_DISKS_MAX], *list[MOVE_DISKS_MAX];
+  guint n = move->live ? 0 : move->n_disks;
+  for (guint i = 0; i < n; i++) {
+    const MoveDisk *disk = &move->disks[i];
+    const WsVolume *stand_in = inv_find(snap, &ws_type_volume, disk->stand_in);
+    list[i] = &arrivals[i];
+    arrivals[i] = (WsVmMoveArrival){.key = (char *)disk->key, .pool = disk->pool, .file = stand_in ? stand_in->file : NULL,
+                                    .size_bytes = stand_in ? stand_in->size_bytes : 0, .format = disk->format,
+                                    .provisioning = disk->provisioning};
+  }
   WsRpcVmMigratePrepare params = {.vm = move->vm.id,
                                   .uuid = (char *)move->vm.uuid,
                                   .session = (char *)move->session,
@@ -126,11 +136,13 @@ static bool prepare(Task *task, Move *move, WsVmSpec *spec, char *ticket, WsRpcV
                                   .peer = move->vm.host,
                                   .peer_serials = {g_strv_length(serials), serials},
                                   .address = (char *)address_of(snap, move->target),
-                                  .spec = spec};
+                                  .spec = spec,
+                                  .offline = !move->live,
+                                  .arrivals = {n, list}};
   return to && rpc_vm_migrate_prepare(to, &params, prepared, NULL, NULL, NULL, error);
 }
 
-static bool start(Task *task, Move *move, GError **error)
+bool move_start(Task *task, Move *move, GError **error)
 {
   Center *center = move->vm.center;
   g_autoptr(WsVmSpec) spec = move_spec_there(task, move, error);
@@ -141,8 +153,14 @@ static bool start(Task *task, Move *move, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   g_auto(GStrv) serials = good_serials(snap, move->target);
   char *copy[MOVE_DISKS_MAX];
-  for (guint i = 0; i < move->n_disks; i++)
+  WsVmMoveLeaving leaving[MOVE_DISKS_MAX], *list[MOVE_DISKS_MAX];
+  for (guint i = 0; i < move->n_disks; i++) {
+    const WsVolume *volume = inv_find(snap, &ws_type_volume, move->disks[i].volume);
     copy[i] = (char *)move->disks[i].key;
+    list[i] = &leaving[i];
+    leaving[i] = (WsVmMoveLeaving){.key = copy[i], .pool = volume ? volume->pool : 0, .file = volume ? volume->file : NULL,
+                                   .format = volume ? (int)volume->format : 0};
+  }
   RpcLink *from = hosts_link(center, move->vm.host, error);
   WsRpcVmMigrateStart params = {.vm = move->vm.id,
                                 .uuid = (char *)move->vm.uuid,
@@ -160,7 +178,9 @@ static bool start(Task *task, Move *move, GError **error)
                                 .serial_log = prepared->serial_log,
                                 .strategy = (int)move->args->strategy,
                                 .bandwidth_bytes_per_s = move->args->bandwidth_bytes_per_s,
-                                .post_copy_after = move->args->post_copy_after};
+                                .post_copy_after = move->args->post_copy_after,
+                                .offline = !move->live,
+                                .leaving = {move->live ? 0 : move->n_disks, list}};
   return from && rpc_vm_migrate_start(from, &params, NULL, NULL, NULL, error);
 }
 
@@ -182,6 +202,14 @@ static void call_source(Move *move, PlanMoveVerdict verdict)
     ws_log_error(WS_LOG_WARNING, "move-source-not-told", error, "uuid", uuid, NULL);
 }
 
+void move_drop(Move *move, GError **error)
+{
+  RpcLink *link = hosts_link(move->vm.center, move->target, error);
+  WsRpcVmMigrateDrop params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid};
+  if (link)
+    rpc_vm_migrate_drop(link, &params, NULL, NULL, NULL, error);
+}
+
 static void call_target(Move *move, PlanMoveVerdict verdict)
 {
   g_autoptr(GError) error = NULL;
@@ -192,14 +220,13 @@ static void call_target(Move *move, PlanMoveVerdict verdict)
     g_autoptr(WsRpcVmMigrateReleaseResult) result = NULL;
     rpc_vm_migrate_release(link, &params, &result, NULL, NULL, NULL, &error);
   } else if (link) {
-    WsRpcVmMigrateDrop params = {.vm = move->vm.id, .uuid = uuid};
-    rpc_vm_migrate_drop(link, &params, NULL, NULL, NULL, &error);
+    move_drop(move, &error);
   }
   if (error)
     ws_log_error(WS_LOG_WARNING, "move-target-not-told", error, "uuid", uuid, NULL);
 }
 
-static void cancel(Move *move)
+void move_cancel(Move *move)
 {
   RpcLink *link = hosts_link(move->vm.center, move->vm.host, NULL);
   WsRpcVmMigrateCancel params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .session = (char *)move->session};
@@ -261,8 +288,8 @@ bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, G
   for (;;) {
     g_auto(Look) look = {0};
     look_at_both(move, &look);
-    tell_progress(task, move, &look);
-    keep_reason(move, &look);
+    move_tell_progress(task, move, look.source);
+    move_keep_reason(move, look.source);
     if (!may_begin && !look.sight.working)
       look.sight.begun = true;
     if (look.sight.target != PLAN_MOVE_UNKNOWN || look.sight.working)
@@ -276,7 +303,7 @@ bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, G
     if (verdict == PLAN_MOVE_DO_START && task_cancelled(task))
       return ws_fail(error, WS_ERROR_CANCELLED, NULL);
     if (verdict == PLAN_MOVE_DO_START) {
-      if (!start(task, move, error))
+      if (!move_start(task, move, error))
         return false;
       move->begun = true;
       continue;
@@ -284,7 +311,7 @@ bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, G
     act(move, verdict);
     move->cancelled = move->cancelled || task_cancelled(task);
     if ((move->cancelled || pass_on_cancel) && look.sight.working)
-      cancel(move);
+      move_cancel(move);
     bool unknown = verdict == PLAN_MOVE_DO_ASK || verdict == PLAN_MOVE_IS_TWICE;
     unknown_since_us = !unknown ? 0 : unknown_since_us ? unknown_since_us : now_us;
     if (unknown && !told && now_us - unknown_since_us >= (verdict == PLAN_MOVE_IS_TWICE ? 0 : UNKNOWN_US)) {

@@ -32,6 +32,7 @@ typedef struct {
   const char *serial_log_dir; /* what serial ports say; NULL: not kept */
   const char *move_dir;       /* sockets of moves, a short path; made when needed */
   HttpTls tls;                /* who this host is, for moves */
+  struct Storage *storage;    /* disks of VMs that move while they are off; NULL: such moves are refused */
   /* Files of pools: see VirtHost. */
   char *(*pool_file)(void *arg, WsId pool, const char *file, GError **error);
   bool (*find_pool)(void *arg, const char *path, WsId *pool, char **file);

@@ -7,6 +7,7 @@
  * never ran. Post-copy cannot work like that: see move_run.c. */
 #pragma once
 #include "host/hypervisor/hypervisor-private.h"
+#include "host/storage/storage.h"
 #include "http/tunnel.h"
 
 #define MOVE_LIBVIRT "libvirt" /* channels of a session */
@@ -14,6 +15,8 @@
 #define MOVE_DISKS   "disks"
 #define MOVE_SEED    "seed"
 #define MOVE_RELEASE "release"
+#define MOVE_FILES   "files" /* of one that is off */
+#define MOVE_STATE   "state"
 
 /* One end of a session. */
 struct VirtMove {
@@ -31,6 +34,10 @@ struct VirtMove {
   GError *failure;
   WsVmMoveProgress *progress; /* never NULL on the source */
   gint64 stopped_us; /* monotonic: when the guest was stopped to go over; 0: not yet */
+  /* Of one that is off. The source's thread's own, or that of the target's connection. */
+  WsRpcVmMigratePrepare *prepared; /* target; constant; NULL: it runs */
+  GHashTable *arrivals;            /* target: key -> VolumeArrival that is not whole; NULL value: whole */
+  GPtrArray *leaves;               /* source: VolumeLeave; held until the session ends, so that nobody starts it here meanwhile */
 };
 
 VirtMove *virt_move_ref(VirtMove *move);
@@ -40,6 +47,23 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirtMove, virt_move_unref)
 /* ---- move_run.c ---- */
 /* The whole of the source's work, on a thread of its own. Takes the reference. */
 gpointer virt_move_run(gpointer move);
+
+/* ---- move_off.c: a VM that is off ---- */
+/* The whole of the source's work, as above. */
+gpointer virt_move_off_run(gpointer move);
+/* The target's channels: one part of a disk; what else there is, with which it is defined here. */
+bool virt_move_take_part(GBytes *payload, void *move, GError **error);
+bool virt_move_take_state(GBytes *payload, void *move, GError **error);
+
+/* ---- move_state.c: what lies on a host beside disks ---- */
+/* Of a domain's definition and the files it names. Caller frees. */
+WsVmMoveState *virt_move_state(const char *xml, const char *uuid, GError **error);
+/* Writes the files for a definition that libvirt has accepted here; durable on return. */
+bool virt_move_state_put(const WsVmMoveState *state, const char *xml, const char *uuid, GError **error);
+
+/* ---- move.c ---- */
+/* Files of disks and CDs on the target, which must be there. */
+bool virt_move_name_files(VirtMove *move, const WsVmSpec *spec, WsRpcVmMigratePrepareResult *result, GError **error);
 
 /* ---- move_look.c ---- */
 WsRpcVmMigrateStatusResultDomain virt_move_domain_state(virDomainPtr domain); /* 0: libvirt's error */
@@ -57,5 +81,7 @@ typedef struct {
 /* A domain's XML (running or defined) with files, switches and notes of the target; all else stays, or the guest's devices would
  * differ. NULL with WS_ERROR_UNSUPPORTED (what): a device that the target's spec does not know. Caller frees. */
 char *virt_move_xml(const char *xml, const VirtMoveThere *there, GError **error);
+/* The same of a definition that comes from another host: where its firmware's settings lie is left to libvirt here. */
+char *virt_move_xml_off(const char *xml, const VirtMoveThere *there, GError **error);
 /* Target name ("vda") of the disk with this key, or NULL. Caller frees. */
 char *virt_move_dev(const char *xml, const char *key);

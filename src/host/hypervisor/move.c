@@ -45,6 +45,9 @@ void virt_move_unref(void *arg)
   if (!g_atomic_int_dec_and_test(&move->refs))
     return;
   tunnel_close(move->tunnel);
+  g_clear_pointer(&move->arrivals, g_hash_table_unref);
+  g_clear_pointer(&move->leaves, g_ptr_array_unref);
+  g_clear_pointer(&move->prepared, ws_rpc_vm_migrate_prepare_free);
   remove_folder(move->folder);
   g_clear_pointer(&move->params, ws_rpc_vm_migrate_start_free);
   g_clear_pointer(&move->progress, ws_vm_move_progress_free);
@@ -191,6 +194,28 @@ static bool take_release(GBytes *payload, void *arg, GError **error)
   return virt_move_release(move->hv, move->vm, move->uuid, error);
 }
 
+static bool listen_with(VirtMove *move, const WsRpcVmMigratePrepare *params, const TunnelChannel *channels, guint n, guint16 *port,
+                        GError **error)
+{
+  char peer[WS_ID_TEXT_MAX];
+  const char *serials[3] = {NULL};
+  TunnelConfig config = {.channels = channels, .n_channels = n};
+  settle_terms(move->hv, &config, params->ticket, params->peer, peer, serials, params->peer_serials.items, params->peer_serials.len);
+  move->tunnel = tunnel_listen(&config, params->address, PORT_FIRST, PORT_LAST, port, error);
+  return move->tunnel != NULL;
+}
+
+/* Nothing of libvirt's is opened for one that is off. */
+static bool listen_for_files(VirtMove *move, const WsRpcVmMigratePrepare *params, guint16 *port, GError **error)
+{
+  const TunnelChannel channels[] = {
+    {.name = MOVE_FILES, .call = virt_move_take_part, .arg = move, .max = 1},
+    {.name = MOVE_STATE, .call = virt_move_take_state, .arg = move, .max = 1},
+    {.name = MOVE_SEED, .call = take_seed, .arg = move, .max = 1},
+  };
+  return listen_with(move, params, channels, G_N_ELEMENTS(channels), port, error);
+}
+
 static bool listen_for(VirtMove *move, const WsRpcVmMigratePrepare *params, guint16 *port, GError **error)
 {
   g_autofree char *daemon = libvirt_socket(move->hv), *memory = in_folder(move, MOVE_MEMORY), *disks = in_folder(move, MOVE_DISKS);
@@ -201,12 +226,7 @@ static bool listen_for(VirtMove *move, const WsRpcVmMigratePrepare *params, guin
     {.name = MOVE_SEED, .call = take_seed, .arg = move, .max = 2},
     {.name = MOVE_RELEASE, .call = take_release, .arg = move, .max = 8},
   };
-  char peer[WS_ID_TEXT_MAX];
-  const char *serials[3] = {NULL};
-  TunnelConfig config = {.channels = channels, .n_channels = G_N_ELEMENTS(channels)};
-  settle_terms(move->hv, &config, params->ticket, params->peer, peer, serials, params->peer_serials.items, params->peer_serials.len);
-  move->tunnel = tunnel_listen(&config, params->address, PORT_FIRST, PORT_LAST, port, error);
-  return move->tunnel != NULL;
+  return listen_with(move, params, channels, G_N_ELEMENTS(channels), port, error);
 }
 
 static bool add_path(Hypervisor *hv, WsRpcVmMigratePrepareResult *result, const char *key, WsId pool, const char *file, GError **error)
@@ -221,7 +241,7 @@ static bool add_path(Hypervisor *hv, WsRpcVmMigratePrepareResult *result, const 
   return true;
 }
 
-static bool name_files(VirtMove *move, const WsVmSpec *spec, WsRpcVmMigratePrepareResult *result, GError **error)
+bool virt_move_name_files(VirtMove *move, const WsVmSpec *spec, WsRpcVmMigratePrepareResult *result, GError **error)
 {
   VirtHost host = virt_host(move->hv);
   for (guint i = 0; i < spec->disks.len; i++)
@@ -238,6 +258,15 @@ static bool name_files(VirtMove *move, const WsVmSpec *spec, WsRpcVmMigratePrepa
   return true;
 }
 
+static bool prepare_files(VirtMove *move, const WsRpcVmMigratePrepare *params, guint16 *port, GError **error)
+{
+  if (!move->hv->config.storage)
+    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "moving a VM that is off", NULL);
+  move->prepared = ws_rpc_vm_migrate_prepare_copy(params);
+  move->arrivals = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)volume_arrival_free);
+  return listen_for_files(move, params, port, error);
+}
+
 bool hypervisor_vm_migrate_prepare(Hypervisor *hv, const WsRpcVmMigratePrepare *params, WsRpcVmMigratePrepareResult **result,
                                    GError **error)
 {
@@ -246,8 +275,10 @@ bool hypervisor_vm_migrate_prepare(Hypervisor *hv, const WsRpcVmMigratePrepare *
   g_autoptr(WsRpcVmMigratePrepareResult) out = ws_rpc_vm_migrate_prepare_result_new();
   guint16 port = 0;
   move->folder = new_folder(hv);
-  if (!name_files(move, params->spec, out, error) || !make_folder(hv, move->folder, error) ||
-      !listen_for(move, params, &port, error))
+  bool ready = params->offline ? prepare_files(move, params, &port, error)
+                               : virt_move_name_files(move, params->spec, out, error) && make_folder(hv, move->folder, error) &&
+                                     listen_for(move, params, &port, error);
+  if (!ready)
     return false;
   out->port = port;
   out->folder = g_strdup(move->folder);
@@ -268,7 +299,7 @@ static bool dial_for(VirtMove *move, const WsRpcVmMigrateStart *params, GError *
   };
   char peer[WS_ID_TEXT_MAX];
   const char *serials[3] = {NULL};
-  TunnelConfig config = {.channels = channels, .n_channels = G_N_ELEMENTS(channels)};
+  TunnelConfig config = {.channels = channels, .n_channels = params->offline ? 0 : G_N_ELEMENTS(channels)};
   settle_terms(move->hv, &config, params->ticket, params->peer, peer, serials, params->peer_serials.items, params->peer_serials.len);
   move->tunnel = tunnel_dial(&config, params->address, (guint16)params->port, error);
   return move->tunnel != NULL;
@@ -287,11 +318,13 @@ bool hypervisor_vm_migrate_start(Hypervisor *hv, const WsRpcVmMigrateStart *para
   ws_vm_spec_free(move->params->spec);
   move->params->spec = g_steal_pointer(&filled);
   move->folder = g_strdup(params->folder);
-  if (!make_folder(hv, move->folder, error) || !dial_for(move, params, error))
+  if ((!params->offline && !make_folder(hv, move->folder, error)) || !dial_for(move, params, error))
     return false;
+  if (params->offline && !hv->config.storage)
+    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "moving a VM that is off", NULL);
   move->running = true;
   enter(move);
-  g_thread_unref(g_thread_new("move", virt_move_run, virt_move_ref(move)));
+  g_thread_unref(g_thread_new("move", params->offline ? virt_move_off_run : virt_move_run, virt_move_ref(move)));
   return true;
 }
 
@@ -300,6 +333,8 @@ bool hypervisor_vm_migrate_cancel(Hypervisor *hv, const WsRpcVmMigrateCancel *pa
   g_autoptr(VirtMove) move = find(hv, params->session);
   if (move)
     g_atomic_int_set(&move->cancel, 1);
+  if (move && move->params && move->params->offline)
+    tunnel_break(move->tunnel); /* it may be waiting for the other end */
   return true;
 }
 

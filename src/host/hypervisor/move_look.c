@@ -107,8 +107,6 @@ bool hypervisor_vm_migrate_look(Hypervisor *hv, const WsRpcVmMigrateLook *params
   look_at_devices(sight, root);
   if (virDomainSnapshotNum(domain, 0) > 0)
     block(sight, "it has snapshots that only this host knows");
-  if (sight->power->state == WS_POWER_STATE_OFF && (virt_xml_child(root, "os/nvram") || virt_xml_child(root, "devices/tpm")))
-    block(sight, "it is off, and its firmware's settings or its TPM lie on this host: start it, then move it");
   *result = g_steal_pointer(&sight);
   return true;
 }
@@ -139,6 +137,11 @@ static guint64 version_number(const char *text)
   return text && sscanf(text, "%u.%u.%u", &a, &b, &c) >= 2 ? a * G_GUINT64_CONSTANT(1000000) + b * 1000 + c : 0;
 }
 
+static bool is_off(const Check *check)
+{
+  return check->params->sight->power->state == WS_POWER_STATE_OFF;
+}
+
 static void check_emulator(Check *check)
 {
   const WsVmMoveSight *sight = check->params->sight;
@@ -150,6 +153,8 @@ static void check_emulator(Check *check)
   free(caps);
   g_autofree char *here = version_of(check->conn);
   guint64 mine = version_number(here), theirs = version_number(sight->qemu);
+  if (is_off(check))
+    return; /* it begins anew with the QEMU here: the machine type is all that counts */
   if (mine && theirs && mine < theirs)
     object(check, "QEMU %s here is older than %s there", here, sight->qemu);
   else if (mine != theirs && g_strcmp0(sight->cpu_mode, "maximum") == 0)
@@ -160,9 +165,9 @@ static void check_cpu(Check *check)
 {
   const WsVmMoveSight *sight = check->params->sight;
   const char *arch = ws_vm_spec_architecture_names[check->params->spec->architecture - 1];
-  if (!sight->cpu_xml)
-    return;
   bool custom = g_strcmp0(sight->cpu_mode, "custom") == 0;
+  if (!sight->cpu_xml || (is_off(check) && !custom)) /* off, it takes the processor it finds */
+    return;
   int verdict = custom ? virConnectCompareHypervisorCPU(check->conn->c, NULL, arch, NULL, sight->emulated ? "qemu" : "kvm",
                                                         sight->cpu_xml, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE)
                        : virConnectCompareCPU(check->conn->c, sight->cpu_xml, VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
@@ -185,7 +190,7 @@ static gint64 available_memory(void)
 static void check_memory(Check *check)
 {
   gint64 need = check->params->spec->memory_bytes, free_bytes = available_memory();
-  if (free_bytes >= 0 && need > free_bytes)
+  if (!is_off(check) && free_bytes >= 0 && need > free_bytes)
     object(check, "memory: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB available", need >> 20, free_bytes >> 20);
 }
 

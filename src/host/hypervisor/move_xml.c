@@ -178,6 +178,16 @@ static bool change_device(xmlNode *device, const VirtMoveThere *there, GError **
   return true;
 }
 
+static void forget_nvram_path(xmlNode *root)
+{
+  xmlNode *nvram = virt_xml_child(root, "os/nvram");
+  if (!nvram)
+    return;
+  drop_child(nvram, "source");
+  drop_attr(nvram, "type");
+  xmlNodeSetContent(nvram, NULL);
+}
+
 static char *to_text(xmlDoc *doc)
 {
   xmlChar *text = NULL;
@@ -188,7 +198,7 @@ static char *to_text(xmlDoc *doc)
   return copy;
 }
 
-char *virt_move_xml(const char *xml, const VirtMoveThere *there, GError **error)
+static char *rewrite(const char *xml, const VirtMoveThere *there, bool off, GError **error)
 {
   g_autoptr(xmlDoc) doc = virt_xml_parse(xml, error);
   xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
@@ -200,7 +210,19 @@ char *virt_move_xml(const char *xml, const VirtMoveThere *there, GError **error)
       return NULL;
   }
   change_notes(root, there);
+  if (off)
+    forget_nvram_path(root);
   return to_text(doc);
+}
+
+char *virt_move_xml(const char *xml, const VirtMoveThere *there, GError **error)
+{
+  return rewrite(xml, there, false, error);
+}
+
+char *virt_move_xml_off(const char *xml, const VirtMoveThere *there, GError **error)
+{
+  return rewrite(xml, there, true, error);
 }
 
 char *virt_move_dev(const char *xml, const char *key)

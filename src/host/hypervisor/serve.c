@@ -330,6 +330,7 @@ bool hypervisor_room_start(Agent *agent, GError **error)
     .serial_log_dir = serial,
     .move_dir = MOVE_FOLDER,
     .tls = agent->tls,
+    .storage = agent->storage,
     .pool_file = pool_file,
     .find_pool = find_pool,
     .on_event = on_event,

@@ -168,6 +168,18 @@ bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *n
   return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(saved), NULL);
 }
 
+bool pool_dir_remove_folder(int dir_fd, const char *name)
+{
+  int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  if (!dir)
+    return false;
+  for (struct dirent *e; (e = readdir(dir));)
+    unlinkat(dirfd(dir), e->d_name, 0);
+  closedir(dir);
+  return unlinkat(dir_fd, name, AT_REMOVEDIR) == 0;
+}
+
 void pool_dir_sweep(int dir_fd, const char *path, const char *new_prefix)
 {
   int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -175,7 +187,8 @@ void pool_dir_sweep(int dir_fd, const char *path, const char *new_prefix)
   if (!dir)
     return;
   for (struct dirent *e; (e = readdir(dir));)
-    if (g_str_has_prefix(e->d_name, new_prefix) && unlinkat(dir_fd, e->d_name, 0) == 0)
+    if (g_str_has_prefix(e->d_name, new_prefix) &&
+        (unlinkat(dir_fd, e->d_name, 0) == 0 || pool_dir_remove_folder(dir_fd, e->d_name)))
       ws_log(WS_LOG_NOTICE, "pool-leftover-removed", "path", path, "file", e->d_name, NULL);
   closedir(dir);
 }

@@ -20,6 +20,8 @@ char *pool_dir_identity(int dir_fd, const char *path, GError **error);
 bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *new_prefix, GError **error);
 /* Removes what a crash left half made. Not while calls run on the pool. */
 void pool_dir_sweep(int dir_fd, const char *path, const char *new_prefix);
+/* A folder of ours in it, with the files in that; false: there is none, or it could not be emptied. */
+bool pool_dir_remove_folder(int dir_fd, const char *name);
 char *pool_dir_filesystem(int dir_fd); /* "ext4"; a number for one that is not known */
 bool pool_dir_can_reflink(int dir_fd, const char *new_prefix); /* by trying */
 /* Nothing but the identity in it. */

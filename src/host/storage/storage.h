@@ -104,3 +104,38 @@ guint64 download_source_bytes(const DownloadSource *source);
 bool download_source_read(DownloadSource *source, guint64 offset, void *buf, gsize *n, GError **error);
 void download_source_free(DownloadSource *source); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DownloadSource, download_source_free)
+
+/* ---- a volume that goes to another host: the file and those below it, byte for byte, holes left out ---- */
+#define STORAGE_PIECE_BYTES ((gsize)4 << 20) /* most that one piece holds */
+
+typedef struct {
+  guint file;        /* 0: the volume itself; then what it builds on, downwards */
+  guint64 offset;
+  const void *bytes; /* borrowed */
+  gsize n;           /* 0: there is no more */
+} VolumePiece;
+
+/* ---- where it leaves (volume_leave.c) ---- */
+typedef struct VolumeLeave VolumeLeave;
+/* Held against being written until it is freed: no QEMU can start on it. WS_ERROR_IN_USE: one writes it now. */
+VolumeLeave *storage_leave(Storage *storage, WsId pool, const char *file, gint format, GError **error);
+guint volume_leave_n_files(const VolumeLeave *leave);
+/* Name (borrowed), size and what of it is no hole. */
+const char *volume_leave_file(const VolumeLeave *leave, guint i, guint64 *bytes, guint64 *data_bytes);
+bool volume_leave_next(VolumeLeave *leave, VolumePiece *piece, GError **error); /* good until the next call */
+void volume_leave_free(VolumeLeave *leave); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeLeave, volume_leave_free)
+
+/* ---- where it arrives (volume_arrive.c) ---- */
+typedef struct VolumeArrival VolumeArrival;
+/* `file` is its name when it is whole; one of that name is of an earlier try and goes. */
+VolumeArrival *storage_arrive(Storage *storage, WsId pool, const char *file, gint format, gint provisioning, guint64 size_bytes,
+                              const StorageOp *op, GError **error);
+/* The files in the order of volume_leave_file(), before their pieces. */
+bool volume_arrival_file(VolumeArrival *arrival, const char *name, guint64 bytes, guint64 data_bytes, GError **error);
+/* digest: SHA-256 of its bytes as they left, in hex. WS_ERROR_CHECKSUM_MISMATCH. */
+bool volume_arrival_piece(VolumeArrival *arrival, const VolumePiece *piece, const char *digest, GError **error);
+/* All is there: synced, read back and compared, made what it shall be, named. Once. */
+bool volume_arrival_finish(VolumeArrival *arrival, gint source_format, const StorageOp *op, gint64 *allocated_bytes, GError **error);
+void volume_arrival_free(VolumeArrival *arrival); /* removes what has no name yet; NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeArrival, volume_arrival_free)

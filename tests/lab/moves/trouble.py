@@ -45,10 +45,6 @@ class Refusals(Cases):
             self.away.believe("sse4.2", True)
         check("CPU" in error.params["reasons"] and "sse4.2" in error.params["reasons"], error)
         self.estate.destroy(vm)
-
-    def guest_that_is_off_is_refused(self):
-        self.api.do(f"vms/{self.vm}/power_off")
-        refused("wrong_state", self.api.post, f"vms/{self.vm}/migrate", {"host": self.away.id})
         self.estate.destroy(self.vm)
 
 

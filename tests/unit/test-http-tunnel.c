@@ -289,7 +289,7 @@ static void channel_has_so_many_connections_and_no_more(void)
   for (guint i = 0; i < 3; i++) {
     near[i] = connect_at(pair.near);
     far[i] = accept(pair.listener, NULL, NULL);
-    g_assert_cmpint(write(far[i], "abc" + i, 1), ==, 1);
+    g_assert_cmpint(write(far[i], &"abc"[i], 1), ==, 1);
     g_assert_cmpint(read(near[i], &byte, 1), ==, 1);
     g_assert_cmpint(byte, ==, 'a' + (int)i);
     close(near[i]);
@@ -397,7 +397,7 @@ static void connections_keep_their_order(void)
     int near[3], far[3];
     for (int i = 0; i < 3; i++) {
       near[i] = connect_at(pair.near);
-      g_assert_cmpint(write(near[i], "012" + i, 1), ==, 1);
+      g_assert_cmpint(write(near[i], &"012"[i], 1), ==, 1);
     }
     for (int i = 0; i < 3; i++) {
       char byte;

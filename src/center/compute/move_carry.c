@@ -16,8 +16,8 @@ static bool is_off(const WsRpcVmMigrateStatusResult *status)
 static bool fail_away(Move *move, WsId host, GError **error)
 {
   char id[WS_ID_TEXT_MAX];
-  return !hosts_link(move->vm.center, host, error) ||
-         ws_fail(error, WS_ERROR_HOST_UNREACHABLE, "object", ws_id_format(ws_type_host.prefix, host, id), NULL);
+  return hosts_link(move->vm.center, host, error) &&
+         ws_fail(error, WS_ERROR_HOST_UNREACHABLE, "host", ws_id_format(ws_type_host.prefix, host, id), NULL);
 }
 
 static bool fail_carried(Task *task, Move *move, GError **error)
@@ -34,14 +34,16 @@ static bool fail_carried(Task *task, Move *move, GError **error)
 }
 
 /* All was sent: is it what both hosts have? */
-static bool is_there(Move *move, const WsRpcVmMigrateStatusResult *source)
+static bool check_both(Task *task, Move *move, const WsRpcVmMigrateStatusResult *source, GError **error)
 {
   g_autoptr(WsRpcVmMigrateStatusResult) target = move_status(move, move->target);
+  if (!target)
+    return fail_away(move, move->target, error);
   if (is_off(source) && is_off(target))
     return true;
   if (!move->reason)
     move->reason = g_strdup(!is_off(source) ? "it was started on its host meanwhile" : "it is not on the target any more");
-  return false;
+  return fail_carried(task, move, error);
 }
 
 bool move_carry(Task *task, Move *move, GError **error)
@@ -49,13 +51,13 @@ bool move_carry(Task *task, Move *move, GError **error)
   for (;;) {
     g_autoptr(WsRpcVmMigrateStatusResult) source = move_status(move, move->vm.host);
     if (!source)
-      return fail_away(move, move->vm.host, error) && false;
+      return fail_away(move, move->vm.host, error);
     move_tell_progress(task, move, source);
     move_keep_reason(move, source);
     move->cancelled = move->cancelled || task_cancelled(task);
     switch (source->job) {
     case WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_DONE:
-      return is_there(move, source) || fail_carried(task, move, error);
+      return check_both(task, move, source, error);
     case WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_FAILED:
       return fail_carried(task, move, error);
     case WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_NONE:
@@ -78,7 +80,7 @@ bool move_uncarry(Task *task, Move *move, GError **error)
   for (;;) {
     g_autoptr(WsRpcVmMigrateStatusResult) source = move_status(move, move->vm.host);
     if (!source)
-      return fail_away(move, move->vm.host, error) && false;
+      return fail_away(move, move->vm.host, error);
     move_keep_reason(move, source);
     if (source->job != WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_RUNNING)
       break;

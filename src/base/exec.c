@@ -250,7 +250,7 @@ static bool start(Run *run, Child *child, GError **error)
   if (child->stdin_fd >= 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0 &&
       pipe2(report, O_CLOEXEC) == 0) {
     child->stdout_fd = out[1];
-    child->stderr_fd = err[1];
+    child->stderr_fd = run->exec->merge_stderr ? out[1] : err[1];
     child->report_fd = report[1];
     run->pid = clone_child(child, &run->pid_fd);
   }

@@ -40,6 +40,7 @@ typedef struct {
   const char *writable;       /* with confine: one file or directory that stays writable, or NULL; absolute, exists */
   const char *const *visible; /* with confine: NULL-ended, the only other paths that are there (read-only); absolute, exist.
                                  NULL: the whole file system */
+  bool merge_stderr;          /* what it says on stderr comes with stdout, in order */
   bool any_status;            /* a non-zero exit is no error; read *status */
   volatile gint *cancel;      /* polled; non-zero kills the child: WS_ERROR_CANCELLED */
   void (*on_stdout)(const char *chunk, gsize n, void *arg); /* streaming consumer (progress); output is then not kept */

@@ -55,7 +55,38 @@ SERVE_AS(host_facts, void, WsRpcHostFactsResult)
   (*result)->facts->hostname = g_strdup(host_sim_of(call)->name);
   (*result)->facts->architecture = WS_ARCHITECTURE_X86_64;
   (*result)->facts->memory_bytes = (gint64)64 << 30;
+  (*result)->facts->boot_time = (truth_of(call)->boots + 1) * (gint64)3600 * G_USEC_PER_SEC;
   return true;
+}
+
+void host_lose_power(HostTruth *truth)
+{
+  truth->is_off = 1;
+  for (guint i = 0; i < HOST_DOMAINS; i++)
+    if (truth->domains[i].there && truth->domains[i].power != WS_POWER_STATE_HIBERNATED)
+      truth->domains[i].power = WS_POWER_STATE_OFF;
+}
+
+SERVE_PLAIN(host_power_off, HostPowerOff)
+{
+  const char *method = params->reboot ? "host.reboot" : "host.power_off";
+  if (!before(call, method, error))
+    return false;
+  host_lose_power(truth_of(call));
+  return after(call, method);
+}
+
+SERVE_PLAIN(host_firewall, HostFirewall)
+{
+  HostTruth *truth = truth_of(call);
+  g_autofree char *wanted = params->enabled ? ws_object_to_json(&ws_type_rpc_host_firewall, params, WS_WRITE_PEER, NULL) : g_strdup("");
+  if (strcmp(wanted, truth->firewall) == 0)
+    return true;
+  if (!before(call, "host.firewall", error))
+    return false;
+  memset(truth->firewall, 0, sizeof truth->firewall);
+  g_strlcpy(truth->firewall, wanted, sizeof truth->firewall);
+  return after(call, "host.firewall");
 }
 
 /* ---- pools ---- */
@@ -757,6 +788,8 @@ SERVE_PLAIN(port_group_remove, NetworkPortGroupRemove)
 
 const RpcService host_services[] = {
     ROW(host_facts, host_facts),
+    ROW(host_power_off, host_power_off),
+    ROW(host_firewall, host_firewall),
     ROW(pool_prepare, pool_prepare),
     ROW(pool_refresh, pool_refresh),
     ROW(pool_remove, pool_remove),

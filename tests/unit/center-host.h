@@ -70,6 +70,8 @@ typedef struct {
   HostMove moves[HOST_MOVES];
   gint64 sequence; /* of events */
   gint64 looks;    /* number of the last look at a domain */
+  char firewall[512]; /* as JSON */
+  gint is_off, boots; /* its power; how often it has started */
 } HostTruth;
 
 typedef struct {
@@ -106,5 +108,7 @@ guint host_count_files(const HostDisks *disks);
 void host_put_upload(HostDisks *disks, WsId pool, const char *file, gint64 bytes);
 /* A domain that somebody defined by hand. */
 void host_put_stranger(HostTruth *truth, const char *uuid, const char *name);
+/* As when its power is cut: nothing runs any more. */
+void host_lose_power(HostTruth *truth);
 /* Two running domains on one file, on whatever of the n hosts: NULL, or the file. The file lies in `buffer` of 208. */
 const char *host_shared_file(const HostTruth *hosts, guint n, char *buffer);

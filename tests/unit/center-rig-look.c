@@ -83,6 +83,8 @@ static bool look_at_host_mode(const void *object, void *arg)
   const WsHost *host = object;
   if (host->mode == WS_HOST_MODE_ENTERING_MAINTENANCE)
     quarrel(arg, "host-%u is on its way into maintenance", as_uint(host->id));
+  if ((host->firewall && host->firewall->enabled) != (truth_of(arg, host->id)->firewall[0] != 0))
+    quarrel(arg, "host-%u has another firewall", as_uint(host->id));
   return true;
 }
 
@@ -330,6 +332,7 @@ static void paint_host(GString *text, const HostTruth *host)
   for (guint i = 0; i < HOST_POOLS; i++)
     if (host->pools[i].there)
       g_string_append_printf(text, "pool %s %d\n", host->pools[i].path, host->pools[i].suspended);
+  g_string_append_printf(text, "firewall %s\n", host->firewall);
   for (guint i = 0; i < HOST_NETS; i++)
     if (host->nets[i].there)
       g_string_append_printf(text, "net %d %u %u %d %d\n", host->nets[i].is_group, as_uint(host->nets[i].id),

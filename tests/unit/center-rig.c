@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See center-rig.h: opening, time, faults and requests. What is looked at is in center-rig-look.c. */
 #include "center-rig.h"
+#include "base/exec.h"
 #include "base/log.h"
 #include "center/api/batch.h"
 #include "center/auth/audit.h"
@@ -19,6 +20,7 @@
 
 #define RECONNECT_US ((gint64)3 * G_USEC_PER_SEC)
 #define AWAY_US      ((gint64)400 * G_USEC_PER_SEC)
+#define OFF_US       ((gint64)600 * G_USEC_PER_SEC)
 #define QUIET_US     ((gint64)3 * G_USEC_PER_SEC) /* longer than a guest takes to shut down */
 #define FULL_OPS 20 /* operations for which a full disk is full */
 #define REAL_LIMIT_US ((gint64)60 * G_USEC_PER_SEC)
@@ -69,10 +71,61 @@ static bool disk_is_idle(CenterRig *rig)
   return !rig->center.inventory->first;
 }
 
+static void cut(void *arg);
+
+static HostTruth *truth_of(const RigHost *host)
+{
+  return &host->rig->world->hosts[host - host->rig->hosts];
+}
+
+/* A host without power is away, and somebody switches it on again. Only the first one's BMC is known to the manager of these tests. */
+static void follow_power(CenterRig *rig)
+{
+  RigWorld *world = rig->world;
+  RigHost *host = &rig->hosts[0];
+  if (!g_atomic_int_get(&truth_of(host)->is_off))
+    return;
+  if (host_sim_is_connected(host->sim))
+    cut(host);
+  if (world->back_us == 0)
+    world->back_us = rig->now_us + OFF_US;
+  if (rig->now_us < world->back_us && g_atomic_int_get(&world->n_off_told) < 2)
+    return;
+  world->back_us = 0;
+  world->n_off_told = 0;
+  truth_of(host)->boots++;
+  g_atomic_int_set(&truth_of(host)->is_off, 0);
+}
+
+/* Its BMC, on a worker: what ipmitool would say. */
+static bool bmc(const WsExec *exec, char **out, int *status, void *arg)
+{
+  CenterRig *rig = arg;
+  RigWorld *world = rig->world;
+  HostTruth *truth = truth_of(&rig->hosts[0]);
+  if (strcmp(exec->argv[0], "ipmitool") != 0)
+    return false;
+  guint n = 0;
+  while (exec->argv[n])
+    n++;
+  const char *word = exec->argv[n - 1];
+  bool off = g_atomic_int_get(&truth->is_off);
+  if (strcmp(word, "status") == 0 && off)
+    g_atomic_int_inc(&world->n_off_told);
+  else if ((strcmp(word, "off") == 0 || strcmp(word, "cycle") == 0) && !off)
+    host_lose_power(truth);
+  else if (strcmp(word, "on") == 0 && off)
+    world->n_off_told = 2;
+  *status = 0;
+  *out = g_strdup(strcmp(word, "status") != 0 ? "Chassis Power Control: done\n" : off ? "Chassis Power is off\n" : "Chassis Power is on\n");
+  return true;
+}
+
 /* The store's thread works in real time, so virtual time stands still while something is on its way to the disk. */
 static void step(CenterRig *rig)
 {
   WsLoop *loop = rig->center.loop;
+  follow_power(rig);
   if (ws_loop_next_us(loop) <= rig->now_us || !disk_is_idle(rig)) {
     ws_loop_step(loop, ws_loop_next_us(loop) <= rig->now_us ? 0 : 1);
     return;
@@ -140,12 +193,26 @@ void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg)
 
 /* ---- the host comes ---- */
 
+static void connect_host(void *arg);
+
+static void connect_after(RigHost *host, gint64 us)
+{
+  if (!host->connecting)
+    ws_loop_after(host->rig->center.loop, us, connect_host, host);
+  host->connecting = true;
+}
+
 static void connect_host(void *arg)
 {
   RigHost *host = arg;
+  host->connecting = false;
   g_autoptr(InvSnapshot) snap = inv_snapshot(host->rig->center.inventory);
   if (!inv_find(snap, &ws_type_host, host->id))
     return;
+  if (g_atomic_int_get(&truth_of(host)->is_off)) {
+    connect_after(host, RECONNECT_US);
+    return;
+  }
   g_autoptr(RpcLink) end = hosts_admit(&host->rig->center, host->id, "192.0.2.9");
   host_sim_connect(host->sim, end);
 }
@@ -154,7 +221,7 @@ static void cut(void *arg)
 {
   RigHost *host = arg;
   host_sim_cut(host->sim);
-  ws_loop_after(host->rig->center.loop, host->rig->world->fault == RIG_AWAY ? AWAY_US : RECONNECT_US, connect_host, host);
+  connect_after(host, host->rig->world->fault == RIG_AWAY ? AWAY_US : RECONNECT_US);
 }
 
 /* ---- faults ---- */
@@ -298,6 +365,7 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world)
   domains_start(center);
   center->audit = audit_new(center, &error);
   g_assert_no_error(error);
+  ws_exec_set_recorder(bmc, rig);
   static const char *const host_names[RIG_HOSTS] = {"host", "second"};
   for (guint i = 0; i < RIG_HOSTS; i++) {
     RigHost *host = &rig->hosts[i];
@@ -306,7 +374,7 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world)
   host_sim_meet(rig->hosts[0].sim, rig->hosts[1].sim);
   center_rig_run(rig, resume, center);
   for (guint i = 0; i < RIG_HOSTS && world->names[0].id; i++)
-    ws_loop_after(center->loop, RECONNECT_US / 3 + i, connect_host, &rig->hosts[i]);
+    connect_after(&rig->hosts[i], RECONNECT_US / 3 + i);
   return rig;
 }
 
@@ -314,6 +382,7 @@ void center_rig_close(CenterRig *rig)
 {
   Center *center = &rig->center;
   store_set_fault(center->store, NULL, NULL);
+  ws_exec_set_recorder(NULL, NULL);
   for (guint i = 0; i < RIG_HOSTS; i++)
     host_sim_free(rig->hosts[i].sim);
   hosts_free(center->links);

@@ -37,6 +37,8 @@ typedef struct {
     WsId id;
   } names[RIG_NAMES]; /* what the fixture made, for "@name" in requests */
   WsId last_id;       /* tasks above it are the test's own */
+  gint64 back_us;     /* the host is off until then, or until its BMC has said so twice */
+  gint n_off_told;
   gint64 now_us;      /* goes on where the manager before stopped */
   RigFault fault;
   gint at;            /* the point or act where it happens; 0: never */
@@ -56,6 +58,7 @@ struct CenterRig {
     CenterRig *rig;
     WsId id; /* 0: the site has none yet */
     HostSim *sim;
+    bool connecting; /* a timer for that runs */
   } hosts[RIG_HOSTS];
   WsId task; /* asked for last, as soon as it is known */
 };

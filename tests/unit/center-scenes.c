@@ -88,6 +88,13 @@ const Scene scenes[] = {
     {"backup_delete", "backup_delete", "backup", NULL, .no_way_back = true},
     {"host_sync", "host_sync", "host", NULL},
     {"host_enter_maintenance", "host_enter_maintenance", "host", "{'vms':'power_off'}", .acts_only = true},
+    {"host_power_off", "host_power_off", "host", "{'force':true,'timeout_s':86400}", .acts_only = true},
+    {"host_power_off_hard", "host_power_off", "host", "{'how':'hard','force':true,'timeout_s':86400}", .acts_only = true},
+    {"host_reboot", "host_reboot", "host", "{'force':true,'timeout_s':86400}", .acts_only = true},
+    {"host_reboot_hard", "host_reboot", "host", "{'how':'hard','force':true,'timeout_s':86400}", .acts_only = true},
+    {"host_power_on", "host_power_on", "host", "{'timeout_s':86400}", .acts_only = true},
+    {"host_set_firewall", "host_set_firewall", "host", "{'rules':[{'source':'10.0.0.0/8','protocol':'tcp','ports':'22'}]}"},
+    {"host_check_power", "host_check_power", "host", NULL},
     {"host_delete", "host_delete", "host", "{'force':true}"},
 };
 const guint n_scenes = G_N_ELEMENTS(scenes);
@@ -108,6 +115,8 @@ static void enter_hosts(void *arg)
     host->architecture = WS_ARCHITECTURE_X86_64;
     host->certificate = ws_host_certificate_new();
     host->certificate->serial = g_strdup_printf("0%u", i + 1);
+    host->bmc = ws_host_bmc_new();
+    host->bmc->address = g_strdup("192.0.2.10");
     rig_world_name(rig->world, names[i], host->id);
   }
   inv_commit(txn, NULL, &error);

@@ -3,6 +3,7 @@
  * misbehaves. On real Open vSwitch: tests/lab/network. */
 #include "base/error.h"
 #include "host/network/dhcp.h"
+#include "host/network/firewall.h"
 #include "host/network/nat.h"
 #include "host/network/ovsdb.h"
 #include <glib/gstdio.h>
@@ -313,6 +314,36 @@ static void absent_server_is_unreachable(void)
   g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_SWITCH_UNREACHABLE);
 }
 
+static void firewall_lets_in_what_is_listed_and_what_the_agent_needs(void)
+{
+  g_autoptr(WsRpcHostFirewall) wanted = ws_rpc_host_firewall_new();
+  g_autoptr(GError) error = NULL;
+  static const char json[] = "{\"enabled\":true,\"rules\":[{\"source\":\"10.0.0.0/8\",\"ports\":\"22\"},{\"source\":\"2001:db8::/32\",\"protocol\":\"icmp\"},"
+                             "{\"protocol\":\"any\",\"source\":\"192.0.2.7/32\"},{\"protocol\":\"udp\"}]}";
+  g_autoptr(WsRpcHostFirewall) some = ws_object_parse(&ws_type_rpc_host_firewall, json, strlen(json), WS_PARSE_RPC, &error);
+  g_autofree char *none = firewall_ruleset(wanted, &error), *rules = some ? firewall_ruleset(some, &error) : NULL;
+  g_assert_no_error(error);
+  g_assert_cmpstr(none, ==, "add table inet winsphere_host\ndelete table inet winsphere_host\n");
+  const char *const *lines = (const char *const[]){"policy drop", "ip saddr 10.0.0.0/8 tcp dport 22-22 accept", "ct state established,related accept", "iif lo accept", "tcp dport 49152-49215 accept",
+                                                   "ip saddr 192.0.2.7 accept", "ip6 saddr 2001:db8::/32 meta l4proto ipv6-icmp accept", "meta l4proto udp accept", NULL};
+  for (; *lines; lines++)
+    if (!strstr(rules, *lines))
+      g_error("%s is not in %s", *lines, rules);
+}
+
+static void firewall_refuses_what_cannot_be(void)
+{
+  static const char *const rules[] = {"{\"ports\":\"0\"}", "{\"ports\":\"9-1\"}", "{\"ports\":\"65536\"}", "{\"protocol\":\"any\",\"ports\":\"1\"}"};
+  for (guint i = 0; i < G_N_ELEMENTS(rules); i++) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *json = g_strdup_printf("{\"enabled\":true,\"rules\":[{},%s]}", rules[i]);
+    g_autoptr(WsRpcHostFirewall) wanted = ws_object_parse(&ws_type_rpc_host_firewall, json, strlen(json), WS_PARSE_RPC, &error);
+    g_assert_no_error(error);
+    g_assert_null(firewall_ruleset(wanted, &error));
+    g_assert_nonnull(strstr(error->message, "rules[1].ports"));
+  }
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -327,5 +358,7 @@ int main(int argc, char **argv)
   g_test_add_func("/host/network/broken_server_makes_a_dead_connection",
                   broken_server_makes_a_dead_connection);
   g_test_add_func("/host/network/absent_server_is_unreachable", absent_server_is_unreachable);
+  g_test_add_func("/host/firewall/lets_in_what_is_listed", firewall_lets_in_what_is_listed_and_what_the_agent_needs);
+  g_test_add_func("/host/firewall/refuses_what_cannot_be", firewall_refuses_what_cannot_be);
   return g_test_run();
 }

@@ -9,3 +9,7 @@ const WsSite *cluster_site(const InvSnapshot *snap);
 /* The cluster of a host; NULL: none. */
 const WsCluster *cluster_of_host(const InvSnapshot *snap, const WsHost *host);
 PlanRatios cluster_ratios(const InvSnapshot *snap, const WsHost *host);
+/* VMs that hold the host's processors and memory; borrowed from snap. The array is the caller's. */
+GPtrArray *cluster_placed_on(const InvSnapshot *snap, WsId host);
+/* Always false, with WS_ERROR_HOST_NOT_EMPTY naming some of them. */
+bool cluster_refuse_not_empty(const WsHost *host, const GPtrArray *vms, GError **error);

@@ -28,15 +28,14 @@ static bool gather_placed(const void *object, void *arg)
   return true;
 }
 
-/* VMs that hold the host's processors and memory; borrowed from snap. */
-static GPtrArray *placed_on(const InvSnapshot *snap, WsId host)
+GPtrArray *cluster_placed_on(const InvSnapshot *snap, WsId host)
 {
   GPtrArray *vms = g_ptr_array_new();
   inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, gather_placed, vms);
   return vms;
 }
 
-static bool refuse_not_empty(const WsHost *host, const GPtrArray *vms, GError **error)
+bool cluster_refuse_not_empty(const WsHost *host, const GPtrArray *vms, GError **error)
 {
   g_autoptr(GString) names = g_string_new(NULL);
   char count[16];
@@ -76,8 +75,8 @@ static bool finish(Task *task, void *ctx, GError **error)
   Enter *enter = ctx;
   g_autoptr(InvSnapshot) head = inv_head(enter->center->inventory);
   const WsHost *host = task_find_target(task, error);
-  g_autoptr(GPtrArray) vms = host ? placed_on(head, enter->host) : NULL;
-  if (!host || (vms->len && !refuse_not_empty(host, vms, error)))
+  g_autoptr(GPtrArray) vms = host ? cluster_placed_on(head, enter->host) : NULL;
+  if (!host || (vms->len && !cluster_refuse_not_empty(host, vms, error)))
     return false;
   return set_mode(task, enter, WS_HOST_MODE_MAINTENANCE);
 }
@@ -170,7 +169,7 @@ static bool move_all(Task *task, GError **error)
 {
   const WsHost *host = task_find_target(task, error);
   const InvSnapshot *snap = task_snapshot(task);
-  g_autoptr(GPtrArray) vms = host ? placed_on(snap, host->id) : NULL;
+  g_autoptr(GPtrArray) vms = host ? cluster_placed_on(snap, host->id) : NULL;
   if (!host)
     return false;
   g_autofree TaskChild *children = g_new0(TaskChild, vms->len + 1);
@@ -184,7 +183,7 @@ static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error
     return move_all(task, error);
   bool gently = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_SHUT_DOWN;
   const TaskKind *kind = task_kind_find(task_engine(task), gently ? "vm_shutdown" : "vm_power_off");
-  g_autoptr(GPtrArray) vms = placed_on(task_snapshot(task), task_target(task));
+  g_autoptr(GPtrArray) vms = cluster_placed_on(task_snapshot(task), task_target(task));
   g_autofree TaskChild *children = g_new0(TaskChild, vms->len + 1);
   for (guint i = 0; i < vms->len; i++) {
     children[i].target = ((const WsVm *)vms->pdata[i])->id;
@@ -201,10 +200,10 @@ bool host_enter_maintenance(Task *task, GError **error)
   TaskLockRef lock = {&ws_type_host, enter.host, false};
   if (!host)
     return false;
-  g_autoptr(GPtrArray) vms = placed_on(task_snapshot(task), enter.host);
+  g_autoptr(GPtrArray) vms = cluster_placed_on(task_snapshot(task), enter.host);
   bool refuse = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_REFUSE;
   if (!task_is_resumed(task) && refuse && vms->len)
-    return refuse_not_empty(host, vms, error);
+    return cluster_refuse_not_empty(host, vms, error);
   if (!task_is_resumed(task) && args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE &&
       !choose_targets(task_snapshot(task), host, vms, NULL, error))
     return false;

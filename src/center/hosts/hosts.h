@@ -6,6 +6,7 @@
  * connected but what is known of it as old. */
 #pragma once
 #include "center/center.h"
+#include "model/model.h"
 #include "rpc/rpc.h"
 
 HostLinks *hosts_new(Center *center);
@@ -38,6 +39,8 @@ void hosts_add_down(Center *center, HostDown func);
 /* A host has come over a carrier that is not a WebSocket (the simulator, tests): its link, to be given to rpc_link_opened(). It takes the
  * place of the one before. Caller unrefs; the link is forgotten when its carrier is lost. */
 RpcLink *hosts_admit(Center *center, WsId host, const char *address);
+/* Notes in a host that is being edited what is known of its power. */
+void hosts_set_power(WsHost *host, int state, int source, gint64 now_us);
 /* Ends the link and, with the Host gone from the inventory, its right to come back. */
 void hosts_disconnect(Center *center, WsId host, const char *reason);
 

@@ -136,6 +136,15 @@ void hosts_add_down(Center *center, HostDown func)
 
 /* ---- the Host object follows its link ---- */
 
+void hosts_set_power(WsHost *host, int state, int source, gint64 now_us)
+{
+  if (!host->power)
+    host->power = ws_host_power_new();
+  host->power->state = state;
+  host->power->source = source;
+  host->power->checked = now_us;
+}
+
 /* renewed: it has come with its present certificate, so the one before is done with. */
 /* false: it could not be recorded (a full disk); to be tried again. */
 static bool set_connection(Center *center, WsId id, bool up, bool renewed, const char *address, const char *reason)
@@ -156,6 +165,8 @@ static bool set_connection(Center *center, WsId id, bool up, bool renewed, const
   if ((int)host->state != state)
     host->state_since = now;
   host->state = state;
+  if (up)
+    hosts_set_power(host, WS_HOST_POWER_STATE_ON, WS_HOST_POWER_SOURCE_AGENT, now);
   if (renewed)
     g_clear_pointer(&host->previous_serial, g_free);
   if (address) {

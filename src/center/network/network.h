@@ -10,3 +10,5 @@ void network_reapply_switch(Center *center, WsId id);
 void network_reapply_port_group(Center *center, WsId host, WsId id);
 /* Replaces the uplink states by copies of these. */
 void network_take_uplinks(WsSwitch *sw, guint n, WsSwitchUplink *const *states);
+/* Tells a host that has connected who may connect to it. A HostResync. */
+bool network_resync_firewall(Center *center, WsId host, RpcLink *link, GError **error);

@@ -90,5 +90,6 @@ bool serve_network_switch_changed(RpcCall *call, const WsRpcNetworkSwitchChanged
 
 void network_start(Center *center)
 {
+  hosts_add_resync(center, network_resync_firewall);
   hosts_add_resync(center, resync_networks);
 }

@@ -59,6 +59,9 @@ typedef struct {
   volatile gint *cancel; /* non-zero: stop and undo; may be NULL */
 } HypervisorOp;
 
+/* Names of all domains that run or are paused, ours or not (of char *, owned); NULL with error. */
+GPtrArray *hypervisor_running(Hypervisor *hv, GError **error);
+
 /* ---- definition (define.c) ---- */
 /* WS_ERROR_BAD_VALUE, WS_ERROR_UNSUPPORTED: the spec cannot be. WS_ERROR_ALREADY_EXISTS: its UUID is another VM's. */
 bool hypervisor_vm_define(Hypervisor *hv, const WsRpcVmDefine *params, WsVmReport **report, GError **error);

@@ -151,6 +151,24 @@ static GArray *list_domains(VirtConn *conn, GError **error)
   return entries;
 }
 
+GPtrArray *hypervisor_running(Hypervisor *hv, GError **error)
+{
+  g_autoptr(VirtConn) conn = virt_conn_acquire(hv, error);
+  virDomainPtr *domains = NULL;
+  int n = conn ? virConnectListAllDomains(conn->c, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE) : -1;
+  if (conn && n < 0)
+    virt_fail(error, 0, NULL, "list domains");
+  if (n < 0)
+    return NULL;
+  GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+  for (int i = 0; i < n; i++) {
+    g_ptr_array_add(names, g_strdup(virDomainGetName(domains[i])));
+    virDomainFree(domains[i]);
+  }
+  free(domains);
+  return names;
+}
+
 /* Reports of one page from entries[*at] on; one that vanished meanwhile is left out. Moves *at on. */
 static GPtrArray *report_page(Hypervisor *hv, GArray *entries, guint *at, GError **error)
 {

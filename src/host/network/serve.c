@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Networks in the agent: the manager's calls, each on a worker, and what the keeper notices. */
 #include "base/error.h"
+#include "base/log.h"
 #include "host/agent.h"
+#include "host/network/firewall.h"
 #include "host/network/network.h"
 #include "host/node/node.h"
 #include "rpc/methods.h"
@@ -94,6 +96,45 @@ bool serve_network_leases(RpcCall *call, const WsRpcNetworkLeases *params, WsRpc
   return true;
 }
 
+/* ---- the host's own firewall ---- */
+
+#define FIREWALL_LINE "firewall" /* of workers: one at a time */
+
+typedef struct {
+  char *state_dir;
+  WsRpcHostFirewall *wanted;
+} Firewall;
+
+static void firewall_free(void *arg)
+{
+  Firewall *firewall = arg;
+  g_free(firewall->state_dir);
+  ws_rpc_host_firewall_free(firewall->wanted);
+  g_free(firewall);
+}
+
+static bool run_firewall(void *arg, GError **error)
+{
+  const Firewall *firewall = arg;
+  return firewall_apply(firewall->state_dir, firewall->wanted, error);
+}
+
+static char *state_dir_of(const Agent *agent)
+{
+  return g_build_filename(agent->config.state_dir, STATE_FOLDER, NULL);
+}
+
+bool serve_host_firewall(RpcCall *call, const WsRpcHostFirewall *params, GError **error)
+{
+  Agent *agent = agent_of_call(call);
+  Firewall *firewall = g_new(Firewall, 1);
+  *firewall = (Firewall){state_dir_of(agent), ws_rpc_host_firewall_copy(params)};
+  if (!ws_co_blocking_keyed(agent->workers, FIREWALL_LINE, run_firewall, firewall, firewall_free, 0, error))
+    return false;
+  firewall_free(firewall);
+  return true;
+}
+
 /* ---- reports, on the keeper's thread ---- */
 
 static void on_leases(WsId port_group, GPtrArray *leases, void *arg)
@@ -120,7 +161,8 @@ static void on_version(const char *version, void *arg)
 
 bool network_room_start(Agent *agent, GError **error)
 {
-  g_autofree char *state = g_build_filename(agent->config.state_dir, STATE_FOLDER, NULL);
+  g_autofree char *state = state_dir_of(agent);
+  g_autoptr(GError) closed = NULL;
   if (g_mkdir(state, 0755) < 0 && errno != EEXIST)
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", state, "cause", g_strerror(errno), NULL);
   NetworkConfig config = {.state_dir = state,
@@ -129,6 +171,8 @@ bool network_room_start(Agent *agent, GError **error)
                           .switch_changed = on_switch,
                           .version_changed = on_version,
                           .arg = agent};
+  if (!firewall_restore(state, &closed)) /* the manager will say it again; without an agent nobody could */
+    ws_log_error(WS_LOG_ERROR, "firewall-not-restored", closed, NULL);
   agent->network = network_new(&config, error);
   return agent->network != NULL;
 }

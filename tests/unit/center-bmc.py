@@ -1,0 +1,244 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts switched on and off through a BMC: a real wincenterd, ipmitool, and ipmi_sim as the BMC, on loopback. Prints TAP.
+
+usage: center-bmc.py WINCENTERD
+
+The machine behind the BMC is a file with 0 or 1. Hosts are enrolled but never dial in.
+"""
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.dont_write_bytecode = True
+spec = importlib.util.spec_from_file_location("center_estate", os.path.join(HERE, "center-estate.py"))
+estate = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(estate)
+center, made, done, refused, enrol = estate.center, estate.made, estate.done, estate.refused, estate.enrol
+PASSWORD = "quite-a-secret"
+DEADLINE_S = 120
+
+CHASSIS = """#!/bin/sh
+# ipmi_sim asks: ADDRESS get|set WHAT [VALUE]. A file `lies` makes it take orders and do nothing.
+cd "$(dirname "$0")" || exit 1
+shift
+case "$1 $2" in
+"get power") echo "power:$(cat power)" ;;
+"set power") [ -e lies ] || echo "$3" > power ;;
+esac
+"""
+LAN = """name "bmc"
+set_working_mc 0x20
+  startlan 1
+    addr 127.0.0.1 {port}
+    priv_limit admin
+    allowed_auths_user none md2 md5 straight
+    allowed_auths_operator none md2 md5 straight
+    allowed_auths_admin none md2 md5 straight
+    guid a123456789abcdefa123456789abcdef
+  endlan
+  chassis_control "{folder}/chassis 0x20"
+  user 1 false "" "x" user 10 none md2 md5 straight
+  user 2 true "admin" "{password}" admin 10 none md2 md5 straight
+"""
+COMMANDS = """mc_setbmc 0x20
+mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
+mc_enable 0x20
+"""
+
+
+class Bmc:
+    """One ipmi_sim and the power of the machine behind it."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="bmc-")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.write("chassis", CHASSIS)
+        os.chmod(self.path("chassis"), 0o700)
+        self.write("lan.conf", LAN.format(port=self.port, folder=self.folder, password=PASSWORD))
+        self.write("commands", COMMANDS)
+        os.mkdir(self.path("state"))
+        self.set(False)
+        self.process = None
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def set(self, on):
+        self.write("power", "1\n" if on else "0\n")
+
+    def is_on(self):
+        with open(self.path("power"), encoding="ascii") as file:
+            return file.read().strip() == "1"
+
+    def start(self):
+        with open(self.path("log"), "ab") as log:
+            self.process = subprocess.Popen(["ipmi_sim", "-n", "-c", self.path("lan.conf"), "-f", self.path("commands"), "-s", self.path("state")],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.write("password", PASSWORD)
+        end = time.monotonic() + DEADLINE_S
+        while subprocess.run(["ipmitool", "-I", "lanplus", "-C", "3", "-N", "1", "-R", "1", "-H", "127.0.0.1", "-p", str(self.port), "-U", "admin",
+                              "-f", self.path("password"), "chassis", "power", "status"], capture_output=True, check=False).returncode:
+            assert self.process.poll() is None and time.monotonic() < end, "ipmi_sim does not come up"
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder)
+
+    def settings(self, **others):
+        return {"address": "127.0.0.1", "port": self.port, "user": "admin", "password": PASSWORD, "cipher_suite": 3, **others}
+
+
+BMC = Bmc()
+
+
+def host_with(m, admin, name, **others):
+    host = enrol(m, admin, name)
+    return done(admin.call("PATCH", f"/hosts/{host['id']}", {"bmc": BMC.settings(**others)}))
+
+
+def ended(admin, answer):
+    status, task, _ = answer
+    assert status == 202, (status, task)
+    end = time.monotonic() + DEADLINE_S
+    while task["state"] in ("queued", "running", "cancelling", "rolling_back"):
+        assert time.monotonic() < end, task
+        time.sleep(0.1)
+        task = done(admin.call("GET", f"/tasks/{task['id']}"))
+    return task
+
+
+def verb(admin, host, word, **body):
+    return ended(admin, admin.call("POST", f"/hosts/{host['id']}/{word}", body))
+
+
+def power(admin, host):
+    return done(admin.call("GET", f"/hosts/{host['id']}")).get("power", {})
+
+
+def failed(task, code):
+    assert (task["state"], task["error"]["code"]) == ("failed", code), task
+    return task["error"]
+
+
+# ---- tests ----
+
+def power_is_what_the_bmc_says(m, admin):
+    host = host_with(m, admin, "asked")
+    for on in (False, True):
+        BMC.set(on)
+        assert verb(admin, host, "check_power")["state"] == "done"
+        now = power(admin, host)
+        assert (now["state"], now["source"]) == ("on" if on else "off", "bmc"), now
+    rows = done(admin.call("GET", "/hosts?filter=power.state%3Don"))["items"]
+    assert host["id"] in [row["id"] for row in rows], rows
+
+
+def hard_power_off_ends_when_the_power_is_off(m, admin):
+    host = host_with(m, admin, "cut")
+    BMC.set(True)
+    dry = done(admin.call("POST", f"/hosts/{host['id']}/power_off?dry_run=true", {"how": "hard"}))
+    assert dry["dry_run"] and len(dry["steps"]) == 2 and BMC.is_on(), dry
+    assert verb(admin, host, "power_off", how="hard")["state"] == "done"
+    assert not BMC.is_on() and power(admin, host)["state"] == "off"
+
+
+def orderly_power_off_needs_the_agent(m, admin):
+    host = host_with(m, admin, "lost")
+    BMC.set(True)
+    refused(admin.call("POST", f"/hosts/{host['id']}/power_off", {}), 503, "host_unreachable")
+    assert BMC.is_on()
+
+
+def power_on_waits_for_the_agent_and_says_that_it_did_not_come(m, admin):
+    host = host_with(m, admin, "woken")
+    BMC.set(False)
+    failed(verb(admin, host, "power_on", timeout_s=10), "deadline_exceeded")
+    assert BMC.is_on()
+
+
+def order_that_is_taken_and_not_carried_out_is_no_success(m, admin):
+    host = host_with(m, admin, "liar")
+    BMC.set(True)
+    BMC.write("lies", "")
+    try:
+        error = failed(verb(admin, host, "power_off", how="hard", timeout_s=10), "power_unchanged")
+        assert error["params"]["state"] == "on" and error["params"]["object"] == "liar", error
+        assert power(admin, host).get("state") != "off"
+        BMC.set(False)
+        error = failed(verb(admin, host, "power_on", timeout_s=10), "power_unchanged")
+        assert error["params"]["expected"] == "on", error
+    finally:
+        os.unlink(BMC.path("lies"))
+
+
+def refusal_says_what_is_wrong(m, admin):
+    for name, others, reason in (("bad-password", {"password": "wrong"}, "password"), ("bad-user", {"user": "nobody"}, "password"),
+                                 ("bad-suite", {"cipher_suite": 17}, "cipher suite")):
+        error = failed(verb(admin, host_with(m, admin, name, **others), "check_power"), "bmc_refused")
+        assert reason in error["params"]["reason"] and error["params"]["host"] == name, error
+
+
+def bmc_that_is_not_there_is_unreachable(m, admin):
+    host = host_with(m, admin, "nowhere", port=BMC.port + 1 if BMC.port < 65535 else 1)
+    failed(verb(admin, host, "check_power"), "bmc_unreachable")
+    host = host_with(m, admin, "no-name", address="bmc.invalid")
+    failed(verb(admin, host, "check_power"), "bmc_unreachable")
+
+
+def without_settings_nothing_begins(m, admin):
+    host = enrol(m, admin, "bare")
+    for word, body in (("check_power", {}), ("power_off", {"how": "hard"}), ("reboot", {"how": "hard"}), ("power_on", {"how": "bmc"}),
+                       ("power_on", {"how": "wake_on_lan"})):
+        refused(admin.call("POST", f"/hosts/{host['id']}/{word}", body), 409, "not_allowed")
+    for field, value in (("address", "-h"), ("address", "a b"), ("user", "x y"), ("password", "x" * 21), ("cipher_suite", 18)):
+        status, body, _ = admin.call("PATCH", f"/hosts/{host['id']}", {"bmc": {"address": "h", field: value}})
+        assert status == 400 and field in body["field"], body
+
+
+def cancel_ends_the_wait(m, admin):
+    host = host_with(m, admin, "patient")
+    status, task, _ = admin.call("POST", f"/hosts/{host['id']}/power_on", {})
+    assert status == 202, task
+    admin.call("POST", f"/tasks/{task['id']}/cancel")
+    assert ended(admin, (202, task, None))["state"] == "cancelled"
+
+
+def password_is_told_to_nobody(m, admin):
+    host = host_with(m, admin, "discreet")
+    assert "password" not in host["bmc"], host
+    verb(admin, host, "check_power")
+    for plural in ("hosts", "tasks", "audit-records", "events"):
+        text = json.dumps(done(admin.call("GET", f"/{plural}?limit=1000")))
+        assert PASSWORD not in text, plural
+    with open(m.log, encoding="utf-8", errors="replace") as log:
+        assert PASSWORD not in log.read()
+
+
+center.TESTS = [power_is_what_the_bmc_says, hard_power_off_ends_when_the_power_is_off, orderly_power_off_needs_the_agent,
+                power_on_waits_for_the_agent_and_says_that_it_did_not_come, order_that_is_taken_and_not_carried_out_is_no_success,
+                refusal_says_what_is_wrong, bmc_that_is_not_there_is_unreachable, without_settings_nothing_begins, cancel_ends_the_wait,
+                password_is_told_to_nobody]
+
+if __name__ == "__main__":
+    try:
+        BMC.start()
+        result = center.main()
+    finally:
+        BMC.stop()
+    sys.exit(1 if result else 0)

@@ -638,6 +638,12 @@ SERVE(vm_reset, VmReset)
   return true;
 }
 
+SERVE_PLAIN(vm_set_password, VmSetPassword)
+{
+  const HostDomain *d = find_domain(call, params->uuid, error);
+  return d && before(call, "vm.set_password", error) && after(call, "vm.set_password");
+}
+
 SERVE(vm_adopt, VmAdopt)
 {
   HostDomain *d = find_domain(call, params->uuid, error);
@@ -814,6 +820,7 @@ const RpcService host_services[] = {
     ROW(vm_hibernate, vm_hibernate),
     ROW(vm_discard_saved, vm_discard_saved),
     ROW(vm_adopt, vm_adopt),
+    ROW(vm_set_password, vm_set_password),
     ROW(vm_release, vm_release),
     ROW(vm_get, vm_get),
     ROW(vm_list, vm_list),

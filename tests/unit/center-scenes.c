@@ -58,6 +58,7 @@ const Scene scenes[] = {
     {"vm_power_off", "vm_power_off", "running", NULL, .acts_only = true},
     {"vm_reboot", "vm_reboot", "running", NULL, .acts_only = true},
     {"vm_reset", "vm_reset", "running", NULL, .acts_only = true},
+    {"vm_set_password", "vm_set_password", "running", "{'user':'root','password':'secret'}", .acts_only = true},
     {"vm_pause", "vm_pause", "running", NULL, .acts_only = true},
     {"vm_resume", "vm_resume", "paused", NULL, .acts_only = true},
     {"vm_hibernate", "vm_hibernate", "running", NULL, .acts_only = true},

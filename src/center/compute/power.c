@@ -166,3 +166,19 @@ bool vm_shutdown(Task *task, GError **error)
   return compute_begin(task, &s.vm, error) && TASK_STEP(task, "ask the guest", shutdown_step, NULL, &s.vm, error) &&
          TASK_STEP(task, "wait for the guest", await_end, NULL, &s, error);
 }
+
+/* ---- inside the guest ---- */
+
+static bool set_password_step(Task *task, void *ctx, GError **error)
+{
+  VmJob *job = ctx;
+  const WsVmSetPassword *args = task_args(task);
+  RpcLink *link = compute_link(job, error);
+  WsRpcVmSetPassword params = {.vm = job->id, .uuid = (char *)job->uuid, .user = args->user, .password = args->password};
+  return link && rpc_vm_set_password(link, &params, NULL, NULL, task_cancel_flag(task), error);
+}
+
+bool vm_set_password(Task *task, GError **error)
+{
+  return one_call(task, "set password", set_password_step, error);
+}

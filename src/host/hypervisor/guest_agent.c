@@ -272,3 +272,20 @@ void virt_guest_tick(Hypervisor *hv)
     virt_run(hv, key, ask_guest, q, question_free);
   }
 }
+
+/* ---- a new password ---- */
+
+bool hypervisor_vm_set_password(Hypervisor *hv, const WsRpcVmSetPassword *params, GError **error)
+{
+  VirtConn *conn = virt_conn_acquire(hv, error);
+  virDomainPtr domain = conn ? virt_find(conn, params->vm, params->uuid, error) : NULL;
+  bool done = false;
+  if (domain && virt_state(domain) != WS_POWER_STATE_RUNNING)
+    virt_wrong_state(error, params->vm, params->uuid, "set a password in", virt_state(domain));
+  else if (domain)
+    done = virDomainSetUserPassword(domain, params->user, params->password, 0) == 0 ||
+           virt_fail(error, params->vm, params->uuid, "set a password in");
+  g_clear_pointer(&domain, virDomainFree);
+  g_clear_pointer(&conn, virt_conn_release);
+  return done;
+}

@@ -81,6 +81,8 @@ bool hypervisor_vm_start(Hypervisor *hv, const WsRpcVmStart *params, WsPower **p
 bool hypervisor_vm_shutdown(Hypervisor *hv, const WsRpcVmShutdown *params, WsPower **power, GError **error);
 bool hypervisor_vm_power_off(Hypervisor *hv, const WsRpcVmPowerOff *params, WsPower **power, GError **error);
 bool hypervisor_vm_reboot(Hypervisor *hv, const WsRpcVmReboot *params, WsPower **power, GError **error);
+/* Through the guest agent: WS_ERROR_GUEST_AGENT_ABSENT, or what the guest has to say against it. */
+bool hypervisor_vm_set_password(Hypervisor *hv, const WsRpcVmSetPassword *params, GError **error);
 bool hypervisor_vm_reset(Hypervisor *hv, const WsRpcVmReset *params, WsPower **power, GError **error);
 bool hypervisor_vm_pause(Hypervisor *hv, const WsRpcVmPause *params, WsPower **power, GError **error);
 bool hypervisor_vm_resume(Hypervisor *hv, const WsRpcVmResume *params, WsPower **power, GError **error);

@@ -195,6 +195,7 @@ bool serve_vm_update_live(RpcCall *call, const WsRpcVmUpdateLive *params, WsRpcV
 SERVE_PLAIN(release, Release)
 SERVE_PLAIN(disk_resize, DiskResize)
 SERVE_PLAIN(send_keys, SendKeys)
+SERVE_PLAIN(set_password, SetPassword)
 
 static bool run_undefine(Work *w, GError **error)
 {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes, and what a running guest gets and shows: disks, NICs, screen, keys, consoles."""
 import base64
+import json
 
 from whole_site import Case, check, read_message, refused
 
@@ -62,6 +63,25 @@ class Devices(Case):
     def serial_console_answers_what_is_typed(self):
         with self.site.console(self.vm) as console:
             console.type("\n")
+            console.wait_for("login:")
+
+    def new_password_opens_the_guest(self):
+        body = {"user": "root", "password": "a new \"one\" 1"}
+        refused("required", self.api.post, f"vms/{self.vm}/set_password", {"user": "root"})
+        refused("bad_value", self.api.post, f"vms/{self.vm}/set_password", {**body, "user": "root:x"})
+        task = self.api.do(f"vms/{self.vm}/set_password", body)
+        check("a new" not in json.dumps(task), task)
+        for log in (self.site.manager.log, self.site.agent.log):
+            with open(log, encoding="utf-8", errors="replace") as file:
+                check("a new" not in file.read(), f"the password is in {log}")
+        with self.site.console(self.vm) as console:
+            console.type("\n")
+            console.wait_for("login:")
+            console.type("root\n")
+            console.wait_for("Password:")
+            console.type(body["password"] + "\n")
+            console.wait_for("# ")
+            console.type("exit\n")
             console.wait_for("login:")
 
     def running_guest_gets_and_loses_a_disk(self):

@@ -67,6 +67,9 @@ void center_free(Center *center);
 typedef enum { CENTER_INFO = 1, CENTER_MINOR, CENTER_MAJOR, CENTER_CRITICAL } CenterLevel;
 void center_event(Center *center, CenterLevel level, const WsType *type, WsId object, const char *cause, const char *text,
                   ...) G_GNUC_NULL_TERMINATED;
+/* The same of something that happened at `time_us` (wall clock of whoever saw it), and is known only now. */
+void center_event_at(Center *center, gint64 time_us, CenterLevel level, const WsType *type, WsId object, const char *cause,
+                     const char *text, ...) G_GNUC_NULL_TERMINATED;
 
 /* Opens (or keeps) / closes the alarm `kind` on an object; sets the object's `health`. Idempotent. Core loop, in a coroutine. */
 void center_alarm_open(Center *center, CenterLevel level, const WsType *type, WsId object, const char *kind);

@@ -38,6 +38,7 @@ struct Agent {
   Hypervisor *hypervisor;
   Network *network;
   Node *node;
+  struct MissedEvents *missed; /* host/hypervisor/missed.h */
   HttpTls tls;         /* paths of key, certificate and CA */
   WsTimer *dial_timer, *renew_timer;
   bool renewing; /* a coroutine is at it, and plans the next time */

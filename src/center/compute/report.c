@@ -141,13 +141,17 @@ static bool take_elsewhere(Center *center, WsId host, const WsVm *vm, const WsVm
   return true;
 }
 
+static bool is_bad(int state)
+{
+  return state == WS_POWER_STATE_CRASHED || state == WS_POWER_STATE_IO_HELD;
+}
+
 /* A change of power that no living task is responsible for came from outside: virsh, the guest itself, a crash. */
 static void tell_power(Center *center, const WsVm *before, const WsPower *power)
 {
   if (!power || before->activity || compute_power_state(before) == (int)power->state)
     return;
-  bool bad = power->state == WS_POWER_STATE_CRASHED || power->state == WS_POWER_STATE_IO_HELD;
-  center_event(center, bad ? CENTER_MAJOR : CENTER_INFO, &ws_type_vm, before->id, "outside", "vm_power_changed", "state",
+  center_event(center, is_bad(power->state) ? CENTER_MAJOR : CENTER_INFO, &ws_type_vm, before->id, "outside", "vm_power_changed", "state",
                ws_power_state_names[power->state - 1], "reason", power->reason ? power->reason : "-", NULL);
 }
 
@@ -288,12 +292,29 @@ static void take_guest(WsVm *vm, const WsVmGuest *guest)
   vm->guest = ws_vm_guest_copy(guest);
 }
 
+/* Of a time when nobody was there to be told. A clock of a host may be ahead: nothing has happened after now. */
+static void record_missed(Center *center, const WsVm *vm, const WsRpcVmEvent *event)
+{
+  gint64 time_us = MIN(event->time, ws_clock_wall_us(center->clock));
+  const char *reason = event->reason ? event->reason : "-";
+  if (event->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED)
+    center_event_at(center, time_us, CENTER_MAJOR, &ws_type_vm, vm->id, "host report", "vm_vanished", "name", vm->name, NULL);
+  else if (event->power)
+    center_event_at(center, time_us, is_bad(event->power->state) ? CENTER_MAJOR : CENTER_INFO, &ws_type_vm, vm->id, "host report",
+                    "vm_power_changed", "state", ws_power_state_names[event->power->state - 1], "reason", reason, NULL);
+}
+
 bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
 {
   Center *center = hosts_center_of_call(call);
   WsId host = hosts_of_call(call);
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   const WsVm *vm = known(head, host, params->uuid);
+  if (params->missed) {
+    if (vm)
+      record_missed(center, vm, params);
+    return true;
+  }
   if (params->report) {
     bool known_now = take_one(center, host, params->report, error);
     if (!known_now)

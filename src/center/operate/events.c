@@ -41,12 +41,12 @@ static void take_params(WsEvent *event, va_list args)
   event->params.items = (WsMapEntry *)g_array_free(entries, FALSE);
 }
 
-void center_event(Center *center, CenterLevel level, const WsType *type, WsId object, const char *cause, const char *text,
-                  ...)
+static void tell(Center *center, gint64 time_us, CenterLevel level, const WsType *type, WsId object, const char *cause,
+                 const char *text, va_list args)
 {
   char id[WS_ID_TEXT_MAX];
   WsEvent *event = ws_event_new();
-  event->time = ws_clock_wall_us(center->clock);
+  event->time = time_us;
   event->level = (int)level;
   event->object = g_strdup(object ? ws_id_format(type->prefix, object, id) : NULL);
   event->object_name = name_now(center, type, object);
@@ -54,13 +54,28 @@ void center_event(Center *center, CenterLevel level, const WsType *type, WsId ob
     event->host = g_strdup(event->object);
   event->cause = g_strdup(cause);
   event->text = g_strdup(text);
-  va_list args;
-  va_start(args, text);
   take_params(event, args);
-  va_end(args);
   ws_log(level >= CENTER_MAJOR ? WS_LOG_WARNING : WS_LOG_INFO, text, "object", event->object, "name", event->object_name,
          "cause", cause, NULL);
   Pending *pending = g_new(Pending, 1);
   *pending = (Pending){center, event};
   ws_co_start(center->loop, write_event, pending);
+}
+
+void center_event(Center *center, CenterLevel level, const WsType *type, WsId object, const char *cause, const char *text,
+                  ...)
+{
+  va_list args;
+  va_start(args, text);
+  tell(center, ws_clock_wall_us(center->clock), level, type, object, cause, text, args);
+  va_end(args);
+}
+
+void center_event_at(Center *center, gint64 time_us, CenterLevel level, const WsType *type, WsId object, const char *cause,
+                     const char *text, ...)
+{
+  va_list args;
+  va_start(args, text);
+  tell(center, time_us, level, type, object, cause, text, args);
+  va_end(args);
 }

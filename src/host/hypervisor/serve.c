@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "host/agent.h"
 #include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/missed.h"
 #include "host/hypervisor/serve-private.h"
 #include "host/node/node.h"
 #include "host/storage/storage.h"
@@ -291,7 +292,7 @@ static bool find_pool(void *arg, const char *path, WsId *pool, char **file)
 
 static void on_event(WsRpcVmEvent *event, void *arg)
 {
-  agent_notify(arg, &rpc_method_vm_event, event);
+  missed_tell(arg, event);
 }
 
 static void on_report(WsRpcVmReport *page, void *arg)
@@ -346,9 +347,11 @@ bool hypervisor_room_start(Agent *agent, GError **error)
 void hypervisor_room_stop(Agent *agent)
 {
   g_clear_pointer(&agent->hypervisor, hypervisor_free);
+  missed_free(agent);
 }
 
 /* The manager reads the list itself when a host's link comes up. */
 void hypervisor_room_link_up(Agent *agent)
 {
+  missed_send(agent);
 }

@@ -248,6 +248,26 @@ class Restarts(Case):
         self.api.do(f"vms/{stays}/pause")
         self.site.destroy(stays, dies)
 
+    def what_happened_while_the_manager_was_away_is_in_the_events(self):
+        """In order, with the times of then; both runs that it never saw."""
+        vm = self.site.deploy("unseen", start=False)
+        uuid = self.site.vm(vm)["uuid"]
+        self.site.kill(self.site.manager)
+        for verb in ("start", "destroy", "start", "destroy"):
+            self.site.inside("virsh", verb, uuid)
+        self.site.start_manager()
+        Agreement(self.site).wait()
+        check(self.site.power(vm) == "off", self.site.power(vm))
+
+        def seen():
+            rows = [row for row in self.api.items("events", filter=f"object={vm}") if row["text"] == "vm_power_changed"]
+            return [row for row in rows if row["cause"] == "host report"]
+        wait_for("four events of then", lambda: len(seen()) >= 4, 30)
+        rows = sorted(seen(), key=lambda row: row["time"])
+        states = [row["params"]["state"] for row in rows]
+        check(states == ["running", "off", "running", "off"], rows)
+        self.site.destroy(vm)
+
 
 class Abandoned(Case):
     """A task whose host goes away in the middle, and a user who does not want to wait for it."""

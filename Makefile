@@ -8,7 +8,7 @@ SEEDS  ?= 2000
 HOURS  ?= 8
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean-data test test-deep check sim soak deb bench lab lab-down fmt
+.PHONY: help run stop clean-data test test-deep check sim soak deb bench bench-web screenshots lab lab-down fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ deb: ## Debian packages in build-deb/packages
 
 bench: ## figures of a release build
 	@scripts/bench
+
+bench-web: ## the web console: sizes, times of long lists
+	@scripts/ci/build plain >/dev/null && scripts/build-web --check && tests/web/bench build-ci/plain
+
+screenshots: ## pictures of the web console's pages in build-web-screenshots/
+	@scripts/ci/build plain >/dev/null && scripts/build-web --check && tests/web/screenshots build-ci/plain build-web-screenshots
 
 lab: ## HOSTS=2 hosts out of namespaces, in LAB=.cache/hosts
 	@scripts/lab up --hosts $(HOSTS) --dir '$(LAB)'

@@ -23,13 +23,14 @@ WHOLE = {
     'errors.yaml': 'gone: {status: 404, params: [object], en: "{object} is gone.", zh: "{object} 已消失。"}\n',
     'texts.yaml': 'began: {params: [], en: "It began.", zh: "已开始。"}\n',
     'words.yaml': 'poking: {en: Poking, zh: 正在戳}\n',
+    'looks.yaml': 'Other.state: {a: {glyph: tick, colour: ok}}\n',
     'openapi.yaml': "info: {title: T, version: '1'}\n",
     'other.yaml': '''
 Other:
   x-resource: {prefix: other, plural: others, zh: 他物}
   description: Another thing.
   type: object
-  properties: {name: {$ref: common.yaml#/Name}}
+  properties: {name: {$ref: common.yaml#/Name}, state: {type: string, enum: [a], description: State., x-zh: 状态}}
 ''',
 }
 

@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 
-from . import contract, emit_center, emit_cli, emit_docs, emit_inventory, emit_model, emit_openapi, emit_rpc, emit_ts, errors, stored, texts
+from . import (contract, emit_center, emit_cli, emit_console, emit_docs, emit_inventory, emit_model, emit_openapi, emit_rpc, emit_ts, errors,
+               stored, texts)
 from .problem import Problem, Problems
 
 # part -> {file name: function of the Contract giving its text}
@@ -46,6 +47,11 @@ PARTS = {
         'openapi.json': emit_openapi.openapi_json,
         'types.ts': emit_ts.types_ts,
         'reference.md': emit_docs.reference_md,
+    },
+    'console': {
+        'types.ts': emit_ts.types_ts,
+        'contract.en.json': emit_console.console_json('en'),
+        'contract.zh.json': emit_console.console_json('zh'),
     },
 }
 

@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass, field as dc_field
 from typing import Optional
 
-from . import c, errors, stored, texts, yamlfile
+from . import c, errors, looks, stored, texts, yamlfile
 from .problem import Problem, Problems
 from .schema import Builder, Type, suggest
 
-_NO_TYPES = {'errors.yaml', 'phrases.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
+_NO_TYPES = {'errors.yaml', 'looks.yaml', 'phrases.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
 
 _RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'en', 'history'}
@@ -120,6 +120,7 @@ class Contract:
     texts: dict
     words: dict
     phrases: dict
+    looks: dict               # "Vm.power.state": {value: {glyph, colour}}
     migrations: list = dc_field(default_factory=list)  # texts of api/schema/NNN.sql
 
     @property
@@ -180,12 +181,13 @@ class _Loader:
                 check()
             except Problem as problem:
                 self.problems.append(problem)
+        looks.check(self.files.get('looks.yaml', {}), self.builder.types, self.problem)
         if self.problems:
             raise Problems(self.problems)
         return Contract(list(self.builder.types.values()), list(self.builder.enums.values()), resources, [r for r in rpcs if r],
                         [f for f in fixed if f],
                         {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'paths'}, catalogue, sentences, words,
-                        phrases)
+                        phrases, self.files.get('looks.yaml', {}))
 
     def _words_used(self, resources):
         """Activities, and the words of enums that are columns of a table: people see these in their language."""

@@ -9,6 +9,7 @@
 
 typedef struct {
   GBytes *bytes;
+  GBytes *gzip; /* the same, compressed by the build; NULL: not worth it */
   const char *content_type;
   char *etag;
 } WebFile;
@@ -17,6 +18,7 @@ static void web_file_free(void *arg)
 {
   WebFile *file = arg;
   g_bytes_unref(file->bytes);
+  g_clear_pointer(&file->gzip, g_bytes_unref);
   g_free(file->etag);
   g_free(file);
 }
@@ -36,6 +38,22 @@ static const char *content_type_of(const char *name)
   return NULL;
 }
 
+/* The build may have put a compressed form beside the file. */
+static bool add_gzip(WebFile *file, const char *path, gsize *total, GError **error)
+{
+  g_autofree char *gzip_path = g_strconcat(path, ".gz", NULL);
+  g_autoptr(GError) cause = NULL;
+  char *text;
+  gsize n;
+  if (!g_file_test(gzip_path, G_FILE_TEST_IS_REGULAR))
+    return true;
+  if (!g_file_get_contents(gzip_path, &text, &n, &cause))
+    return ws_fail(error, WS_ERROR_IO_ERROR, "path", gzip_path, "cause", cause->message, NULL);
+  *total += n;
+  file->gzip = g_bytes_new_take(text, n);
+  return true;
+}
+
 static bool add_file(GHashTable *files, const char *path, const char *url, gsize *total, GError **error)
 {
   g_autoptr(GError) cause = NULL;
@@ -53,6 +71,8 @@ static bool add_file(GHashTable *files, const char *path, const char *url, gsize
   file->content_type = type;
   file->etag = g_strdup_printf("\"%.16s\"", hash);
   g_hash_table_insert(files, g_strdup(url), file);
+  if (!add_gzip(file, path, total, error))
+    return false;
   if (g_hash_table_size(files) > FILES_MAX || *total > BYTES_MAX)
     return ws_fail(error, WS_ERROR_TOO_LARGE, "limit", "2000 files, 64 MiB", NULL);
   return true;
@@ -98,25 +118,43 @@ static void add_security_headers(HttpCall *http)
   http_call_add_header(http, "strict-transport-security", "max-age=31536000");
 }
 
+/* The console's own addresses (/vms/vm-7/summary) are no files: its one page finds out what they mean. What looks like a file and is none is
+ * missing, so that a browser with an old page learns that a piece of it is gone. */
+static const WebFile *find_file(Center *center, const char *path)
+{
+  const WebFile *file = g_hash_table_lookup(center->web_files, path);
+  const char *name = strrchr(path, '/');
+  if (file || !name || strchr(name, '.') || g_str_has_prefix(path, "/api/"))
+    return file;
+  return g_hash_table_lookup(center->web_files, "/index.html");
+}
+
+static bool takes_gzip(HttpCall *http)
+{
+  const char *accepted = http_call_header(http, "accept-encoding");
+  return accepted && strstr(accepted, "gzip") && !strstr(accepted, "gzip;q=0");
+}
+
 void files_answer(Center *center, HttpCall *http)
 {
   const char *path = http_call_path(http);
-  WebFile *file = g_hash_table_lookup(center->web_files, path);
-  if (!file && g_str_has_suffix(path, "/")) {
-    g_autofree char *index = g_strconcat(path, "index.html", NULL);
-    file = g_hash_table_lookup(center->web_files, index);
-  }
+  const WebFile *file = find_file(center, path);
   if (!file) {
     g_autoptr(GError) error = NULL;
     ws_fail(&error, WS_ERROR_NOT_FOUND, "object", path, NULL);
     api_answer_error(http, "-", ws_lang_parse(http_call_header(http, "accept-language")), error, NULL);
     return;
   }
+  bool gzip = file->gzip && takes_gzip(http);
   add_security_headers(http);
   http_call_add_header(http, "etag", file->etag);
   http_call_add_header(http, "cache-control", strstr(path, "/assets/") ? "max-age=31536000, immutable" : "no-cache");
+  if (file->gzip)
+    http_call_add_header(http, "vary", "accept-encoding");
+  if (gzip)
+    http_call_add_header(http, "content-encoding", "gzip");
   if (g_strcmp0(http_call_header(http, "if-none-match"), file->etag) == 0)
     http_call_answer(http, 304, NULL, NULL);
   else
-    http_call_answer(http, 200, file->content_type, file->bytes);
+    http_call_answer(http, 200, file->content_type, gzip ? file->gzip : file->bytes);
 }

@@ -54,13 +54,23 @@ static const char *bearer_of(HttpCall *http)
   return NULL;
 }
 
-/* A browser sends cookies by itself, so one counts only when the request comes from our own pages: the Origin, where a
- * browser sends one, must be this host. */
+/* A browser sends cookies by itself, so one counts only when the request comes from our own pages: the Origin must be this host. Browsers
+ * leave it out only where they just read (and the answer is for our own pages alone); so what changes something, or opens a socket, has it. */
+static bool is_from_our_pages(HttpCall *http)
+{
+  const char *origin = http_call_header(http, "origin"), *host = http_call_header(http, "host");
+  const char *method = http_call_method(http), *site = http_call_header(http, "sec-fetch-site");
+  if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+    return false;
+  if (!origin)
+    return strcmp(method, "GET") == 0 && !http_call_header(http, "upgrade");
+  return host && g_str_has_prefix(origin, "https://") && strcmp(origin + 8, host) == 0;
+}
+
 static char *cookie_token(HttpCall *http)
 {
   const char *cookies = http_call_header(http, "cookie");
-  const char *origin = http_call_header(http, "origin"), *host = http_call_header(http, "host");
-  if (!cookies || (origin && (!host || !g_str_has_prefix(origin, "https://") || strcmp(origin + 8, host) != 0)))
+  if (!cookies || !is_from_our_pages(http))
     return NULL;
   g_auto(GStrv) parts = g_strsplit(cookies, ";", 32);
   for (char **part = parts; *part; part++) {

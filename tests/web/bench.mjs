@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// bench BUILD: figures of the console: what the first page loads (compressed), when it answers, a list and a tree of a large site, memory under
+// changes. Prints a table and, as its last line, the figures as JSON.
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { Agent } from 'node:https'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { openBrowser, openPage, ROOT, Site, sleep, until } from './kit.mjs'
+
+const build = resolve(process.argv[2])
+const [VMS, HOSTS] = (process.env.SIZE ?? '50000,5000').split(',').map(Number)
+const CHANGES_S = Number(process.env.SECONDS ?? 20)
+
+const freePort = () => new Promise((done) => { const s = createServer().listen(0, '127.0.0.1', () => { const { port } = s.address(); s.close(() => done(port)) }) })
+
+/** A manager whose database holds a large site; its hosts never come. */
+async function large() {
+  const dir = mkdtempSync(join(tmpdir(), 'ws-bench-'))
+  const data = join(dir, 'data')
+  mkdirSync(data, { mode: 0o700 })
+  const site = Object.assign(new Site(), { dir, port: await freePort() })
+  const start = async () => {
+    site.process = spawn(join(build, 'src/wincenterd'), ['--data-dir', data, '--bind', '127.0.0.1', '--port', String(site.port), '--web', join(ROOT, 'web/dist')], { stdio: 'ignore' })
+    site.url = `https://127.0.0.1:${site.port}`
+    await until('the manager', async () => {
+      try {
+        site.agent = new Agent({ ca: readFileSync(join(data, 'ca.crt')), keepAlive: true, checkServerIdentity: () => undefined })
+        return await site.call('GET', '/health', undefined, { token: null })
+      } catch {
+        return false
+      }
+    }, 120000)
+  }
+  await start()
+  site.password = readFileSync(join(data, 'initial-password'), 'utf8').trim()
+  site.process.kill('SIGTERM')
+  await until('its end', () => site.process.exitCode !== null)
+  execFileSync(join(build, 'tests/bench/fill-inventory'), [data, String(VMS), String(HOSTS), '0'])
+  await start()
+  site.token = (await site.call('POST', '/sessions', { user_name: 'admin', password: site.password })).token
+  return site
+}
+
+const figures = {}
+const site = await large()
+const browser = await openBrowser()
+
+// What comes over the wire before the first page is there.
+const page = await openPage(browser, site, { login: false })
+page.allowed.push(/401/)
+let wire = 0
+const session = await page.context().newCDPSession(page)
+await session.send('Network.enable')
+session.on('Network.loadingFinished', (e) => (wire += e.encodedDataLength))
+let began = performance.now()
+await page.goto(site.url)
+await page.waitForSelector('.login [data-test=login]')
+figures.login_shown_ms = Math.round(performance.now() - began)
+await page.fill('input[name=user]', 'admin')
+await page.fill('input[name=password]', site.password)
+began = performance.now()
+await page.click('[data-test=login]')
+await page.waitForSelector('.cards')
+figures.home_after_login_ms = Math.round(performance.now() - began)
+await sleep(500)
+figures.first_load_kib = Math.round(wire / 1024)
+
+const timed = async (name, act) => {
+  const times = []
+  for (let i = 0; i < 3; i++) times.push(await act())
+  figures[name] = Math.round(times.sort((a, b) => a - b)[1])
+}
+const inPage = (path, selector) => page.evaluate(async ([to, wanted]) => {
+  const from = performance.now()
+  history.pushState(null, '', to)
+  dispatchEvent(new PopStateEvent('popstate'))
+  while (!document.querySelector(wanted)) await new Promise((r) => requestAnimationFrame(r))
+  return performance.now() - from
+}, [path, selector])
+
+await timed('list_open_ms', async () => {
+  await inPage('/pools', 'h1')
+  await sleep(200)
+  return inPage('/vms', '.row [role=gridcell]')
+})
+await timed('list_filter_ms', async () => {
+  await page.fill('[data-test=filter]', '')
+  await sleep(700)
+  const from = performance.now()
+  await page.fill('[data-test=filter]', 'web-04711')
+  await page.waitForFunction(() => document.querySelectorAll('.row[data-id]').length === 1)
+  return performance.now() - from
+})
+await page.fill('[data-test=filter]', '')
+await sleep(800)
+figures.list_scroll = await page.evaluate(async () => {
+  const grid = document.querySelector('.grid')
+  const frames = []
+  let last = performance.now()
+  const total = grid.scrollHeight
+  for (let i = 0; i < 120; i++) {
+    grid.scrollTop = Math.min(total, i * 400)
+    await new Promise((r) => requestAnimationFrame(r))
+    const now = performance.now()
+    frames.push(now - last)
+    last = now
+  }
+  frames.sort((a, b) => a - b)
+  return { frame_p50_ms: Math.round(frames[60]), frame_p95_ms: Math.round(frames[114]), rows_in_dom: document.querySelectorAll('.row').length }
+})
+began = performance.now()
+await page.evaluate(async () => {
+  const grid = document.querySelector('.grid')
+  grid.scrollTop = grid.scrollHeight
+  while (!/web-/.test([...document.querySelectorAll('.row')].at(-1)?.textContent ?? '')) await new Promise((r) => setTimeout(r, 20))
+})
+figures.list_to_the_end_ms = Math.round(performance.now() - began)
+await timed('search_ms', async () => {
+  await page.keyboard.press('Escape')
+  await page.click('[data-test=open-search]')
+  const from = performance.now()
+  await page.keyboard.insertText('10.0.18.' + Math.floor(Math.random() * 200))
+  await page.waitForSelector('.hit .hitkind')
+  const took = performance.now() - from
+  await page.keyboard.press('Escape')
+  return took
+})
+// The first host's VMs, and all hosts, in the tree.
+await page.goto(site.url + '/')
+await page.waitForSelector('.line')
+figures.tree = await page.evaluate(async () => {
+  const open = async (i) => {
+    const from = performance.now()
+    const before = document.querySelector('.lines').style.height
+    document.querySelectorAll('.line .fold')[i].click()
+    while (document.querySelector('.lines').style.height === before) await new Promise((r) => setTimeout(r, 5))
+    return Math.round(performance.now() - from)
+  }
+  return { lines: document.querySelector('.lines').style.height, open_ms: document.querySelectorAll('.line').length ? await open(0) : null, in_dom: document.querySelectorAll('.line').length }
+})
+
+// Changes while the list is shown.
+await page.goto(site.url + '/vms')
+await page.waitForSelector('.row [role=gridcell]')
+const ids = (await site.call('GET', '/vms?limit=200&fields=id&sort=name')).items.map((v) => v.id)
+const cdp = await page.context().newCDPSession(page)
+const heap = async () => { await cdp.send('HeapProfiler.collectGarbage'); return (await cdp.send('Runtime.getHeapUsage')).usedSize / 1048576 }
+const before = await heap()
+let changes = 0
+const end = Date.now() + CHANGES_S * 1000
+const gaps = page.evaluate(async (ms) => {
+  const worst = []
+  let last = performance.now()
+  const stop = last + ms
+  while (last < stop) {
+    await new Promise((r) => requestAnimationFrame(r))
+    const now = performance.now()
+    worst.push(now - last)
+    last = now
+  }
+  worst.sort((a, b) => a - b)
+  return { p50: worst[Math.floor(worst.length / 2)], p99: worst[Math.floor(worst.length * 0.99)] }
+}, CHANGES_S * 1000)
+await Promise.all(Array.from({ length: 16 }, async (_, w) => {
+  for (let i = w; Date.now() < end; i += 16) {
+    await site.call('PATCH', `/vms/${ids[i % ids.length]}`, { labels: { n: String(i) } }).then(() => changes++, () => undefined)
+  }
+}))
+const frame = await gaps
+figures.changes = { per_s: Math.round(changes / CHANGES_S), frame_p50_ms: Math.round(frame.p50), frame_p99_ms: Math.round(frame.p99), heap_before_mib: Math.round(before), heap_after_mib: Math.round(await heap()) }
+
+await browser.close()
+site.process.kill('SIGTERM')
+await until('its end', () => site.process.exitCode !== null)
+rmSync(site.dir, { recursive: true, force: true })
+for (const [name, value] of Object.entries(figures)) console.log(name.padEnd(24), typeof value === 'object' ? JSON.stringify(value) : value)
+console.log(JSON.stringify({ vms: VMS, hosts: HOSTS, ...figures }))

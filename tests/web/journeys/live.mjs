@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// What others do, or what happens behind the manager's back, is on screen without a reload; what goes wrong is said, and nothing is lost by it.
+import { check, openPage, same, sleep, until } from '../kit.mjs'
+
+const QUICK_MS = 1500 // painted at most four times a second; the rest is the machine
+
+async function soon(page, selector, what) {
+  const began = Date.now()
+  await page.waitForSelector(selector)
+  check(Date.now() - began < 10 * QUICK_MS, `${what} took ${Date.now() - began} ms`)
+}
+
+export function live(site, browser, makeSite) {
+  let page
+  const at = async (path, allowed = []) => {
+    page ??= await openPage(browser, site)
+    page.allowed = allowed
+    page.wrong.length = 0
+    await page.goto(site.url + path)
+    await page.waitForSelector('.page > *')
+  }
+  const good = () => same(page.wrong.filter((w) => !/422/.test(w)), [], 'what went wrong in the browser') // simulated hosts have no screen
+  return [
+    ['a change by somebody else is on the page, in the list, in the tree', async () => {
+      const vm = site.vms[0]
+      await at(`/vms/${vm}`)
+      await page.waitForSelector('.objecthead >> text=Running')
+      await site.call('POST', `/vms/${vm}/pause`, {})
+      await soon(page, '.objecthead >> text=Paused', 'the page')
+      await soon(page, `[data-id=${vm}] [aria-label=Paused]`, 'the tree')
+      await page.goto(site.url + '/vms?filter=web-01')
+      await page.waitForSelector('.row >> text=Paused')
+      await site.call('POST', `/vms/${vm}/resume`, {})
+      await soon(page, '.row >> text=Running', 'the list')
+      good()
+    }],
+    ['what happens behind the manager is on the page', async () => {
+      const vm = site.vms[6]
+      await at(`/vms/${vm}`)
+      await page.waitForSelector('.objecthead >> text=Running')
+      await site.command(`end ${vm}`)
+      await soon(page, '.objecthead >> text=Off', 'the page')
+      good()
+    }],
+    ['a lost host is seen, and comes back', async () => {
+      const host = site.hosts[2].id
+      await at(`/hosts/${host}`)
+      await page.waitForSelector('.objecthead >> text=Connected')
+      await site.command(`cut ${host}`)
+      await soon(page, '.objecthead >> text=Not reachable', 'the page')
+      await site.command(`connect ${host}`)
+      await soon(page, '.objecthead >> text=Connected', 'the page')
+      good()
+    }],
+    ['buttons follow the object that is shown', async () => {
+      const vm = site.vms[2]
+      await at(`/vms/${vm}`)
+      await page.waitForSelector('.verbs [data-verb=shutdown]:enabled')
+      await site.do('POST', `/vms/${vm}/power_off`, {})
+      await page.waitForSelector('.verbs [data-verb=start]:enabled')
+      same(await page.locator('.verbs [data-verb=shutdown]').count(), 0)
+      await page.click('.verbs [data-verb=start]')
+      await page.waitForSelector('.objecthead >> text=Running')
+      good()
+    }],
+    ['a VM that is deleted while its page is open says so', async () => {
+      const [vm] = await site.machines(['short-lived'], { start: false })
+      await at(`/vms/${vm}`)
+      await page.waitForSelector('h1 >> text=short-lived')
+      await site.do('DELETE', `/vms/${vm}`, { how: 'destroy' })
+      await page.waitForSelector('[data-test=gone]')
+      same(await page.locator('.verbs').count(), 0)
+      good()
+      await at('/vms/vm-99999999', [/404/])
+      await page.waitForSelector('.errorbox')
+    }],
+    ['a refused verb tells object, reason, what to do and its number', async () => {
+      const vm = site.vms[4]
+      await at(`/vms/${vm}`, [/409/])
+      await page.waitForSelector('.verbs [data-verb=start]:enabled')
+      await page.route('**/api/v1/vms/*/start', async (route) => {
+        await site.do('POST', `/vms/${vm}/start`, {}) // somebody was quicker
+        await route.continue()
+      })
+      await page.click('.verbs [data-verb=start]')
+      const box = page.locator('.toast .errorbox')
+      await box.waitFor()
+      const text = await box.textContent()
+      check(/cannot start while/.test(text) && /Request [\w-]{8,}/.test(text), text)
+      await page.unroute('**/api/v1/vms/*/start')
+      good()
+    }],
+    ['a change of the same field by somebody else is told while one edits', async () => {
+      const vm = site.vms[6]
+      await at(`/vms/${vm}`)
+      await page.click('.card [aria-label^=Change]')
+      await page.fill('.ant-modal textarea', 'mine')
+      await site.call('PATCH', `/vms/${vm}`, { description: 'theirs' })
+      await page.waitForSelector('.ant-modal .notice')
+      same(await page.inputValue('.ant-modal textarea'), 'mine')
+      await page.keyboard.press('Escape')
+      good()
+    }],
+    ['a session that ends in the middle asks again and keeps the place', async () => {
+      await at('/vms/deploy', [/401/, /WebSocket/])
+      await page.fill('#deploy-name', 'half-typed')
+      const me = await page.evaluate(() => fetch('/api/v1/whoami').then((r) => r.json()))
+      await site.call('DELETE', `/sessions/${me.session}`)
+      await page.fill('#deploy-count', '2')
+      await page.waitForSelector('.login.over')
+      await page.fill('.login input[name=password]', site.password)
+      await page.click('.login [data-test=login]')
+      await page.waitForSelector('.login', { state: 'detached' })
+      same(await page.inputValue('#deploy-name'), 'half-typed')
+      good()
+    }],
+    ['rows stay where they are while somebody picks; new ones wait for a word', async () => {
+      await at('/vms')
+      await page.waitForSelector('.row [role=gridcell]')
+      await page.click('.row:nth-child(2) input')
+      const [made] = await site.machines(['aaa-first'], { start: false })
+      await page.waitForSelector('.listbar >> text=sort now')
+      same(await page.locator('.row >> text=aaa-first').count(), 0)
+      await page.click('.listbar >> text=sort now')
+      await page.waitForSelector('.row >> text=aaa-first')
+      await site.do('DELETE', `/vms/${made}`, { how: 'destroy' })
+      good()
+    }],
+    ['names are text, whatever they are', async () => {
+      const names = ['<img src=x onerror="window.hurt=1"><script>window.hurt=2</script>', 'مرحبا بالعالم (hurt)', '名'.repeat(85), 'a'.repeat(250) + '-tail']
+      const made = await site.machines(names, { start: false })
+      await at('/vms?filter=' + encodeURIComponent('hurt'), [/422/])
+      await page.waitForSelector('.row >> text=onerror')
+      for (const [i, id] of made.entries()) {
+        await page.goto(`${site.url}/vms/${id}`)
+        await page.waitForSelector('h1 .name')
+        same(await page.evaluate(() => [document.querySelectorAll('h1 img').length, window.hurt ?? 0]), [0, 0], names[i])
+      }
+      check((await page.textContent('h1')).endsWith('-tail'), await page.textContent('h1'))
+      await page.keyboard.press('/')
+      await page.keyboard.type('onerror')
+      await page.waitForSelector('.hit >> text=onerror')
+      await page.keyboard.press('Escape')
+      await Promise.all(made.map((id) => site.do('DELETE', `/vms/${id}`, { how: 'destroy' })))
+      good()
+    }],
+    ['who may only read is offered nothing else, and told which right it takes', async () => {
+      const role = await site.call('POST', '/roles', { name: 'reader', permissions: ['*.read'] })
+      await site.call('POST', '/users', { name: 'reader', password: 'reader-reader', roles: [role.id] })
+      const theirs = await openPage(browser, site, { user: 'reader', password: 'reader-reader', path: '/vms' })
+      await theirs.waitForSelector('.row [role=gridcell]')
+      check(await theirs.isDisabled('[data-test=deploy]'), 'deploy is offered')
+      await theirs.goto(`${site.url}/vms/${site.vms[0]}`)
+      await theirs.waitForSelector('.verbs button')
+      for (const button of await theirs.locator('.verbs [data-verb]').all()) {
+        check(await button.isDisabled(), 'a verb is offered')
+        check(/right/.test(await button.getAttribute('title')), 'no reason')
+      }
+      same(await theirs.locator('.rename').count(), 0)
+      same(theirs.wrong.filter((w) => !/422/.test(w)), [])
+      await theirs.context().close()
+    }],
+    ['a slow answer shows that it is awaited', async () => {
+      await at('/')
+      await page.route('**/api/v1/vms/vm-*', async (route) => {
+        await sleep(1500)
+        await route.continue().catch(() => undefined)
+      })
+      await page.goto(`${site.url}/vms/${site.vms[0]}`)
+      await page.waitForSelector('[aria-busy]')
+      await page.waitForSelector('h1 .name')
+      await page.unroute('**/api/v1/vms/vm-*')
+      good()
+    }],
+    ['a manager that is gone is said to be, since when, and found again by itself', async () => {
+      const other = await makeSite()
+      const theirs = await openPage(browser, other)
+      theirs.allowed.push(/WebSocket|ERR_|Failed to load/)
+      other.process.kill('SIGKILL')
+      await theirs.waitForSelector('[data-test=linkbar]')
+      check(/stopped at \d\d:\d\d:\d\d/.test(await theirs.textContent('[data-test=linkbar]')), 'no time')
+      same(theirs.wrong, [])
+      await theirs.context().close()
+      await until('its end', () => other.process.exitCode !== null || other.process.signalCode)
+    }],
+  ]
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// What administrators do, each with the most clicks it may take. A journey that gets longer fails.
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { check, click, openPage, same, sleep, until } from '../kit.mjs'
+
+const fresh = (page) => (page.clicks = 0)
+const most = (page, n) => check(page.clicks <= n, `${page.clicks} clicks, at most ${n}`)
+const url = (page) => new URL(page.url()).pathname
+
+async function good(page) {
+  page.wrong = page.wrong.filter((w) => !/422/.test(w)) // simulated hosts have no screen
+  same(page.wrong, [], 'what went wrong in the browser')
+}
+
+export function work(site, browser) {
+  let page
+  const at = async (path) => {
+    page ??= await openPage(browser, site)
+    page.wrong.length = 0
+    await page.goto(site.url + path)
+    await page.waitForSelector('.page > *')
+    fresh(page)
+    return page
+  }
+  return [
+    ['a VM is found by its address without a click', async () => {
+      const { ip, vm } = await until('a guest with an address', async () => {
+        const found = (await site.call('GET', '/vms?filter=guest.ips!=""&limit=1')).items[0]
+        return found && { ip: found.guest.ips[0], vm: found.id }
+      })
+      await at('/')
+      await page.keyboard.press('/')
+      await page.keyboard.type(ip)
+      await page.waitForSelector('.hit .hitkind')
+      await page.keyboard.press('Enter')
+      await page.waitForURL(`**/vms/${vm}`)
+      most(page, 0)
+      await good(page)
+    }],
+    ['twelve VMs are deployed from an image in two clicks, and the review says how', async () => {
+      await at(`/vms/deploy?image=${site.images[0]}`)
+      await page.fill('#deploy-name', 'shop')
+      await page.fill('#deploy-count', '12')
+      await page.waitForSelector('.review .checkok')
+      check((await page.textContent('.review')).includes('12 VMs: shop-1, shop-2'), await page.textContent('.review'))
+      await click(page, '[data-test=confirm]')
+      await page.waitForURL('**/tasks/*')
+      const task = url(page).split('/')[2]
+      const ended = await site.task({ id: task })
+      same(ended.state, 'done')
+      await page.waitForSelector('.objecthead >> text=Done')
+      most(page, 2)
+      await good(page)
+    }],
+    ['a deploy that cannot be says why before it is asked for, and keeps what was typed', async () => {
+      await at(`/vms/deploy?image=${site.images[0]}`)
+      await page.fill('#deploy-name', 'huge')
+      await page.fill('#deploy-memory', '9 TiB')
+      await page.waitForSelector('form .errorbox')
+      check(/request/i.test(await page.textContent('form .errorbox .meta')), 'no request id')
+      await page.reload()
+      same(await page.inputValue('#deploy-name'), 'huge')
+      page.wrong.length = 0
+    }],
+    ['a pool is added in three clicks', async () => {
+      await at('/pools')
+      await click(page, '[data-test=create]')
+      await page.fill('#pool-name', 'Fast one')
+      await page.click('.ant-modal .ant-select')
+      page.clicks++
+      await page.click(`.ant-select-item >> text=${site.hosts[0].name}`)
+      await page.keyboard.press('Escape')
+      check((await page.inputValue('#pool-path')).endsWith('/fast-one'), await page.inputValue('#pool-path'))
+      await page.waitForSelector('.checkok')
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector('.grid >> text=Fast one')
+      most(page, 3)
+      await good(page)
+    }],
+    ['a host is added in two clicks: a command without the token, and the host as it comes', async () => {
+      await at('/hosts')
+      await click(page, '[data-test=create]')
+      await page.fill('.ant-modal input', 'kvm-99')
+      await click(page, '[data-test=confirm]')
+      const token = (await page.textContent('[data-test=join-token]')).trim()
+      check(!(await page.textContent('[data-test=join-command]')).includes(token), 'the token stands in a command line')
+      const csr = execFileSync('openssl', ['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=x', '-keyout', '/dev/null'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString()
+      await site.call('POST', '/enrol', { token, csr, hostname: 'kvm-99', architecture: 'x86_64' }, { token: null })
+      await page.waitForSelector('.waitfor >> text=kvm-99')
+      most(page, 2)
+      await good(page)
+    }],
+    ['many are shut down at once with one summary; what cannot be is said before', async () => {
+      await at('/vms?filter=shop')
+      await page.waitForSelector('.row [role=gridcell]')
+      const running = (await site.call('GET', '/vms?filter=name~shop and power.state=running'.replaceAll(' ', '%20'))).total
+      const all = (await site.call('GET', '/vms?filter=name~shop')).total
+      await click(page, '.head input')
+      await click(page, '.pickedbar [data-verb=shutdown]')
+      check((await page.textContent('.selection')).includes(`Will be done for ${running}`), await page.textContent('.selection'))
+      if (all > running) check(/skipped/.test(await page.textContent('.selection')), 'nothing is said of the rest')
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector(`[data-test=batch-summary] >> text=${running} done`)
+      most(page, 3)
+      await page.keyboard.press('Escape')
+      await good(page)
+    }],
+    ['a VM goes into the bin by its name, and comes back in three clicks', async () => {
+      const vm = (await site.call('GET', '/vms?filter=name=shop-3')).items[0]
+      await site.call('POST', `/vms/${vm.id}/power_off`, {}).then((t) => site.task(t), () => undefined)
+      await at(`/vms/${vm.id}`)
+      await page.waitForSelector('.objecthead >> text=Off')
+      await page.click('[data-test=more-verbs]')
+      await page.click('.ant-dropdown [data-verb=delete]')
+      check(await page.isDisabled('[data-test=confirm]'), 'it can be deleted without its name')
+      await page.fill('[data-test=confirm-name]', 'shop-3')
+      await page.click('[data-test=confirm]')
+      await page.waitForSelector('.objecthead >> text=In bin')
+      fresh(page)
+      await click(page, '.header [data-test=nav-more]')
+      await click(page, '.ant-dropdown >> text=Recycle bin')
+      await page.waitForSelector('.row >> text=shop-3')
+      await page.click('.row >> text=shop-3', { button: 'right' })
+      await click(page, '.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=restore]')
+      await until('it is back', async () => (await site.call('GET', `/vms/${vm.id}`)).management === 'managed')
+      most(page, 3)
+      await good(page)
+    }],
+    ['a host is emptied in two clicks, and what runs there is listed first', async () => {
+      const host = site.hosts[1]
+      const here = (await site.call('GET', `/vms?filter=host=${host.id}%20and%20power.state=running`)).items
+      await at(`/hosts/${host.id}`)
+      await click(page, '[data-verb=enter_maintenance]')
+      if (here.length) await page.waitForSelector(`.ant-modal .names >> text=${here[0].name}`)
+      await page.click('.ant-modal .ant-select')
+      await page.click('.ant-select-item >> text=Power off')
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector('.objecthead >> text=Maintenance')
+      await click(page, '[data-verb=leave_maintenance]')
+      await page.waitForSelector('.objecthead >> text=Connected')
+      most(page, 3)
+      await good(page)
+    }],
+    ['a name is changed where it stands', async () => {
+      await at(`/vms/${site.vms[3]}`)
+      await page.hover('.objecthead h1')
+      await click(page, '.rename')
+      await page.fill('.objecthead input', 'db-replica-2')
+      await page.keyboard.press('Enter')
+      await page.waitForSelector('h1 >> text=db-replica-2')
+      await until('the server knows', async () => (await site.call('GET', `/vms/${site.vms[3]}`)).name === 'db-replica-2')
+      await page.waitForSelector('.tree >> text=db-replica-2')
+      most(page, 1)
+      await good(page)
+    }],
+    ['settings are changed with their number said, and only what differs is sent', async () => {
+      await at(`/vms/${site.vms[5]}`)
+      await click(page, '.card [aria-label^=Change]')
+      await page.waitForSelector('.ant-modal textarea')
+      await page.fill('.ant-modal textarea', 'Kept by the mail team')
+      const sent = page.waitForRequest((r) => r.method() === 'PATCH')
+      await click(page, '.ant-modal >> text=Save 1 change')
+      same(JSON.parse((await sent).postData()), { description: 'Kept by the mail team' })
+      await page.waitForSelector('.notes >> text=Kept by the mail team')
+      await good(page)
+    }],
+    ['filter and sort stand in the address and survive a reload', async () => {
+      await at('/vms')
+      await page.fill('[data-test=filter]', 'state:running')
+      await page.waitForURL(/filter=state/)
+      await page.click('.head >> text=Memory')
+      await page.waitForURL(/sort=memory_bytes/)
+      await page.reload()
+      await page.waitForSelector('.row [role=gridcell]')
+      same(await page.inputValue('[data-test=filter]'), 'state:running')
+      same(await page.getAttribute('.head .cell:has-text("Memory")', 'aria-sort'), 'ascending')
+      same(await page.locator('.row >> text=Off').count(), 0)
+      await good(page)
+    }],
+    ['the whole list goes into a CSV, harmless to a spreadsheet', async () => {
+      const evil = (await site.machines(['=1+1'], { start: false }))[0]
+      await at('/vms')
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click('[data-test=csv]')])
+      const path = join(site.dir, 'vms.csv')
+      await download.saveAs(path)
+      const lines = readFileSync(path, 'utf8').trim().split('\r\n')
+      const total = (await site.call('GET', '/vms?filter=management!=in_bin&limit=1')).total
+      same(lines.length, total + 1)
+      check(lines.some((l) => l.startsWith("'=1+1")), 'a formula stands in it')
+      await site.do('DELETE', `/vms/${evil}`, { how: 'destroy' })
+      await good(page)
+    }],
+    ['a file is checked against the pool before a byte is sent', async () => {
+      await at('/images/upload')
+      const path = join(site.dir, 'small.qcow2')
+      writeFileSync(path, 'QFI\xfb')
+      await page.setInputFiles('[data-test=file]', path)
+      same(await page.inputValue('#image-name'), 'small')
+      check((await page.textContent('.createbody')).includes('small.qcow2'), 'the file is not shown')
+      await good(page)
+    }],
+    ['a task shows its steps and its log', async () => {
+      await at('/')
+      await click(page, '[data-test=tasks]')
+      await click(page, '.taskrows .linklike')
+      await page.waitForSelector('.taskdetail .steps li')
+      await page.click('[data-test=tasks]')
+      await good(page)
+    }],
+    ['keys go where the mouse goes', async () => {
+      await at('/')
+      for (const [keys, path] of [['gv', '/vms'], ['gh', '/hosts'], ['gs', '/']]) {
+        for (const key of keys) await page.keyboard.press(key)
+        await page.waitForURL(site.url + path)
+      }
+      await page.keyboard.press('?')
+      await page.waitForSelector('.keys')
+      await page.keyboard.press('Escape')
+      await page.goto(site.url + '/vms')
+      await page.waitForSelector('.row [role=gridcell]')
+      await page.focus('.grid')
+      for (const key of ['j', 'j', 'x', 'k', 'x']) await page.keyboard.press(key)
+      await page.waitForSelector('.pickedbar >> text=2 selected')
+      await page.keyboard.press('Enter')
+      await page.waitForURL('**/vms/vm-*')
+      most(page, 0)
+      await sleep(100)
+      await good(page)
+    }],
+  ]
+}

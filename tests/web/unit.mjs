@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The console's pure parts, without a browser.
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { check, ROOT, same } from './kit.mjs'
+
+const require = createRequire(join(ROOT, 'web/package.json'))
+const { createServer } = await import(pathToFileURL(require.resolve('vite')))
+
+/** Loads modules of the console as they are. */
+export async function units() {
+  const server = await createServer({ root: join(ROOT, 'web'), configFile: false, logLevel: 'error', server: { middlewareMode: true, hmr: false, ws: false }, appType: 'custom', optimizeDeps: { noDiscovery: true } })
+  globalThis.document ??= { documentElement: {} }
+  globalThis.localStorage ??= { getItem: () => null, setItem: () => undefined }
+  globalThis.addEventListener ??= () => undefined
+  const load = (path) => server.ssrLoadModule('/src/' + path)
+  const format = await load('kit/format/index.ts')
+  const contract = await load('api/contract.ts')
+  await contract.loadContract('en')
+  const filter = await load('kit/table/filter.ts')
+  const { Terminal, keyText } = await load('kit/console/terminal.ts')
+  const { keysFor } = await load('kit/console/layout.ts')
+  const { patchOf } = await load('kit/form/patch.ts')
+  const screen = (t) => t.screen.map((line) => line.map((c) => c.c).join('').trimEnd())
+
+  const tests = [
+    ['sizes are told in powers of 1024, with three digits', () => {
+      same([0, 1023, 1024, 1536, 8 * 1024 ** 3, 1.25 * 1024 ** 4, null].map(format.bytes), ['0 B', '1023 B', '1 KiB', '1.5 KiB', '8 GiB', '1.25 TiB', '-'])
+      same(format.bytesOf(3.2 * 1024 ** 3, 8 * 1024 ** 3), '3.2 / 8 GiB')
+    }],
+    ['sizes are understood in any unit', () => {
+      same(['8g', '8 GiB', '8192M', '8', '1.5t', '512 B', '', 'x', '8 GX'].map((s) => format.parseBytes(s)), [8, 8, 8, 8, 1536].map((n) => n * 1024 ** 3).concat([512, null, null, null]))
+    }],
+    ['network rates are bits, shares have one decimal below ten', () => {
+      same([format.bits(125), format.bits(1.25e9), format.percent(7.25), format.percent(72.4), format.percent(undefined)], ['1 kbit/s', '10 Gbit/s', '7.3 %', '72 %', '-'])
+    }],
+    ['names keep their ends, and what would hide is seen', () => {
+      const long = 'a'.repeat(60) + '-001'
+      check(format.middle(long).endsWith('-001') && format.middle(long).length <= 48, format.middle(long))
+      same(format.visible('a\u202eb\nc'), 'a\u2423b\u2423c')
+    }],
+    ['words of the filter bar become a filter of the API', () => {
+      const of = (text, type = 'Vm') => filter.parse(type, text).filter
+      same(of('web state:running cpu>2'), 'name~web and power.state=running and cpu.vcpus>2')
+      same(of('memory>=8g'), 'memory_bytes>=8589934592')
+      same(of('"two words" ip:10.2.'), 'name~"two words" and guest.ips~10.2.')
+      same(of('name:"a\\"b"'), 'name~"a\\\\\\"b"')
+      same(filter.parse('Vm', 'nothing:1').unknown, ['nothing'])
+      check(filter.complete('Vm', 'state:ru').includes('state:running'), filter.complete('Vm', 'state:ru'))
+    }],
+    ['a terminal writes, wraps, scrolls, erases and answers', () => {
+      const t = new Terminal(10, 3)
+      t.write('hello\r\nworld')
+      same(screen(t), ['hello', 'world', ''])
+      t.write('\x1b[H\x1b[2Kx\x1b[31mred\x1b[0m')
+      same(screen(t)[0], 'xred')
+      same([t.screen[0][1].fg, t.screen[0][0].fg], [1, -1])
+      t.write('\x1b[3;1H1234567890AB')
+      same(screen(t), ['world', '1234567890', 'AB'])
+      same(t.past.map((l) => l.map((c) => c.c).join('').trimEnd()), ['xred'])
+      let answer = ''
+      t.onReply = (text) => (answer += text)
+      t.write('\x1b[6n')
+      same(answer, '\x1b[3;3R')
+    }],
+    ['a terminal takes a scrolled part, inserted lines and the other screen', () => {
+      const t = new Terminal(8, 4)
+      t.write('a\r\nb\r\nc\r\nd\x1b[2;3r\x1b[3;1H\nX')
+      same(screen(t), ['a', 'c', 'X', 'd'])
+      t.write('\x1b[r\x1b[2;1H\x1b[L')
+      same(screen(t), ['a', '', 'c', 'X'])
+      t.write('\x1b[?1049h\x1b[2Jmenu')
+      check(screen(t).join('').includes('menu'), screen(t))
+      t.write('\x1b[?1049l')
+      same(screen(t), ['a', '', 'c', 'X'])
+    }],
+    ['a terminal survives any bytes', () => {
+      const t = new Terminal(20, 5)
+      let seed = 7
+      const next = () => (seed = (seed * 1103515245 + 12345) & 0x7fffffff)
+      for (let i = 0; i < 200; i++) {
+        t.write(Uint8Array.from({ length: 300 }, () => (next() % 5 === 0 ? 27 : next() % 3 === 0 ? 91 : next() % 256)))
+        check(t.screen.length === t.rows && t.screen.every((l) => l.length === t.columns && l.every(Boolean)) && t.x >= 0 && t.x < t.columns && t.y >= 0 && t.y < t.rows, `after ${i}: ${t.x},${t.y} ${t.screen.map((l) => l.length)}`)
+      }
+    }],
+    ['keys are what a terminal sends', () => {
+      const key = (k, more = {}) => keyText({ key: k, ctrlKey: false, altKey: false, metaKey: false, ...more }, false)
+      same([key('a'), key('Enter'), key('ArrowUp'), key('c', { ctrlKey: true }), key('Shift'), key('x', { altKey: true })], ['a', '\r', '\x1b[A', '\x03', undefined, '\x1bx'])
+    }],
+    ['characters find their keys on a US keyboard', () => {
+      same([keysFor('a'), keysFor('A'), keysFor('@'), keysFor('\n'), keysFor('é')], [['a'], ['shift', 'a'], ['shift', '2'], ['enter'], undefined])
+    }],
+    ['a patch holds what was changed and nothing else', () => {
+      same(patchOf({ a: 1, b: { c: 1, d: 2 }, e: [1] }, { a: 1, b: { c: 3, d: 2 }, e: [1, 2], f: 'x' }), { b: { c: 3 }, e: [1, 2], f: 'x' })
+      same(patchOf({ a: 1, b: 2 }, { a: 1 }), { b: null })
+    }],
+    ['every look has its glyph', async () => {
+      const { GLYPHS } = await load('kit/state/glyphs.tsx')
+      const { default: data } = await load('api/generated/contract.en.json')
+      for (const [path, values] of Object.entries(data.looks)) for (const [value, look] of Object.entries(values)) check(GLYPHS[look.glyph], `${path} ${value}: ${look.glyph}`)
+    }],
+    ['colours of states stand out from their ground and from each other', async () => {
+      const { states, surfaces } = await load('theme/tokens.mjs')
+      const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255)
+      const lum = (hex) => rgb(hex).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)).reduce((n, c, i) => n + c * [0.2126, 0.7152, 0.0722][i], 0)
+      const contrast = (a, b) => { const [x, y] = [lum(a), lum(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05) }
+      for (const theme of ['light', 'dark']) for (const [name, colour] of Object.entries(states[theme])) check(contrast(colour, surfaces[theme].panel) >= 3, `${theme} ${name}: ${contrast(colour, surfaces[theme].panel)}`)
+    }],
+  ]
+  return { tests, close: () => server.close() }
+}

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""contract.en.json and contract.zh.json: what the console must know of the API while it runs, in one language each.
+
+Types with their fields (label, kind, unit, limits, words of enums), resources with their verbs (right, danger, states that allow
+them, body), looks of states, and the catalogues of words, sentences and errors. Short keys: each browser loads one of the files.
+"""
+import json
+import re
+
+from .emit_openapi import reachable
+from .schema import INT_MAX, INT_MIN, MISSING
+
+# Words that are no English ones: how they are written in a label.
+_ACRONYMS = {
+    'bios': 'BIOS', 'bmc': 'BMC', 'ca': 'CA', 'cd': 'CD', 'cdroms': 'CD drives', 'cidr': 'CIDR', 'cpu': 'CPU', 'cpus': 'CPUs', 'dhcp': 'DHCP', 'dns': 'DNS',
+    'id': 'ID', 'io': 'I/O', 'iommu': 'IOMMU', 'iops': 'IOPS', 'ip': 'IP', 'ips': 'IP addresses', 'iqn': 'IQN', 'lacp': 'LACP', 'mac': 'MAC', 'mtu': 'MTU', 'nat': 'NAT',
+    'nic': 'NIC', 'nics': 'NICs', 'numa': 'NUMA', 'os': 'OS', 'ovs': 'Open vSwitch', 'pci': 'PCI', 'qemu': 'QEMU', 'rng': 'RNG', 'rx': 'received', 'sha256': 'SHA-256',
+    'sriov': 'SR-IOV', 'ssh': 'SSH', 'tpm': 'TPM', 'tx': 'sent', 'usb': 'USB', 'uuid': 'UUID', 'vcpu': 'vCPU', 'vcpus': 'vCPUs', 'vfs': 'VFs', 'vlan': 'VLAN',
+    'vm': 'VM', 'vms': 'VMs', 'wwn': 'WWN',
+}
+_UNIT_ENDING = re.compile(r'_(bytes_per_s|kib_per_s|packets_per_s|per_s|bytes|percent|ms|s|mhz|mbps|kib|hours)$')
+
+
+def _label(name, unit):
+    short = _UNIT_ENDING.sub('', name) if unit else name
+    words = [_ACRONYMS.get(w, w) for w in short.split('_')]
+    text = ' '.join(words)
+    return text[0].upper() + text[1:] if not words[0] in ('vCPU', 'vCPUs') else text
+
+
+def _field(f, language):
+    kind = f.item_kind if f.kind == 'ARRAY' else f.kind
+    out = {'l': (f.zh if language == 'zh' else None) or _label(f.name, f.unit), 't': kind.lower()}
+    if f.kind == 'ARRAY':
+        out['many'] = True
+    if f.description and language == 'en':
+        out['d'] = f.description
+    if f.unit:
+        out['u'] = f.unit
+    if f.base_kind == 'ENUM':
+        out['e'] = f.enum.values
+    elif f.base_kind == 'REF':
+        out['r'] = f.ref
+    elif f.base_kind == 'OBJECT':
+        out['o'] = f.sub.name
+    for key, flag in (('ro', 'READ_ONLY'), ('im', 'IMMUTABLE'), ('req', 'REQUIRED'), ('sec', 'SECRET'), ('vol', 'VOLATILE'), ('idx', 'INDEXED')):
+        if flag in f.flags:
+            out[key] = True
+    if kind in ('INT', 'DOUBLE'):
+        if f.minimum is not None and f.minimum != INT_MIN:
+            out['min'] = f.minimum
+        if f.maximum is not None and f.maximum != INT_MAX:
+            out['max'] = f.maximum
+        if f.multiple_of > 1:
+            out['mult'] = f.multiple_of
+    elif kind == 'STRING':
+        out['max'] = f.maximum
+        for key, value in (('fmt', f.format), ('pat', f.pattern)):
+            if value:
+                out[key] = value
+    if f.kind == 'ARRAY':
+        out['items'] = f.max_items
+    if f.default is not MISSING:
+        out['def'] = f.default
+    return out
+
+
+def _type(t, language):
+    return {f.name: _field(f, language) for f in t.fields if 'INTERNAL' not in f.flags}
+
+
+def _verb_label(o, contract, language):
+    if language == 'zh':
+        return o.zh
+    word = contract.words.get(o.name, {}).get('en', o.name.replace('_', ' '))
+    return word[0].upper() + word[1:]
+
+
+def _operation(o, contract, language):
+    out = {'name': o.name, 'kind': o.kind.lower(), 'l': _verb_label(o, contract, language), 'right': o.permission}
+    if language == 'en' and o.kind in ('VERB', 'COLLECTION_VERB'):
+        out['d'] = o.summary
+    if o.danger:
+        out['danger'] = o.danger
+    if o.activity:
+        out['activity'] = o.activity
+    if o.task or o.kind == 'BATCH':
+        out['task'] = True
+    if o.allowed:
+        out['allowed'] = {a.path: a.values for a in o.allowed}
+    if o.body and o.kind not in ('CREATE', 'UPDATE', 'BATCH') and o.body.fields:
+        out['body'] = o.body.name
+    return out
+
+
+def _resource(r, contract, language):
+    own = r.one[0].upper() + r.one[1:], r.many[0].upper() + r.many[1:]
+    one, many = (r.zh, r.zh) if language == 'zh' else own
+    out = {'type': r.type.name, 'prefix': r.prefix, 'one': one, 'many': many, 'columns': r.columns,
+           'ops': [_operation(o, contract, language) for o in r.operations if o.kind not in ('VIEW', 'BATCH')]}
+    if r.history:
+        out['history'] = True
+    return out
+
+
+def _texts(catalogue, language):
+    hint = f'hint_{language}'
+    return {name: [e[language], e[hint]] if e.get(hint) else [e[language]] for name, e in catalogue.items()}
+
+
+def console_json(language):
+    def emit(contract):
+        whole = {
+            'types': {t.name: _type(t, language) for t in reachable(contract)},
+            'resources': {r.plural: _resource(r, contract, language) for r in contract.resources if r.operation('list')},
+            'looks': contract.looks,
+            'words': {w: e[language] for w, e in contract.words.items()},
+            'texts': _texts(contract.texts, language),
+            'errors': _texts(contract.errors, language),
+        }
+        return json.dumps(whole, ensure_ascii=False, separators=(',', ':'), sort_keys=False) + '\n'
+    return emit

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the console knows of the API: types, verbs, looks, words; generated from api/ in one file for each language and loaded with it.
+
+export interface Field {
+  /** Label. */
+  l: string
+  t: 'bool' | 'int' | 'double' | 'string' | 'enum' | 'ref' | 'anyref' | 'time' | 'object' | 'map' | 'any'
+  many?: boolean
+  /** Description, English only. */
+  d?: string
+  u?: string
+  e?: string[]
+  /** Type that it refers to. */
+  r?: string
+  /** Type of the part. */
+  o?: string
+  ro?: boolean
+  im?: boolean
+  req?: boolean
+  sec?: boolean
+  vol?: boolean
+  idx?: boolean
+  min?: number
+  max?: number
+  mult?: number
+  items?: number
+  fmt?: string
+  pat?: string
+  def?: unknown
+}
+
+export type Danger = 0 | 1 | 2 | 3
+
+export interface Op {
+  name: string
+  kind: 'list' | 'get' | 'create' | 'update' | 'delete' | 'verb' | 'collection_verb'
+  l: string
+  d?: string
+  right: string
+  danger?: Danger
+  activity?: string
+  task?: boolean
+  /** Values of enums at which it is allowed. */
+  allowed?: Record<string, string[]>
+  /** Type of its body. */
+  body?: string
+}
+
+export interface Resource {
+  type: string
+  prefix: string
+  one: string
+  many: string
+  columns: string[]
+  ops: Op[]
+  history?: boolean
+}
+
+export interface Look { glyph: string; colour: string }
+
+interface Contract {
+  types: Record<string, Record<string, Field>>
+  resources: Record<string, Resource>
+  looks: Record<string, Record<string, Look>>
+  words: Record<string, string>
+  texts: Record<string, [string, string?]>
+  errors: Record<string, [string, string?]>
+}
+
+let contract: Contract = { types: {}, resources: {}, looks: {}, words: {}, texts: {}, errors: {} }
+let pluralByPrefix: Record<string, string> = {}
+let pluralByType: Record<string, string> = {}
+
+export async function loadContract(language: string): Promise<void> {
+  contract = (language === 'zh' ? await import('./generated/contract.zh.json') : await import('./generated/contract.en.json')).default as unknown as Contract
+  pluralByPrefix = {}
+  pluralByType = {}
+  for (const [plural, resource] of Object.entries(contract.resources)) {
+    pluralByPrefix[resource.prefix] = plural
+    pluralByType[resource.type] = plural
+  }
+}
+
+export const resources = () => contract.resources
+export const resource = (plural: string): Resource | undefined => contract.resources[plural]
+export const fieldsOf = (type: string): Record<string, Field> => contract.types[type] ?? {}
+export const pluralOfType = (type: string): string | undefined => pluralByType[type]
+/** "vm-7" is one of "vms". */
+export const pluralOf = (id: string): string | undefined => pluralByPrefix[id.slice(0, id.lastIndexOf('-'))]
+export const typeOf = (id: string): string | undefined => contract.resources[pluralOf(id) ?? '']?.type
+
+/** The field at a dotted path of a type, such as Vm and cpu.vcpus. */
+export function fieldAt(type: string, path: string): Field | undefined {
+  let field: Field | undefined
+  let fields: Record<string, Field> | undefined = fieldsOf(type)
+  for (const step of path.split('.')) {
+    field = fields?.[step]
+    fields = field?.o ? fieldsOf(field.o) : undefined
+  }
+  return field
+}
+
+/** What stands at a dotted path of an object. */
+export function valueAt(object: unknown, path: string): unknown {
+  let at: any = object
+  for (const step of path.split('.')) {
+    if (at == null) return undefined
+    at = at[step]
+  }
+  return at
+}
+
+/** A word of the API (a state, an activity, a choice) in the user's language. */
+export const word = (name: string): string => contract.words[name] ?? name.replace(/_/g, ' ')
+export const look = (path: string, value: string): Look => contract.looks[path]?.[value] ?? { glyph: 'circle', colour: 'off' }
+export const hasLook = (path: string): boolean => path in contract.looks
+/** What a task does, by its kind: "vm_start" is the verb start of VMs. */
+export function taskLabel(task: Record<string, any>): string {
+  for (const r of Object.values(contract.resources)) {
+    const snake = r.type.replace(/(?<!^)([A-Z])/g, '_$1').toLowerCase() + '_'
+    if (!task.kind?.startsWith(snake)) continue
+    const op = r.ops.find((o) => snake + o.name === task.kind)
+    if (op) return ['create', 'update', 'delete'].includes(op.name) && !op.l.includes(r.one) ? `${op.l} ${r.one}` : op.l
+  }
+  return word(task.verb ?? task.kind ?? '')
+}
+
+export const opOf = (plural: string, name: string): Op | undefined => contract.resources[plural]?.ops.find((o) => o.name === name)
+
+const fill = (text: string, params: Record<string, unknown>) =>
+  text.replace(/\{(\w+)\}/g, (whole, name) => (params[name] === undefined ? whole : contract.words[String(params[name])] ?? String(params[name])))
+
+/** A sentence of a log or an event. */
+export function sentence(name: string | undefined, params: Record<string, unknown> = {}): string {
+  const text = name ? contract.texts[name] : undefined
+  return text ? fill(text[0], params) : name ?? ''
+}
+
+/** An error as tasks keep it. */
+export function failure(code: string, params: Record<string, unknown> = {}): { message: string; hint?: string } {
+  const text = contract.errors[code]
+  return text ? { message: fill(text[0], params), hint: text[1] && fill(text[1], params) } : { message: code }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// One box to go, find and do: objects by any part of name, address, MAC, UUID or note; verbs of the open object; pages.
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react'
+import { get } from '../api/client'
+import { pluralOf, resource, resources, typeOf } from '../api/contract'
+import { visible } from '../kit/format'
+import { Icon } from '../kit/state/glyphs'
+import { StateGlyph } from '../kit/state/State'
+import { refusal, verbsOf } from '../kit/verbs/check'
+import { ask } from '../kit/verbs/run'
+import { peek, useObject } from '../live/store'
+import { may } from '../live/session'
+import { allAddresses } from '../pages/registry'
+import { go } from '../router'
+import { t } from '../texts'
+import { closePalette, isPaletteOpen, subscribePalette } from './paletteState'
+
+interface Entry { key: string; icon: string; text: string; more?: string; why?: string; id?: string; run: () => void }
+interface Match { object: string; kind: string; name?: string; field: string; value?: string }
+
+const TYPING_MS = 60
+const recent: string[] = []
+
+export function Palette() {
+  const open = useSyncExternalStore(subscribePalette, isPaletteOpen)
+  return open ? <Box /> : null
+}
+
+function useMatches(text: string): { matches: Match[]; total: number; asked: string } {
+  const [found, setFound] = useState<{ matches: Match[]; total: number; asked: string }>({ matches: [], total: 0, asked: '' })
+  useEffect(() => {
+    const wanted = text.trim()
+    if (!wanted || wanted.startsWith('>')) return setFound({ matches: [], total: 0, asked: wanted })
+    const abort = new AbortController()
+    const timer = setTimeout(() => {
+      get(`/search?q=${encodeURIComponent(wanted)}&limit=30`, abort.signal).then((answer) => setFound({ matches: answer.items, total: answer.total, asked: wanted }), () => undefined)
+    }, TYPING_MS)
+    return () => {
+      clearTimeout(timer)
+      abort.abort()
+    }
+  }, [text])
+  return found
+}
+
+function commands(): Entry[] {
+  const id = location.pathname.split('/')[2]
+  const plural = id && pluralOf(id)
+  const object = id ? peek(id) : undefined
+  const verbs: Entry[] = plural && object ? verbsOf(plural).map((op) => ({
+    key: 'verb:' + op.name, icon: 'play', text: op.l, more: visible(object.name ?? id), why: refusal(op, object), run: () => ask(plural, op, [object]),
+  })) : []
+  const places: Entry[] = Object.entries(resources()).filter(([, r]) => r.ops.some((o) => o.name === 'list' && may(o.right))).map(([p, r]) => ({ key: 'page:' + p, icon: p, text: r.many, more: t('page'), run: () => go('/' + p) }))
+  const own: Entry[] = allAddresses().map((a) => ({ key: 'at:' + a.path, icon: 'plus', text: a.title(), more: t('page'), run: () => go(a.path) }))
+  return [...verbs, ...own, ...places]
+}
+
+function Box() {
+  const [text, setText] = useState('')
+  const [at, setAt] = useState(0)
+  const found = useMatches(text)
+  const box = useRef<HTMLInputElement>(null)
+  const back = useRef<Element | null>(document.activeElement)
+  useEffect(() => box.current?.focus(), [])
+  const entries = useMemo(() => {
+    const needle = text.replace(/^>/, '').trim().toLowerCase()
+    const objects: Entry[] = found.matches.map((m) => ({
+      key: m.object, id: m.object, icon: m.kind, text: visible(m.name ?? m.object), more: m.field === 'name' ? m.object : `${m.field}: ${visible(m.value ?? '')}`,
+      run: () => {
+        recent.unshift(m.object)
+        go(`/${m.kind}/${m.object}`)
+      },
+    }))
+    const all = commands()
+    const fitting = needle ? all.filter((e) => e.text.toLowerCase().includes(needle)) : all.slice(0, 12)
+    return text.startsWith('>') ? fitting : needle ? [...objects, ...fitting.slice(0, 8)] : fitting
+  }, [text, found])
+  useEffect(() => setAt(0), [text])
+  const close = () => {
+    closePalette()
+    if (back.current instanceof HTMLElement) back.current.focus()
+  }
+  const run = (entry: Entry | undefined) => {
+    if (!entry || entry.why) return
+    closePalette()
+    entry.run()
+  }
+  return (
+    <div className="paletteback" onMouseDown={close}>
+      <div className="palette" role="dialog" aria-label={t('search')} onMouseDown={(e) => e.stopPropagation()}>
+        <div className="palettebox">
+          <Icon name="search" />
+          <input
+            ref={box} value={text} spellCheck={false} placeholder={t('search_hint')} role="combobox" aria-expanded aria-controls="hits" aria-activedescendant={`hit-${at}`} aria-label={t('search')} data-test="search" onChange={(e) => setText(e.target.value)}
+            onKeyDown={(e) => {
+              if (e.nativeEvent.isComposing) return
+              if (e.key === 'ArrowDown') setAt((i) => Math.min(entries.length - 1, i + 1))
+              else if (e.key === 'ArrowUp') setAt((i) => Math.max(0, i - 1))
+              else if (e.key === 'Enter') {
+                if (found.asked === text.trim() || text.startsWith('>')) run(entries[at])
+                else setTimeout(() => document.getElementById('hit-0')?.click(), 250)
+              } else if (e.key === 'Escape') close()
+              else return
+              e.preventDefault()
+            }}
+          />
+          <kbd>Esc</kbd>
+        </div>
+        <div className="hits" id="hits" role="listbox" aria-label={t('search')}>
+          {entries.map((entry, i) => (
+            <div key={entry.key} id={`hit-${i}`} role="option" aria-selected={i === at} aria-disabled={!!entry.why} className={`hit${i === at ? ' at' : ''}${entry.why ? ' off' : ''}`} onMouseMove={() => setAt(i)} onClick={() => run(entry)}>
+              {entry.id ? <HitGlyph id={entry.id} icon={entry.icon} /> : <Icon name={entry.icon} />}
+              <bdi className="hittext">{entry.text}</bdi>
+              <span className="hitmore" dir="auto">{entry.why ?? entry.more}</span>
+              {entry.id && <span className="hitkind">{resource(entry.icon)?.one}</span>}
+            </div>
+          ))}
+          {text && !entries.length && found.asked === text.trim() && <div className="hit off">{t('none_found')}</div>}
+        </div>
+        {found.total > 30 && <div className="palettefoot">{t('first_of', { n: 30, total: found.total })}</div>}
+      </div>
+    </div>
+  )
+}
+
+function HitGlyph({ id, icon }: { id: string; icon: string }) {
+  const { object } = useObject(id)
+  return object ? <StateGlyph type={typeOf(id)!} object={object} /> : <Icon name={icon} />
+}

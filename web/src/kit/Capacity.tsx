@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Capacity of the site, a host pool, a cluster or a host: there, promised, used. Asked for again as things change.
+import { useEffect, useState } from 'react'
+import { get } from '../api/client'
+import type { Capacity } from '../api/generated/types'
+import { link } from '../live/link'
+import { t } from '../texts'
+import { Usage } from './chart/Usage'
+import { bytesOf, count, megahertz } from './format'
+import { Card, Fact, Facts } from './Details'
+
+const AGAIN_MS = 5000
+
+export function useCapacity(path: string | undefined): Capacity | undefined {
+  const [state, setState] = useState<Capacity>()
+  useEffect(() => {
+    if (!path) return
+    let here = true
+    let stale = false
+    const ask = () => void get<Capacity>(path).then((answer) => here && setState(answer), () => undefined)
+    ask()
+    const off = link.onChanges((changes) => {
+      stale = stale || changes.some((c) => ['Host', 'Vm', 'Pool', 'Volume', 'Cluster', 'Site'].includes(c.type))
+    })
+    const timer = setInterval(() => {
+      if (!stale || document.hidden) return
+      stale = false
+      ask()
+    }, AGAIN_MS)
+    return () => {
+      here = false
+      off()
+      clearInterval(timer)
+    }
+  }, [path])
+  return state
+}
+
+const ratio = (value: number | undefined) => (value === undefined ? '-' : `${value.toFixed(2)} : 1`)
+
+export function CapacityCards({ capacity }: { capacity: Capacity | undefined }) {
+  const { cpu, memory, storage } = capacity ?? {}
+  return (
+    <>
+      <Card title="CPU">
+        <Usage label={t('used')} used={cpu?.used_mhz} total={cpu?.total_mhz} text={cpu ? `${megahertz(cpu.used_mhz)} / ${megahertz(cpu.total_mhz)}` : '-'} />
+        <Usage label={t('allocated')} used={cpu?.vcpus_allocated} total={cpu?.vcpus_limit} warn={90} bad={100} text={cpu ? `${count(cpu.vcpus_allocated)} / ${count(cpu.vcpus_limit)} vCPU` : '-'} />
+        <Facts>
+          <Fact label={t('threads')}>{count(cpu?.threads)}</Fact>
+          <Fact label={t('overcommit')}>{ratio(cpu?.overcommit)}</Fact>
+        </Facts>
+      </Card>
+      <Card title={t('memory')}>
+        <Usage label={t('used')} used={memory?.used_bytes} total={memory?.total_bytes} text={bytesOf(memory?.used_bytes, memory?.total_bytes)} />
+        <Usage label={t('allocated')} used={memory?.allocated_bytes} total={memory?.limit_bytes} warn={90} bad={100} text={bytesOf(memory?.allocated_bytes, memory?.limit_bytes)} />
+        <Facts>
+          <Fact label={t('kept_for_hosts')}>{bytesOf(memory?.reserved_bytes, memory?.total_bytes)}</Fact>
+          <Fact label={t('overcommit')}>{ratio(memory?.overcommit)}</Fact>
+        </Facts>
+      </Card>
+      <Card title={t('storage')}>
+        <Usage label={t('used')} used={storage?.used_bytes} total={storage?.total_bytes} text={bytesOf(storage?.used_bytes, storage?.total_bytes)} />
+        <Usage label={t('provisioned')} used={storage?.provisioned_bytes} total={storage?.limit_bytes} warn={90} bad={100} text={bytesOf(storage?.provisioned_bytes, storage?.limit_bytes)} />
+        <Facts>
+          <Fact label={t('pools')}>{count(storage?.pools)}</Fact>
+          <Fact label={t('overcommit')}>{ratio(storage?.overcommit)}</Fact>
+        </Facts>
+      </Card>
+    </>
+  )
+}

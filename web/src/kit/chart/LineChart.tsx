@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// A chart over time on ECharts' canvas, loaded when the first one is shown. All charts of a page share one cursor and one zoom.
+import { useEffect, useRef } from 'react'
+import { useTheme, token } from '../../theme/theme'
+import { clock } from '../format'
+
+export interface Line { name: string; values: [number, number | null][] }
+
+const DASHES = ['solid', 'dashed', 'dotted', [8, 3, 2, 3], [2, 2], [12, 4], [6, 2], [4, 6]]
+
+export function LineChart({ title, lines, format, max }: { title: string; lines: Line[]; format: (v: number) => string; max?: number }) {
+  const box = useRef<HTMLDivElement>(null)
+  const chart = useRef<any>(null)
+  const theme = useTheme()
+  const latest = useRef({ lines, max })
+  latest.current = { lines, max }
+
+  useEffect(() => {
+    let gone = false
+    let seen: ResizeObserver | undefined
+    void import('./echarts').then(({ echarts }) => {
+      if (gone || !box.current) return
+      const made = echarts.init(box.current, undefined, { renderer: 'canvas' })
+      chart.current = made
+      made.group = 'page'
+      echarts.connect('page')
+      const soft = token('soft')
+      made.setOption({
+        animation: false, color: [0, 1, 2, 3, 4, 5, 6, 7].map((i) => token(`series-${i}`)), backgroundColor: 'transparent', textStyle: { color: soft, fontSize: 12 },
+        grid: { left: 8, right: 12, top: 30, bottom: 6, containLabel: true },
+        legend: { top: 0, right: 0, textStyle: { color: soft, fontSize: 12 }, icon: 'roundRect', itemWidth: 14, itemHeight: 3 },
+        tooltip: { trigger: 'axis', renderMode: 'richText', backgroundColor: token('raised'), borderColor: token('strong'), textStyle: { color: token('text'), fontSize: 12 }, valueFormatter: (v: unknown) => (typeof v === 'number' ? format(v) : '-') },
+        axisPointer: { link: [{ xAxisIndex: 'all' }], lineStyle: { color: soft } },
+        dataZoom: [{ type: 'inside', filterMode: 'none' }],
+        xAxis: { type: 'time', axisLabel: { formatter: (v: number) => clock(v), hideOverlap: true }, axisLine: { lineStyle: { color: token('line') } }, splitLine: { show: false } },
+        yAxis: { type: 'value', min: 0, axisLabel: { formatter: (v: number) => format(v) }, splitLine: { lineStyle: { color: token('line') } } },
+      })
+      draw()
+      seen = new ResizeObserver(() => made.resize())
+      seen.observe(box.current)
+    })
+    return () => {
+      gone = true
+      seen?.disconnect()
+      chart.current?.dispose()
+      chart.current = null
+    }
+  }, [theme])
+
+  const draw = () => {
+    if (!chart.current || document.hidden) return
+    chart.current.setOption({
+      yAxis: { max: latest.current.max },
+      series: latest.current.lines.map((line, i) => ({ name: line.name, type: 'line', showSymbol: line.values.length < 2, symbolSize: 4, connectNulls: false, data: line.values, lineStyle: { width: 1.6, type: DASHES[i % DASHES.length] }, areaStyle: latest.current.lines.length === 1 ? { opacity: 0.12 } : undefined })),
+    })
+  }
+  useEffect(draw, [lines, max])
+  return <figure className="chart"><figcaption>{title}</figcaption><div ref={box} className="canvas" role="img" aria-label={title} /></figure>
+}

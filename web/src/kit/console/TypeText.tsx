@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Types a text into the guest by its keyboard (US layout): for what is no console's clipboard, such as a login of a firmware.
+import { useRef, useState } from 'react'
+import { Button, Input, Modal } from 'antd'
+import { post, type Obj } from '../../api/client'
+import { t } from '../../texts'
+import { ErrorBox, tell } from '../error/ErrorBox'
+import { closeOverlay } from '../overlay'
+import { keysFor } from './layout'
+
+export function TypeText({ vm }: { vm: Obj }) {
+  const [text, setText] = useState('')
+  const [at, setAt] = useState<number>()
+  const [error, setError] = useState<unknown>()
+  const stop = useRef(false)
+  const bad = [...text].find((c) => !keysFor(c))
+  const run = async () => {
+    stop.current = false
+    setError(undefined)
+    try {
+      const points = [...text]
+      for (let i = 0; i < points.length && !stop.current; i++) {
+        setAt(i)
+        await post(`/vms/${vm.id}/send_keys`, { keys: keysFor(points[i]!), hold_ms: 20 })
+      }
+    } catch (failed) {
+      setError(failed)
+    }
+    setAt(undefined)
+  }
+  return (
+    <Modal open title={t('type_text')} onCancel={() => { stop.current = true; closeOverlay() }} footer={[at === undefined ? <Button key="go" type="primary" disabled={!text || !!bad} onClick={() => void run()}>{t('type_it')}</Button> : <Button key="stop" onClick={() => (stop.current = true)}>{t('stop_at', { n: at + 1, all: [...text].length })}</Button>]}>
+      <div className="stack">
+        <p className="soft">{t('type_text_help')}</p>
+        <Input.TextArea value={text} rows={5} onChange={(e) => setText(e.target.value)} aria-label={t('type_text')} className="mono" spellCheck={false} />
+        {bad && <p className="fielderror">{t('no_key_for', { c: bad })}</p>}
+        {error !== undefined && <ErrorBox error={tell(error)} />}
+      </div>
+    </Modal>
+  )
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making or changing an object: its form from the contract. What is needed stands first, the rest is folded.
+import { useState } from 'react'
+import { Button, Modal } from 'antd'
+import { call, type Obj } from '../../api/client'
+import { fieldsOf, resource } from '../../api/contract'
+import { noteMade } from '../../live/follow'
+import { learn, useObject } from '../../live/store'
+import { go } from '../../router'
+import { t } from '../../texts'
+import { ErrorBox, tell } from '../error/ErrorBox'
+import { Name } from '../Name'
+import { closeOverlay } from '../overlay'
+import { Icon } from '../state/glyphs'
+import { useDraft } from './draft'
+import { patchOf } from './patch'
+import { clean, fieldErrors, Fields, type Values } from './Fields'
+
+interface CreateProps { plural: string; initial?: Values; first?: string[]; except?: string[]; onMade?: (object: any) => void }
+
+export function CreateDialog({ plural, initial = {}, first, except = [], onMade }: CreateProps) {
+  const kind = resource(plural)!
+  const fields = fieldsOf(kind.type)
+  const needed = first ?? ['name', ...Object.keys(fields).filter((f) => fields[f]!.req && f !== 'name')].filter((f) => fields[f])
+  const draft = useDraft<Values>(`create-${plural}`, initial)
+  const [open, setOpen] = useState(false)
+  const [busy, setBusy] = useState(false)
+  const [error, setError] = useState<unknown>()
+  const submit = async () => {
+    setBusy(true)
+    setError(undefined)
+    try {
+      const made = await call('POST', `/${plural}`, clean(draft.value))
+      draft.drop()
+      if (made?.id?.startsWith('task-')) noteMade(made)
+      if (onMade) return onMade(made)
+      closeOverlay()
+      if (made?.id && !made.id.startsWith('task-')) go(`/${plural}/${made.id}`)
+    } catch (failed) {
+      setError(failed)
+      setBusy(false)
+    }
+  }
+  const told = error === undefined ? undefined : tell(error)
+  return (
+    <Modal open title={t('new', { kind: kind.one })} onCancel={closeOverlay} width={600} destroyOnHidden okText={t('create')} cancelText={t('cancel')} onOk={() => void submit()} confirmLoading={busy} okButtonProps={{ 'data-test': 'confirm' }}>
+      <form className="stack" onSubmit={(e) => {
+        e.preventDefault()
+        void submit()
+      }}>
+        {draft.restored && <p className="soft">{t('draft_restored')} <Button size="small" type="link" onClick={() => draft.set(initial)}>{t('discard')}</Button></p>}
+        <Fields type={kind.type} only={needed} value={draft.value} change={draft.set} errors={fieldErrors(told)} />
+        <button type="button" className="grouphead" aria-expanded={open} onClick={() => setOpen(!open)}><Icon name={open ? 'down' : 'right'} size={12} /> {t('more_settings')}</button>
+        {open && <Fields type={kind.type} except={[...needed, ...except]} value={draft.value} change={draft.set} errors={fieldErrors(told)} />}
+        {told && <ErrorBox error={told} />}
+        <input type="submit" hidden />
+      </form>
+    </Modal>
+  )
+}
+
+export function EditDialog({ plural, object: first, only, title }: { plural: string; object: Obj; only?: string[]; title?: string }) {
+  const object = useObject(first.id).object ?? first
+  const kind = resource(plural)!
+  const fields = fieldsOf(kind.type)
+  const names = (only ?? Object.keys(fields)).filter((f) => fields[f] && !fields[f]!.ro && !fields[f]!.im)
+  const start = Object.fromEntries(names.map((f) => [f, object[f]]))
+  const [before] = useState<Values>(start)
+  const [value, change] = useState<Values>(start)
+  const [busy, setBusy] = useState(false)
+  const [error, setError] = useState<unknown>()
+  const patch = patchOf(before, clean(value))
+  const changes = Object.keys(patch).length
+  const moved = names.filter((f) => JSON.stringify(object[f]) !== JSON.stringify(before[f]))
+  const submit = async () => {
+    if (!changes) return closeOverlay()
+    setBusy(true)
+    setError(undefined)
+    try {
+      const answer = await call('PATCH', `/${plural}/${object.id}`, patch)
+      if (answer?.id?.startsWith('task-')) noteMade(answer)
+      else learn(answer)
+      closeOverlay()
+    } catch (failed) {
+      setError(failed)
+      setBusy(false)
+    }
+  }
+  const told = error === undefined ? undefined : tell(error)
+  return (
+    <Modal
+      open title={<>{title ?? t('change')}: <Name text={object.name ?? object.id} /></>} onCancel={closeOverlay} width={640} destroyOnHidden okText={changes ? t('save_n', { n: changes }) : t('close')} cancelText={t('cancel')} onOk={() => void submit()} confirmLoading={busy}
+      okButtonProps={{ 'data-test': 'confirm' }}
+    >
+      <div className="stack">
+        {moved.length > 0 && <p className="notice" role="status">{t('changed_meanwhile', { fields: moved.map((f) => fields[f]!.l).join(', ') })}</p>}
+        <Fields type={kind.type} only={names} value={value} change={change} errors={fieldErrors(told)} before={before} />
+        {told && <ErrorBox error={told} />}
+      </div>
+    </Modal>
+  )
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Short lists for dashboards: events, alarms, whoever uses most.
+import { look, sentence, word } from '../api/contract'
+import { useRows } from '../live/store'
+import { t } from '../texts'
+import { ago } from './format'
+import { Name, Ref, To } from './Name'
+import { Glyph } from './state/glyphs'
+import { StateGlyph } from './state/State'
+import { typeOf } from '../api/contract'
+import type { ReactNode } from 'react'
+import type { Obj } from '../api/client'
+
+export function LastEvents({ filter, n = 6 }: { filter?: string; n?: number }) {
+  const { rows, loading } = useRows('events', { filter }, n)
+  if (!loading && !rows.length) return <p className="faint">{t('no_events')}</p>
+  return (
+    <ul className="short">
+      {rows.slice(0, n).map((row) => (
+        <li key={row.id}>
+          <Glyph name={look('Event.level', row.level).glyph} colour={look('Event.level', row.level).colour} title={word(row.level)} size={14} />
+          {!filter && row.object && typeOf(row.object) && <Ref id={row.object} max={28} />}
+          <span className="grow cut" dir="auto" title={sentence(row.text, row.params)}>{sentence(row.text, row.params)}</span>
+          <span className="faint">{ago(row.time)}</span>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+export function OpenAlarms({ filter }: { filter?: string }) {
+  const { rows, loading } = useRows('alarms', { filter, sort: '-since' }, 8)
+  if (!loading && !rows.length) return <p className="allwell"><Glyph name="tick" colour="ok" /> {t('no_alarms')}</p>
+  return (
+    <ul className="short">
+      {rows.slice(0, 8).map((row) => (
+        <li key={row.id}>
+          <Glyph name={look('Alarm.level', row.level).glyph} colour={look('Alarm.level', row.level).colour} title={word(row.level)} size={14} />
+          <span className="cut">{String(row.kind).replace(/_/g, ' ')}</span>
+          <span className="grow">{row.object && <Ref id={row.object} max={28} />}</span>
+          <span className="faint">{ago(row.since)}</span>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+/** Who has most of something, with a bar. */
+export function Top({ plural, sort, value, text, filter, n = 5, max }: { plural: string; sort: string; value: (o: Obj) => number | undefined; text: (o: Obj) => ReactNode; filter?: string; n?: number; max?: number }) {
+  const { rows, loading } = useRows(plural, { sort: '-' + sort, filter: [filter, `${sort}!=""`].filter(Boolean).join(' and ') }, n)
+  const shown = rows.filter((row) => value(row) !== undefined).sort((a, b) => value(b)! - value(a)!).slice(0, n)
+  const most = max ?? Math.max(1, ...shown.map((row) => value(row)!))
+  if (!loading && !shown.length) return <p className="faint">{t('no_figures')}</p>
+  return (
+    <ul className="top">
+      {shown.map((row) => (
+        <li key={row.id}>
+          <span className="topname"><StateGlyph type={typeOf(row.id)!} object={row} size={14} /> <To to={`/${plural}/${row.id}`}><Name text={row.name} max={28} /></To></span>
+          <span className="track"><i className="fill" style={{ width: `${Math.min(100, (100 * value(row)!) / most)}%` }} /></span>
+          <span className="nums">{text(row)}</span>
+        </li>
+      ))}
+    </ul>
+  )
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// One dialog at a time, opened from anywhere: a verb in a row, a tree, the palette or a button is the same dialog.
+import { useSyncExternalStore, type ReactNode } from 'react'
+
+let shown: ReactNode = null
+let focusBack: Element | null = null
+const listeners = new Set<() => void>()
+
+function set(next: ReactNode) {
+  shown = next
+  for (const f of listeners) f()
+}
+
+export function openOverlay(content: ReactNode) {
+  focusBack = document.activeElement
+  set(content)
+}
+
+export function closeOverlay() {
+  set(null)
+  if (focusBack instanceof HTMLElement && focusBack.isConnected) focusBack.focus()
+}
+
+export function Overlay() {
+  return useSyncExternalStore((f) => {
+    listeners.add(f)
+    return () => listeners.delete(f)
+  }, () => shown)
+}

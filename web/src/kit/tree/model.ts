@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tree's nodes: children are read when a node is opened, and kept up to date by the link. Nothing is done for what is folded.
+import { list, type Obj } from '../../api/client'
+import { resource } from '../../api/contract'
+import { link, type Change } from '../../live/link'
+import { may } from '../../live/session'
+import { noteName } from '../../live/store'
+
+/** How children of a node are found: type, the field that names the parent, further terms. */
+interface Branch { plural: string; field?: string; terms?: string; leaf?: boolean }
+
+export type View = 'hosts' | 'pools' | 'networks'
+
+const FIELDS: Record<string, string> = {
+  vms: 'name,power,activity,health,host,management', hosts: 'name,state,mode,activity,health,cluster,host_pool', clusters: 'name,health,activity,host_pool', 'host-pools': 'name,health', pools: 'name,state,activity,health',
+  volumes: 'name,state,activity,health,pool', switches: 'name,state,activity,health,host', 'port-groups': 'name,state,activity,health,switch',
+}
+
+const BRANCHES: Record<View, Record<string, Branch[]>> = {
+  hosts: {
+    '': [{ plural: 'host-pools' }],
+    'host-pools': [{ plural: 'clusters', field: 'host_pool' }, { plural: 'hosts', field: 'host_pool', terms: 'cluster=""' }],
+    clusters: [{ plural: 'hosts', field: 'cluster' }],
+    hosts: [{ plural: 'vms', field: 'host', terms: 'management!=in_bin', leaf: true }],
+  },
+  pools: { '': [{ plural: 'pools' }], pools: [{ plural: 'volumes', field: 'pool', leaf: true }] },
+  networks: { '': [{ plural: 'switches' }], switches: [{ plural: 'port-groups', field: 'switch', leaf: true }] },
+}
+
+export interface Line { id: string; plural: string; depth: number; object: Obj; open: boolean; leaf: boolean; size: number; index: number }
+
+const MOST = 20000
+const UNFOLD = 12
+const SETTLE_MS = 1500
+
+export class Tree {
+  private children = new Map<string, Obj[]>()
+  private open: Set<string>
+  /** Nobody has folded anything yet: small parts are shown open. */
+  private fresh: boolean
+  private reading = new Set<string>()
+  private listeners = new Set<() => void>()
+  private off: (() => void)[]
+  private timer = 0
+  private dirty = new Set<string>()
+  lines: Line[] = []
+  filter = ''
+
+  constructor(readonly view: View, open: string[], private readonly keep: (open: string[]) => void) {
+    this.open = new Set(open)
+    this.fresh = open.length === 0
+    this.off = [link.onChanges((c) => this.take(c)), link.onRelist(() => this.reload())]
+    void this.read('', '')
+  }
+
+  close() {
+    for (const f of this.off) f()
+    clearTimeout(this.timer)
+  }
+
+  subscribe = (f: () => void) => {
+    this.listeners.add(f)
+    return () => this.listeners.delete(f)
+  }
+
+  private branchesOf(plural: string): Branch[] {
+    return (BRANCHES[this.view][plural] ?? []).filter((b) => may(resource(b.plural)?.ops.find((o) => o.name === 'list')?.right ?? ''))
+  }
+
+  private async read(id: string, plural: string) {
+    if (this.reading.has(id)) return
+    this.reading.add(id)
+    try {
+      const parts = await Promise.all(this.branchesOf(plural).map((b) => list(b.plural, {
+        filter: [b.field && `${b.field}=${id}`, b.terms].filter(Boolean).join(' and ') || undefined, fields: FIELDS[b.plural], sort: 'name', limit: MOST,
+      })))
+      const rows = parts.flatMap((p) => p.items)
+      for (const row of rows) noteName(row.id, row.name)
+      this.children.set(id, rows)
+      if (this.fresh && rows.length <= UNFOLD) for (const row of rows) if (['host-pools', 'clusters'].includes(this.pluralOf(row.id))) this.open.add(row.id)
+      for (const row of rows) if (this.open.has(row.id) && !this.children.has(row.id)) void this.read(row.id, this.pluralOf(row.id))
+      this.paint()
+    } catch { /* the list's page tells why */ } finally {
+      this.reading.delete(id)
+    }
+  }
+
+  private pluralOf(id: string): string {
+    for (const branches of Object.values(BRANCHES[this.view])) for (const b of branches) if (resource(b.plural)?.prefix === id.slice(0, id.lastIndexOf('-'))) return b.plural
+    return ''
+  }
+
+  toggle(id: string, wanted = !this.open.has(id)) {
+    this.fresh = false
+    if (wanted) {
+      this.open.add(id)
+      if (!this.children.has(id)) void this.read(id, this.pluralOf(id))
+    } else {
+      this.open.delete(id)
+      this.forget(id)
+    }
+    this.keep([...this.open].slice(-500))
+    this.paint()
+  }
+
+  /** What is folded is read anew when it is opened again. */
+  private forget(id: string) {
+    for (const child of this.children.get(id) ?? []) this.forget(child.id)
+    this.children.delete(id)
+  }
+
+  reload() {
+    this.children.clear()
+    void this.read('', '')
+  }
+
+  setFilter(text: string) {
+    this.filter = text.toLowerCase()
+    this.paint()
+  }
+
+  /** Opens the way to an object: its parents, the nearest last. */
+  reveal(parents: string[]) {
+    for (const id of parents) if (!this.open.has(id)) this.toggle(id, true)
+  }
+
+  private take(changes: Change[]) {
+    let seen = false
+    for (const change of changes) {
+      const plural = this.pluralOf(change.id)
+      if (!plural) continue
+      if (change.op === 'gone') {
+        seen = this.drop(change.id) || seen
+        continue
+      }
+      const parent = this.parentOf(plural, change.object)
+      const rows = parent === undefined ? undefined : this.children.get(parent)
+      const at = rows?.findIndex((row) => row.id === change.id) ?? -1
+      if (!rows) seen = this.drop(change.id) || seen
+      else if (at < 0) {
+        this.drop(change.id)
+        this.dirty.add(parent!)
+      } else {
+        if (rows[at]!.name !== change.object.name) this.dirty.add(parent!)
+        rows[at] = change.object
+        seen = true
+      }
+    }
+    if (this.dirty.size && !this.timer) this.timer = window.setTimeout(() => this.sortDirty(), this.dirty.size > 50 ? SETTLE_MS : 200)
+    if (seen) this.paint()
+  }
+
+  private sortDirty() {
+    this.timer = 0
+    for (const id of this.dirty) void this.read(id, id ? this.pluralOf(id) : '')
+    this.dirty.clear()
+  }
+
+  private parentOf(plural: string, object: any): string | undefined {
+    if (plural === 'vms' && object.management === 'in_bin') return undefined
+    if (plural === 'hosts') return object.cluster ?? object.host_pool
+    for (const [, branches] of Object.entries(BRANCHES[this.view])) for (const b of branches) if (b.plural === plural) return b.field ? object[b.field] : ''
+    return undefined
+  }
+
+  private drop(id: string): boolean {
+    for (const [parent, rows] of this.children) {
+      const at = rows.findIndex((row) => row.id === id)
+      if (at >= 0) {
+        this.children.set(parent, rows.filter((row) => row.id !== id))
+        return true
+      }
+    }
+    return false
+  }
+
+  private paint() {
+    const lines: Line[] = []
+    const visit = (id: string, depth: number): boolean => {
+      let any = false
+      for (const [index, object] of (this.children.get(id) ?? []).entries()) {
+        const own = this.pluralOf(object.id)
+        const leaf = this.branchesOf(own).length === 0
+        const fits = !this.filter || (object.name ?? '').toLowerCase().includes(this.filter)
+        const from = lines.length
+        lines.push({ id: object.id, plural: own, depth, object, open: this.open.has(object.id), leaf, size: this.children.get(id)!.length, index })
+        const inner = this.open.has(object.id) || this.filter ? visit(object.id, depth + 1) : false
+        if (!fits && !inner) lines.length = from
+        else any = true
+      }
+      return any
+    }
+    visit('', 0)
+    this.lines = lines
+    for (const f of this.listeners) f()
+  }
+}
+

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dialog of a verb, for one object or many: what will happen, its settings, what stands against it, and the name for what cannot be undone.
+import { useEffect, useMemo, useRef, useState } from 'react'
+import { Button, Input, Modal } from 'antd'
+import { ApiError, dryRun, post, type Obj } from '../../api/client'
+import { fieldsOf, resource, type Op } from '../../api/contract'
+import { noteMade } from '../../live/follow'
+import { useObject } from '../../live/store'
+import { t, language } from '../../texts'
+import { ErrorBox, tell } from '../error/ErrorBox'
+import { clean, fieldErrors, Fields, type Values } from '../form/Fields'
+import { Name } from '../Name'
+import { closeOverlay, openOverlay } from '../overlay'
+import { Glyph } from '../state/glyphs'
+import { StateGlyph } from '../state/State'
+import { BatchResult } from './BatchResult'
+import { sift } from './check'
+import { verbForm } from './forms'
+import { send, verbMethod, verbPath } from './run'
+import { visible } from '../format'
+
+const DRY_MS = 400
+
+/** What the server would do, asked while somebody types. */
+function useDryRun(plural: string, op: Op, object: Obj | undefined, body: Values, whole: boolean): { steps?: string[]; error?: unknown; asking: boolean } {
+  const [state, setState] = useState<{ steps?: string[]; error?: unknown; asking: boolean }>({ asking: true })
+  const text = JSON.stringify(body)
+  useEffect(() => {
+    if (!object || !whole) return setState({ asking: false })
+    let here = true
+    setState((s) => ({ ...s, asking: true }))
+    const timer = setTimeout(() => {
+      dryRun(verbMethod(op), verbPath(plural, op, object.id), op.kind === 'delete' && text === '{}' ? undefined : JSON.parse(text)).then(
+        (answer) => here && setState({ steps: answer?.steps, asking: false }),
+        (error) => here && setState({ error, asking: false }),
+      )
+    }, DRY_MS)
+    return () => {
+      here = false
+      clearTimeout(timer)
+    }
+  }, [plural, op, object?.id, object?.revision, text, whole])
+  return state
+}
+
+export function VerbDialog({ plural, op, objects, initial }: { plural: string; op: Op; objects: Obj[]; initial?: Values }) {
+  const kind = resource(plural)!
+  const form = verbForm(plural, op.name)
+  const [value, change] = useState<Values>(() => ({ ...form?.initial?.(objects), ...initial }))
+  const [typed, setTyped] = useState('')
+  const [sending, setSending] = useState(false)
+  const [error, setError] = useState<unknown>()
+  const { able, refused } = useMemo(() => sift(op, objects), [op, objects])
+  const first = objects.length === 1 ? objects[0] : undefined
+  const single = useObject(first?.id).object ?? first
+  const body = clean(value)
+  const whole = Object.entries(fieldsOf(op.body ?? '')).every(([name, field]) => !field.req || (body[name] !== undefined && body[name] !== ''))
+  const dry = useDryRun(plural, op, single, body, whole)
+  const danger = op.danger ?? 0
+  const wanted = single ? visible(single.name ?? single.id) : String(able.length)
+  const confirmed = danger < 3 || typed === wanted || (!!single && typed === single.name)
+  const shownError = error ?? dry.error
+  const fieldsThere = Object.keys(fieldsOf(op.body ?? '')).length > 0
+  const box = useRef<HTMLDivElement>(null)
+  const blocked = dry.error instanceof ApiError && ['wrong_state', 'busy', 'forbidden', 'not_found'].includes(dry.error.code)
+
+  const run = async () => {
+    setSending(true)
+    setError(undefined)
+    try {
+      if (single) {
+        await send(plural, op, single.id, body)
+        closeOverlay()
+      } else {
+        const task = await post(`/${plural}/batch`, { verb: op.name, ids: able.map((o) => o.id), args: Object.keys(body).length ? body : undefined })
+        noteMade(task)
+        openOverlay(<BatchResult task={task.id} plural={plural} op={op} objects={able} args={body} refused={refused} />)
+      }
+    } catch (failed) {
+      setError(failed)
+      setSending(false)
+    }
+  }
+
+  return (
+    <Modal
+      open title={single ? <>{op.l}: <Name text={single.name ?? single.id} max={60} /></> : t('verb_on_many', { verb: op.l, n: able.length, kind: kind.many })} onCancel={closeOverlay} width={560} destroyOnHidden
+      footer={[
+        <Button key="no" onClick={closeOverlay} autoFocus={danger > 0 && danger < 3}>{t('cancel')}</Button>,
+        <Button key="go" type="primary" danger={danger >= 2} loading={sending} disabled={!confirmed || !able.length || blocked} onClick={() => void run()} data-test="confirm">{op.l}</Button>,
+      ]}
+    >
+      <div ref={box} className="stack">
+        {language === 'en' && op.d && <p className="lead">{op.d}</p>}
+        {form?.intro && <form.intro objects={able} value={value} />}
+        {!single && <Selection able={able} refused={refused} type={kind.type} />}
+        {form?.fields ? <form.fields objects={able} value={value} change={change} /> : fieldsThere && op.body ? <Fields type={op.body} value={value} change={change} errors={fieldErrors(tell(shownError))} /> : null}
+        {dry.steps && !shownError && <p className="checkok" role="status"><Glyph name="tick" colour="ok" /> {t('checks_passed')}</p>}
+        {shownError !== undefined && <ErrorBox error={tell(shownError)} />}
+        {danger === 3 && able.length > 0 && (
+          <label className="confirmname">
+            <span>{single ? t('type_name') : t('type_number')} <b className="mono">{wanted}</b></span>
+            <Input value={typed} onChange={(e) => setTyped(e.target.value)} autoFocus autoComplete="off" spellCheck={false} data-test="confirm-name" onPressEnter={() => confirmed && !blocked && void run()} />
+          </label>
+        )}
+      </div>
+    </Modal>
+  )
+}
+
+const SHOWN = 6
+
+export function Selection({ able, refused, type }: { able: Obj[]; refused: [string, Obj[]][]; type: string }) {
+  return (
+    <div className="selection">
+      <Names objects={able} type={type} head={t('will_do', { n: able.length })} />
+      {refused.map(([why, objects]) => <Names key={why} objects={objects} type={type} head={t('skipped_because', { n: objects.length, why })} soft />)}
+    </div>
+  )
+}
+
+function Names({ objects, type, head, soft }: { objects: Obj[]; type: string; head: string; soft?: boolean }) {
+  if (!objects.length) return null
+  return (
+    <div className={soft ? 'soft' : undefined}>
+      <div>{head}</div>
+      <ul className="names">
+        {objects.slice(0, SHOWN).map((o) => <li key={o.id}><StateGlyph type={type} object={o} size={14} /> <Name text={o.name ?? o.id} max={36} /></li>)}
+        {objects.length > SHOWN && <li className="faint">{t('and_more', { n: objects.length - SHOWN })}</li>}
+      </ul>
+    </div>
+  )
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a page says of a verb's dialog beyond the contract: registered by the page's folder, found by the verb.
+import type { ComponentType } from 'react'
+import type { Obj } from '../../api/client'
+
+export interface FormProps { objects: Obj[]; value: Record<string, any>; change: (value: Record<string, any>) => void }
+
+export interface VerbForm {
+  /** Does all of it: opens a page, a window, a dialog of its own. */
+  run?: (objects: Obj[]) => void
+  /** In place of the fields that the contract gives the verb. */
+  fields?: ComponentType<FormProps>
+  /** What will happen, above the fields. */
+  intro?: ComponentType<{ objects: Obj[]; value: Record<string, any> }>
+  /** Values at first. */
+  initial?: (objects: Obj[]) => Record<string, any>
+  /** Glyph of its button. */
+  icon?: string
+  /** Among the first buttons of the object's page, in this order. */
+  main?: number
+  shortcut?: string
+}
+
+const forms = new Map<string, VerbForm>()
+
+export function registerVerbs(plural: string, verbs: Record<string, VerbForm>) {
+  for (const [verb, form] of Object.entries(verbs)) forms.set(`${plural}.${verb}`, form)
+}
+
+export const verbForm = (plural: string, verb: string): VerbForm | undefined => forms.get(`${plural}.${verb}`)

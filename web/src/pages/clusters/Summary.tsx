@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Button } from 'antd'
+import { CapacityCards, useCapacity } from '../../kit/Capacity'
+import { Card, EditButton, Fact, Facts, FactsOf } from '../../kit/Details'
+import { count, percent } from '../../kit/format'
+import { LastEvents, Top } from '../../kit/lists'
+import { openOverlay } from '../../kit/overlay'
+import { Icon } from '../../kit/state/glyphs'
+import { may } from '../../live/session'
+import { t } from '../../texts'
+import { JoinHost } from '../hosts/JoinHost'
+import type { TabProps } from '../registry'
+
+export default function Summary({ object: cluster, plural }: TabProps) {
+  const capacity = useCapacity(`/${plural}/${cluster.id}/capacity`)
+  const inside = plural === 'clusters' ? `cluster=${cluster.id}` : `host_pool=${cluster.id}`
+  return (
+    <div className="cards flow">
+      <Card title={t('inventory')} actions={may('host.write') && <Button size="small" icon={<Icon name="plus" size={12} />} onClick={() => openOverlay(<JoinHost cluster={plural === 'clusters' ? cluster.id : undefined} />)}>{t('add_host')}</Button>}>
+        <Facts>
+          <Fact label={t('hosts_in_use')}>{capacity ? `${count(capacity.hosts_connected)} / ${count(capacity.hosts)}` : '-'}</Fact>
+          <Fact label={t('vms_running')}>{capacity ? `${count(capacity.vms_running)} / ${count(capacity.vms)}` : '-'}</Fact>
+        </Facts>
+        <FactsOf type={plural === 'clusters' ? 'Cluster' : 'HostPool'} object={cluster} paths={plural === 'clusters' ? ['host_pool', 'architecture', 'description', 'created'] : ['description', 'created']} />
+      </Card>
+      <CapacityCards capacity={capacity} />
+      <Card title={t('busiest_hosts')}><Top plural="hosts" sort="load.cpu_percent" filter={`${inside} and state=connected`} value={(o) => o.load?.cpu_percent} text={(o) => percent(o.load?.cpu_percent)} max={100} /></Card>
+      {plural === 'clusters' && <Card title={t('migration')} actions={<EditButton plural={plural} object={cluster} only={['migration']} title={t('migration')} />}><FactsOf type="Cluster" object={cluster} paths={['migration.strategy', 'migration.parallel', 'migration.bandwidth_mbps', 'migration.network']} /></Card>}
+      <Card title={t('last_events')} className="double"><LastEvents filter={`object=${cluster.id}`} /></Card>
+    </div>
+  )
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+import { registerColumns } from '../../kit/table/columns'
+import { registerPage } from '../registry'
+import { part } from '../../kit/part'
+
+export function register() {
+  registerPage({ plural: 'clusters', summary: part(() => import('./Summary')), parent: (o) => o.host_pool })
+  registerColumns('clusters', { columns: ['name', 'host_pool', 'architecture', 'cpu_overcommit_ratio', 'memory_overcommit_ratio', 'migration.strategy', 'created'] })
+}

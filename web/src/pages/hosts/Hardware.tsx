@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Card, FactsOf, PartTable } from '../../kit/Details'
+import { fieldsOf } from '../../api/contract'
+import type { TabProps } from '../registry'
+
+const LISTS: [string, string[]][] = [
+  ['nics', ['name', 'kind', 'link', 'speed_mbps', 'mtu', 'mac', 'addresses', 'driver', 'pci_address', 'numa_node', 'sriov_vfs']], ['disks', ['name', 'kind', 'size_bytes', 'transport', 'vendor', 'model', 'serial', 'in_use', 'removable']],
+  ['memory_modules', ['slot', 'size_bytes', 'kind', 'speed_mts', 'vendor', 'part', 'serial']], ['pci_devices', ['address', 'kind', 'vendor', 'device', 'driver', 'numa_node', 'iommu_group']], ['usb_devices', ['port', 'vendor', 'product', 'serial', 'speed_mbps']],
+]
+
+export default function Hardware({ object: host }: TabProps) {
+  const fields = fieldsOf('HostFacts')
+  return (
+    <div className="cards">
+      <Card title={fields.system?.l}><FactsOf type="HostSystem" object={host.facts?.system ?? {}} paths={['vendor', 'model', 'serial', 'uuid', 'firmware', 'bios_version', 'bmc', 'virtual']} /></Card>
+      <Card title={fields.cpu?.l}><FactsOf type="HostCpu" object={host.facts?.cpu ?? {}} paths={['model', 'vendor', 'sockets', 'cores', 'threads', 'frequency_mhz', 'microcode']} /></Card>
+      <Card title={fields.iommu?.l}><FactsOf type="HostIommu" object={host.facts?.iommu ?? {}} paths={['enabled', 'kind', 'groups', 'reason']} /></Card>
+      {LISTS.map(([name, paths]) => <Card key={name} title={fields[name]?.l} wide><PartTable type={fields[name]!.o!} rows={host.facts?.[name] ?? []} paths={paths} /></Card>)}
+    </div>
+  )
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adding a host: one command with a token to copy, and the host as it comes.
+import { useState } from 'react'
+import { Button, Input, Modal } from 'antd'
+import { post } from '../../api/client'
+import { ErrorBox, tell } from '../../kit/error/ErrorBox'
+import { Labelled } from '../../kit/form/Fields'
+import { RefSelect } from '../../kit/form/inputs'
+import { ago, time } from '../../kit/format'
+import { Name, To } from '../../kit/Name'
+import { closeOverlay } from '../../kit/overlay'
+import { Icon, Glyph } from '../../kit/state/glyphs'
+import { ObjectState } from '../../kit/state/State'
+import { useObject } from '../../live/store'
+import { t } from '../../texts'
+
+interface Made { id: string; token: string; expires: string }
+
+export function JoinHost({ cluster: first }: { cluster?: string }) {
+  const [name, setName] = useState('')
+  const [cluster, setCluster] = useState<string | undefined>(first)
+  const [made, setMade] = useState<Made>()
+  const [busy, setBusy] = useState(false)
+  const [error, setError] = useState<unknown>()
+  const make = async () => {
+    setBusy(true)
+    setError(undefined)
+    try {
+      setMade(await post('/join-tokens', { host_name: name || undefined, cluster }))
+    } catch (failed) {
+      setError(failed)
+    }
+    setBusy(false)
+  }
+  return (
+    <Modal
+      open title={t('add_host')} onCancel={closeOverlay} width={640} destroyOnHidden
+      footer={made ? <Button type="primary" onClick={closeOverlay}>{t('close')}</Button> : [<Button key="no" onClick={closeOverlay}>{t('cancel')}</Button>, <Button key="go" type="primary" loading={busy} onClick={() => void make()} data-test="confirm">{t('make_command')}</Button>]}
+    >
+      {made ? <Command made={made} /> : (
+        <div className="stack">
+          <p className="lead">{t('add_host_how')}</p>
+          <div className="fields">
+            <Labelled label={t('host_name')} help={t('host_name_help')}><Input value={name} maxLength={255} onChange={(e) => setName(e.target.value)} aria-label={t('host_name')} /></Labelled>
+            <Labelled label={t('cluster')} help={t('host_cluster_help')}><RefSelect type="Cluster" label={t('cluster')} value={cluster} onChange={setCluster} /></Labelled>
+          </div>
+          {error !== undefined && <ErrorBox error={tell(error)} />}
+        </div>
+      )}
+    </Modal>
+  )
+}
+
+/** The token never stands in a command line: the host reads it from its input. */
+function Command({ made }: { made: Made }) {
+  const { object } = useObject(made.id)
+  const used = object?.used_by as string | undefined
+  return (
+    <div className="stack">
+      <p className="lead">{t('run_on_host')}</p>
+      <Copied text={`sudo winserverd --join - --manager ${location.origin}`} test="join-command" />
+      <p className="lead">{t('paste_token')}</p>
+      <Copied text={made.token} test="join-token" />
+      <p className="faint">{t('token_until', { time: time(made.expires) })}</p>
+      <div className="waitfor" role="status">
+        {used ? <Came id={used} /> : <><Glyph name="dots" colour="busy" /> {t('waiting_for_host')}</>}
+      </div>
+    </div>
+  )
+}
+
+function Copied({ text, test }: { text: string; test: string }) {
+  const [copied, setCopied] = useState(false)
+  return (
+    <div className="command">
+      <code data-test={test}>{text}</code>
+      <Button icon={<Icon name="copy" size={13} />} onClick={() => void navigator.clipboard?.writeText(text).then(() => setCopied(true))}>{copied ? t('copied') : t('copy')}</Button>
+    </div>
+  )
+}
+
+function Came({ id }: { id: string }) {
+  const { object } = useObject(id)
+  if (!object) return <>{id}</>
+  return <><ObjectState type="Host" object={object} /> <To to={`/hosts/${id}`} onGo={closeOverlay}><Name text={object.name} /></To> <span className="faint">{ago(object.joined)}</span></>
+}
+

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Button } from 'antd'
+import { percent } from '../../kit/format'
+import { openOverlay } from '../../kit/overlay'
+import { Icon } from '../../kit/state/glyphs'
+import { registerColumns } from '../../kit/table/columns'
+import { registerVerbs } from '../../kit/verbs/forms'
+import { may } from '../../live/session'
+import { t } from '../../texts'
+import { registerPage } from '../registry'
+import { NewPool } from './NewPool'
+import { part } from '../../kit/part'
+
+const Add = () => <Button type="primary" disabled={!may('pool.write')} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<NewPool />)} data-test="create">{t('add_pool')}</Button>
+
+export function register() {
+  registerPage({ plural: 'pools', summary: part(() => import('./Summary')), listActions: Add, empty: () => <><p>{t('no_pools')}</p><Add /></>, without: ['hosts'] })
+  registerColumns('pools', {
+    columns: ['name', 'state', 'kind', 'hosts', 'used', 'capacity_bytes', 'provisioned_bytes', 'path'],
+    cells: {
+      used: {
+        title: () => t('used'), width: 190, sort: 'available_bytes',
+        cell: (row) => row.capacity_bytes ? <span className="cellbar"><span className="track"><i className="fill" style={{ width: `${100 - (100 * row.available_bytes) / row.capacity_bytes}%` }} /></span> {percent(100 - (100 * row.available_bytes) / row.capacity_bytes)}</span> : <span className="faint">-</span>,
+      },
+    },
+  })
+  registerVerbs('pools', { refresh: { main: 1, icon: 'restart' }, attach: { main: 2, icon: 'plus' }, suspend: { main: 3, icon: 'pause' }, start: { main: 4, icon: 'play' } })
+}

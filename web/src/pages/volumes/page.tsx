@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+import { registerColumns } from '../../kit/table/columns'
+import { registerVerbs } from '../../kit/verbs/forms'
+
+export function register() {
+  registerColumns('volumes', { columns: ['name', 'state', 'pool', 'size_bytes', 'allocated_bytes', 'format', 'kind', 'used_by', 'created'] })
+  registerVerbs('volumes', { resize: { main: 1, icon: 'plus', initial: (objects) => ({ size_bytes: objects[0]?.size_bytes }) }, clone: { main: 2, icon: 'copy', initial: (objects) => ({ name: `${objects[0]?.name ?? ''}-copy` }) }, restore: { main: 3, icon: 'restart' } })
+}

@@ -25,6 +25,7 @@ enum { HOSTS_MAX = 64, THREADS = 64, NODES = 2 };
 typedef struct {
   WsId id;
   HostTruth truth;
+  HostDisks own_disks, *disks; /* two neighbours see the same directories, so that VMs move between them */
   HostSim *sim;
 } Machine;
 
@@ -267,7 +268,12 @@ static void make_site(void *arg)
     g_error("the site is refused: %s", error->message);
   inv_txn_free(txn);
   for (guint i = 0; i < site->n; i++) {
-    site->machines[i].sim = host_sim_new(site->loop, &site->machines[i].truth, NULL, NULL);
+    Machine *machine = &site->machines[i], *neighbour = i % 2 ? &site->machines[i - 1] : NULL;
+    g_autofree char *name = g_strdup_printf("kvm-%02u", i + 1);
+    machine->disks = neighbour ? neighbour->disks : &machine->own_disks;
+    machine->sim = host_sim_new(site->loop, name, &machine->truth, machine->disks, NULL, NULL);
+    if (neighbour)
+      host_sim_meet(machine->sim, neighbour->sim);
     connect_machine(site, i);
   }
   for (guint i = 0; i < site->n; i++)
@@ -296,7 +302,7 @@ static bool put_upload(Site *site, const char *id, const char *bytes)
   const WsPool *pool = volume ? inv_find_pool(snap, volume->pool) : NULL;
   for (guint i = 0; pool && i < site->n; i++)
     if (site->machines[i].id == pool->hosts.items[0]) {
-      host_put_upload(&site->machines[i].truth, pool->id, volume->file, g_ascii_strtoll(bytes, NULL, 10));
+      host_put_upload(site->machines[i].disks, pool->id, volume->file, g_ascii_strtoll(bytes, NULL, 10));
       return true;
     }
   return false;

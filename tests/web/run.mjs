@@ -1,22 +1,12 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
-// run LIVING-SITE: builds the console with its types checked, and tests it: its pure parts, then in a browser against a manager with simulated
+// run.mjs LIVING-SITE: tests the console that run has built: its pure parts, then in a browser against a manager with simulated
 // hosts. Prints TAP. ONLY=word runs the tests whose names hold the word.
-import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
-
 const program = process.argv[2]
 if (!program) {
   console.error('usage: run LIVING-SITE')
   process.exit(2)
 }
-const root = new URL('../../', import.meta.url).pathname
-const built = spawnSync(join(root, 'scripts/build-web'), ['--check'], { stdio: ['ignore', 'inherit', 'inherit'] })
-if (built.status !== 0) {
-  console.log('1..1\nnot ok 1 the console builds and its types hold')
-  process.exit(1)
-}
-
 const { openBrowser, run, Site } = await import('./kit.mjs')
 const { units } = await import('./unit.mjs')
 const { first } = await import('./journeys/first.mjs')

@@ -143,6 +143,23 @@ export function work(site, browser) {
       most(page, 3)
       await good(page)
     }],
+    ['a VM moves to another host in three clicks, and the log of moves has it', async () => {
+      const vm = site.vms[2]
+      if ((await site.call('GET', `/vms/${vm}`)).power.state === 'off') await site.do('POST', `/vms/${vm}/start`, {})
+      const from = (await site.call('GET', `/vms/${vm}`)).host
+      const to = site.hosts[site.hosts.findIndex((h) => h.id === from) ^ 1].id
+      await at(`/vms/${vm}`)
+      await click(page, '.verbs [data-verb=migrate]')
+      await click(page, `.pickhost [data-host=${to}]`)
+      await page.waitForSelector('.ant-modal .checkok')
+      await click(page, '[data-test=confirm]')
+      await until('it is there', async () => (await site.call('GET', `/vms/${vm}`)).host === to)
+      await page.waitForSelector(`.crumbs a[href$="${to}"]`)
+      most(page, 3)
+      await page.click('[data-tab=migrations]')
+      await page.waitForSelector('.row >> text=Done')
+      await good(page)
+    }],
     ['a name is changed where it stands', async () => {
       await at(`/vms/${site.vms[3]}`)
       await page.hover('.objecthead h1')

@@ -130,7 +130,7 @@ function Disks({ vm }: { vm: any }) {
             <li key={disk.key}>
               <Icon name="volumes" size={13} />
               <span className="mono">{disk.key}</span>
-              {volume ? <To to={`/volumes/${volume.id}`}><Name text={volume.name} max={26} /></To> : <Ref id={disk.volume} max={26} />}
+              {volume ? <To to={`/volumes/${volume.id}`}><Name text={volume.name} max={26} /></To> : <span className="faint">{disk.volume}</span>}
               <span className="grow" />
               <span className="nums">{volume ? bytesOf(volume.allocated_bytes, volume.size_bytes) : disk.source ?? ''}</span>
             </li>

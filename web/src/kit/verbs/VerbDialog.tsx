@@ -55,7 +55,7 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const single = useObject(first?.id).object ?? first
   const body = clean(value)
   const whole = Object.entries(fieldsOf(op.body ?? '')).every(([name, field]) => !field.req || (body[name] !== undefined && body[name] !== ''))
-  const dry = useDryRun(plural, op, single, body, whole)
+  const dry = useDryRun(plural, op, single, body, whole && !sending)
   const danger = op.danger ?? 0
   const wanted = single ? visible(single.name ?? single.id) : String(able.length)
   const confirmed = danger < 3 || typed === wanted || (!!single && typed === single.name)

@@ -6,9 +6,10 @@ LAB    ?= .cache/hosts
 STAGES ?=
 SEEDS  ?= 2000
 HOURS  ?= 8
+SITES  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean-data test test-deep check sim soak deb bench bench-web screenshots lab lab-down fmt
+.PHONY: help run stop clean-data test test-deep check sim soak deb bench bench-scale bench-web screenshots lab lab-down fmt
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ deb: ## Debian packages in build-deb/packages
 
 bench: ## figures of a release build
 	@scripts/bench
+
+bench-scale: ## 500, 1,000 and 5,000 simulated hosts on a real manager (SITES="500": only these)
+	@scripts/bench --scale $(SITES)
 
 bench-web: ## the web console: sizes, times of long lists
 	@scripts/ci/build plain >/dev/null && scripts/build-web --check && tests/web/bench build-ci/plain

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 64
+#define PART_US         4000   /* of a turn, for posts, timers and coroutines each */
 #define SLOW_TURN_US    250000 /* longer turns are logged: something blocked */
 
 typedef struct {
@@ -54,6 +55,8 @@ struct WsLoop {
   GPtrArray *dead_watches; /* removed on this turn */
   WsCoPool *coroutines;
   bool in_turn;
+  gint64 cpu_us;                     /* of the thread, at the end of the last turn */
+  gint64 longest_us, longest_cpu_us; /* atomic */
 };
 
 /* ---- making and ending ---- */
@@ -177,18 +180,31 @@ static bool has_posts(WsLoop *loop)
   return any;
 }
 
+/* A turn gives each kind of work its part and goes round: so a thousand messages that came at once hold up no timer and no descriptor. */
+static bool part_is_over(WsLoop *loop, gint64 began_us)
+{
+  return ws_clock_monotonic_us(loop->clock) - began_us >= PART_US;
+}
+
 static void run_posts(WsLoop *loop)
 {
+  gint64 began_us = ws_clock_monotonic_us(loop->clock);
+  guint n = 0;
   g_mutex_lock(&loop->inbox_lock);
   GArray *posts = loop->inbox;
   loop->inbox = loop->posts;
   loop->posts = posts;
   g_mutex_unlock(&loop->inbox_lock);
-  for (guint i = 0; i < posts->len; i++) {
-    Post post = g_array_index(posts, Post, i);
+  while (n < posts->len && (n == 0 || !part_is_over(loop, began_us))) {
+    Post post = g_array_index(posts, Post, n++);
     post.func(post.arg);
     if (post.destroy)
       post.destroy(post.arg);
+  }
+  if (n < posts->len) { /* before what came meanwhile */
+    g_mutex_lock(&loop->inbox_lock);
+    g_array_prepend_vals(loop->inbox, &g_array_index(posts, Post, n), posts->len - n);
+    g_mutex_unlock(&loop->inbox_lock);
   }
   g_array_set_size(posts, 0);
 }
@@ -204,10 +220,14 @@ static void run_soon(WsLoop *loop)
   GArray *running = loop->soon;
   loop->soon = loop->soon_running;
   loop->soon_running = running;
-  for (guint i = 0; i < running->len; i++) {
-    Post *post = &g_array_index(running, Post, i);
-    post->func(post->arg);
+  gint64 began_us = ws_clock_monotonic_us(loop->clock);
+  guint n = 0;
+  while (n < running->len && (n == 0 || !part_is_over(loop, began_us))) {
+    Post post = g_array_index(running, Post, n++);
+    post.func(post.arg);
   }
+  if (n < running->len)
+    g_array_prepend_vals(loop->soon, &g_array_index(running, Post, n), running->len - n);
   g_array_set_size(running, 0);
 }
 
@@ -288,9 +308,9 @@ static void run_timers(WsLoop *loop)
     return;
   gint64 now = ws_clock_monotonic_us(loop->clock);
   guint64 end = loop->next_number;
-  while (loop->timers->len > 0) {
+  for (guint n = 0; loop->timers->len > 0; n++) {
     WsTimer *timer = timer_at(loop, 0);
-    if (timer->due_us > now || timer->number >= end)
+    if (timer->due_us > now || timer->number >= end || (n > 0 && part_is_over(loop, now)))
       break;
     take_timer(timer);
     WsLoopFunc func = timer->func;
@@ -393,10 +413,37 @@ static int wait_for_something(WsLoop *loop, struct epoll_event *events, int time
   return wait_for_events(loop, events, (int)MIN(ms, G_MAXINT));
 }
 
-static void log_slow_turn(WsLoop *loop, gint64 began_us)
+static gint64 thread_cpu_us(void)
+{
+  struct timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * G_USEC_PER_SEC + time.tv_nsec / 1000;
+}
+
+static void keep_longest(gint64 *longest, gint64 value)
+{
+  if (value > __atomic_load_n(longest, __ATOMIC_RELAXED))
+    __atomic_store_n(longest, value, __ATOMIC_RELAXED);
+}
+
+gint64 ws_loop_longest_turn_us(WsLoop *loop, gint64 *cpu_us)
+{
+  gint64 cpu = __atomic_exchange_n(&loop->longest_cpu_us, 0, __ATOMIC_RELAXED);
+  if (cpu_us)
+    *cpu_us = cpu;
+  return __atomic_exchange_n(&loop->longest_us, 0, __ATOMIC_RELAXED);
+}
+
+static void note_turn(WsLoop *loop, gint64 began_us)
 {
   gint64 took_us = ws_clock_monotonic_us(loop->clock) - began_us;
-  if (took_us < SLOW_TURN_US || loop->clock->wait)
+  if (loop->clock->wait)
+    return;
+  gint64 cpu_us = thread_cpu_us(); /* between two turns the thread waits, so its time is the turn's */
+  keep_longest(&loop->longest_us, took_us);
+  keep_longest(&loop->longest_cpu_us, loop->cpu_us ? cpu_us - loop->cpu_us : 0);
+  loop->cpu_us = cpu_us;
+  if (took_us < SLOW_TURN_US)
     return;
   char ms[24];
   g_snprintf(ms, sizeof ms, "%" G_GINT64_FORMAT, took_us / 1000);
@@ -417,7 +464,7 @@ void ws_loop_step(WsLoop *loop, int timeout_ms)
   run_timers(loop);
   run_soon(loop);
   g_ptr_array_set_size(loop->dead_watches, 0);
-  log_slow_turn(loop, began_us);
+  note_turn(loop, began_us);
   loop->in_turn = false;
 }
 

@@ -36,6 +36,9 @@ gint64 ws_loop_next_us(WsLoop *loop);
  * done with the loop is to free it. For the simulator, where a program ends without its process. */
 void ws_loop_leave_turn(WsLoop *loop);
 WsClock *ws_loop_clock(WsLoop *loop);
+/* Any thread. The longest turn since the last call, in time and in the thread's processor time: how long something that was due had to wait
+ * for what was before it. *cpu_us (may be NULL) leaves out what other programs took. */
+gint64 ws_loop_longest_turn_us(WsLoop *loop, gint64 *cpu_us);
 bool ws_loop_is_own_thread(WsLoop *loop); /* for asserts */
 bool ws_loop_is_in_turn(WsLoop *loop);    /* its thread: something runs on it just now. Tells loops of one thread apart */
 

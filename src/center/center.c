@@ -190,6 +190,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->store, store_close);
   g_clear_pointer(&center->tickets, tickets_free);
   g_clear_pointer(&center->stale_vms, g_hash_table_unref);
+  g_clear_pointer(&center->pools_of_hosts, g_hash_table_unref);
   files_free(center);
   g_clear_pointer(&center->keys_under_way, g_hash_table_unref);
   config_clear(&center->config);

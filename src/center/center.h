@@ -44,6 +44,7 @@ struct Center {
   HostLinks *links;
   Tickets *tickets;
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
+  GHashTable *pools_of_hosts; /* storage/pool_hosts.c */
   GHashTable *web_files;
   GHashTable *keys_under_way; /* api/idempotency.c: ids of records whose calls run */
   HttpIo *io;

@@ -189,7 +189,55 @@ static bool serve_facts(RpcCall *call, const void *params, void **result, GError
   return true;
 }
 
-static const RpcService own_services[] = {{&rpc_method_host_facts, serve_facts}};
+/* ---- power and firewall of the machine ---- */
+
+static void press_button(void *arg)
+{
+  sim_host_power_on(arg);
+}
+
+static void go_down(void *arg)
+{
+  SimHost *host = arg;
+  sim_host_power_off(host);
+  sim_after(host->world, sim_between(&host->random, 2 * G_USEC_PER_SEC, 20 * G_USEC_PER_SEC), press_button, host);
+}
+
+static bool serve_power_off(RpcCall *call, const void *arg, void **result, GError **error)
+{
+  const WsRpcHostPowerOff *params = arg;
+  SimHost *host = sim_host_of_call(call);
+  if (!sim_host_work(host, call, "power", error))
+    return false;
+  for (guint i = 0; !params->force && i < host->domains->len; i++)
+    if (sim_domain_is_on(host->domains->pdata[i]))
+      return ws_fail(error, WS_ERROR_HOST_NOT_EMPTY, "object", host->name, "vms", "1", "names", ((SimDomain *)host->domains->pdata[i])->name,
+                     NULL);
+  sim_host_note(host, params->reboot ? "restarts" : "shuts down");
+  sim_after(host->world, 100 * 1000, go_down, host); /* not under the handler's feet */
+  return true;
+}
+
+static bool serve_wake(RpcCall *call, const void *arg, void **result, GError **error)
+{
+  return sim_host_work(sim_host_of_call(call), call, NULL, error); /* somebody presses the button anyway */
+}
+
+static bool serve_firewall(RpcCall *call, const void *arg, void **result, GError **error)
+{
+  SimHost *host = sim_host_of_call(call);
+  gsize n;
+  if (!sim_host_work(host, call, "firewall", error))
+    return false;
+  g_free(host->firewall);
+  host->firewall = ws_object_to_json(&ws_type_rpc_host_firewall, arg, WS_WRITE_PEER, &n);
+  return true;
+}
+
+static const RpcService own_services[] = {{&rpc_method_host_facts, serve_facts},
+                                          {&rpc_method_host_power_off, serve_power_off},
+                                          {&rpc_method_host_wake, serve_wake},
+                                          {&rpc_method_host_firewall, serve_firewall}};
 
 static void tell_load(void *arg)
 {

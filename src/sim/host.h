@@ -92,6 +92,7 @@ struct SimHost {
   GPtrArray *pools;    /* SimPool */
   GPtrArray *switches; /* SimApplied */
   GPtrArray *groups;   /* SimApplied */
+  char *firewall;      /* as it came last, or NULL */
 };
 
 /* A machine without power and without a certificate. node: its place in the network. */

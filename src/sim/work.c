@@ -602,6 +602,8 @@ static void try_anything(User *user)
   const WsRoute *route = &ws_routes[sim_below(&user->random, ws_n_routes)];
   if (g_strcmp0(route->verb, "abandon") == 0)
     return; /* it leaves behind what it likes: that is what it is for */
+  if (route->type == &ws_type_host && route->verb && (g_str_has_prefix(route->verb, "power_") || strcmp(route->verb, "reboot") == 0))
+    return; /* they wait for minutes for a machine that the world has switched on again meanwhile */
   if (route->kind == WS_ROUTE_FIXED || route->type == &ws_type_session || route->type == &ws_type_user ||
       (route->type == &ws_type_api_token && route->kind == WS_ROUTE_DELETE) || route->kind == WS_ROUTE_BATCH)
     return; /* sockets; and passwords cost too much */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHANGES_MAX = 10000, PAUSE_US = 10000 };
+enum { CHANGES_MAX = 10000, PAUSE_US = 110000 };
 
 static guint wanted, first_host;
 static guint n_open, n_heard; /* I/O thread; n_heard of the change under way */

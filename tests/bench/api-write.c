@@ -4,9 +4,11 @@
  *   api-write CA PORT WRITERS SECONDS FIRST HOSTS [SYNC-FILE]     hosts host-FIRST and on
  *
  * The token comes from BENCH_TOKEN. With SYNC-FILE (one writer) each PATCH follows an append of 4 KiB to that file and an fdatasync, so
- * that whatever else the disk does hits both alike. Prints JSON: how many, per second, percentiles. */
+ * that whatever else the disk does hits both alike. With BENCH_RATE all writers together send so many a second. Prints JSON: how many, per
+ * second, percentiles. */
 #include "kit-https.h"
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -16,7 +18,8 @@ enum { WRITERS_MAX = 256 };
 
 static struct {
   guint n_writers, first_host, n_hosts, n_sent, n_done;
-  double until_us;
+  double until_us, pause_us; /* pause_us: between two PATCHes of all */
+  double next_us;
   int epoll_fd, sync_fd;
   GArray *took_us, *sync_us; /* double */
 } load;
@@ -24,6 +27,7 @@ static struct {
 typedef struct {
   Https *https;
   double sent_us;
+  bool idle;
 } Writer;
 
 static Writer writers[WRITERS_MAX];
@@ -57,8 +61,26 @@ static void take_answer(Writer *writer)
     kit_fail("a PATCH was answered with %d", status);
   g_array_append_val(load.took_us, took);
   load.n_done++;
-  if (now < load.until_us)
+  writer->idle = load.pause_us > 0 || now >= load.until_us;
+  if (!writer->idle)
     send_next(writer);
+}
+
+/* At a rate: whoever is idle sends what is due. */
+static void send_due(void)
+{
+  for (guint i = 0; i < load.n_writers && kit_now_us() >= load.next_us && load.next_us < load.until_us; i++) {
+    if (!writers[i].idle)
+      continue;
+    writers[i].idle = false;
+    load.next_us += load.pause_us;
+    send_next(&writers[i]);
+  }
+}
+
+static bool is_over(void)
+{
+  return load.n_done == load.n_sent && (load.pause_us == 0 || kit_now_us() >= load.until_us);
 }
 
 static void open_writer(Writer *writer, const char *ca, guint16 port)
@@ -74,11 +96,16 @@ static void run(void)
 {
   struct epoll_event events[64];
   for (guint i = 0; i < load.n_writers; i++)
-    send_next(&writers[i]);
-  while (load.n_done < load.n_sent) {
-    int n = epoll_wait(load.epoll_fd, events, G_N_ELEMENTS(events), -1);
+    if (load.pause_us > 0)
+      writers[i].idle = true;
+    else
+      send_next(&writers[i]);
+  while (!is_over()) {
+    int n = epoll_wait(load.epoll_fd, events, G_N_ELEMENTS(events), load.pause_us > 0 ? 1 : -1);
     for (int i = 0; i < n; i++)
       take_answer(events[i].data.ptr);
+    if (load.pause_us > 0)
+      send_due();
   }
 }
 
@@ -114,6 +141,8 @@ int main(int argc, char **argv)
   load.n_sent = (guint)(getpid() % 1000) * 1000; /* so that a second run does not say what the first one said */
   load.n_done = load.n_sent;
   load.until_us = began + strtod(argv[4], NULL) * 1e6;
+  load.pause_us = g_getenv("BENCH_RATE") ? 1e6 / strtod(g_getenv("BENCH_RATE"), NULL) : 0;
+  load.next_us = began;
   run();
   load.n_done = load.took_us->len;
   report((kit_now_us() - began) / 1e6);

@@ -124,14 +124,14 @@ class Manager(Server):
     """A wincenterd on loopback, with an administrator logged in."""
     name = "winsphere"
 
-    def __init__(self, program, data, core=SERVER_CORE, names=()):
-        self.program, self.data, self.names, self.core = program, data, names, core
+    def __init__(self, program, data, core=SERVER_CORE, names=(), bind="127.0.0.1"):
+        self.program, self.data, self.names, self.core, self.bind = program, data, names, core, bind
         self.port, self.token = free_port(), None
         self.start()
 
     def start(self):
         words = [self.program, "--data-dir", self.data, "--port", str(self.port)]
-        words += [word for name in self.names for word in ("--name", name)] or ["--bind", "127.0.0.1"]
+        words += [word for name in self.names for word in ("--name", name)] or ["--bind", self.bind]
         began = time.monotonic()
         with open(f"{self.data}.log", "ab") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -393,6 +393,7 @@ void center_rig_close(CenterRig *rig)
   store_close(center->store);
   tickets_free(center->tickets);
   g_hash_table_unref(center->stale_vms);
+  g_hash_table_unref(center->pools_of_hosts);
   ws_loop_free(center->loop);
   g_free(center->config.data_dir);
   g_free(rig);

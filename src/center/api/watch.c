@@ -13,6 +13,8 @@
 #include "model/model.h"
 
 #define BATCH_MAX 512
+#define REST_PER_WATCHER_US 200
+#define REST_MAX_US (G_USEC_PER_SEC / 10)
 #define QUEUE_HIGH (1 << 20) /* bytes queued for one watcher before it is left behind */
 
 /* What a watcher wants. Watchers with the same text share a Subscription and its messages. */
@@ -42,7 +44,11 @@ struct WatchHub {
   Revision at; /* last revision fed */
   GHashTable *subscriptions; /* key -> Subscription */
   GPtrArray *watchers;       /* all */
-  gint pump_posted;
+  gint pump_posted; /* atomic */
+  gint n_watchers;  /* atomic */
+  /* core loop */
+  gint64 pumped_us; /* monotonic: when the I/O thread was last woken */
+  WsTimer *timer;   /* it is to be woken then */
 };
 
 /* ---- messages ---- */
@@ -358,12 +364,32 @@ static void pump(void *arg)
   }
 }
 
-/* Core loop: wakes the I/O thread, once for however many changes. */
+static void post_pump(WatchHub *hub)
+{
+  hub->pumped_us = ws_clock_monotonic_us(hub->center->clock);
+  http_io_post(hub->center->io, pump, hub);
+}
+
+static void on_pump_timer(void *arg)
+{
+  WatchHub *hub = arg;
+  hub->timer = NULL;
+  post_pump(hub);
+}
+
+/* Core loop: wakes the I/O thread, once for however many changes. The first change after a rest goes out at once; those that follow go
+ * together, the more watchers there are the more of them: 500 changes a second to 1,000 watchers are 10,000 messages a second, not 500,000. */
 static void notify(void *arg)
 {
   WatchHub *hub = arg;
-  if (g_atomic_int_compare_and_exchange(&hub->pump_posted, 0, 1))
-    http_io_post(hub->center->io, pump, hub);
+  if (!g_atomic_int_compare_and_exchange(&hub->pump_posted, 0, 1))
+    return;
+  gint64 rest_us = MIN((gint64)g_atomic_int_get(&hub->n_watchers) * REST_PER_WATCHER_US, REST_MAX_US);
+  gint64 wait_us = hub->pumped_us + rest_us - ws_clock_monotonic_us(hub->center->clock);
+  if (wait_us <= 0)
+    post_pump(hub);
+  else
+    hub->timer = ws_loop_after(hub->center->loop, wait_us, on_pump_timer, hub);
 }
 
 /* ---- one watcher ---- */
@@ -388,6 +414,7 @@ static void on_closed(HttpSocket *socket, int code, const char *reason, void *ar
   if (s->watchers->len == 0)
     g_hash_table_remove(watcher->hub->subscriptions, s->key);
   g_ptr_array_remove_fast(watcher->hub->watchers, watcher);
+  g_atomic_int_add(&watcher->hub->n_watchers, -1);
   g_clear_pointer(&watcher->own, inv_watch_free);
   http_socket_unref(watcher->socket);
   g_free(watcher);
@@ -429,6 +456,7 @@ static void open_watcher(ApiCall *call, Subscription *s, Revision since)
   watcher->behind = watcher->sent < hub->at;
   g_ptr_array_add(watcher->subscription->watchers, watcher);
   g_ptr_array_add(hub->watchers, watcher);
+  g_atomic_int_inc(&hub->n_watchers);
   watcher->socket = http_call_upgrade(call->http, NULL, &events, watcher);
 }
 
@@ -464,6 +492,7 @@ void watch_hub_free(WatchHub *hub)
 {
   if (!hub)
     return;
+  ws_timer_cancel(hub->timer);
   inv_watch_free(hub->feed);
   g_hash_table_unref(hub->subscriptions);
   g_ptr_array_unref(hub->watchers);

@@ -9,6 +9,7 @@
 #include "center/domains.h"
 
 #define USAGE_US (5 * (gint64)G_USEC_PER_SEC)
+#define POLL_TOGETHER 8 /* hosts asked in one go */
 
 /* ---- taking facts into a VM ---- */
 
@@ -391,18 +392,32 @@ static void poll_one(void *arg)
   poll_usage(poll->center, poll->host);
 }
 
+static void begin_poll(void *arg);
+
+/* Spread over half of the interval: thousands of hosts that are asked, and answer, at once would hold everybody else up. */
 static void poll_all(void *arg)
 {
   Center *center = arg;
-  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  gint64 began_us = ws_clock_monotonic_us(center->clock);
   g_autoptr(GArray) hosts = g_array_new(FALSE, FALSE, sizeof(WsId));
+  InvSnapshot *snap = inv_snapshot(center->inventory);
   inv_each(snap, &ws_type_host, poll_host, hosts);
+  inv_snapshot_unref(snap); /* not kept while waiting */
   for (guint i = 0; i < hosts->len; i++) {
     Poll *poll = g_new(Poll, 1);
     *poll = (Poll){center, g_array_index(hosts, WsId, i)};
     ws_co_start(center->loop, poll_one, poll);
+    if (i % POLL_TOGETHER == POLL_TOGETHER - 1)
+      ws_co_sleep(USAGE_US / 2 * POLL_TOGETHER / hosts->len);
   }
-  center->usage_timer = ws_loop_after(center->loop, USAGE_US, poll_all, center);
+  center->usage_timer = ws_loop_after(center->loop, MAX(began_us + USAGE_US - ws_clock_monotonic_us(center->clock), USAGE_US / 4), begin_poll, center);
+}
+
+static void begin_poll(void *arg)
+{
+  Center *center = arg;
+  center->usage_timer = NULL;
+  ws_co_start(center->loop, poll_all, center);
 }
 
 /* The host is away: what its VMs do is not known. */
@@ -449,5 +464,5 @@ void compute_start(Center *center)
   inv_add_check(center->inventory, &ws_type_vm, check_disks_owned);
   hosts_add_resync(center, resync_vms);
   hosts_add_down(center, vms_down);
-  center->usage_timer = ws_loop_after(center->loop, USAGE_US, poll_all, center);
+  center->usage_timer = ws_loop_after(center->loop, USAGE_US, begin_poll, center);
 }

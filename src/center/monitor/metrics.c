@@ -324,6 +324,11 @@ static void put_manager(GString *out, Center *center, const InvSnapshot *snap)
   line(out, "winsphere_start_time_seconds", "", center->started_us / G_USEC_PER_SEC);
   head(out, "winsphere_store_writable", "0 while changes cannot be made durable.", "gauge");
   line(out, "winsphere_store_writable", "", store_state(center->store) == STORE_WRITABLE);
+  gint64 longest_cpu_us, longest_us = ws_loop_longest_turn_us(center->loop, &longest_cpu_us);
+  head(out, "winsphere_core_loop_longest_turn_seconds", "Longest turn of the core loop since the last scrape.", "gauge");
+  line_real(out, "winsphere_core_loop_longest_turn_seconds", "", (double)longest_us / G_USEC_PER_SEC);
+  head(out, "winsphere_core_loop_longest_turn_cpu_seconds", "The same in processor time.", "gauge");
+  line_real(out, "winsphere_core_loop_longest_turn_cpu_seconds", "", (double)longest_cpu_us / G_USEC_PER_SEC);
   head(out, "winsphere_inventory_revision", "Newest revision.", "counter");
   line(out, "winsphere_inventory_revision", "", (gint64)inv_snapshot_revision(snap));
   head(out, "winsphere_objects", "Objects by type.", "gauge");

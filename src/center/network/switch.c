@@ -63,7 +63,8 @@ static bool apply_port_group(Center *center, WsId host, const WsPortGroup *group
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   g_autoptr(GPtrArray) macs = g_ptr_array_new();
   MacGather gather = {group->id, macs};
-  inv_each(snap, &ws_type_vm, gather_macs, &gather);
+  /* A port group's NICs are on its own host. */
+  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, gather_macs, &gather);
   params.macs.len = macs->len;
   params.macs.items = (char **)macs->pdata;
   return link && rpc_network_port_group_apply(link, &params, result, NULL, NULL, NULL, error);

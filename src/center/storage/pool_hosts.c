@@ -7,6 +7,7 @@
 #include "center/verbs.h"
 #include "plan/estate.h"
 #include "rpc/methods.h"
+#include <string.h>
 
 /* ---- telling a host ---- */
 
@@ -240,26 +241,70 @@ bool pool_detach(Task *task, GError **error)
 
 /* ---- a host has connected ---- */
 
-typedef struct {
-  WsId host;
-  GArray *pools;
-} OfHost;
+/* Which pools a host has is asked for each host that connects: not by walking over all pools each time. host -> GArray of WsId, of what is
+ * published. */
+static void enter_pool_of_host(Center *center, WsId host, WsId pool)
+{
+  GArray *pools = g_hash_table_lookup(center->pools_of_hosts, &host);
+  if (!pools) {
+    pools = g_array_new(FALSE, FALSE, sizeof(WsId));
+    g_hash_table_insert(center->pools_of_hosts, g_memdup2(&host, sizeof host), pools);
+  }
+  g_array_append_val(pools, pool);
+}
 
-static bool add_pool_of_host(const void *object, void *arg)
+static void leave_pool_of_host(Center *center, WsId host, WsId pool)
+{
+  GArray *pools = g_hash_table_lookup(center->pools_of_hosts, &host);
+  for (guint i = 0; pools && i < pools->len; i++)
+    if (g_array_index(pools, WsId, i) == pool) {
+      g_array_remove_index(pools, i);
+      break;
+    }
+  if (pools && !pools->len)
+    g_hash_table_remove(center->pools_of_hosts, &host);
+}
+
+static bool same_hosts(const WsPool *a, const WsPool *b)
+{
+  return a && b && a->hosts.len == b->hosts.len && memcmp(a->hosts.items, b->hosts.items, a->hosts.len * sizeof *a->hosts.items) == 0;
+}
+
+static void on_change(const InvChange *change, void *arg)
+{
+  const WsPool *before = change->old_object, *after = change->new_object;
+  if (change->type != &ws_type_pool || same_hosts(before, after))
+    return;
+  for (guint i = 0; before && i < before->hosts.len; i++)
+    leave_pool_of_host(arg, before->hosts.items[i], before->id);
+  for (guint i = 0; after && i < after->hosts.len; i++)
+    enter_pool_of_host(arg, after->hosts.items[i], after->id);
+}
+
+static bool enter_pool(const void *object, void *arg)
 {
   const WsPool *pool = object;
-  OfHost *of = arg;
-  if (plan_pool_has_host(pool, of->host))
-    g_array_append_val(of->pools, pool->id);
+  for (guint i = 0; i < pool->hosts.len; i++)
+    enter_pool_of_host(arg, pool->hosts.items[i], pool->id);
   return true;
 }
 
-static GArray *pools_of_host(Center *center, WsId host)
+static void know_pools_of_hosts(Center *center)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  OfHost of = {host, g_array_new(FALSE, FALSE, sizeof(WsId))};
-  inv_each(snap, &ws_type_pool, add_pool_of_host, &of);
-  return of.pools;
+  center->pools_of_hosts = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)g_array_unref);
+  inv_each(snap, &ws_type_pool, enter_pool, center);
+  inv_add_listener(center->inventory, on_change, center);
+}
+
+/* A copy; caller unrefs. */
+static GArray *pools_of_host(Center *center, WsId host)
+{
+  const GArray *pools = g_hash_table_lookup(center->pools_of_hosts, &host);
+  GArray *copy = g_array_new(FALSE, FALSE, sizeof(WsId));
+  if (pools)
+    g_array_append_vals(copy, pools->data, pools->len);
+  return copy;
 }
 
 static bool resync_pool(Center *center, WsId id, WsId host, GError **error)
@@ -388,6 +433,7 @@ bool serve_pool_changed(RpcCall *call, const WsRpcPoolChanged *params, GError **
 
 void storage_start(Center *center)
 {
+  know_pools_of_hosts(center);
   hosts_add_resync(center, resync_pools);
   hosts_add_down(center, pools_down);
 }

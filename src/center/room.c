@@ -44,3 +44,48 @@ PlanDemand room_demand(const WsVm *vm, bool running)
                       .vcpus = plan_vm_vcpus(vm),
                       .running = running};
 }
+
+/* ---- processors ---- */
+
+typedef struct {
+  WsId without;
+  GArray *known;      /* of PlanCpuHost */
+  GPtrArray *unknown; /* names; borrowed */
+} CpuLook;
+
+static bool add_cpu(const void *object, void *arg)
+{
+  CpuLook *look = arg;
+  const WsHost *host = object;
+  const WsHostGuestCpu *cpu = host->facts ? host->facts->guest_cpu : NULL;
+  PlanCpuHost row = {host->name, cpu};
+  if (host->id == look->without)
+    return true;
+  if (cpu && cpu->models.len)
+    g_array_append_val(look->known, row);
+  else
+    g_ptr_array_add(look->unknown, host->name);
+  return true;
+}
+
+WsClusterCpuBaseline *room_cpu_baseline(const InvSnapshot *snap, WsId cluster, WsId without)
+{
+  g_autoptr(GArray) known = g_array_new(FALSE, FALSE, sizeof(PlanCpuHost));
+  g_autoptr(GPtrArray) unknown = g_ptr_array_new();
+  CpuLook look = {without, known, unknown};
+  inv_each_by(snap, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), cluster, NULL, add_cpu, &look);
+  WsClusterCpuBaseline *baseline = plan_cpu_baseline((PlanCpuHost *)known->data, known->len);
+  if (!baseline) {
+    baseline = ws_cluster_cpu_baseline_new();
+    baseline->hosts = known->len;
+  }
+  for (guint i = 0; i < unknown->len; i++)
+    ws_array_add(&baseline->unknown, g_strdup(unknown->pdata[i]));
+  return baseline;
+}
+
+char **room_cpu_lowered(const InvSnapshot *snap, WsId cluster, const WsHost *host)
+{
+  g_autoptr(WsClusterCpuBaseline) others = room_cpu_baseline(snap, cluster, host->id);
+  return plan_cpu_missing(host->facts ? host->facts->guest_cpu : NULL, others->model, others->features.items, others->features.len);
+}

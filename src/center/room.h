@@ -3,9 +3,15 @@
 #pragma once
 #include "inventory/inventory.h"
 #include "model/model.h"
+#include "plan/cpu.h"
 #include "plan/place.h"
 
 /* The host's row; `reaches` is left false: it depends on the VM. Name borrowed from the snapshot. */
 PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host);
 /* What the VM needs; `running`: now. */
 PlanDemand room_demand(const WsVm *vm, bool running);
+/* What guests can have of the processor on every host of the cluster; hosts of which nothing is known are in `unknown` only. Model NULL: there is
+ * no baseline. `without` (0: none) is left out. Caller frees. */
+WsClusterCpuBaseline *room_cpu_baseline(const InvSnapshot *snap, WsId cluster, WsId without);
+/* What the baseline that the other hosts make has and this one lacks: sorted names. Empty: it lowers nothing, or nothing is known. g_strfreev(). */
+char **room_cpu_lowered(const InvSnapshot *snap, WsId cluster, const WsHost *host);

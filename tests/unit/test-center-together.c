@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Two things at the same time on one object, and hosts that go for good: what one task alone does not show. */
 #include "center-runs.h"
+#include "center/cluster/cluster.h"
+#include "center/room.h"
 #include "task/task-private.h"
 #include <string.h>
 
@@ -40,6 +42,75 @@ static void assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, c
   g_autoptr(GError) error = NULL;
   center_rig_start(rig, kind, target, json, &error);
   g_assert_error(error, WS_ERROR, (int)code);
+}
+
+/* ---- a cluster and its processors ---- */
+
+static WsHostFacts *facts_with(const char *const *features)
+{
+  WsHostFacts *facts = ws_host_facts_new();
+  facts->virtualisation = ws_host_virtualisation_new();
+  facts->virtualisation->kind = WS_HOST_VIRTUALISATION_KIND_KVM;
+  facts->guest_cpu = ws_host_guest_cpu_new();
+  WsHostGuestCpuModel *model = ws_host_guest_cpu_model_new();
+  model->name = g_strdup("kvm64");
+  ws_array_add(&facts->guest_cpu->models, model);
+  for (; *features; features++)
+    ws_array_add(&facts->guest_cpu->features, g_strdup(*features));
+  return facts;
+}
+
+static void make_cluster(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsHost *host = inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "host"));
+  WsHost *second = inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second"));
+  WsCluster *cluster = inv_create(txn, &ws_type_cluster);
+  WsId id = cluster->id;
+  cluster->name = g_strdup("fast");
+  cluster->host_pool = host->host_pool;
+  host->cluster = id;
+  ws_host_facts_free(host->facts);
+  host->facts = facts_with((const char *const[]){"avx", "avx2", NULL});
+  ws_host_facts_free(second->facts);
+  second->facts = facts_with((const char *const[]){"avx", NULL});
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+  rig_world_name(rig->world, "fast", id);
+}
+
+/* Host "second" would join the cluster of "host", on which a VM of the new cluster runs. */
+static void ask_old_processor_to_join(CenterRig *rig)
+{
+  g_autoptr(GError) error = NULL;
+  center_rig_run(rig, make_cluster, rig);
+  WsId id = rig_world_find(rig->world, "fast");
+  center_rig_do(rig, "fast_vm", "vm_create", NULL, "{'name':'f','host':'@host','memory_bytes':134217728}");
+  const WsVm *vm = look(rig, &ws_type_vm, "fast_vm");
+  g_assert_cmpint(vm->cpu->mode, ==, WS_VM_CPU_MODE_CUSTOM);
+  g_assert_cmpstr(vm->cpu->model, ==, "kvm64");
+  g_assert_cmpuint(vm->cpu->features.len, ==, 2);
+
+  g_autoptr(InvSnapshot) off = inv_snapshot(rig->center.inventory);
+  const WsHost *joins = inv_find(off, &ws_type_host, rig_world_find(rig->world, "second"));
+  g_assert_true(cluster_check_cpu(off, inv_find(off, &ws_type_cluster, id), joins, &error)); /* nobody runs who needs more */
+  g_auto(GStrv) lowered = room_cpu_lowered(off, id, joins);
+  g_assert_cmpstr(lowered[0], ==, "avx2");
+  assert_refused(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "fast_vm", "{'host':'@second'}");
+
+  center_rig_do(rig, NULL, "vm_start", "fast_vm", NULL);
+  g_autoptr(InvSnapshot) on = inv_snapshot(rig->center.inventory);
+  g_assert_false(cluster_check_cpu(on, inv_find(on, &ws_type_cluster, id), joins, &error));
+  g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_CPU_LACKS);
+  g_assert_nonnull(strstr(error->message, "avx2"));
+  g_assert_nonnull(strstr(error->message, "f."));
+}
+
+static void running_vms_keep_an_old_processor_out(void)
+{
+  runs_on_site(ask_old_processor_to_join, "an old processor");
 }
 
 /* ---- one volume, two VMs ---- */
@@ -334,6 +405,7 @@ int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   runs_prepare();
+  g_test_add_func("/center/together/running_vms_keep_an_old_processor_out", running_vms_keep_an_old_processor_out);
   g_test_add_func("/center/together/volume_is_attached_to_one_vm_only", volume_is_attached_to_one_vm_only);
   g_test_add_func("/center/together/inventory_refuses_a_volume_in_two_vms", inventory_refuses_a_volume_in_two_vms);
   g_test_add_func("/center/together/volume_that_is_being_destroyed_is_attached_to_nobody",

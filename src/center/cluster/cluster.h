@@ -13,3 +13,5 @@ PlanRatios cluster_ratios(const InvSnapshot *snap, const WsHost *host);
 GPtrArray *cluster_placed_on(const InvSnapshot *snap, WsId host);
 /* Always false, with WS_ERROR_HOST_NOT_EMPTY naming some of them. */
 bool cluster_refuse_not_empty(const WsHost *host, const GPtrArray *vms, GError **error);
+/* May the host join, as far as its processor goes? WS_ERROR_CPU_LACKS: VMs that run in the cluster need what it lacks. */
+bool cluster_check_cpu(const InvSnapshot *snap, const WsCluster *cluster, const WsHost *host, GError **error);

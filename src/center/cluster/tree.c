@@ -8,6 +8,7 @@
 #include "center/cluster/cluster.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/room.h"
 #include "center/verbs.h"
 
 #define FIRST_POOL_NAME "Default"
@@ -220,11 +221,13 @@ bool host_assign(ApiCall *call, GError **error)
   if (body->host_pool && !need(head, &ws_type_host_pool, body->host_pool, "host_pool", error))
     return false;
   if (body->cluster && (!(cluster = need(head, &ws_type_cluster, body->cluster, "cluster", error)) ||
-                        !check_fits(cluster, seen, error)))
+                        !check_fits(cluster, seen, error) || !cluster_check_cpu(head, cluster, seen, error)))
     return false;
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){cluster ? "move host into cluster" : "move host into host pool", NULL});
-  WsId id = seen->id;
+  WsId id = seen->id, to = cluster ? cluster->id : 0;
+  g_auto(GStrv) lowered = cluster ? room_cpu_lowered(head, cluster->id, seen) : g_new0(char *, 1);
+  g_autofree char *lacks = plan_cpu_names(lowered);
   g_autoptr(InvTxn) txn = api_call_begin(call);
   WsHost *host = inv_edit(txn, seen);
   if (cluster) {
@@ -233,7 +236,11 @@ bool host_assign(ApiCall *call, GError **error)
     host->cluster = 0;
     host->host_pool = body->host_pool;
   }
-  return api_call_commit(call, txn, error) && api_call_answer_object(call, 200, &ws_type_host, id, error);
+  if (!api_call_commit(call, txn, error))
+    return false;
+  if (lowered[0])
+    center_event(api_call_center(call), CENTER_MINOR, &ws_type_cluster, to, "user", "cpu_baseline_lower", "host", seen->name, "features", lacks, NULL);
+  return api_call_answer_object(call, 200, &ws_type_host, id, error);
 }
 
 /* Whoever changes a host's place, the tree stays one: enforced at every commit. */

@@ -8,8 +8,11 @@
 #include "base/plant.h"
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
+#include "center/room.h"
 #include "center/verbs.h"
 #include "plan/estate.h"
+
+#define CPU_FEATURES_MAX 512 /* of the contract */
 
 typedef struct {
   Center *center;
@@ -38,6 +41,20 @@ static bool check_numbers(const WsVm *draft, GError **error)
   return true;
 }
 
+/* What all hosts of the cluster can show, so that it can move. Emulation does not depend on the host's processor. */
+static void take_baseline(WsVmCpu *cpu, const InvSnapshot *snap, const WsHost *host)
+{
+  bool kvm = host->facts && host->facts->virtualisation && host->facts->virtualisation->kind == WS_HOST_VIRTUALISATION_KIND_KVM;
+  g_autoptr(WsClusterCpuBaseline) baseline = kvm && host->cluster ? room_cpu_baseline(snap, host->cluster, 0) : NULL;
+  if (!baseline || !baseline->model)
+    return;
+  cpu->mode = WS_VM_CPU_MODE_CUSTOM;
+  g_free(cpu->model);
+  cpu->model = g_steal_pointer(&baseline->model);
+  for (guint i = 0; i < MIN(baseline->features.len, CPU_FEATURES_MAX); i++)
+    ws_array_add(&cpu->features, g_strdup(baseline->features.items[i]));
+}
+
 static void complete_draft(Build *b, const InvSnapshot *snap)
 {
   WsVm *draft = b->draft;
@@ -46,6 +63,8 @@ static void complete_draft(Build *b, const InvSnapshot *snap)
     draft->cpu = ws_vm_cpu_new();
     ws_apply_defaults(&ws_type_vm_cpu, draft->cpu);
   }
+  if (host && !(int)draft->cpu->mode)
+    take_baseline(draft->cpu, snap, host);
   if (!(int)draft->architecture && host)
     draft->architecture = (int)host->architecture;
   compute_complete_devices(b->center, snap, draft);

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "center/compute/move.h"
 #include "center/compute/place.h"
+#include "plan/cpu.h"
 #include "plan/estate.h"
 #include <string.h>
 
@@ -199,6 +200,22 @@ static bool add_memory(const void *object_, void *arg)
   return true;
 }
 
+/* What the guest counts on: its own model, or, when it runs with what its host has, all of that. An emulated one counts on nothing of the host. */
+static void check_cpu(Plan *plan, const Move *move)
+{
+  const WsVmCpu *cpu = plan->vm->cpu;
+  const WsHostGuestCpu *here = plan->from->facts ? plan->from->facts->guest_cpu : NULL;
+  const WsHostGuestCpu *there = plan->to->facts ? plan->to->facts->guest_cpu : NULL;
+  bool custom = cpu && cpu->mode == WS_VM_CPU_MODE_CUSTOM;
+  if (!custom && (!move->live || !here))
+    return;
+  g_auto(GStrv) missing = custom ? plan_cpu_missing(there, cpu->model, cpu->features.items, cpu->features.len)
+                                 : plan_cpu_missing(there, NULL, here->features.items, here->features.len);
+  g_autofree char *names = plan_cpu_names(missing);
+  if (missing[0])
+    object(plan, "the processor of %s lacks %s", plan->to->name, names);
+}
+
 static void check_hosts(Plan *plan, const Move *move)
 {
   const WsHost *to = plan->to;
@@ -209,6 +226,7 @@ static void check_hosts(Plan *plan, const Move *move)
     object(plan, "%s is in maintenance", to->name);
   if ((int)plan->vm->architecture && (int)to->architecture && (int)plan->vm->architecture != (int)to->architecture)
     object(plan, "%s has the architecture %s", to->name, ws_architecture_names[to->architecture - 1]);
+  check_cpu(plan, move);
   inv_each_by(plan->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), to->id, NULL, add_memory, &used);
   if (move->live && total && used + plan->vm->memory_bytes > total)
     object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised", to->name,

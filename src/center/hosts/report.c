@@ -2,9 +2,25 @@
 /* What hosts say of themselves: facts on connect and when devices change, load every few seconds. */
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/room.h"
 #include "model/model.h"
 #include "rpc/methods.h"
 #include "center/verbs.h"
+
+/* A host of a cluster whose processor shows less than the others', or less than before. */
+static void tell_lower_cpu(Center *center, WsId id, const WsHostGuestCpu *before)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsHost *host = inv_find(snap, &ws_type_host, id);
+  const WsHostGuestCpu *now = host && host->facts ? host->facts->guest_cpu : NULL;
+  if (!now || !host->cluster || (before && ws_host_guest_cpu_equal(before, now)))
+    return;
+  g_auto(GStrv) lowered = room_cpu_lowered(snap, host->cluster, host);
+  g_autofree char *names = plan_cpu_names(lowered);
+  if (lowered[0])
+    center_event(center, CENTER_MINOR, &ws_type_cluster, host->cluster, "host report", "cpu_baseline_lower", "host", host->name, "features", names,
+                 NULL);
+}
 
 static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError **error)
 {
@@ -12,8 +28,8 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
   WsHost *host = facts ? inv_edit_id(txn, &ws_type_host, id) : NULL;
   if (!host)
     return true;
-  if (host->facts)
-    ws_host_facts_free(host->facts);
+  g_autoptr(WsHostGuestCpu) before = host->facts && host->facts->guest_cpu ? ws_host_guest_cpu_copy(host->facts->guest_cpu) : NULL;
+  ws_host_facts_free(host->facts);
   host->facts = ws_host_facts_copy(facts);
   if ((int)facts->architecture)
     host->architecture = (int)facts->architecture;
@@ -21,7 +37,10 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
     g_free(host->agent_version);
     host->agent_version = g_strdup(facts->versions->agent);
   }
-  return inv_commit(txn, NULL, error);
+  if (!inv_commit(txn, NULL, error))
+    return false;
+  tell_lower_cpu(center, id, before);
+  return true;
 }
 
 static bool resync_facts(Center *center, WsId host, RpcLink *link, GError **error)

@@ -202,8 +202,14 @@ static void read_cpu_mode(VirtReading *r, const xmlNode *node)
     cpu->mode = WS_VM_CPU_MODE_CUSTOM;
   if (cpu->mode == WS_VM_CPU_MODE_CUSTOM)
     cpu->model = g_strdup(virt_xml_path_text(node, "model"));
-  if (!r->domain->live && virt_xml_child(node, "feature"))
-    virt_read_block(r, "cpu/feature: single CPU features");
+  for (const xmlNode *at = r->domain->live ? NULL : virt_xml_first(node); at; at = virt_xml_next(at)) {
+    if (!virt_xml_is(at, "feature"))
+      continue;
+    if (cpu->mode == WS_VM_CPU_MODE_CUSTOM && g_strcmp0(virt_xml_get(at, "policy"), "require") == 0)
+      ws_array_add(&cpu->features, g_strdup(virt_xml_get(at, "name")));
+    else
+      virt_read_block(r, "cpu/feature: single CPU features");
+  }
 }
 
 static void read_cpu(VirtReading *r)

@@ -261,6 +261,8 @@ static void write_cpu(VirtBuild *b)
     virt_xml_attr_int(xml, "threads", cpu->threads);
     virt_xml_close(xml);
   }
+  for (guint i = 0; cpu->mode == WS_VM_CPU_MODE_CUSTOM && i < cpu->features.len; i++)
+    virt_xml_leaf(xml, "feature", "policy", "require", "name", cpu->features.items[i], NULL);
   if (numa)
     write_numa(b);
   virt_xml_close(xml);

@@ -42,6 +42,8 @@ typedef struct {
   void (*on_report)(WsRpcVmReport *page, void *arg);
   /* libvirt is there (again): versions such as "9.0.0"; may be NULL. */
   void (*on_versions)(const char *libvirt, const char *qemu, void *arg);
+  /* libvirt is there (again): what guests can have of the processor, the callee's; may be NULL. */
+  void (*on_guest_cpu)(WsHostGuestCpu *cpu, void *arg);
   void *arg;
 } HypervisorConfig;
 

@@ -307,6 +307,11 @@ static void on_versions(const char *libvirt, const char *qemu, void *arg)
   node_tell_version(agent->node, NODE_QEMU, qemu);
 }
 
+static void on_guest_cpu(WsHostGuestCpu *cpu, void *arg)
+{
+  node_tell_guest_cpu(((Agent *)arg)->node, cpu);
+}
+
 /* A folder beside the agent's own state, which nobody else may enter: QEMU opens files there, virtlogd writes some. */
 static char *own_folder(Agent *agent, const char *name, int mode, GError **error)
 {
@@ -338,6 +343,7 @@ bool hypervisor_room_start(Agent *agent, GError **error)
     .on_event = on_event,
     .on_report = on_report,
     .on_versions = on_versions,
+    .on_guest_cpu = on_guest_cpu,
     .arg = agent,
   };
   agent->hypervisor = hypervisor_new(&config);

@@ -18,6 +18,8 @@ WsHostFacts *node_read_facts(const char *root);
 /* (any thread) A room tells which version it has met; NULL: it is gone. The manager hears of it as of any changed fact. */
 typedef enum { NODE_LIBVIRT, NODE_QEMU, NODE_OVS, N_NODE_VERSIONS } NodeVersion;
 void node_tell_version(Node *node, NodeVersion what, const char *version);
+/* (any thread) What guests can have of the processor; taken over. */
+void node_tell_guest_cpu(Node *node, WsHostGuestCpu *cpu);
 
 typedef struct NodeSampler NodeSampler;
 NodeSampler *node_sampler_new(const char *root, WsClock *clock);

@@ -44,7 +44,8 @@ bool node_magic_packet(const char *mac, guint8 *packet)
 static bool send_on(const struct ifaddrs *one, const guint8 *packet)
 {
   struct sockaddr_in from = *(const struct sockaddr_in *)(void *)one->ifa_addr;
-  struct sockaddr_in to = *(const struct sockaddr_in *)(void *)one->ifa_broadaddr;
+  struct sockaddr_in to = from; /* the network's last address: a broadcast address of its own need not be set */
+  to.sin_addr.s_addr |= ~((const struct sockaddr_in *)(void *)one->ifa_netmask)->sin_addr.s_addr;
   int yes = 1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   from.sin_port = 0;
   to.sin_port = htons(DISCARD_PORT);
@@ -67,7 +68,7 @@ bool node_wake(const char *mac, guint *networks, GError **error)
   *networks = 0;
   for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
     bool usable = one->ifa_addr && one->ifa_addr->sa_family == AF_INET && (one->ifa_flags & IFF_UP) &&
-                  (one->ifa_flags & IFF_BROADCAST) && one->ifa_broadaddr;
+                  (one->ifa_flags & IFF_BROADCAST) && one->ifa_netmask;
     *networks += usable && send_on(one, packet);
   }
   freeifaddrs(all);

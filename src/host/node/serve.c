@@ -29,6 +29,7 @@ struct Node {
   /* under lock */
   GMutex lock;
   char *versions[N_NODE_VERSIONS];
+  WsHostGuestCpu *guest_cpu; /* NULL: nobody has told */
 };
 
 static Node *node_ref(Node *node)
@@ -46,6 +47,7 @@ static void node_unref(void *arg)
   ws_host_facts_free(node->told);
   for (guint i = 0; i < N_NODE_VERSIONS; i++)
     g_free(node->versions[i]);
+  ws_host_guest_cpu_free(node->guest_cpu);
   g_mutex_clear(&node->lock);
   g_free(node);
 }
@@ -59,6 +61,7 @@ static WsHostFacts *read_facts(Node *node)
   facts->versions->libvirt = g_strdup(node->versions[NODE_LIBVIRT]);
   facts->versions->qemu = g_strdup(node->versions[NODE_QEMU]);
   facts->versions->ovs = g_strdup(node->versions[NODE_OVS]);
+  facts->guest_cpu = node->guest_cpu ? ws_host_guest_cpu_copy(node->guest_cpu) : NULL;
   g_mutex_unlock(&node->lock);
   return facts;
 }
@@ -154,6 +157,15 @@ void node_tell_version(Node *node, NodeVersion what, const char *version)
   g_mutex_unlock(&node->lock);
   if (changed)
     ws_loop_post(node->agent->loop, look_soon, node_ref(node), node_unref);
+}
+
+void node_tell_guest_cpu(Node *node, WsHostGuestCpu *cpu)
+{
+  g_mutex_lock(&node->lock);
+  ws_host_guest_cpu_free(node->guest_cpu);
+  node->guest_cpu = cpu;
+  g_mutex_unlock(&node->lock);
+  ws_loop_post(node->agent->loop, look_soon, node_ref(node), node_unref);
 }
 
 /* ---- load ---- */

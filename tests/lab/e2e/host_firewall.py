@@ -34,7 +34,7 @@ class HostFirewall(Case):
             os.kill(pid, signal.SIGKILL)
 
     def opens(self, member, port):
-        address = self.site.lab.address_of(member.lab_host)
+        address = self.site.lab.address_of(member.lab_host).ip
         return self.site.members[1].run("python3", "-c", ASK, str(address), str(port))[0] == 0
 
     def set(self, member, **body):
@@ -42,7 +42,7 @@ class HostFirewall(Case):
 
     def only_what_is_listed_comes_in(self):
         member, other = self.site.members[:2]
-        source = f"{self.site.lab.address_of(other.lab_host)}/32"
+        source = f"{self.site.lab.address_of(other.lab_host).ip}/32"
         with self.served(member):
             self.set(member, rules=[{"source": source, "ports": "2222"}])
             check(self.opens(member, 2222), "what is listed does not come in")

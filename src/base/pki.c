@@ -11,7 +11,7 @@
 
 enum {
   SERIAL_BYTES = 16,
-  BACKDATED_S = 3600,
+  BACKDATED_S = 86400, /* a host's clock may be off by hours */
   MAX_CSR_BYTES = 16 * 1024,
   MAX_PEM_BYTES = 256 * 1024,
 };

@@ -76,4 +76,5 @@ void center_event_at(Center *center, gint64 time_us, CenterLevel level, const Ws
 void center_alarm_open(Center *center, CenterLevel level, const WsType *type, WsId object, const char *kind);
 /* The same in a transaction of the caller's, for an alarm that nobody has opened yet. */
 void center_alarm_add(Center *center, InvTxn *txn, CenterLevel level, const WsType *type, WsId object, const char *kind);
+bool center_alarm_is_open(Center *center, const WsType *type, WsId object, const char *kind);
 void center_alarm_close(Center *center, const WsType *type, WsId object, const char *kind);

@@ -37,5 +37,6 @@ void domains_resume(Center *center)
   inv_each(head, &ws_type_host, mark_unconnected, txn);
   inv_commit(txn, NULL, NULL);
   cluster_resume(center);
+  limbo_end(center);
   backup_resume(center);
 }

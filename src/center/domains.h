@@ -15,5 +15,7 @@ void network_start(Center *center);
 void hosts_start(Center *center);
 void operate_start(Center *center);
 
+/* Objects in a passing state that no living task holds are set right: operate/limbo.c. In a coroutine, when tasks were taken up again. */
+void limbo_end(Center *center);
 /* Cleans up after abandoned tasks where hosts are back: operate/leftovers.c. Now and then; returns at once. */
 void leftovers_clean(Center *center);

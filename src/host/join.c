@@ -4,6 +4,7 @@
  * The token's last part is the fingerprint of the site's CA. So the CA's certificate is fetched without trust, believed only when it has
  * that fingerprint, and everything secret is said only to a manager that this CA vouches for. */
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/pki.h"
@@ -36,6 +37,30 @@ static bool fetch_ca(const AgentConfig *config, const char *manager_url, const c
 
 /* ---- the request ---- */
 
+#define MACHINE_SALT "winsphere machine "
+
+static char *first_word(const char *path)
+{
+  char *text = ws_file_read(path, 256, NULL, NULL);
+  return text ? g_strstrip(text) : NULL;
+}
+
+/* Which machine this is, so that one that is in the site already is known. The machine-id itself is not told: machine-id(5) asks for that. */
+static void add_machine(WsJsonWriter *w)
+{
+  g_autofree char *id = first_word("/etc/machine-id"), *uuid = first_word("/sys/class/dmi/id/product_uuid");
+  if (id && *id) {
+    g_autofree char *salted = g_strconcat(MACHINE_SALT, id, NULL);
+    g_autofree char *hash = ws_sha256_hex(salted, strlen(salted));
+    ws_json_key(w, "machine_hash");
+    ws_json_string(w, hash);
+  }
+  if (uuid && *uuid && strlen(uuid) <= 64) {
+    ws_json_key(w, "product_uuid");
+    ws_json_string(w, uuid);
+  }
+}
+
 static char *request_body(const char *secret, const char *csr)
 {
   struct utsname uts;
@@ -50,6 +75,7 @@ static char *request_body(const char *secret, const char *csr)
   ws_json_string(&w, csr);
   ws_json_key(&w, "hostname");
   ws_json_string(&w, hostname);
+  add_machine(&w);
   if (uname(&uts) == 0 && g_strv_contains(ws_architecture_names, uts.machine)) {
     ws_json_key(&w, "architecture");
     ws_json_string(&w, uts.machine);

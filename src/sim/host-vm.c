@@ -140,6 +140,11 @@ static WsVmReport *report_of(SimHost *host, const SimDomain *domain)
   report->persistent = true;
   report->spec = ws_vm_spec_copy(domain->spec);
   report->spec->vm = domain->vm;
+  if (domain->vm && domain->generation) {
+    report->lease = ws_vm_lease_new();
+    report->lease->generation = domain->generation;
+    report->lease->state = domain->live || domain->state == WS_POWER_STATE_HIBERNATED ? WS_VM_LEASE_STATE_HELD : WS_VM_LEASE_STATE_FREE;
+  }
   return report;
 }
 
@@ -237,6 +242,10 @@ static bool do_start(RpcCall *call, const void *arg, void **result, GError **err
   SimDomain *domain = find(host, params->uuid, error);
   if (!domain)
     return false;
+  if (params->right && params->right->generation < domain->generation)
+    return ws_fail(error, WS_ERROR_LEASE_OUTDATED, "object", domain->name, "generation", "-", "known", "-", "host", "-", NULL);
+  if (params->right)
+    domain->generation = params->right->generation;
   if (!domain->live) {
     if (!start_domain(host, domain, params->paused, error))
       return false;

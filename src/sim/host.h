@@ -23,6 +23,7 @@ typedef struct {
   WsPowerState state;  /* OFF, RUNNING, PAUSED, HIBERNATED, CRASHED */
   const char *reason;  /* literal */
   gint64 since_us;     /* wall, of the host */
+  gint64 generation;   /* of its last right to run (docs/leases.md); 0: none */
   bool released;       /* it was ours and was let go */
   bool obeys;          /* the guest follows a request to shut down */
   SimEvent *ending;    /* its shutdown under way */

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.dont_write_bytecode = True
@@ -75,6 +76,35 @@ def new_host_goes_where_its_token_says(m, admin):
     assert "cluster" not in other, other
     events = done(admin.call("GET", f"/events?filter=object%3D{other['id']}"))["items"]
     assert any(e["text"] == "host_not_in_cluster" for e in events), events
+
+
+def enrol_machine(m, admin, name, machine, product, **token):
+    secret = made(admin.call("POST", "/join-tokens", token or {"host_name": name}))["token"]
+    return lambda: center.Client(m).call("POST", "/enrol", {"token": secret, "csr": csr(), "hostname": name, "machine_hash": machine,
+                                                            "product_uuid": product})
+
+
+def machine_is_in_the_site_once(m, admin):
+    machine, product = "ab" * 32, "4c4c4544-0042-3510-8057-b7c04f4b4c32"
+    join = enrol_machine(m, admin, "first-name", machine, product)
+    host = made(join())["host"]
+    join = enrol_machine(m, admin, "second-name", machine, product.upper())
+    error = refused(join(), 409, "host_known")
+    assert "first-name" in error["message"] and "winctl join-token create --host" in error["hint"], error
+    assert not [h for h in done(admin.call("GET", "/hosts"))["items"] if h["name"] == "second-name"]
+    join = enrol_machine(m, admin, "clone", machine, "11111111-2222-3333-4444-555555555555")
+    error = refused(join(), 409, "machine_id_taken")
+    assert "first-name" in error["message"] and "systemd-machine-id-setup" in error["hint"], error
+    join = enrol_machine(m, admin, "first-name", machine, product, host=host)  # the same machine, by a token of its own
+    assert made(join())["host"] == host
+    done_or_gone = admin.call("DELETE", f"/hosts/{host}")
+    assert done_or_gone[0] in (202, 204), done_or_gone
+    for _ in range(100):
+        if admin.call("GET", f"/hosts/{host}")[0] == 404:
+            break
+        time.sleep(0.1)
+    join = enrol_machine(m, admin, "second-name", machine, product)  # and as a new one when that is gone
+    assert made(join())["host"] != host
 
 
 def cluster_takes_one_architecture(m, admin):
@@ -227,7 +257,8 @@ def metrics_name_every_object_also_the_dead(m, admin):
     assert center.Client(m).raw("GET", "/metrics")[0] == 401
 
 
-center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_token_says, cluster_takes_one_architecture,
+center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_token_says, machine_is_in_the_site_once,
+                cluster_takes_one_architecture,
                 hosts_move_between_clusters_and_out, cluster_takes_its_hosts_along_to_another_host_pool,
                 what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
                 host_that_is_not_connected_cannot_enter_maintenance,

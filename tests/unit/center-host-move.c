@@ -105,6 +105,7 @@ static void come_over(HostSim *sim, HostMove *move)
     return;
   }
   there = arrive(sim->peer, d, spec, move->off);
+  there->arriving = move->off ? 0 : find_move(sim->peer->truth, move->session)->generation;
   host_after(sim->peer, "vm.arrive");
   if (move->off) {
     move->job = DONE;
@@ -118,6 +119,7 @@ static void come_over(HostSim *sim, HostMove *move)
   }
   d->power = WS_POWER_STATE_OFF;
   d->gone_over = true;
+  host_lease_release(sim, d);
   move->job = DONE;
   move->ends_us = 0;
   host_tell(sim, d->uuid, d, WS_RPC_VM_EVENT_KIND_STOPPED, false);
@@ -161,7 +163,7 @@ SERVE(vm_migrate_prepare, VmMigratePrepare)
   if (!find_move(sim->truth, params->session)) {
     if (!host_before(sim, "vm.migrate_prepare", error))
       return false;
-    new_move(sim->truth, params->uuid, params->session);
+    new_move(sim->truth, params->uuid, params->session)->generation = params->generation;
     host_after(sim, "vm.migrate_prepare");
   }
   *result = ws_rpc_vm_migrate_prepare_result_new();
@@ -239,8 +241,10 @@ SERVE(vm_migrate_release, VmMigrateRelease)
   if (d->power != WS_POWER_STATE_RUNNING) {
     if (!d->arrived)
       return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "run", "state", ws_power_state_names[d->power - 1], NULL);
-    if (!host_before(sim, "vm.migrate_release", error))
+    HostAsk ask = {.generation = d->arriving ? d->arriving : WS_INT_UNSET, .handed_over = true};
+    if (!host_before(sim, "vm.migrate_release", error) || !host_lease_take(sim, d, &ask, error))
       return false;
+    d->arriving = 0;
     d->power = WS_POWER_STATE_RUNNING;
     d->arrived = false;
     host_tell(sim, d->uuid, d, WS_RPC_VM_EVENT_KIND_RESUMED, false);

@@ -58,6 +58,17 @@ void host_write_spec(HostDomain *d, const WsVmSpec *spec);
 void host_tell(HostSim *sim, const char *uuid, const HostDomain *d, WsRpcVmEventKind kind, bool with_report);
 bool host_not_found(const char *what, GError **error);
 
+/* ---- the right to run a VM (center-host-lease.c) ---- */
+typedef struct {
+  gint64 generation; /* WS_INT_UNSET: none given */
+  bool over;         /* leases up to over_generation are */
+  gint64 over_generation;
+  bool handed_over;
+} HostAsk;
+bool host_lease_take(HostSim *sim, HostDomain *d, const HostAsk *ask, GError **error);
+void host_lease_release(HostSim *sim, HostDomain *d); /* it does not run any more */
+void host_lease_forget(HostSim *sim, const char *uuid);
+
 HostDomain *host_new_domain(HostTruth *truth);
 HostFile *host_new_file(HostDisks *disks);
 HostPool *host_new_pool(HostTruth *truth);

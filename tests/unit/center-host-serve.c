@@ -374,6 +374,11 @@ WsVmReport *host_report(HostTruth *truth, const HostDomain *d)
   report->power = host_power(truth, d);
   report->persistent = true;
   report->spec = host_spec(d);
+  if (d->vm && d->lease) {
+    report->lease = ws_vm_lease_new();
+    report->lease->generation = d->generation;
+    report->lease->state = (WsVmLeaseState)d->lease;
+  }
   return report;
 }
 
@@ -502,6 +507,8 @@ SERVE(vm_undefine, VmUndefine)
   if (!before(call, "vm.undefine", error))
     return false;
   memset(d, 0, sizeof *d);
+  if (!params->keep_state)
+    host_lease_forget(host_sim_of(call), params->uuid);
   host_tell(host_sim_of(call), params->uuid, NULL, WS_RPC_VM_EVENT_KIND_UNDEFINED, false);
   (*result)->look = ++truth_of(call)->looks;
   return after(call, "vm.undefine");
@@ -522,6 +529,8 @@ static bool change_power(RpcCall *call, const char *method, const char *uuid, gu
       return false;
     d->power = to;
     d->gone_over = d->arrived = false;
+    if (to == WS_POWER_STATE_OFF)
+      host_lease_release(host_sim_of(call), d);
     host_tell(host_sim_of(call), uuid, d, kind, false);
     after(call, method);
   }
@@ -547,9 +556,52 @@ static bool change_power(RpcCall *call, const char *method, const char *uuid, gu
 
 SERVE_POWER(vm_power_off, VmPowerOff, "vm.power_off", RUNNING | PAUSED, WS_POWER_STATE_OFF, STOPPED)
 SERVE_POWER(vm_pause, VmPause, "vm.pause", RUNNING, WS_POWER_STATE_PAUSED, PAUSED)
-SERVE_POWER(vm_resume, VmResume, "vm.resume", PAUSED | HIBERNATED, WS_POWER_STATE_RUNNING, RESUMED)
 SERVE_POWER(vm_hibernate, VmHibernate, "vm.hibernate", RUNNING | PAUSED, WS_POWER_STATE_HIBERNATED, HIBERNATED)
 SERVE_POWER(vm_discard_saved, VmDiscardSaved, "vm.discard_saved", HIBERNATED, WS_POWER_STATE_OFF, STOPPED)
+
+static HostAsk ask_of(const WsVmRight *right)
+{
+  HostAsk ask = {.generation = right ? right->generation : WS_INT_UNSET};
+  if (right && right->take_over) {
+    ask.over = true;
+    ask.over_generation = right->take_over->generation;
+  }
+  return ask;
+}
+
+/* With the right to, or not at all. */
+static bool start(RpcCall *call, const char *method, HostDomain *d, const HostAsk *ask, int to, WsRpcVmEventKind kind, WsPower **power,
+                  GError **error)
+{
+  HostSim *sim = host_sim_of(call);
+  if (!host_lease_take(sim, d, ask, error))
+    return false;
+  if (change_power(call, method, d->uuid, OFF | HIBERNATED | PAUSED, to, kind, power, error))
+    return true;
+  if (d->power == WS_POWER_STATE_OFF)
+    host_lease_release(sim, d);
+  return false;
+}
+
+SERVE(vm_resume, VmResume)
+{
+  HostDomain *d = find_domain(call, params->uuid, error);
+  WsPower *power = NULL;
+  if (!d)
+    return false;
+  HostAsk ask = ask_of(params->right);
+  if (d->arriving) { /* a person had paused it before it moved */
+    ask.generation = d->arriving;
+    d->arriving = 0;
+  }
+  if (d->power == WS_POWER_STATE_OFF)
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "vm.resume", "state", "off", NULL);
+  if (!start(call, "vm.resume", d, &ask, WS_POWER_STATE_RUNNING, WS_RPC_VM_EVENT_KIND_RESUMED, &power, error))
+    return false;
+  *result = ws_rpc_vm_resume_result_new();
+  (*result)->power = power;
+  return true;
+}
 
 SERVE(vm_start, VmStart)
 {
@@ -559,9 +611,10 @@ SERVE(vm_start, VmStart)
   int to = params->paused ? WS_POWER_STATE_PAUSED : WS_POWER_STATE_RUNNING;
   if (!spec || !check_files(call, spec, error))
     return false;
+  HostAsk ask = ask_of(params->right);
   if (host_is_on(d))
     power = host_power(truth_of(call), d);
-  else if (!change_power(call, "vm.start", params->uuid, OFF | HIBERNATED, to, WS_RPC_VM_EVENT_KIND_STARTED, &power, error))
+  else if (!start(call, "vm.start", d, &ask, to, WS_RPC_VM_EVENT_KIND_STARTED, &power, error))
     return false;
   *result = ws_rpc_vm_start_result_new();
   (*result)->power = power;
@@ -581,7 +634,19 @@ void host_end_guests(void *arg)
     if (!host_is_on(d))
       continue;
     d->power = WS_POWER_STATE_OFF;
+    host_lease_release(sim, d);
     host_tell(sim, d->uuid, d, WS_RPC_VM_EVENT_KIND_STOPPED, false);
+  }
+}
+
+void host_sim_fail_power(HostSim *sim)
+{
+  for (guint i = 0; i < HOST_DOMAINS; i++) {
+    HostDomain *d = &sim->truth->domains[i];
+    if (!d->there || !host_is_on(d))
+      continue;
+    d->power = WS_POWER_STATE_OFF;
+    host_lease_release(sim, d); /* its agent, when it is up again */
   }
 }
 

@@ -17,6 +17,7 @@
 #define HOST_POOLS   10
 #define HOST_MOVES   2
 #define HOST_NETS    12
+#define HOST_LEASES  32
 #define HOST_SPEC_MAX 6144
 
 typedef struct {
@@ -25,9 +26,19 @@ typedef struct {
   int power; /* WsPowerState */
   gint64 ends_us; /* the guest was asked to shut down and will have at this (wall) time; 0: not */
   bool arrived, gone_over; /* arrived: complete, and never released; gone_over: off, because it moved */
+  gint64 generation, arriving; /* of its right to run; arriving: that of the move that brings it */
+  int lease;                   /* WsVmLeaseState; 0: never had one */
   char uuid[40], name[64];
   char spec[HOST_SPEC_MAX]; /* WsVmSpec as JSON: its definition, and what runs */
 } HostDomain;
+
+/* Beside the disks of a VM: who may run it. */
+typedef struct {
+  bool there, held;
+  WsId pool;
+  gint64 generation;
+  char uuid[40], holder[16];
+} HostLease;
 
 typedef struct {
   bool there;
@@ -60,6 +71,7 @@ typedef struct {
   gint64 ends_us; /* when all is over there; 0: not under way */
   char uuid[40], session[40];
   char failure[32];
+  gint64 generation; /* on the target: of its right to run it */
   char spec[HOST_SPEC_MAX]; /* as it will be on the target */
 } HostMove;
 
@@ -76,6 +88,7 @@ typedef struct {
 
 typedef struct {
   HostFile files[HOST_FILES];
+  HostLease leases[HOST_LEASES];
   WsId marked[HOST_POOLS]; /* pools whose directory carries their identity; 0: free */
   guint32 last_content;
 } HostDisks;
@@ -92,6 +105,8 @@ void host_sim_free(HostSim *sim);
 /* Joins the host to the manager's end; a wire that is still there is cut. The manager's end is borrowed while the wire holds. */
 void host_sim_connect(HostSim *sim, RpcLink *manager_end);
 void host_sim_cut(HostSim *sim); /* both sides lose the link */
+/* Its power fails, and comes back at once: guests end, and nobody is told. Its link is not touched. */
+void host_sim_fail_power(HostSim *sim);
 bool host_sim_is_connected(const HostSim *sim);
 /* Lists and events are on their way for so long after they were made: what is done meanwhile is answered
  * before they come. 0: as made. */

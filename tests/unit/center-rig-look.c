@@ -310,6 +310,7 @@ static bool paint(const void *object, void *arg)
       g_clear_pointer(&vm->power->reason, g_free);
     }
     g_clear_pointer(&vm->guest, ws_vm_guest_free);
+    vm->run_generation = 0; /* what was given is not taken back */
   } else if (type == &ws_type_pool) {
     WsPool *pool = (WsPool *)copy;
     pool->state_since = 0;

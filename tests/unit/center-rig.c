@@ -147,7 +147,8 @@ static bool is_idle(CenterRig *rig)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   for (guint i = 0; i < RIG_HOSTS; i++)
-    if (host_sim_is_connected(rig->hosts[i].sim) != (rig->hosts[i].id && inv_find(snap, &ws_type_host, rig->hosts[i].id)))
+    if (host_sim_is_connected(rig->hosts[i].sim) !=
+        (rig->hosts[i].id && !rig->world->away[i] && inv_find(snap, &ws_type_host, rig->hosts[i].id)))
       return false;
   return !g_hash_table_size(rig->center.stale_vms) && task_engine_n_running(rig->center.tasks) == 0 &&
          g_hash_table_size(rig->center.tasks->tasks) == 0;
@@ -207,7 +208,7 @@ static void connect_host(void *arg)
   RigHost *host = arg;
   host->connecting = false;
   g_autoptr(InvSnapshot) snap = inv_snapshot(host->rig->center.inventory);
-  if (!inv_find(snap, &ws_type_host, host->id))
+  if (!inv_find(snap, &ws_type_host, host->id) || host->rig->world->away[host - host->rig->hosts])
     return;
   if (g_atomic_int_get(&truth_of(host)->is_off)) {
     connect_after(host, RECONNECT_US);
@@ -222,6 +223,22 @@ static void cut(void *arg)
   RigHost *host = arg;
   host_sim_cut(host->sim);
   connect_after(host, host->rig->world->fault == RIG_AWAY ? AWAY_US : RECONNECT_US);
+}
+
+void center_rig_link(CenterRig *rig, guint host, bool on)
+{
+  rig->world->away[host] = !on;
+  if (on)
+    ws_loop_after(rig->center.loop, RECONNECT_US, connect_host, &rig->hosts[host]);
+  else
+    host_sim_cut(rig->hosts[host].sim);
+}
+
+void center_rig_switch(CenterRig *rig, guint host, bool on)
+{
+  if (!on)
+    host_sim_fail_power(rig->hosts[host].sim);
+  center_rig_link(rig, host, on);
 }
 
 /* ---- faults ---- */
@@ -307,7 +324,7 @@ static bool act(const char *method, HostMoment moment, void *arg, GError **error
   CenterRig *rig = host->rig;
   RigWorld *world = rig->world;
   char file[208];
-  if (host_shared_file(world->hosts, RIG_HOSTS, file))
+  if (!world->lied_to && host_shared_file(world->hosts, RIG_HOSTS, file))
     g_error("at %s two running VMs write %s", method, file);
   kill_point(world, method);
   if (moment == HOST_BEFORE)

@@ -40,6 +40,8 @@ typedef struct {
   gint64 back_us;     /* the host is off until then, or until its BMC has said so twice */
   gint n_off_told;
   gint64 now_us;      /* goes on where the manager before stopped */
+  bool away[RIG_HOSTS]; /* its power is off, and stays so */
+  bool lied_to; /* the manager was told that a host is off which is not: two may run for a while */
   RigFault fault;
   gint at;            /* the point or act where it happens; 0: never */
   gint n_points, n_acts, n_ops; /* n_ops: of the store, or of SQLite's memory */
@@ -75,6 +77,10 @@ void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg);
 /* Until the hosts are connected, no task lives, and a while has passed in which events were taken. */
 void center_rig_settle(CenterRig *rig);
 void center_rig_run_for(CenterRig *rig, gint64 us);
+/* The power of a host fails, and it stays off; or it is there again. center_rig_settle() does not wait for one that is off. */
+void center_rig_switch(CenterRig *rig, guint host, bool on);
+/* Only its link to the manager is cut, and stays so (on: comes back); its guests run on. */
+void center_rig_link(CenterRig *rig, guint host, bool on);
 
 /* Asks for a task as the API does, audit record and all; "@name" in the JSON (may be NULL) stands for an id, ' for ". 0: refused, with error. */
 WsId center_rig_start(CenterRig *rig, const char *kind, const char *target, const char *json, GError **error);

@@ -111,6 +111,10 @@ static void ask(const Scene *scene)
   quarrel = center_rig_quarrel(rig);
   if (quarrel)
     g_error("before: %s", quarrel);
+  if (scene->host_off) {
+    center_rig_switch(rig, 0, false);
+    center_rig_settle(rig);
+  }
   runs_world->n_points = runs_world->n_acts = runs_world->n_ops = 0;
   runs_world->fault = fault;
   center_rig_start(rig, scene->kind, scene->target, scene->json, &error);
@@ -174,6 +178,10 @@ static void check(const Scene *scene)
   CenterRig *rig = center_rig_open(dir, runs_world);
   if (inv_count(inv_snapshot(rig->center.inventory), &ws_type_host))
     center_rig_settle(rig);
+  if (scene->host_off) {
+    center_rig_switch(rig, 0, true);
+    center_rig_settle(rig);
+  }
   const WsTask *rec = center_rig_last_task(rig);
   bool undone = !rec || !is_done(rec);
   g_autofree char *quarrel = center_rig_quarrel(rig);
@@ -268,6 +276,23 @@ void runs_on_site(void (*func)(CenterRig *rig), const char *name)
 {
   const Scene scene = {.name = name};
   runs_begin(RIG_NO_FAULT, 0);
+  on_site = func;
+  g_assert_true(in_process(run_on_site, &scene));
+}
+
+void runs_on_older_site(void (*func)(CenterRig *rig), const char *name)
+{
+  const Scene scene = {.name = name};
+  gint64 now_us = runs_world->now_us;
+  copy_site();
+  runs_world->now_us = now_us;
+  on_site = func;
+  g_assert_true(in_process(run_on_site, &scene));
+}
+
+void runs_on_same_site(void (*func)(CenterRig *rig), const char *name)
+{
+  const Scene scene = {.name = name};
   on_site = func;
   g_assert_true(in_process(run_on_site, &scene));
 }

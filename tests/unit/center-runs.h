@@ -17,6 +17,10 @@ bool runs_recover(const Scene *scene);
 void runs_check(const Scene *scene);
 /* Runs func(rig) on a fresh copy with a manager and its host, in a process of its own. */
 void runs_on_site(void (*func)(CenterRig *rig), const char *name);
+/* The same after another, with all as that left it: the manager was restarted. */
+void runs_on_same_site(void (*func)(CenterRig *rig), const char *name);
+/* The same after another, with the inventory as it was at first: a backup was restored. The hosts are as they are now. */
+void runs_on_older_site(void (*func)(CenterRig *rig), const char *name);
 /* 1; more under a sanitizer, where a process costs so much that only some points are tried. */
 gint runs_stride(void);
 /* A test PATH/scene of each scene. */

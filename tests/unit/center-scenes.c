@@ -73,6 +73,8 @@ const Scene scenes[] = {
     {"vm_detach_nic", "vm_detach_nic", "running", "{'key':'nic-0'}"},
     {"vm_insert_cd", "vm_insert_cd", "running", "{'volume':'@iso_volume'}"},
     {"vm_eject_cd", "vm_eject_cd", "off", "{}"},
+    {"vm_take_over", "vm_take_over", "sharer", "{'host':'@second','host_down':'seen_off','reason':'the rack is dark'}", .host_off = true,
+     .acts_only = true},
     {"vm_adopt", "vm_adopt", "found", NULL},
     {"vm_sync", "vm_sync", "running", NULL},
     {"vm_migrate", "vm_migrate", "sharer", "{'host':'@second'}"},

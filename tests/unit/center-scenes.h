@@ -6,6 +6,7 @@
 typedef struct {
   const char *name, *kind, *target, *json;
   bool no_way_back; /* from some step on it can only go forward: when it fails it can be asked for again */
+  bool host_off;    /* the first host has lost its power before, and is back when all is over */
   bool acts_only;   /* changes what is not kept: undone does not mean as before */
 } Scene;
 extern const Scene scenes[];

@@ -158,7 +158,7 @@ static void a_host_gets_the_name_that_we_give_it(void)
   g_assert_cmpstr(cert->cn, ==, "host-3");
   g_assert_cmpstr(cert->serial, ==, serial);
   g_assert_false(cert->is_ca);
-  g_assert_cmpint(cert->not_before_us, ==, wall_us(NULL) - G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC);
+  g_assert_cmpint(cert->not_before_us, ==, wall_us(NULL) - G_GINT64_CONSTANT(86400) * G_USEC_PER_SEC);
   g_assert_cmpint(cert->not_after_us, ==, wall_us(NULL) + 90 * DAY_US);
   g_file_set_contents(path, pem, -1, NULL);
   g_autofree char *good = openssl((const char *[]){"verify", "-CAfile", rig->ca_cert, "-attime", "1800000000",

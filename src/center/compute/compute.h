@@ -24,6 +24,21 @@ void compute_note_look(Center *center, WsId host, const char *uuid, gint64 look)
 bool compute_undefine(Center *center, WsId host, const WsRpcVmUndefine *params, GError **error);
 bool compute_define(Center *center, WsId host, const WsRpcVmDefine *params, volatile gint *cancel, WsVmReport **report, GError **error);
 
+/* ---- the right to run a VM (rights.c) ---- */
+#define COMPUTE_GRANT "grant" /* the step's name */
+/* A step's body; ctx begins with a VmJob: the VM's next generation, durable. Before a step that has a host start it. */
+bool compute_grant(Task *task, void *ctx, GError **error);
+gint64 compute_granted(Task *task); /* WS_INT_UNSET: nothing was */
+void compute_take_lease(WsVm *vm, const WsVmLease *lease); /* a host has seen a greater one: so has the edited VM. NULL is fine */
+/* Events and alarms of what its own host says of its lease; vm: as known before. */
+void compute_tell_lease(Center *center, WsId host, const WsVm *vm, const WsVmReport *report);
+/* A VM of ours on a host that is not its own: left behind, newer than what is known here, stale, or for a person to decide. In a coroutine. */
+bool compute_take_elsewhere(Center *center, WsId host, const WsVm *vm, const WsVmReport *report, GError **error);
+static inline bool compute_is_on(int state)
+{
+  return state == WS_POWER_STATE_RUNNING || state == WS_POWER_STATE_PAUSED || state == WS_POWER_STATE_IO_HELD || state == WS_POWER_STATE_CRASHED;
+}
+
 /* ---- networks change (follow.c) ---- */
 void compute_follow_networks(Center *center); /* at start */
 /* A full report of a VM: when its NICs are not defined as they should be, it is defined anew soon. */
@@ -33,6 +48,8 @@ void compute_compare_nics(Center *center, const InvSnapshot *snap, const WsVm *v
 /* Fills a found VM from its host's report: settings, the volumes and port groups that are its own, what stands against adopting it. Marks
  * those volumes as used in the same transaction. */
 void compute_fill_found(Center *center, InvTxn *txn, WsVm *vm, const WsVmReport *report);
+/* NICs get the port groups of the VM's host that the report names. */
+void compute_link_nics(const InvSnapshot *head, WsVm *vm, const WsVmSpec *spec);
 const char *compute_found_name(const WsVmReport *report); /* borrowed */
 /* The VM leaves: its volumes are free. */
 void compute_release_volumes(InvTxn *txn, const WsVm *vm);

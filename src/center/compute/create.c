@@ -139,6 +139,7 @@ static bool enter(Task *task, void *ctx, GError **error)
   vm->image = b->image ? b->image->id : 0;
   vm->management = WS_VM_MANAGEMENT_MANAGED;
   vm->created = now;
+  vm->run_generation = b->start; /* the right to run it, durable before its host hears of it */
   if (!vm->uuid)
     vm->uuid = g_strdup(ws_uuid_new(b->center->clock, uuid));
   vm->power = ws_power_new();
@@ -292,7 +293,8 @@ static bool start(Task *task, void *ctx, GError **error)
   Build *b = ctx;
   const WsVm *vm = compute_find(task_snapshot(task), b->id, error);
   RpcLink *link = vm ? hosts_link(b->center, b->host, error) : NULL;
-  WsRpcVmStart params = {.vm = b->id, .uuid = vm ? vm->uuid : NULL};
+  WsVmRight right = {.generation = vm ? vm->run_generation : 1};
+  WsRpcVmStart params = {.vm = b->id, .uuid = vm ? vm->uuid : NULL, .right = &right};
   g_autoptr(WsRpcVmStartResult) result = NULL;
   if (!link || !rpc_vm_start(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
     return false;

@@ -136,7 +136,7 @@ static bool look_for_group(const void *object, void *arg)
   return !look->found;
 }
 
-static void link_nics(const InvSnapshot *head, WsVm *vm, const WsVmSpec *spec)
+void compute_link_nics(const InvSnapshot *head, WsVm *vm, const WsVmSpec *spec)
 {
   for (guint i = 0; i < vm->nics.len && i < spec->nics.len; i++) {
     GroupLook look = {head, vm->host, 0, spec->nics.items[i]};
@@ -183,7 +183,7 @@ void compute_fill_found(Center *center, InvTxn *txn, WsVm *vm, const WsVmReport 
   if (report->spec) {
     link_disks(txn, head, vm, report->spec);
     link_cdroms(head, vm, report->spec);
-    link_nics(head, vm, report->spec);
+    compute_link_nics(head, vm, report->spec);
   }
   take_text(&vm->name, g_strdup(compute_found_name(report)));
   take_text(&vm->uuid, g_strdup(report->uuid));

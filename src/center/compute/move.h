@@ -52,6 +52,8 @@ typedef struct {
 bool move_plan(Task *task, Move *move, GError **error);
 /* The VM as it will be on the target, for its host. Caller frees. */
 WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error);
+/* A port group of this host with the name and VLAN of `like`, or NULL. Borrowed from snap. */
+const WsPortGroup *move_group_like(const InvSnapshot *snap, WsId host, const WsPortGroup *like);
 bool move_is_over(Task *task, const Move *move); /* the VM's host is the target, durably */
 
 /* ---- move_disks.c: steps; ctx is the Move ---- */

@@ -36,6 +36,9 @@ bool move_reserve(Task *task, void *ctx, GError **error)
     stand_in->created = ws_clock_wall_us(move->vm.center->clock);
     task_lock_new(task, task_txn(task), stand_in);
   }
+  WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, move->vm.id);
+  if (vm)
+    vm->run_generation++; /* the target's right to run it, when it is there (rights.c) */
   return true;
 }
 

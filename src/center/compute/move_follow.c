@@ -114,6 +114,13 @@ static const char *address_of(const InvSnapshot *snap, WsId id)
   return host && host->address ? host->address : "";
 }
 
+/* Of the target's right to run it: made durable with the reservation. */
+static gint64 generation_of(const InvSnapshot *snap, const Move *move)
+{
+  const WsVm *vm = inv_find(snap, &ws_type_vm, move->vm.id);
+  return vm && vm->run_generation > 0 ? vm->run_generation : WS_INT_UNSET;
+}
+
 static bool prepare(Task *task, Move *move, WsVmSpec *spec, char *ticket, WsRpcVmMigratePrepareResult **prepared, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
@@ -136,6 +143,7 @@ static bool prepare(Task *task, Move *move, WsVmSpec *spec, char *ticket, WsRpcV
                                   .peer = move->vm.host,
                                   .peer_serials = {g_strv_length(serials), serials},
                                   .address = (char *)address_of(snap, move->target),
+                                  .generation = generation_of(snap, move),
                                   .spec = spec,
                                   .offline = !move->live,
                                   .arrivals = {n, list}};
@@ -174,6 +182,7 @@ bool move_start(Task *task, Move *move, GError **error)
                                 .spec = spec,
                                 .disks = {prepared->disks.len, prepared->disks.items},
                                 .copy = {move->n_disks, copy},
+                                .generation = generation_of(snap, move),
                                 .seed_path = prepared->seed_path,
                                 .serial_log = prepared->serial_log,
                                 .strategy = (int)move->args->strategy,

@@ -159,6 +159,13 @@ static bool look_at_group(const void *object_, void *arg)
   return !look->found;
 }
 
+const WsPortGroup *move_group_like(const InvSnapshot *snap, WsId host, const WsPortGroup *like)
+{
+  GroupLook look = {snap, host, like, NULL};
+  inv_each(snap, &ws_type_port_group, look_at_group, &look);
+  return look.found;
+}
+
 static const WsVmMoveNic *nic_wish(const Move *move, const char *key)
 {
   for (guint i = 0; i < move->args->networks.len; i++)
@@ -171,22 +178,22 @@ static void plan_nic(Plan *plan, Move *move, const WsVmNic *nic)
 {
   const WsVmMoveNic *wish = nic_wish(move, nic->key);
   const WsPortGroup *now = inv_find(plan->snap, &ws_type_port_group, nic->port_group);
-  GroupLook look = {plan->snap, move->target, now, NULL};
+  const WsPortGroup *found = NULL;
   if (wish) {
     const WsPortGroup *group = inv_find(plan->snap, &ws_type_port_group, wish->port_group);
     const WsSwitch *sw = group ? inv_find(plan->snap, &ws_type_switch, group->switch_) : NULL;
-    look.found = sw && sw->host == move->target ? group : NULL;
-    if (!look.found)
+    found = sw && sw->host == move->target ? group : NULL;
+    if (!found)
       object(plan, "the port group named for %s is not one of %s", nic->key, plan->to->name);
   } else if (now) {
-    inv_each(plan->snap, &ws_type_port_group, look_at_group, &look);
-    if (!look.found)
+    found = move_group_like(plan->snap, move->target, now);
+    if (!found)
       object(plan, "%s has no port group %s with the same VLAN, for %s", plan->to->name, now->name, nic->key);
   }
-  if (look.found && look.found->state != WS_PORT_GROUP_STATE_ACTIVE)
-    object(plan, "the port group %s of %s is not active", look.found->name, plan->to->name);
-  if (look.found)
-    move->nics[move->n_nics++] = (MoveNic){nic->key, look.found->id};
+  if (found && found->state != WS_PORT_GROUP_STATE_ACTIVE)
+    object(plan, "the port group %s of %s is not active", found->name, plan->to->name);
+  if (found)
+    move->nics[move->n_nics++] = (MoveNic){nic->key, found->id};
 }
 
 /* ---- hosts ---- */

@@ -4,6 +4,7 @@
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
 #include "center/verbs.h"
+#include <string.h>
 
 /* A step that makes one call (vm, uuid) and takes the power state of the answer. Methods differ in their types only. */
 #define POWER_STEP(name, Name)                                                                                         \
@@ -27,7 +28,6 @@ POWER_STEP(power_off, PowerOff)
 POWER_STEP(reboot, Reboot)
 POWER_STEP(reset, Reset)
 POWER_STEP(pause, Pause)
-POWER_STEP(resume, Resume)
 POWER_STEP(hibernate, Hibernate)
 POWER_STEP(discard_saved, DiscardSaved)
 
@@ -57,10 +57,6 @@ bool vm_pause(Task *task, GError **error)
   return one_call(task, "pause", pause_step, error);
 }
 
-bool vm_resume(Task *task, GError **error)
-{
-  return one_call(task, "resume", resume_step, error);
-}
 
 /* The host knows it by its UUID only. */
 static bool hibernate_named(Task *task, void *ctx, GError **error)
@@ -90,12 +86,21 @@ typedef struct {
   const WsVmStart *args;
 } Start;
 
+static WsVmRight *right_of(Task *task, WsVmRight *right)
+{
+  right->generation = compute_granted(task);
+  return right->generation == WS_INT_UNSET ? NULL : right;
+}
+
 static bool start_step(Task *task, void *ctx, GError **error)
 {
   Start *start = ctx;
   RpcLink *link = compute_link(&start->vm, error);
-  WsRpcVmStart params = {
-      .vm = start->vm.id, .uuid = (char *)start->vm.uuid, .paused = start->args && start->args->paused};
+  WsVmRight right = {0};
+  WsRpcVmStart params = {.vm = start->vm.id,
+                         .uuid = (char *)start->vm.uuid,
+                         .paused = start->args && start->args->paused,
+                         .right = right_of(task, &right)};
   g_autoptr(WsRpcVmStartResult) result = NULL;
   if (!link || !rpc_vm_start(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
     return false;
@@ -111,7 +116,36 @@ bool vm_start(Task *task, GError **error)
   const WsVm *vm = task_find_target(task, error);
   if (!vm || (!task_is_resumed(task) && !place_admit(task_snapshot(task), vm, error)))
     return false;
-  return compute_begin(task, &start.vm, error) && TASK_STEP(task, "start", start_step, NULL, &start, error);
+  return compute_begin(task, &start.vm, error) && TASK_STEP(task, COMPUTE_GRANT, compute_grant, NULL, &start, error) &&
+         TASK_STEP(task, "start", start_step, NULL, &start, error);
+}
+
+/* ---- resume: from saved memory it is a start ---- */
+
+static bool resume_step(Task *task, void *ctx, GError **error)
+{
+  VmJob *job = ctx;
+  RpcLink *link = compute_link(job, error);
+  WsVmRight right = {0};
+  WsRpcVmResume params = {.vm = job->id, .uuid = (char *)job->uuid, .right = right_of(task, &right)};
+  g_autoptr(WsRpcVmResumeResult) result = NULL;
+  if (!link || !rpc_vm_resume(link, &params, &result, NULL, NULL, task_cancel_flag(task), error))
+    return false;
+  WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, job->id);
+  if (vm)
+    compute_take_power(job->center, vm, result->power);
+  return true;
+}
+
+bool vm_resume(Task *task, GError **error)
+{
+  VmJob job;
+  const WsVm *vm = task_find_target(task, error);
+  if (!vm || !compute_begin(task, &job, error))
+    return false;
+  bool saved = strcmp(task_choose(task, "saved", compute_power_state(vm) == WS_POWER_STATE_HIBERNATED ? "yes" : "no"), "yes") == 0;
+  return (!saved || TASK_STEP(task, COMPUTE_GRANT, compute_grant, NULL, &job, error)) &&
+         TASK_STEP(task, "resume", resume_step, NULL, &job, error);
 }
 
 /* ---- shut down: the guest is asked, then awaited ---- */

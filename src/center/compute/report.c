@@ -83,6 +83,7 @@ void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report)
   if (!report || !compute_is_news(center, vm->host, vm->uuid, look_of(report->power)))
     return;
   compute_take_power(center, vm, report->power);
+  compute_take_lease(vm, report->lease);
   take_defaults(vm, report->spec);
   take_strings(&vm->pending_restart.len, &vm->pending_restart.items, report->pending_restart.len,
                report->pending_restart.items);
@@ -116,30 +117,7 @@ static const WsVm *known(const InvSnapshot *snap, WsId host, const char *uuid)
 /* Two hosts say something of a VM that moves, each its half: only the task that has asked both knows. */
 static bool is_moving(const WsVm *vm)
 {
-  return vm->activity && g_strcmp0(vm->activity->verb, "migrating") == 0;
-}
-
-/* A VM of ours on a host that is not its own. Off, it is what a move has left behind (its host was away when it was to be removed): it
- * goes, or somebody might start it. One that runs is for a person to decide. */
-static bool take_elsewhere(Center *center, WsId host, const WsVm *vm, const WsVmReport *report, GError **error)
-{
-  char id[WS_ID_TEXT_MAX];
-  WsId vm_id = vm->id;
-  if (is_moving(vm) && report->power && report->power->state == WS_POWER_STATE_OFF)
-    hosts_catch_up(center, host); /* its task may come to its end without this host: looked at again when it has */
-  if (is_moving(vm) || vm->management != WS_VM_MANAGEMENT_MANAGED || !report->power)
-    return true;
-  ws_id_format(ws_type_host.prefix, host, id);
-  if (report->power->state != WS_POWER_STATE_OFF || report->vm != vm_id) {
-    center_event(center, CENTER_CRITICAL, &ws_type_vm, vm_id, "host report", "vm_elsewhere", "name", vm->name, "host", id, NULL);
-    center_alarm_open(center, CENTER_CRITICAL, &ws_type_vm, vm_id, "vm_elsewhere");
-    return true;
-  }
-  WsRpcVmUndefine params = {.vm = vm_id, .uuid = report->uuid};
-  if (!compute_undefine(center, host, &params, error))
-    return false;
-  center_event(center, CENTER_INFO, &ws_type_vm, vm_id, "host report", "move_leftover_gone", "host", id, NULL);
-  return true;
+  return vm->activity && (g_strcmp0(vm->activity->verb, "migrating") == 0 || g_strcmp0(vm->activity->verb, "taking_over") == 0);
 }
 
 static bool is_bad(int state)
@@ -162,10 +140,13 @@ static bool take_one(Center *center, WsId host, const WsVmReport *report, GError
     return true;
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   const WsVm *vm = inv_find_by(head, &ws_type_vm, "uuid", 0, report->uuid);
-  if (vm && vm->host != host)
-    return take_elsewhere(center, host, vm, report, error);
-  if (vm && is_moving(vm))
+  if (vm && is_moving(vm)) {
+    if (vm->host != host && report->power && report->power->state == WS_POWER_STATE_OFF)
+      hosts_catch_up(center, host); /* its task may come to its end without this host: looked at again when it has */
     return true;
+  }
+  if (vm && vm->host != host)
+    return vm->management != WS_VM_MANAGEMENT_MANAGED || !report->power || compute_take_elsewhere(center, host, vm, report, error);
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   if (!vm) {
     WsId id = enter_found(center, txn, host, report);
@@ -175,6 +156,8 @@ static bool take_one(Center *center, WsId host, const WsVmReport *report, GError
     return true;
   }
   tell_power(center, vm, report->power);
+  if (vm->management == WS_VM_MANAGEMENT_MANAGED)
+    compute_tell_lease(center, host, vm, report);
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
   if (edit->management == WS_VM_MANAGEMENT_FOUND)
     compute_fill_found(center, txn, edit, report);

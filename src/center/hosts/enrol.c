@@ -73,6 +73,29 @@ static void find_place(Center *center, InvTxn *txn, const InvSnapshot *head, con
     inv_each(head, &ws_type_host_pool, take_first, &host->host_pool);
 }
 
+/* The same machine under another name, or one that was cloned from it. `self`: the host that it says to be; 0: a new one. */
+static bool check_machine(const InvSnapshot *head, const WsEnrol *body, WsId self, GError **error)
+{
+  const WsHost *other = body->machine_hash ? inv_find_by(head, &ws_type_host, "machine_hash", 0, body->machine_hash) : NULL;
+  if (!other || other->id == self)
+    return true;
+  bool cloned = body->product_uuid && other->product_uuid && g_ascii_strcasecmp(body->product_uuid, other->product_uuid) != 0;
+  return ws_fail(error, cloned ? WS_ERROR_MACHINE_ID_TAKEN : WS_ERROR_HOST_KNOWN, "host", other->name, "address",
+                 other->address ? other->address : "-", NULL);
+}
+
+static void note_machine(WsHost *host, const WsEnrol *body)
+{
+  if (body->machine_hash) {
+    g_free(host->machine_hash);
+    host->machine_hash = g_strdup(body->machine_hash);
+  }
+  if (body->product_uuid) {
+    g_free(host->product_uuid);
+    host->product_uuid = g_strdup(body->product_uuid);
+  }
+}
+
 static void give_certificate(WsHost *host, const CenterCertificate *cert)
 {
   ws_host_certificate_free(host->certificate);
@@ -94,16 +117,18 @@ static WsHost *enter_host(Center *center, InvTxn *txn, const WsEnrol *body, cons
     if (strcmp(ws_architecture_names[i], body->architecture) == 0)
       host->architecture = i + 1;
   give_certificate(host, cert);
+  note_machine(host, body);
   return host;
 }
 
 /* A host that is known comes back as itself: its certificate had expired, or its state is lost. */
-static bool enter_again(InvTxn *txn, const CenterCertificate *cert, GError **error)
+static bool enter_again(InvTxn *txn, const WsEnrol *body, const CenterCertificate *cert, GError **error)
 {
   WsHost *host = inv_edit_id(txn, &ws_type_host, cert->host);
   if (!host)
     return ws_fail(error, WS_ERROR_TICKET_INVALID, NULL); /* removed meanwhile */
   give_certificate(host, cert);
+  note_machine(host, body);
   return true;
 }
 
@@ -141,6 +166,8 @@ bool enrol_host(ApiCall *call, GError **error)
   const WsJoinToken *token = find_token(center, before, body->token);
   if (!token)
     return ws_fail(error, WS_ERROR_TICKET_INVALID, NULL);
+  if (!check_machine(before, body, token->host, error))
+    return false;
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"enrol host", NULL});
   bool again = token->host != 0;
@@ -152,13 +179,15 @@ bool enrol_host(ApiCall *call, GError **error)
   token = find_token(center, head, body->token);
   if (!token)
     return ws_fail(error, WS_ERROR_TICKET_INVALID, NULL);
+  if (!check_machine(head, body, token->host, error))
+    return false;
   g_autoptr(InvTxn) txn = api_call_begin(call);
   WsJoinToken *used = inv_edit(txn, token);
   char id[WS_ID_TEXT_MAX];
   used->used_by = g_strdup(ws_id_format(ws_type_host.prefix, cert.host, id));
   if (!again)
     find_place(center, txn, head, token, enter_host(center, txn, body, token->host_name, &cert));
-  else if (!enter_again(txn, &cert, error))
+  else if (!enter_again(txn, body, &cert, error))
     return false;
   api_call_set_object(call, &ws_type_host, cert.host);
   if (!api_call_commit(call, txn, error))

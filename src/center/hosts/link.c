@@ -18,6 +18,9 @@ typedef struct {
   bool came_with_new; /* with its present certificate, not the one before */
   bool replaced;
   GHashTable *looks; /* see hosts_looks() */
+  guint flips;       /* how often links from two addresses have taken each other's place, since flips_us */
+  gint64 flips_us;
+  char *other;       /* the address before, when flips > 0 */
 } Peer;
 
 struct HostLinks {
@@ -33,6 +36,7 @@ static void peer_free(void *arg)
   rpc_link_unref(peer->link);
   g_hash_table_unref(peer->looks);
   g_free(peer->address);
+  g_free(peer->other);
   g_free(peer);
 }
 
@@ -300,12 +304,41 @@ void hosts_disconnect(Center *center, WsId host, const char *reason)
 
 /* ---- arrival ---- */
 
+#define FLIPS_MAX 3 /* a host that moves to another address does so once */
+#define FLIPS_US  (120 * (gint64)G_USEC_PER_SEC)
+
+static void tell_twice(void *arg)
+{
+  g_autofree HostJob *job = arg;
+  const Peer *peer = find_peer(job->center, job->host);
+  if (!peer || center_alarm_is_open(job->center, &ws_type_host, job->host, "host_twice"))
+    return;
+  center_event(job->center, CENTER_CRITICAL, &ws_type_host, job->host, "host report", "host_twice", "address", peer->address, "other",
+               peer->other, NULL);
+  center_alarm_open(job->center, CENTER_CRITICAL, &ws_type_host, job->host, "host_twice");
+}
+
+/* A machine that was cloned with its agent's state comes with the same certificate: the two push each other out, again and again. */
+static void watch_for_clones(Peer *peer, const Peer *old)
+{
+  gint64 now_us = ws_clock_monotonic_us(peer->center->clock);
+  if (g_strcmp0(peer->address, old->address) == 0)
+    return;
+  bool recent = old->flips && now_us - old->flips_us < FLIPS_US;
+  peer->flips = recent ? old->flips + 1 : 1;
+  peer->flips_us = recent ? old->flips_us : now_us;
+  peer->other = g_strdup(old->address);
+  if (peer->flips >= FLIPS_MAX)
+    start_job(peer, tell_twice);
+}
+
 static void admit(void *arg)
 {
   Peer *peer = arg;
   HostLinks *links = peer->center->links;
   Peer *old = g_hash_table_lookup(links->peers, &peer->host);
   if (old) {
+    watch_for_clones(peer, old);
     old->replaced = true;
     g_hash_table_remove(links->peers, &peer->host);
     rpc_link_close(old->link, "replaced by a new link");

@@ -88,6 +88,14 @@ void center_alarm_add(Center *center, InvTxn *txn, CenterLevel level, const WsTy
     set_health(center, txn, type, object, (int)level, alarm->id);
 }
 
+bool center_alarm_is_open(Center *center, const WsType *type, WsId object, const char *kind)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  Look look = {type, object, kind, NULL, NULL};
+  inv_each(head, &ws_type_alarm, look_at, &look);
+  return look.same != NULL;
+}
+
 void center_alarm_close(Center *center, const WsType *type, WsId object, const char *kind)
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);

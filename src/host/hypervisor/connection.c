@@ -4,6 +4,7 @@
  * Two threads of our own: libvirt's event loop (one per process, for ever: libvirt has one event loop) and one per hypervisor that
  * connects, notices the end of the connection, connects again, and asks guests in between. */
 #include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/lease.h"
 #include "base/log.h"
 #include <string.h>
 
@@ -54,6 +55,7 @@ void virt_hv_unref(void *arg)
     return;
   g_ptr_array_unref(hv->conns);
   g_array_unref(hv->callbacks);
+  virt_leases_free(hv);
   g_hash_table_unref(hv->facts);
   g_queue_clear_full(&hv->removed, virt_removal_free);
   g_mutex_clear(&hv->lock);
@@ -63,6 +65,8 @@ void virt_hv_unref(void *arg)
   g_free((char *)hv->config.seed_dir);
   g_free((char *)hv->config.serial_log_dir);
   g_free((char *)hv->config.move_dir);
+  g_free((char *)hv->config.lease_dir);
+  g_free((char *)hv->config.started_file);
   g_free((char *)hv->config.tls.ca_file);
   g_free((char *)hv->config.tls.cert_file);
   g_free((char *)hv->config.tls.key_file);
@@ -283,6 +287,8 @@ static bool come_up(Hypervisor *hv, GError **error)
     forget_conns(hv);
     return false;
   }
+  virt_lease_start_marked(hv, conn);
+  virt_lease_follow_all(hv, conn);
   g_mutex_lock(&hv->lock);
   hv->ready = true;
   g_cond_broadcast(&hv->changed);
@@ -317,6 +323,7 @@ static gpointer run(gpointer arg)
     virt_moves_tick(hv);
     if (!is_lost(hv)) {
       virt_guest_tick(hv);
+      virt_lease_tick(hv);
       pause_for(hv, TICK_US);
       continue;
     }
@@ -384,6 +391,8 @@ Hypervisor *hypervisor_new(const HypervisorConfig *config)
   hv->config.seed_dir = g_strdup(config->seed_dir);
   hv->config.serial_log_dir = g_strdup(config->serial_log_dir);
   hv->config.move_dir = g_strdup(config->move_dir);
+  hv->config.lease_dir = g_strdup(config->lease_dir);
+  hv->config.started_file = g_strdup(config->started_file);
   hv->config.tls.ca_file = g_strdup(config->tls.ca_file);
   hv->config.tls.cert_file = g_strdup(config->tls.cert_file);
   hv->config.tls.key_file = g_strdup(config->tls.key_file);
@@ -401,6 +410,7 @@ Hypervisor *hypervisor_new(const HypervisorConfig *config)
   hv->facts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, virt_facts_free);
   g_queue_init(&hv->removed);
   virt_moves_sweep(hv->config.move_dir);
+  virt_leases_load(hv);
   hv->thread = g_thread_new("hypervisor", run, hv);
   return hv;
 }

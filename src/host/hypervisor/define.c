@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Definitions: define, undefine, adopt, release. See hypervisor.h. */
-#include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/lease.h"
 #include "host/hypervisor/seed.h"
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -69,12 +69,15 @@ static bool settle_seed(Hypervisor *hv, const WsVmSpec *spec, const WsVmCloudIni
   return seed_ensure(&host, spec, hv->config.clock, error);
 }
 
-static bool settle_autostart(virDomainPtr domain, const WsVmSpec *spec, GError **error)
+/* Our own mark: libvirt would start it with the host whoever runs it by then. Where no leases are kept it is libvirt's. */
+static bool settle_autostart(Hypervisor *hv, virDomainPtr domain, const WsVmSpec *spec, GError **error)
 {
-  int now = 0;
-  if (virDomainGetAutostart(domain, &now) == 0 && !now == !spec->autostart)
+  int now = 0, wanted = spec->autostart && !hv->leases;
+  if (hv->leases && !virt_lease_set_autostart(hv, spec->uuid, spec->autostart, error))
+    return false;
+  if (virDomainGetAutostart(domain, &now) == 0 && !now == !wanted)
     return true;
-  return virDomainSetAutostart(domain, spec->autostart) == 0 || virt_fail(error, spec->vm, spec->uuid, "set autostart of");
+  return virDomainSetAutostart(domain, wanted) == 0 || virt_fail(error, spec->vm, spec->uuid, "set autostart of");
 }
 
 bool virt_define(Hypervisor *hv, VirtConn *conn, const WsVmSpec *spec, const WsVmCloudInit *cloud_init, const char *instance_id,
@@ -102,7 +105,7 @@ bool virt_define(Hypervisor *hv, VirtConn *conn, const WsVmSpec *spec, const WsV
   g_clear_pointer(domain, virDomainFree);
   *domain = defined;
   virt_facts_set_vm(hv, spec->uuid, spec->vm);
-  return settle_autostart(defined, spec, error);
+  return settle_autostart(hv, defined, spec, error);
 }
 
 bool hypervisor_vm_define(Hypervisor *hv, const WsRpcVmDefine *params, WsVmReport **report, GError **error)
@@ -151,6 +154,8 @@ bool hypervisor_vm_undefine(Hypervisor *hv, const WsRpcVmUndefine *params, GErro
   if (domain && virDomainUndefineFlags(domain, flags) < 0 && !virt_error_is(VIR_ERR_NO_DOMAIN))
     return virt_fail(error, params->vm, params->uuid, "undefine");
   virt_facts_forget(hv, params->uuid);
+  if (!params->keep_state)
+    virt_lease_forget(hv, params->uuid);
   /* Kept state includes the seed: its instance id is what the guest has seen. */
   return params->keep_state || (seed_remove(&host, params->uuid, error) && remove_logs(&host, params->uuid, error));
 }

@@ -4,7 +4,7 @@
  * Callbacks come on libvirt's event thread and only note what was said; a worker then looks at the domain (its state now, its
  * definition where that changed) and sends the event. Jobs of one domain run in order, so its events do too; a domain that
  * cannot be looked at holds up no other. */
-#include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/lease.h"
 #include "base/log.h"
 #include <string.h>
 
@@ -50,6 +50,24 @@ static void noted_free(void *arg)
   g_free(noted);
 }
 
+/* The right to run goes with what the domain does, before it is told. */
+static void follow_lease(Noted *noted)
+{
+  switch (noted->kind) {
+  case WS_RPC_VM_EVENT_KIND_STARTED:
+  case WS_RPC_VM_EVENT_KIND_RESUMED:
+  case WS_RPC_VM_EVENT_KIND_STOPPED: {
+    g_autoptr(VirtConn) conn = virt_conn_acquire(noted->hv, NULL);
+    VIRT_AUTO_DOMAIN domain = conn ? virt_find(conn, 0, noted->uuid, NULL) : NULL;
+    if (domain)
+      virt_lease_follow(noted->hv, domain);
+    break;
+  }
+  default:
+    break;
+  }
+}
+
 /* Adds what can be seen of the domain now. false: it is gone. */
 static bool look(Noted *noted, WsRpcVmEvent *event)
 {
@@ -76,6 +94,7 @@ static void send_noted(void *arg)
   event->name = g_strdup(noted->name);
   event->kind = noted->kind;
   event->device = g_strdup(noted->device);
+  follow_lease(noted);
   bool undefined_once = noted->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED;
   gint64 number = virt_look(noted->hv);
   noted->look |= undefined_once;

@@ -25,6 +25,7 @@ typedef struct {
 } VirtCounters;
 typedef struct VirtSweep VirtSweep;
 typedef struct VirtMove VirtMove;
+struct VirtLeases;
 
 /* What is remembered of a domain beyond what libvirt knows. Guarded by Hypervisor.lock. */
 typedef struct {
@@ -57,6 +58,7 @@ struct Hypervisor {
   GQueue removed;          /* VirtRemoval: the newest device events, for those who wait */
   VirtSweep *sweep;        /* reading of the slow counters under way; NULL: none (stats.c) */
   GHashTable *moves;       /* session -> VirtMove, referenced; NULL: none yet (move.c) */
+  struct VirtLeases *leases; /* NULL: none are kept; what is in it is guarded by lock (lease.c) */
   gint64 sequence;         /* of the last event sent */
   gint64 looks;            /* number of the last look (api: Power.look); guarded by lock */
   GMutex emit_lock;        /* held while an event gets its number and is sent: order. Taken before `lock` */

@@ -30,9 +30,12 @@ typedef struct {
   WsWorkers *workers;         /* for what events need to look up; outlives the hypervisor */
   const char *seed_dir;       /* cloud-init seed CDs */
   const char *serial_log_dir; /* what serial ports say; NULL: not kept */
+  const char *lease_dir;      /* this host's own records of who may run a VM, durable; NULL: no leases are kept */
+  const char *started_file;   /* is gone when the machine starts (below /run): then VMs that start with their host are started. NULL: never */
+  gint64 lease_wait_us;       /* how long a start waits for another host to give the right back; 0: 3 s */
   const char *move_dir;       /* sockets of moves, a short path; made when needed */
   HttpTls tls;                /* who this host is, for moves */
-  struct Storage *storage;    /* disks of VMs that move while they are off; NULL: such moves are refused */
+  struct Storage *storage;    /* disks of VMs that move while they are off, and records of leases; NULL: such moves are refused, no records are written */
   /* Files of pools: see VirtHost. */
   char *(*pool_file)(void *arg, WsId pool, const char *file, GError **error);
   bool (*find_pool)(void *arg, const char *path, WsId *pool, char **file);
@@ -106,6 +109,10 @@ bool hypervisor_vm_migrate_release(Hypervisor *hv, const WsRpcVmMigrateRelease *
 /* WS_ERROR_WRONG_STATE: it runs. */
 bool hypervisor_vm_migrate_drop(Hypervisor *hv, const WsRpcVmMigrateDrop *params, GError **error);
 bool hypervisor_vm_migrate_close(Hypervisor *hv, const WsRpcVmMigrateClose *params, GError **error);
+
+/* Compares the right to run of each running VM with the records beside its disks: while this host was alone, another may have been given it.
+ * What was lost is reported. Returns at once. Core loop. */
+void hypervisor_check_leases(Hypervisor *hv);
 
 /* ---- looking (report.c, stats.c) ---- */
 bool hypervisor_vm_get(Hypervisor *hv, const WsRpcVmGet *params, WsVmReport **report, GError **error);

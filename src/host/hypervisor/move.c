@@ -3,6 +3,7 @@
  *
  * A session's sockets lie in a folder with a name nobody can guess, below a folder nobody can list: whoever the hypervisor runs QEMU as can
  * reach them by name, others cannot find them. */
+#include "host/hypervisor/lease.h"
 #include "host/hypervisor/move-private.h"
 #include "base/files.h"
 #include "base/hash.h"
@@ -275,6 +276,8 @@ bool hypervisor_vm_migrate_prepare(Hypervisor *hv, const WsRpcVmMigratePrepare *
   g_autoptr(WsRpcVmMigratePrepareResult) out = ws_rpc_vm_migrate_prepare_result_new();
   guint16 port = 0;
   move->folder = new_folder(hv);
+  if (!params->offline && !virt_lease_expect(hv, params->uuid, params->generation, error))
+    return false;
   bool ready = params->offline ? prepare_files(move, params, &port, error)
                                : virt_move_name_files(move, params->spec, out, error) && make_folder(hv, move->folder, error) &&
                                      listen_for(move, params, &port, error);

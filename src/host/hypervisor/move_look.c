@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Looking before a move and during it: what a VM is, what stands against it here, what this host has of it. See move-private.h. */
+#include "host/hypervisor/lease.h"
 #include "host/hypervisor/move-private.h"
 #include <net/if.h>
 #include <stdio.h>
@@ -284,6 +285,14 @@ WsRpcVmMigrateStatusResultDomain virt_move_domain_state(virDomainPtr domain)
 
 /* ---- let it go, or forget it ---- */
 
+static bool arrive(Hypervisor *hv, virDomainPtr domain, WsId vm, const char *uuid, GError **error)
+{
+  virt_lease_enter(hv, uuid);
+  bool ours = virt_lease_arrive(hv, domain, vm, uuid, error);
+  virt_lease_leave(hv, uuid);
+  return ours;
+}
+
 bool virt_move_release(Hypervisor *hv, WsId vm, const char *uuid, GError **error)
 {
   g_autoptr(VirtConn) conn = virt_conn_acquire(hv, error);
@@ -294,7 +303,8 @@ bool virt_move_release(Hypervisor *hv, WsId vm, const char *uuid, GError **error
   case WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_RUNNING:
     return true;
   case WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_PAUSED:
-    return virDomainResume(domain) == 0 || virt_state(domain) == WS_POWER_STATE_RUNNING || virt_fail(error, vm, uuid, "resume");
+    return arrive(hv, domain, vm, uuid, error) &&
+           (virDomainResume(domain) == 0 || virt_state(domain) == WS_POWER_STATE_RUNNING || virt_fail(error, vm, uuid, "resume"));
   default:
     return virt_wrong_state(error, vm, uuid, "go on here", virt_state(domain));
   }

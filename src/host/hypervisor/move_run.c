@@ -8,6 +8,7 @@
  *
  * Libvirt would start the VM on this host again after a power failure if it is marked so; the mark is taken off first, and set
  * again by the manager's next definition, or here when the VM stays. */
+#include "host/hypervisor/lease.h"
 #include "host/hypervisor/move-private.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -24,7 +25,8 @@ typedef struct {
   VirtConn *conn;
   virDomainPtr domain;
   bool was_paused;
-  int autostart;
+  int autostart; /* libvirt's mark */
+  bool marked;   /* ours */
   virTypedParameterPtr list;
   int n, room;
   /* the watching thread */
@@ -290,12 +292,16 @@ static bool conclude(Run *run, bool said_done, GError **said, GError **error)
   if (state == WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_GONE_OVER || state == WS_RPC_VM_MIGRATE_STATUS_RESULT_DOMAIN_ABSENT) {
     bool held = (flags_of(run) & VIR_MIGRATE_PAUSED) && !run->was_paused;
     bool released = !held || tunnel_request(run->move->tunnel, MOVE_RELEASE, NULL, 0, error);
-    if (released)
+    if (released) {
+      virt_lease_lose(run->move->hv, run->params->uuid, run->params->generation);
       note_downtime(run);
+    }
     return released;
   }
   if (run->autostart)
     virDomainSetAutostart(run->domain, 1);
+  if (run->marked)
+    virt_lease_set_autostart(run->move->hv, run->params->uuid, true, NULL);
   if (said_done)
     return ws_fail(error, WS_ERROR_HYPERVISOR_ERROR, "object", run->params->uuid, "operation", "move", "cause",
                    "it is still here although the move is said to be done", NULL);
@@ -324,7 +330,8 @@ static bool begin(Run *run, GError **error)
   virDomainGetAutostart(run->domain, &run->autostart);
   if (run->autostart && virDomainSetAutostart(run->domain, 0) < 0)
     return virt_fail(error, p->vm, p->uuid, "take the autostart mark off");
-  return true;
+  run->marked = virt_lease_autostart(hv, p->uuid);
+  return virt_lease_set_autostart(hv, p->uuid, false, error);
 }
 
 static bool work(Run *run, GError **error)

@@ -2,7 +2,7 @@
 /* Power: each call says how the VM should be. See hypervisor.h.
  *
  * The state is looked at first, and again when libvirt refuses: somebody else may just have brought about what was asked for. */
-#include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/lease.h"
 
 /* One call: connection, domain, and who it is for in texts. */
 typedef struct {
@@ -63,16 +63,49 @@ static bool answer_if(Call *call, guint wanted, const char *operation, WsPower *
 #define PAUSED  (1u << WS_POWER_STATE_PAUSED)
 #define OFF     (1u << WS_POWER_STATE_OFF)
 
+/* ---- start: only with the right to (lease.h) ---- */
+
+static VirtAsk ask_of(const WsVmRight *right)
+{
+  VirtAsk ask = VIRT_ASK_NONE;
+  if (!right)
+    return ask;
+  ask.generation = right->generation;
+  ask.take_over = right->take_over ? right->take_over->reason : NULL;
+  ask.over_generation = right->take_over ? right->take_over->generation : WS_INT_UNSET;
+  return ask;
+}
+
+static bool start_held(Call *call, const WsVmRight *right, bool paused, WsPower **power, GError **error)
+{
+  VirtAsk ask = ask_of(right);
+  if (!virt_lease_take(call->hv, call->domain, call->vm, call->uuid, &ask, error))
+    return false;
+  if (is_on(call->state))
+    return answer(call, power, error);
+  g_autoptr(GError) refused = NULL;
+  if (virDomainCreateWithFlags(call->domain, paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
+    virt_fail(&refused, call->vm, call->uuid, "start"); /* before anything else asks libvirt */
+  if (!refused || is_on(virt_state(call->domain)))
+    return answer(call, power, error);
+  if (virt_state(call->domain) == WS_POWER_STATE_OFF)
+    virt_lease_give_up(call->hv, call->uuid);
+  g_propagate_error(error, g_steal_pointer(&refused));
+  return false;
+}
+
+static bool start(Hypervisor *hv, WsId vm, const char *uuid, const WsVmRight *right, bool paused, WsPower **power, GError **error)
+{
+  g_auto(Call) call = {0};
+  virt_lease_enter(hv, uuid); /* before its state is read */
+  bool started = begin(&call, hv, vm, uuid, error) && start_held(&call, right, paused, power, error);
+  virt_lease_leave(hv, uuid);
+  return started;
+}
+
 bool hypervisor_vm_start(Hypervisor *hv, const WsRpcVmStart *params, WsPower **power, GError **error)
 {
-  g_auto(Call) call;
-  if (!begin(&call, hv, params->vm, params->uuid, error))
-    return false;
-  if (is_on(call.state))
-    return answer(&call, power, error);
-  if (virDomainCreateWithFlags(call.domain, params->paused ? VIR_DOMAIN_START_PAUSED : 0) < 0)
-    return answer_if(&call, RUNNING | PAUSED, "start", power, error);
-  return answer(&call, power, error);
+  return start(hv, params->vm, params->uuid, params->right, params->paused, power, error);
 }
 
 /* Through the agent when it is there, else through ACPI. An agent that is there but silent costs libvirt's 5 s. */
@@ -165,30 +198,39 @@ bool hypervisor_vm_pause(Hypervisor *hv, const WsRpcVmPause *params, WsPower **p
   return answer(&call, power, error);
 }
 
-/* A guest that the hypervisor paused goes on; one that sent itself to sleep is woken; one in saved memory is started. */
+/* A guest that the hypervisor paused goes on; one that sent itself to sleep is woken. Unless another host has it by now. */
+static bool go_on(Call *call, WsPower **power, GError **error)
+{
+  int state = 0;
+  if (!virt_lease_check(call->hv, call->domain, call->vm, call->uuid, error))
+    return false;
+  virDomainGetState(call->domain, &state, NULL, 0);
+  if ((state == VIR_DOMAIN_PMSUSPENDED ? virDomainPMWakeup(call->domain, 0) : virDomainResume(call->domain)) < 0)
+    return answer_if(call, RUNNING, "resume", power, error);
+  return answer(call, power, error);
+}
+
+/* One in saved memory is started. */
 bool hypervisor_vm_resume(Hypervisor *hv, const WsRpcVmResume *params, WsPower **power, GError **error)
 {
-  g_auto(Call) call;
+  g_auto(Call) call = {0};
+  bool done = false;
   if (!begin(&call, hv, params->vm, params->uuid, error))
     return false;
-  int state = 0, done = 0;
-  virDomainGetState(call.domain, &state, NULL, 0);
   switch (call.state) {
   case WS_POWER_STATE_RUNNING:
     return answer(&call, power, error);
   case WS_POWER_STATE_PAUSED:
   case WS_POWER_STATE_IO_HELD:
-    done = state == VIR_DOMAIN_PMSUSPENDED ? virDomainPMWakeup(call.domain, 0) : virDomainResume(call.domain);
-    break;
+    virt_lease_enter(hv, params->uuid);
+    done = go_on(&call, power, error);
+    virt_lease_leave(hv, params->uuid);
+    return done;
   case WS_POWER_STATE_HIBERNATED:
-    done = virDomainCreate(call.domain);
-    break;
+    return start(hv, params->vm, params->uuid, params->right, false, power, error);
   default:
     return virt_wrong_state(error, params->vm, params->uuid, "resume", call.state);
   }
-  if (done < 0)
-    return answer_if(&call, RUNNING, "resume", power, error);
-  return answer(&call, power, error);
 }
 
 /* ---- hibernation: long, so it is watched from a second thread ---- */
@@ -278,5 +320,6 @@ bool hypervisor_vm_discard_saved(Hypervisor *hv, const WsRpcVmDiscardSaved *para
     return false;
   if (call.state == WS_POWER_STATE_HIBERNATED && virDomainManagedSaveRemove(call.domain, 0) < 0)
     return answer_if(&call, OFF, "discard the saved memory of", power, error);
+  virt_lease_follow(hv, call.domain);
   return answer(&call, power, error);
 }

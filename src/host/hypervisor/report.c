@@ -2,7 +2,7 @@
 /* Reports: one domain as it is and as it is defined, ours or a stranger's; all of them, page by page.
  *
  * Reading a domain's XML and state asks libvirtd's memory only, not QEMU: a frozen guest is reported like any other. */
-#include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/lease.h"
 #include "base/log.h"
 #include <string.h>
 
@@ -98,7 +98,7 @@ WsVmReport *virt_report(Hypervisor *hv, virDomainPtr domain, GError **error)
   }
   int autostart = 0;
   if (virDomainGetAutostart(domain, &autostart) == 0)
-    defined->spec->autostart = autostart != 0;
+    defined->spec->autostart = autostart != 0 || virt_lease_autostart(hv, uuid);
   take_definition(report, defined);
   virt_facts_set_vm(hv, uuid, report->vm);
 
@@ -110,6 +110,7 @@ WsVmReport *virt_report(Hypervisor *hv, virDomainPtr domain, GError **error)
     }
   }
   report->guest = virt_facts_guest(hv, uuid);
+  report->lease = report->vm ? virt_lease_report(hv, uuid) : NULL;
   return g_steal_pointer(&report);
 }
 

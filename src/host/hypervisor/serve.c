@@ -17,6 +17,8 @@
 #define SEED_FOLDER   "seeds"
 #define SERIAL_FOLDER "serial"
 #define MOVE_FOLDER   "/run/winsphere/moves"
+#define LEASE_FOLDER  "leases"
+#define STARTED_FILE  "/run/winsphere/started"
 
 /* ---- one call ---- */
 
@@ -327,7 +329,8 @@ bool hypervisor_room_start(Agent *agent, GError **error)
 {
   g_autofree char *seeds = own_folder(agent, SEED_FOLDER, 0711, error);
   g_autofree char *serial = seeds ? own_folder(agent, SERIAL_FOLDER, 0700, error) : NULL;
-  if (!serial)
+  g_autofree char *leases = serial ? own_folder(agent, LEASE_FOLDER, 0700, error) : NULL;
+  if (!leases)
     return false;
   const HypervisorConfig config = {
     .uri = agent->config.libvirt_uri,
@@ -336,6 +339,8 @@ bool hypervisor_room_start(Agent *agent, GError **error)
     .seed_dir = seeds,
     .serial_log_dir = serial,
     .move_dir = MOVE_FOLDER,
+    .lease_dir = leases,
+    .started_file = STARTED_FILE,
     .tls = agent->tls,
     .storage = agent->storage,
     .pool_file = pool_file,
@@ -360,4 +365,5 @@ void hypervisor_room_stop(Agent *agent)
 void hypervisor_room_link_up(Agent *agent)
 {
   missed_send(agent);
+  hypervisor_check_leases(agent->hypervisor);
 }

@@ -377,7 +377,10 @@ bool storage_pool_remove(Storage *storage, WsId id, bool keep, GError **error)
   /* Its folder goes with it when there is nothing but our mark in it. */
   if (!keep && pool_open(storage, id, "be removed", &pool, NULL)) {
     pool_dir_sweep(pool.dir_fd, pool.path, storage->new_prefix);
-    if (pool_dir_is_empty(pool.dir_fd) && unlinkat(pool.dir_fd, POOL_IDENTITY_FILE, 0) == 0)
+    bool empty = pool_dir_is_empty(pool.dir_fd);
+    if (empty)
+      pool_dir_drop_leases(pool.dir_fd);
+    if (empty && unlinkat(pool.dir_fd, POOL_IDENTITY_FILE, 0) == 0)
       rmdir(pool.path); /* a mount point stays: EBUSY */
   }
   g_mutex_lock(&storage->lock);

@@ -239,8 +239,20 @@ bool pool_dir_is_empty(int dir_fd)
   bool empty = true;
   for (struct dirent *e; (e = readdir(dir));)
     if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-        strcmp(e->d_name, POOL_IDENTITY_FILE) != 0)
+        strcmp(e->d_name, POOL_IDENTITY_FILE) != 0 && strcmp(e->d_name, POOL_LEASE_FOLDER) != 0)
       empty = false;
   closedir(dir);
   return empty;
+}
+
+void pool_dir_drop_leases(int dir_fd)
+{
+  int fd = pool_dir_open_beneath(dir_fd, POOL_LEASE_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  for (struct dirent *e; dir && (e = readdir(dir));)
+    if (e->d_name[0] != '.')
+      unlinkat(fd, e->d_name, 0);
+  if (dir)
+    closedir(dir);
+  unlinkat(dir_fd, POOL_LEASE_FOLDER, AT_REMOVEDIR);
 }

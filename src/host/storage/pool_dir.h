@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #define POOL_IDENTITY_FILE ".winsphere-pool"
+#define POOL_LEASE_FOLDER  ".winsphere-leases"
 
 /* Plain, and below one of the roots: else WS_ERROR_BAD_VALUE. */
 bool pool_dir_check_path(char *const *allowed_roots, const char *path, GError **error);
@@ -24,5 +25,7 @@ void pool_dir_sweep(int dir_fd, const char *path, const char *new_prefix);
 bool pool_dir_remove_folder(int dir_fd, const char *name);
 char *pool_dir_filesystem(int dir_fd); /* "ext4"; a number for one that is not known */
 bool pool_dir_can_reflink(int dir_fd, const char *new_prefix); /* by trying */
-/* Nothing but the identity in it. */
+/* Nothing but the identity in it, and leases (storage.h). */
 bool pool_dir_is_empty(int dir_fd);
+/* Leases of VMs whose disks are gone. */
+void pool_dir_drop_leases(int dir_fd);

@@ -58,6 +58,24 @@ char *storage_volume_path(Storage *storage, WsId pool, const char *file, GError 
 /* The pool and file that an absolute path names; false: it lies in no pool. *file is borrowed from path. */
 bool storage_find_volume(Storage *storage, const char *path, WsId *pool, const char **file);
 
+/* ---- leases: who may run a VM whose disks lie in a pool (lease.c, docs/leases.md) ---- */
+typedef struct {
+  gint64 generation; /* 0: nobody had it yet */
+  bool held;         /* the holder may be running it */
+  char holder[40];   /* UUID of the host's agent */
+  char host[65];     /* its name, for people; no line feed */
+} StorageLease;
+/* The record of one VM in one pool, locked against all hosts that share the pool until it is closed. */
+typedef struct StorageLeaseFile StorageLeaseFile;
+/* make: an absent one is made. Waits up to 10 s for another host's lock. NULL: WS_ERROR_NOT_FOUND (pool, or record), WS_ERROR_WRONG_STATE (the
+ * pool cannot be reached), WS_ERROR_IO_ERROR (also: the record is damaged, the file system does not lock). */
+StorageLeaseFile *storage_lease_open(Storage *storage, WsId pool, const char *uuid, bool make, GError **error);
+const StorageLease *storage_lease_get(const StorageLeaseFile *file); /* borrowed */
+bool storage_lease_put(StorageLeaseFile *file, const StorageLease *lease, GError **error); /* durable on return */
+bool storage_lease_remove(StorageLeaseFile *file, GError **error);
+void storage_lease_close(StorageLeaseFile *file); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StorageLeaseFile, storage_lease_close)
+
 /* ---- volumes ---- */
 bool storage_volume_create(Storage *storage, const WsRpcVolumeCreate *params, const StorageOp *op,
                            WsRpcVolumeCreateResult **result, GError **error);

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Leases of two hosts that share a pool (docs/leases.md): real records in a real folder, locked against each other; libvirt's test driver has the
+ * domain. What needs a real QEMU is in tests/lab/e2e/leases.py. */
+#include "host/hypervisor/lease.h"
+#include "host/storage/storage.h"
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define UUID "22222222-2222-4222-8222-222222222222"
+#define POOL_UUID "0d4f7a52-6a2b-4d8e-9a35-2f6d3c1b0a01"
+#define ROUNDS 12
+
+typedef struct {
+  char *leases;
+  Storage *storage;
+  Hypervisor *hv;
+} Host;
+
+typedef struct {
+  char *top, *roots, *pool;
+  WsWorkers *workers;
+  virConnectPtr c;
+  virDomainPtr domain;
+  Host a, b;
+} Fixture;
+
+static char *pool_file(void *arg, WsId pool, const char *file, GError **error)
+{
+  return g_strdup_printf("/pools/%" G_GUINT64_FORMAT "/%s", pool, file);
+}
+
+static bool find_pool(void *arg, const char *path, WsId *pool, char **file)
+{
+  if (!g_str_has_prefix(path, "/pools/1/"))
+    return false;
+  *pool = 1;
+  *file = g_strdup(path + strlen("/pools/1/"));
+  return true;
+}
+
+static void host_up(Fixture *f, Host *host)
+{
+  const HypervisorConfig config = {.uri = "test:///default", .clock = ws_clock_system(), .workers = f->workers, .seed_dir = "/nowhere",
+                                   .lease_dir = host->leases, .lease_wait_us = 1000, .storage = host->storage, .pool_file = pool_file, .find_pool = find_pool};
+  host->hv = hypervisor_new(&config);
+  g_assert_true(hypervisor_wait_ready(host->hv, 60000));
+}
+
+static void host_new(Fixture *f, Host *host, const char *name)
+{
+  const char *roots[] = {f->roots, NULL};
+  g_autofree char *state = g_build_filename(f->top, name, NULL);
+  const StorageConfig config = {.state_dir = state, .allowed_roots = roots, .clock = ws_clock_system()};
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsRpcPoolPrepare) params = ws_rpc_pool_prepare_new();
+  WsPoolStatus *status = NULL;
+  g_assert_cmpint(g_mkdir(state, 0700), ==, 0);
+  host->leases = g_build_filename(state, "leases", NULL);
+  g_assert_cmpint(g_mkdir(host->leases, 0700), ==, 0);
+  host->storage = storage_new(&config, &error);
+  g_assert_no_error(error);
+  params->pool = 1;
+  params->kind = WS_RPC_POOL_PREPARE_KIND_DIRECTORY;
+  params->path = g_strdup(f->pool);
+  params->uuid = g_strdup(POOL_UUID);
+  params->create = true;
+  g_assert_true(storage_pool_prepare(host->storage, params, &status, &error));
+  ws_pool_status_free(status);
+  host_up(f, host);
+}
+
+static void host_free(Host *host)
+{
+  hypervisor_free(host->hv);
+  storage_free(host->storage);
+  g_free(host->leases);
+}
+
+static void set_up(Fixture *f, gconstpointer unused)
+{
+  const char *xml = "<domain type='test'><name>vm-7</name><uuid>" UUID "</uuid><memory>1048576</memory><vcpu>1</vcpu>"
+                    "<os><type arch='x86_64'>hvm</type></os><devices><disk type='file' device='disk'><driver type='qcow2'/>"
+                    "<source file='/pools/1/vol-1.qcow2'/><target dev='vda' bus='virtio'/></disk></devices></domain>";
+  f->top = g_dir_make_tmp("ws-lease-XXXXXX", NULL);
+  f->roots = g_build_filename(f->top, "pools", NULL);
+  f->pool = g_build_filename(f->roots, "shared", NULL);
+  f->workers = ws_workers_new("test", 8);
+  f->c = virConnectOpen("test:///default");
+  g_assert_nonnull(f->c);
+  f->domain = virDomainDefineXML(f->c, xml);
+  g_assert_nonnull(f->domain);
+  host_new(f, &f->a, "a");
+  host_new(f, &f->b, "b");
+}
+
+static void tear_down(Fixture *f, gconstpointer unused)
+{
+  host_free(&f->a);
+  host_free(&f->b);
+  virDomainUndefine(f->domain);
+  virDomainFree(f->domain);
+  virConnectClose(f->c);
+  ws_workers_free(f->workers);
+  const char *argv[] = {"rm", "-rf", f->top, NULL};
+  g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
+  g_free(f->top);
+  g_free(f->roots);
+  g_free(f->pool);
+}
+
+static bool take(Fixture *f, Host *host, gint64 generation, GError **error)
+{
+  VirtAsk ask = VIRT_ASK_NONE;
+  ask.generation = generation;
+  return virt_lease_take(host->hv, f->domain, 7, UUID, &ask, error);
+}
+
+static void must_take(Fixture *f, Host *host, gint64 generation)
+{
+  g_autoptr(GError) error = NULL;
+  take(f, host, generation, &error);
+  g_assert_no_error(error);
+}
+
+static void must_refuse(Fixture *f, Host *host, gint64 generation, WsErrorCode code)
+{
+  g_autoptr(GError) error = NULL;
+  g_assert_false(take(f, host, generation, &error));
+  g_assert_error(error, WS_ERROR, (int)code);
+}
+
+static bool take_over(Fixture *f, Host *host, gint64 generation, gint64 over, GError **error)
+{
+  VirtAsk ask = {.generation = generation, .take_over = "seen_off: in a test", .over_generation = over};
+  return virt_lease_take(host->hv, f->domain, 7, UUID, &ask, error);
+}
+
+static void assert_lease(Host *host, gint64 generation, WsVmLeaseState state)
+{
+  g_autoptr(WsVmLease) lease = virt_lease_report(host->hv, UUID);
+  g_assert_nonnull(lease);
+  g_assert_cmpint(lease->generation, ==, generation);
+  g_assert_cmpint(lease->state, ==, state);
+}
+
+/* ---- cases ---- */
+
+static void older_generation_is_refused(Fixture *f, gconstpointer unused)
+{
+  must_take(f, &f->a, 5);
+  must_take(f, &f->a, 5); /* repeated */
+  virt_lease_release(f->a.hv, UUID);
+  must_refuse(f, &f->a, 4, WS_ERROR_LEASE_OUTDATED);
+  must_take(f, &f->a, 5);
+  must_take(f, &f->a, 6);
+  assert_lease(&f->a, 6, WS_VM_LEASE_STATE_HELD);
+}
+
+static void held_lease_refuses_another_host(Fixture *f, gconstpointer unused)
+{
+  g_autoptr(GError) error = NULL;
+  must_take(f, &f->a, 1);
+  g_assert_false(take(f, &f->b, 2, &error));
+  g_assert_error(error, WS_ERROR, (int)WS_ERROR_LEASE_HELD);
+  g_assert_cmpstr(ws_error_param(error, "generation"), ==, "1");
+  g_assert_cmpstr(ws_error_param(error, "object"), ==, "vm-7");
+  assert_lease(&f->a, 1, WS_VM_LEASE_STATE_HELD);
+}
+
+static void statement_takes_over_what_it_covers(Fixture *f, gconstpointer unused)
+{
+  g_autoptr(GError) newer = NULL, error = NULL;
+  must_take(f, &f->a, 5);
+  g_assert_false(take_over(f, &f->b, 6, 4, &newer)); /* it speaks of an earlier right */
+  g_assert_error(newer, WS_ERROR, (int)WS_ERROR_LEASE_HELD);
+  g_assert_true(take_over(f, &f->b, 6, 5, NULL));
+  g_assert_false(virt_lease_check(f->a.hv, f->domain, 7, UUID, &error)); /* a guest that stood still does not go on */
+  g_assert_error(error, WS_ERROR, (int)WS_ERROR_LEASE_HELD);
+  virt_lease_release(f->a.hv, UUID); /* what it gives back late is not its own any more */
+  must_refuse(f, &f->a, 6, WS_ERROR_LEASE_HELD);
+  assert_lease(&f->b, 6, WS_VM_LEASE_STATE_HELD);
+}
+
+static void take_over_that_failed_leaves_the_holder_its_lease(Fixture *f, gconstpointer unused)
+{
+  g_autoptr(GError) error = NULL;
+  must_take(f, &f->a, 1);
+  g_assert_true(take_over(f, &f->b, 2, 1, NULL));
+  virt_lease_give_up(f->b.hv, UUID); /* the guest did not start there */
+  g_assert_true(virt_lease_check(f->a.hv, f->domain, 7, UUID, &error));
+  g_assert_no_error(error);
+  must_refuse(f, &f->b, 3, WS_ERROR_LEASE_HELD);
+  virt_lease_release(f->a.hv, UUID);
+  must_take(f, &f->b, 3);
+  virt_lease_give_up(f->b.hv, UUID);
+  must_take(f, &f->a, 4);
+}
+
+static void lease_that_was_given_back_asks_for_a_greater_one(Fixture *f, gconstpointer unused)
+{
+  must_take(f, &f->a, 3);
+  virt_lease_release(f->a.hv, UUID);
+  must_refuse(f, &f->b, 3, WS_ERROR_LEASE_OUTDATED);
+  must_refuse(f, &f->b, 2, WS_ERROR_LEASE_OUTDATED);
+  must_take(f, &f->b, 4);
+  must_refuse(f, &f->a, 4, WS_ERROR_LEASE_HELD);
+}
+
+typedef struct {
+  Fixture *f;
+  Host *host;
+  gint64 generation;
+  gint *at_once;
+} Race;
+
+static gpointer race(gpointer arg)
+{
+  Race *r = arg;
+  g_atomic_int_inc(r->at_once);
+  while (g_atomic_int_get(r->at_once) < 2)
+    g_thread_yield();
+  return GINT_TO_POINTER(take(r->f, r->host, r->generation, NULL));
+}
+
+/* Two managers that know nothing of each other give the same number to two hosts in the same moment. */
+static void of_two_at_once_one_has_it(Fixture *f, gconstpointer unused)
+{
+  guint won[2] = {0};
+  for (gint64 round = 1; round <= ROUNDS; round++) {
+    gint at_once = 0;
+    Race a = {f, &f->a, round, &at_once}, b = {f, &f->b, round, &at_once};
+    GThread *one = g_thread_new("a", race, &a), *two = g_thread_new("b", race, &b);
+    bool has_a = GPOINTER_TO_INT(g_thread_join(one)), has_b = GPOINTER_TO_INT(g_thread_join(two));
+    g_assert_cmpint(has_a + has_b, ==, 1);
+    won[has_b]++;
+    virt_lease_release(has_a ? f->a.hv : f->b.hv, UUID);
+  }
+  g_test_message("a %u, b %u", won[0], won[1]);
+}
+
+static void record_outlives_the_agent(Fixture *f, gconstpointer unused)
+{
+  must_take(f, &f->a, 8);
+  hypervisor_free(f->a.hv);
+  /* The domain does not run: when the agent comes up it gives back what it holds. Who comes in between is refused. */
+  must_refuse(f, &f->b, 9, WS_ERROR_LEASE_HELD);
+  host_up(f, &f->a);
+  assert_lease(&f->a, 8, WS_VM_LEASE_STATE_FREE);
+  must_refuse(f, &f->a, 7, WS_ERROR_LEASE_OUTDATED);
+  must_take(f, &f->b, 9);
+}
+
+static void moved_guest_takes_its_lease_along(Fixture *f, gconstpointer unused)
+{
+  g_autoptr(GError) error = NULL;
+  must_take(f, &f->a, 1);
+  g_assert_true(virt_lease_expect(f->b.hv, UUID, 2, NULL));
+  g_assert_true(virt_lease_arrive(f->b.hv, f->domain, 7, UUID, NULL));
+  virt_lease_lose(f->a.hv, UUID, 2);
+  assert_lease(&f->a, 2, WS_VM_LEASE_STATE_LOST);
+  assert_lease(&f->b, 2, WS_VM_LEASE_STATE_HELD);
+  must_refuse(f, &f->a, 2, WS_ERROR_LEASE_OUTDATED);
+  virt_lease_forget(f->a.hv, UUID); /* its definition goes; that it went away is remembered */
+  must_refuse(f, &f->a, 1, WS_ERROR_LEASE_OUTDATED);
+  must_refuse(f, &f->a, 3, WS_ERROR_LEASE_HELD);
+  g_assert_false(virt_lease_expect(f->b.hv, UUID, 2, &error)); /* an old session */
+  g_assert_error(error, WS_ERROR, (int)WS_ERROR_LEASE_OUTDATED);
+}
+
+/* ---- the record itself ---- */
+
+static char *record_path(Fixture *f)
+{
+  return g_build_filename(f->pool, ".winsphere-leases", UUID, NULL);
+}
+
+/* Overwrites the beginning of a slot, as a write that was cut short would. */
+static void tear_slot(Fixture *f, gsize slot)
+{
+  g_autofree char *path = record_path(f), *bytes = NULL;
+  gsize n;
+  g_assert_true(g_file_get_contents(path, &bytes, &n, NULL));
+  g_assert_cmpuint(n, >, slot * 4096 + 40);
+  memset(bytes + slot * 4096 + 20, '#', 20);
+  g_assert_true(g_file_set_contents(path, bytes, (gssize)n, NULL));
+}
+
+static void torn_slot_leaves_the_one_before(Fixture *f, gconstpointer unused)
+{
+  g_autoptr(GError) error = NULL;
+  must_take(f, &f->a, 1); /* slot 0 */
+  virt_lease_release(f->a.hv, UUID); /* slot 1 */
+  tear_slot(f, 1);
+  must_refuse(f, &f->b, 2, WS_ERROR_LEASE_HELD); /* as it was */
+  tear_slot(f, 0);
+  g_assert_false(take(f, &f->b, 2, &error)); /* nobody knows: nobody starts */
+  g_assert_error(error, WS_ERROR, (int)WS_ERROR_IO_ERROR);
+}
+
+static void pool_out_of_reach_starts_nothing(Fixture *f, gconstpointer unused)
+{
+  g_autofree char *away = g_strconcat(f->pool, "-away", NULL);
+  must_take(f, &f->a, 1);
+  g_assert_cmpint(g_rename(f->pool, away), ==, 0);
+  virt_lease_release(f->a.hv, UUID); /* cannot be written: it is kept, and written later */
+  assert_lease(&f->a, 1, WS_VM_LEASE_STATE_HELD);
+  must_refuse(f, &f->b, 2, WS_ERROR_WRONG_STATE);
+  g_assert_cmpint(g_rename(away, f->pool), ==, 0);
+  must_refuse(f, &f->b, 2, WS_ERROR_LEASE_HELD);
+  virt_lease_release(f->a.hv, UUID);
+  must_take(f, &f->b, 2);
+}
+
+static void start_by_itself_is_for_whoever_had_it_last(Fixture *f, gconstpointer unused)
+{
+  VirtAsk ask = VIRT_ASK_NONE;
+  ask.own_only = true;
+  must_take(f, &f->a, 1);
+  virt_lease_release(f->a.hv, UUID);
+  g_assert_true(virt_lease_take(f->a.hv, f->domain, 7, UUID, &ask, NULL));
+  virt_lease_release(f->a.hv, UUID);
+  must_take(f, &f->b, 2);
+  virt_lease_release(f->b.hv, UUID);
+  g_assert_false(virt_lease_take(f->a.hv, f->domain, 7, UUID, &ask, NULL));
+}
+
+#define ADD(name) g_test_add("/hypervisor/lease/" #name, Fixture, NULL, set_up, name, tear_down)
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  ADD(older_generation_is_refused);
+  ADD(held_lease_refuses_another_host);
+  ADD(statement_takes_over_what_it_covers);
+  ADD(take_over_that_failed_leaves_the_holder_its_lease);
+  ADD(lease_that_was_given_back_asks_for_a_greater_one);
+  ADD(of_two_at_once_one_has_it);
+  ADD(record_outlives_the_agent);
+  ADD(moved_guest_takes_its_lease_along);
+  ADD(torn_slot_leaves_the_one_before);
+  ADD(pool_out_of_reach_starts_nothing);
+  ADD(start_by_itself_is_for_whoever_had_it_last);
+  return g_test_run();
+}

@@ -70,6 +70,10 @@ static const Command commands[] = {
      "Look for a cheaper assignment until the time is over (10 s) and write it to OUT."},
     {"check", "--format roadef MODEL ASSIGNMENT SOLUTION", winplan_check, 3, "roadef", "",
      "Say whether a solution keeps all rules, and what it costs (exit status 1: it does not)."},
+    {"balance", "--format ganeti -t FILE [-U FILE] [-O NODE]... [--evac-mode] [--limit N]", winplan_balance, 0, "ganeti", "t",
+     "Print moves that balance a cluster, as hbal does (exit status 1: something on an offline node has nowhere to go)."},
+    {"generate", "--format ganeti -o FILE [-U FILE] [--hosts N] [--per-host N] [--seed N]", winplan_generate, 0, "ganeti", "o",
+     "Write a cluster of N hosts (25) with so many VMs each (10), unevenly spread; -U: and their use."},
 };
 
 static void print_help(FILE *to)
@@ -80,7 +84,9 @@ static void print_help(FILE *to)
   (void)fputs("\n  -t SECONDS     time for all of it, the reading too\n"
               "  --steps N      instead of a time: so many moves tried by each thread; the same seed gives the same answer\n"
               "  --seed N       another search (1)\n"
-              "  --threads N    independent searches at a time, the best one counts (1)\n",
+              "  --threads N    independent searches at a time, the best one counts (1)\n"
+              "  -O NODE        this node is out of service (again for more); --evac-mode: move only what is on such nodes\n"
+              "  --limit N      at most so many moves\n",
               to);
 }
 
@@ -113,6 +119,8 @@ static bool take_option(Options *o, const char *name, const char *value, bool ti
     o->format = value;
   else if (strcmp(name, "-o") == 0)
     o->out = value;
+  else if (strcmp(name, "-O") == 0)
+    o->offline[o->n_offline++] = value;
   else if (strcmp(name, "-U") == 0)
     o->use = value;
   else if (strcmp(name, "-t") == 0 && time)
@@ -123,7 +131,19 @@ static bool take_option(Options *o, const char *name, const char *value, bool ti
     return take_number(name, value, 0, G_MAXUINT64, &o->seed, error);
   else if (strcmp(name, "--steps") == 0)
     return take_number(name, value, 1, G_MAXINT64, &o->steps, error);
-  else if (strcmp(name, "--threads") == 0) {
+  else if (strcmp(name, "--hosts") == 0) {
+    bool good = take_number(name, value, 2, 100000, &number, error);
+    o->hosts = good ? (guint)number : 2;
+    return good;
+  } else if (strcmp(name, "--per-host") == 0) {
+    bool good = take_number(name, value, 1, 16, &number, error);
+    o->per_host = good ? (guint)number : 1;
+    return good;
+  } else if (strcmp(name, "--limit") == 0) {
+    bool good = take_number(name, value, 1, G_MAXUINT32, &number, error);
+    o->limit = good ? (guint)number : 0;
+    return good;
+  } else if (strcmp(name, "--threads") == 0) {
     bool good = take_number(name, value, 1, THREADS_MAX, &number, error);
     o->threads = good ? (guint)number : 1;
     return good;
@@ -143,6 +163,10 @@ static bool parse(const Command *command, Options *o, int argc, char **argv, GEr
     } else {
       char *equals = g_str_has_prefix(argv[i], "--") ? strchr(argv[i], '=') : NULL;
       g_autofree char *name = equals ? g_strndup(argv[i], (gsize)(equals - argv[i])) : g_strdup(argv[i]);
+      if (strcmp(name, "--evac-mode") == 0) {
+        o->only_evacuate = true;
+        continue;
+      }
       const char *value = equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;
       if (!value)
         return ws_fail(error, WS_ERROR_REQUIRED, "field", name, NULL);
@@ -180,7 +204,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], commands[i].name) == 0) {
       GError *error = NULL;
       g_autofree char **words = g_new0(char *, argc + 1);
-      Options o = {.seconds = 10, .seed = 1, .threads = 1, .begin_us = begin_us, .words = words};
+      g_autofree const char **offline = g_new0(const char *, argc + 1);
+      Options o = {.seconds = 10, .seed = 1, .threads = 1, .hosts = 25, .per_host = 10, .begin_us = begin_us, .words = words, .offline = offline};
       struct sigaction action = {.sa_handler = on_signal};
       (void)sigaction(SIGINT, &action, NULL);
       (void)sigaction(SIGTERM, &action, NULL);

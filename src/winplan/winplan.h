@@ -10,6 +10,9 @@ typedef struct {
   guint64 seed, steps;
   guint threads;
   guint hosts, limit, per_host;
+  const char **offline;           /* -O */
+  guint n_offline;
+  bool only_evacuate;             /* --evac-mode */
   const char *file;               /* -t of balance */
   gint64 begin_us;                /* when the program began */
   char **words;                   /* what is no option */
@@ -18,6 +21,8 @@ typedef struct {
 
 int winplan_solve(const Options *options);
 int winplan_check(const Options *options);
+int winplan_balance(const Options *options);
+int winplan_generate(const Options *options);
 
 /* Tells the error on standard error in the reader's language. Always 2. */
 int winplan_complain(GError *error);

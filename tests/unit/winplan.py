@@ -141,6 +141,90 @@ def file_that_cannot_be_written_is_told(folder):
     assert "no/such/folder" in said
 
 
+def generate(folder, hosts, *more):
+    cluster, use = os.path.join(folder, "cluster"), os.path.join(folder, "use")
+    run("generate", "--format", "ganeti", "--hosts", str(hosts), "-o", cluster, "-U", use, *more)
+    return cluster, use
+
+
+def balanced(text):
+    """(score before, score after, [(vm, places before, places after, action)])."""
+    before, after = re.search(r"Cluster score improved from ([\d.]+) to ([\d.]+)", text).groups()
+    steps = re.findall(r"^ +\d+\. (\S+) (\S+) => (\S+) [\d.]+ a=(.*)$", text, re.M)
+    assert len(steps) == int(re.search(r"Solution length=(\d+)", text)[1])
+    return float(before), float(after), steps
+
+
+def after_steps(cluster, steps, folder):
+    """The cluster's file with the steps done."""
+    with open(cluster, encoding="utf-8") as file:
+        sections = [part.split("\n") for part in file.read().rstrip("\n").split("\n\n")]
+    nodes = {line.split("|")[0]: line.split("|") for line in sections[1] if line}
+    vms = {line.split("|")[0]: line.split("|") for line in sections[2] if line}
+    for vm, before, after, _action in steps:
+        row, (old, old_second), (new, new_second) = vms[vm], before.split(":"), after.split(":")
+        assert row[6:8] == [old, old_second], vm
+        nodes[old][3] = str(int(nodes[old][3]) + int(row[1]))
+        nodes[new][3] = str(int(nodes[new][3]) - int(row[1]))
+        for name, sign in ((old, 1), (old_second, 1), (new, -1), (new_second, -1)):
+            nodes[name][5] = str(int(nodes[name][5]) + sign * int(row[2]))
+        assert int(nodes[new][3]) >= 0 and int(nodes[new][5]) >= 0 and int(nodes[new_second][5]) >= 0, vm
+        row[6:8] = [new, new_second]
+    sections[1] = ["|".join(row) for row in nodes.values()]
+    sections[2] = ["|".join(row) for row in vms.values()]
+    return write(folder, "after", "\n\n".join("\n".join(part) for part in sections) + "\n")
+
+
+@test
+def score_is_that_of_hbal(folder):
+    """Figures of hbal 3.0.2 for this cluster."""
+    cluster, use = generate(folder, 25)
+    before, after, steps = balanced(run("balance", "--format", "ganeti", "-t", cluster))
+    assert abs(before - 21.79959542) < 1e-8 and after < 0.6819 and len(steps) <= 51, (before, after, len(steps))
+    before, after, steps = balanced(run("balance", "--format", "ganeti", "-t", cluster, "-U", use))
+    assert abs(before - 7.61656745) < 1e-8 and after < 1 and len(steps) < 107, (before, after, len(steps))
+
+
+@test
+def moves_are_possible_and_a_second_run_finds_none(folder):
+    for hosts, seed in ((5, 1), (25, 2), (60, 3), (300, 4)):
+        cluster, use = generate(folder, hosts, "--seed", str(seed))
+        for words in ((), ("-U", use)):
+            before, after, steps = balanced(run("balance", "--format", "ganeti", "-t", cluster, *words))
+            assert after < before and steps, hosts
+            done = after_steps(cluster, steps, folder)
+            again, still, none = balanced(run("balance", "--format", "ganeti", "-t", done, *words))
+            assert abs(again - after) < 1e-6 and not none and still == again, (hosts, words, again, after, none)
+
+
+@test
+def nodes_out_of_service_are_emptied(folder):
+    cluster, _use = generate(folder, 30)
+    _before, _after, steps = balanced(run("balance", "--format", "ganeti", "-t", cluster, "-O", "node2", "--evac-mode"))
+    assert steps and all("node2" in before.split(":") for _vm, before, _to, _action in steps)
+    places = " ".join(to for _vm, _before, to, _action in steps)
+    assert not re.search(r"\bnode2\b", places), places
+
+
+@test
+def malformed_clusters_are_refused_with_their_line(folder):
+    cluster, use = generate(folder, 3, "--per-host", "2")
+    with open(cluster, encoding="utf-8") as file:
+        good = file.read()
+    for old, new, line in (("|M|", "|M|", None), ("node1|262144|", "node1|lots|", 4), ("|drbd||1\n", "|drbd\n", 7), ("|running|Y|node", "|running|Y|mode", 7),
+                           ("|running|Y|", "|running|maybe|", 7), ("node1|", "node0|", 4), ("|preferred||", "", 1), ("|4.0|", "|x|", 15), ("|N|1111", "|N|2111", 3)):
+        if line:
+            said = run("balance", "--format", "ganeti", "-t", write(folder, "bad", good.replace(old, new, 1)), status=2)
+            assert f"bad:{line} is not valid: expected " in said, f"{old}: {said}"
+    run("balance", "--format", "ganeti", "-t", write(folder, "bad", "x\0y"), status=2)
+    with open(use, encoding="utf-8") as file:
+        text = file.read()
+    for broken, line in ((text.replace("vm1 ", "none ", 1), 2), (text.replace(" 0", " -0.1", 1), 1), (text + "vm0 1 1\n", 7)):
+        said = run("balance", "--format", "ganeti", "-t", cluster, "-U", write(folder, "bad", broken), status=2)
+        assert f"bad:{line} is not valid" in said, said
+    assert "node77" in run("balance", "--format", "ganeti", "-t", cluster, "-O", "node77", status=2)
+
+
 def main():
     print(f"1..{len(TESTS)}")
     failed = False

@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The search for few good moves. See balance.h.
+ *
+ * Sweeps over hosts, the most loaded first: of all moves of the VMs there to the hosts with most room (all hosts in a small cluster) the best is made, until
+ * none gains enough. Then each VM that was moved is judged anew from where it was at first: it stays if that costs less than a move must gain, or goes by
+ * one move to where it does most good now. What is left is put in an order in which each step is allowed. In the end VMs may move a second time; so
+ * nothing is left to gain, and as a sweep depends on the state alone, nothing is planned for a cluster that was balanced so. */
+#include "plan/balance.h"
+#include "plan/spread-private.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALL_TARGETS 40   /* hosts up to which every one is a target */
+#define FEW_TARGETS 16   /* in a larger cluster */
+#define LOOKS       24 /* moves, of all that were estimated, whose score is computed */
+#define ALL_VMS     2500 /* VMs up to which each move is the best of all */
+#define SMALLEST    1e-6 /* deviation that an estimate reckons with */
+#define GAIN        0.05 /* divided by the hosts: what a move must gain by default */
+#define ROUNDS_MAX  8
+#define THOUGHTS    2 /* times that moves are reconsidered, one after the other, in a small cluster */
+#define NOTHING     1e-9
+
+typedef struct {
+  guint32 vm, host, second;
+  PlanStepKind kind;
+  double score;
+} Move;
+
+/* The best by estimate, best first. */
+typedef struct {
+  Move moves[LOOKS]; /* score: estimated change of the cluster's */
+  guint n;
+} Looks;
+
+typedef struct {
+  const PlanCluster *cluster;
+  Spread *spread;
+  double slope[N_MEASURES], mean[N_MEASURES]; /* of the score by the sum of squares of each measure */
+  const PlanBalanceOptions *options;
+  double score, min_gain;
+  guint32 *first_order, *second_order, *sources; /* hosts: most room first, for each role; most loaded first */
+  double *first_key, *second_key;                /* [host] */
+  guint32 n_targets;
+  guint32 accepted_since_sort, n_moved;
+  PlanStepKind *kind;       /* [vm]: how it gets from where it was at first to where it is; PLAN_N_STEPS: it has not moved */
+  guint32 *moved;           /* VMs that moved, in that order */
+  bool again;               /* VMs may move a second time: each move is a step at once */
+  GArray *steps;            /* PlanStep */
+} Balance;
+
+/* ---- order of hosts ---- */
+
+static int by_key(const void *a, const void *b, void *arg)
+{
+  const double *key = arg;
+  guint32 x = *(const guint32 *)a, y = *(const guint32 *)b;
+  return key[x] < key[y] ? -1 : key[x] > key[y] ? 1 : x < y ? -1 : x > y;
+}
+
+/* How far above the mean a host is used, in deviations. Free memory and disk count the other way round. */
+static double key_of(const Spread *s, guint32 host, const Measure *measures, guint n)
+{
+  double key = 0, live = MAX(s->n_live, 1);
+  for (guint k = 0; k < n; k++) {
+    Measure m = measures[k];
+    double mean = s->sum[m] / live, deviation = sqrt(MAX(1e-18, s->squares[m] / live - mean * mean));
+    double above = deviation < 1e-8 ? 0 : (s->hosts[host].m[m] - mean) / deviation;
+    key += m == M_MEMORY_FREE || m == M_DISK_FREE ? -above : above * MIN(1, deviation * 10);
+  }
+  return round(key * 1e9) / 1e9; /* the same whatever order the sums were made in */
+}
+
+static void sort_hosts(Balance *b)
+{
+  static const Measure as_first[] = {M_MEMORY_FREE, M_VCPUS, M_LOAD + PLAN_LOAD_CPU, M_LOAD + PLAN_LOAD_MEMORY, M_LOAD + PLAN_LOAD_NET, M_LOAD + PLAN_LOAD_DISK};
+  static const Measure as_second[] = {M_DISK_FREE, M_RESERVED, M_LOAD + PLAN_LOAD_DISK, M_SPINDLES};
+  guint32 n = b->cluster->n_hosts;
+  for (guint32 h = 0; h < n; h++) {
+    bool live = b->cluster->hosts[h].in_service;
+    b->first_key[h] = live ? key_of(b->spread, h, as_first, G_N_ELEMENTS(as_first)) : G_MAXDOUBLE;
+    b->second_key[h] = live ? key_of(b->spread, h, as_second, G_N_ELEMENTS(as_second)) : G_MAXDOUBLE;
+    b->first_order[h] = b->second_order[h] = h;
+  }
+  g_qsort_with_data(b->first_order, (gint)n, sizeof *b->first_order, by_key, b->first_key);
+  g_qsort_with_data(b->second_order, (gint)n, sizeof *b->second_order, by_key, b->second_key);
+  b->accepted_since_sort = 0;
+}
+
+/* ---- one move ---- */
+
+static bool is_movable(const Balance *b, guint32 vm)
+{
+  const Spread *s = b->spread;
+  if (!b->again && b->kind[vm] != PLAN_N_STEPS)
+    return false;
+  const PlanBalanceVm *v = &b->cluster->vms[vm];
+  if (v->disks == PLAN_DISKS_FIXED || (v->disks == PLAN_DISKS_MIRRORED && s->second[vm] == PLAN_NO_HOST))
+    return false;
+  return !b->options->only_evacuate || !b->cluster->hosts[s->host[vm]].in_service ||
+         (s->second[vm] != PLAN_NO_HOST && !b->cluster->hosts[s->second[vm]].in_service);
+}
+
+/* Where the VM is after a move of that kind to `target`. false: there is no such move. */
+static bool places_after(const Balance *b, guint32 vm, PlanStepKind kind, guint32 target, Move *move)
+{
+  const Spread *s = b->spread;
+  guint32 host = s->host[vm], second = s->second[vm];
+  bool live = b->cluster->hosts[host].in_service;
+  *move = (Move){.vm = vm, .kind = kind, .host = host, .second = second};
+  if (kind != PLAN_STEP_FAILOVER &&
+      (target == host || target == second || !b->cluster->hosts[target].in_service || b->cluster->hosts[target].set != b->cluster->hosts[host].set))
+    return false;
+  if (kind == PLAN_STEP_MIGRATE) {
+    move->host = target;
+    return true;
+  }
+  bool second_live = b->cluster->hosts[second].in_service;
+  switch (kind) {
+  case PLAN_STEP_FAILOVER:
+    move->host = second, move->second = host;
+    return second_live && live;
+  case PLAN_STEP_NEW_SECOND:
+    move->second = target;
+    return live;
+  case PLAN_STEP_NEW_HOST: /* runs on the second for a while */
+    move->host = target;
+    return live && spread_can_run(s, &b->cluster->vms[vm], second);
+  case PLAN_STEP_FAILOVER_SECOND:
+    move->host = second, move->second = target;
+    return second_live;
+  default:
+    move->host = target, move->second = host;
+    return live;
+  }
+}
+
+/* Score after the move, or infinity where it is not allowed. The state is as before. */
+static double score_after(Balance *b, const Move *move)
+{
+  Spread *s = b->spread;
+  guint32 host = s->host[move->vm], second = s->second[move->vm];
+  double score = INFINITY;
+  spread_take(s, move->vm);
+  if (spread_fits(s, move->vm, move->host, move->second)) {
+    spread_put(s, move->vm, move->host, move->second);
+    score = spread_score(s, NULL);
+    spread_take(s, move->vm);
+  }
+  spread_put(s, move->vm, host, second);
+  return score;
+}
+
+/* ---- estimates ----
+ *
+ * Of the first host a VM uses memory, processors and three of the loads (`first`), of both hosts disk, disk load and spindles (`both`). A move takes each
+ * of the two from one host to another. To first order it changes the score by the sum, over what is measured, of slope x change of the squared distances
+ * from the mean. Reserves are left out; the score of the best few is then computed. */
+
+static void learn_slopes(Balance *b)
+{
+  const Spread *s = b->spread;
+  double n = MAX(s->n_live, 1);
+  for (guint m = 0; m < N_MEASURES; m++) {
+    b->mean[m] = s->sum[m] / n;
+    double deviation = sqrt(MAX(0, s->squares[m] / n - b->mean[m] * b->mean[m]));
+    b->slope[m] = 1 / (2 * n * MAX(deviation, SMALLEST));
+  }
+}
+
+/* An amount leaves one host, where it is `out` of what is measured, for another, where it is `in`. */
+static inline double shifted(const Balance *b, Measure m, guint32 from, guint32 to, double out, double in)
+{
+  const SpreadHost *hosts = b->spread->hosts;
+  double x = hosts[from].m[m] - b->mean[m], y = hosts[to].m[m] - b->mean[m];
+  double gone = b->cluster->hosts[from].in_service ? out * (out - 2 * x) : 0;
+  return b->slope[m] * (gone + in * (in + 2 * y));
+}
+
+static double first_shifted(const Balance *b, const PlanBalanceVm *v, guint32 from, guint32 to)
+{
+  const PlanBalanceHost *x = &b->cluster->hosts[from], *y = &b->cluster->hosts[to];
+  double sum = 0;
+  if (v->runs) {
+    sum += shifted(b, M_MEMORY_FREE, from, to, -(double)v->memory / (double)MAX(x->memory, 1), -(double)v->memory / (double)MAX(y->memory, 1));
+    sum += shifted(b, M_VCPUS, from, to, v->vcpus / MAX(x->cpus, 1e-3), v->vcpus / MAX(y->cpus, 1e-3));
+  }
+  for (guint k = 0; k < PLAN_N_LOADS; k++)
+    if (k != PLAN_LOAD_DISK)
+      sum += shifted(b, M_LOAD + k, from, to, v->load[k], v->load[k]);
+  return sum;
+}
+
+static double both_shifted(const Balance *b, const PlanBalanceVm *v, guint32 from, guint32 to)
+{
+  const PlanBalanceHost *x = &b->cluster->hosts[from], *y = &b->cluster->hosts[to];
+  double sum = shifted(b, M_LOAD + PLAN_LOAD_DISK, from, to, v->load[PLAN_LOAD_DISK], v->load[PLAN_LOAD_DISK]);
+  if (v->disks == PLAN_DISKS_MIRRORED)
+    sum += shifted(b, M_DISK_FREE, from, to, -(double)v->disk / (double)MAX(x->disk, 1), -(double)v->disk / (double)MAX(y->disk, 1));
+  if (x->spindles > 0 && y->spindles > 0)
+    sum += shifted(b, M_SPINDLES, from, to, v->spindles / x->spindles, v->spindles / y->spindles);
+  return sum;
+}
+
+static void look_at(Balance *b, guint32 vm, PlanStepKind kind, guint32 target, double estimate, Looks *looks)
+{
+  Move move;
+  if ((looks->n == LOOKS && estimate >= looks->moves[LOOKS - 1].score) || !places_after(b, vm, kind, target, &move))
+    return;
+  const PlanBalanceVm *v = &b->cluster->vms[vm];
+  const SpreadHost *host = &b->spread->hosts[move.host];
+  if ((v->runs && move.host != b->spread->host[vm] && host->memory_free < v->memory + host->reserved) ||
+      (kind != PLAN_STEP_FAILOVER && kind != PLAN_STEP_MIGRATE && b->spread->hosts[target].disk_free < v->disk))
+    return;
+  guint at = looks->n < LOOKS ? looks->n++ : LOOKS - 1;
+  for (; at > 0 && looks->moves[at - 1].score > estimate; at--)
+    looks->moves[at] = looks->moves[at - 1];
+  looks->moves[at] = move;
+  looks->moves[at].score = estimate;
+}
+
+static void estimate_to(Balance *b, guint32 vm, guint32 to, double failover, bool as_first, Looks *looks)
+{
+  const PlanBalanceVm *v = &b->cluster->vms[vm];
+  guint32 host = b->spread->host[vm], second = b->spread->second[vm];
+  if (!b->cluster->hosts[to].in_service || to == host || to == second)
+    return;
+  if (v->disks == PLAN_DISKS_SHARED) {
+    if (as_first)
+      look_at(b, vm, PLAN_STEP_MIGRATE, to, first_shifted(b, v, host, to) + both_shifted(b, v, host, to), looks);
+    return;
+  }
+  double to_from_host = both_shifted(b, v, host, to), to_from_second = both_shifted(b, v, second, to);
+  if (as_first) {
+    double first = first_shifted(b, v, host, to);
+    look_at(b, vm, PLAN_STEP_NEW_HOST, to, first + to_from_host, looks);
+    look_at(b, vm, PLAN_STEP_SECOND_FAILOVER, to, first + to_from_second, looks);
+  } else {
+    look_at(b, vm, PLAN_STEP_NEW_SECOND, to, to_from_second, looks);
+    look_at(b, vm, PLAN_STEP_FAILOVER_SECOND, to, failover + to_from_host, looks);
+  }
+}
+
+static void estimate_vm(Balance *b, guint32 vm, Looks *looks)
+{
+  const PlanBalanceVm *v = &b->cluster->vms[vm];
+  if (!is_movable(b, vm))
+    return;
+  double failover = 0;
+  if (v->disks == PLAN_DISKS_MIRRORED) {
+    failover = first_shifted(b, v, b->spread->host[vm], b->spread->second[vm]);
+    look_at(b, vm, PLAN_STEP_FAILOVER, 0, failover, looks);
+  }
+  /* In a large cluster a host that took something is one of the first no more, although they are sorted anew now and then only. */
+  guint32 n = b->cluster->n_hosts, start = b->n_targets == n ? 0 : MIN(b->accepted_since_sort, n - b->n_targets);
+  for (guint32 k = start; k < start + b->n_targets; k++) {
+    estimate_to(b, vm, b->first_order[k], failover, true, looks);
+    estimate_to(b, vm, b->second_order[k], failover, false, looks);
+  }
+}
+
+/* The best of them by its true score, if it is better than what `best` holds. */
+static void choose(Balance *b, const Looks *looks, Move *best)
+{
+  for (guint k = 0; k < looks->n; k++) {
+    double score = score_after(b, &looks->moves[k]);
+    if (score < best->score - NOTHING) {
+      *best = looks->moves[k];
+      best->score = score;
+    }
+  }
+}
+
+static void add_step(Balance *b, const Move *move)
+{
+  Spread *s = b->spread;
+  PlanStep step = {.vm = move->vm, .kind = move->kind, .host_before = s->host[move->vm], .second_before = s->second[move->vm], .host = move->host, .second = move->second};
+  spread_move(s, move->vm, move->host, move->second);
+  b->score = step.score = spread_score(s, NULL);
+  g_array_append_val(b->steps, step);
+}
+
+static void make(Balance *b, const Move *move)
+{
+  if (b->again) {
+    add_step(b, move);
+  } else {
+    spread_move(b->spread, move->vm, move->host, move->second);
+    b->score = spread_score(b->spread, NULL);
+    b->kind[move->vm] = move->kind;
+    b->moved[b->n_moved++] = move->vm;
+  }
+  if (++b->accepted_since_sort > MAX(b->cluster->n_hosts / 8, 1))
+    sort_hosts(b);
+}
+
+static bool is_full(const Balance *b)
+{
+  return b->options->max_steps && b->steps->len + b->n_moved >= b->options->max_steps;
+}
+
+/* ---- sweeps ---- */
+
+/* The best moves of what is on this host, one after the other. */
+static guint32 relieve(Balance *b, guint32 host)
+{
+  const Spread *s = b->spread;
+  guint32 made = 0;
+  while (!is_full(b)) {
+    Move best = {.score = b->score - b->min_gain};
+    bool urgent = !b->cluster->hosts[host].in_service;
+    if (urgent)
+      best.score = b->score;
+    Move start = best;
+    Looks looks = {.n = 0};
+    learn_slopes(b);
+    for (guint32 k = 0; k < s->n_vms[host]; k++)
+      estimate_vm(b, s->vms[host][k], &looks);
+    choose(b, &looks, &best);
+    if (best.score >= start.score)
+      return made;
+    make(b, &best);
+    made++;
+  }
+  return made;
+}
+
+/* Of a small cluster each time the best move of all. */
+static guint32 sweep_all_vms(Balance *b)
+{
+  guint32 made = 0;
+  for (; !is_full(b); made++) {
+    Move best = {.score = b->score - b->min_gain};
+    Move start = best;
+    Looks looks = {.n = 0};
+    sort_hosts(b);
+    learn_slopes(b);
+    for (guint32 vm = 0; vm < b->cluster->n_vms; vm++)
+      estimate_vm(b, vm, &looks);
+    choose(b, &looks, &best);
+    if (best.score >= start.score)
+      return made;
+    make(b, &best);
+  }
+  return made;
+}
+
+static guint32 sweep(Balance *b)
+{
+  guint32 n = b->cluster->n_hosts, made = 0;
+  if (b->cluster->n_vms <= ALL_VMS)
+    made = sweep_all_vms(b);
+  sort_hosts(b);
+  g_autofree double *heat = g_new(double, (gsize)n + 1); /* most loaded first, hosts out of service before all */
+  for (guint32 h = 0; h < n; h++) {
+    heat[h] = b->cluster->hosts[h].in_service ? -MAX(b->first_key[h], b->second_key[h]) : -G_MAXDOUBLE;
+    b->sources[h] = h;
+  }
+  g_qsort_with_data(b->sources, (gint)n, sizeof *b->sources, by_key, heat);
+  for (guint32 k = 0; k < n && !is_full(b); k++) {
+    guint32 host = b->sources[k];
+    if (b->options->only_evacuate && b->cluster->hosts[host].in_service)
+      continue;
+    made += relieve(b, host);
+  }
+  return made;
+}
+
+/* ---- second thoughts ---- */
+
+/* Judges a moved VM anew from where it was at first. */
+static void reconsider(Balance *b, guint32 vm)
+{
+  Spread *s = b->spread;
+  const PlanBalanceVm *v = &b->cluster->vms[vm];
+  Move now = {.vm = vm, .host = s->host[vm], .second = s->second[vm], .kind = b->kind[vm], .score = b->score};
+  bool must = !b->cluster->hosts[v->host].in_service || (v->second != PLAN_NO_HOST && !b->cluster->hosts[v->second].in_service);
+  spread_move(s, vm, v->host, v->second);
+  double home = spread_score(s, NULL);
+  b->kind[vm] = PLAN_N_STEPS;
+  Move best = now;
+  Looks looks = {.n = 0};
+  learn_slopes(b);
+  estimate_vm(b, vm, &looks);
+  choose(b, &looks, &best);
+  if (!must && home - b->min_gain < best.score && spread_room_is_kept(s, vm)) {
+    b->score = home;
+    return;
+  }
+  spread_move(s, vm, best.host, best.second);
+  b->kind[vm] = best.kind;
+  b->score = spread_score(s, NULL);
+}
+
+static void reconsider_all(Balance *b)
+{
+  sort_hosts(b);
+  for (guint32 k = 0; k < b->n_moved; k++)
+    reconsider(b, b->moved[k]);
+  guint32 n = 0;
+  for (guint32 k = 0; k < b->n_moved; k++)
+    if (b->kind[b->moved[k]] != PLAN_N_STEPS)
+      b->moved[n++] = b->moved[k];
+  b->n_moved = n;
+}
+
+/* Begins anew and makes the moves as steps, each when there is room for it. What never finds any stays. */
+static void put_in_order(Balance *b)
+{
+  guint32 n = b->n_moved, left = n;
+  g_autofree guint32 *host = g_new(guint32, (gsize)n + 1), *second = g_new(guint32, (gsize)n + 1);
+  for (guint32 k = 0; k < n; k++) {
+    host[k] = b->spread->host[b->moved[k]];
+    second[k] = b->spread->second[b->moved[k]];
+  }
+  spread_free(b->spread);
+  b->spread = spread_new(b->cluster);
+  for (bool progress = true; left && progress;) {
+    progress = false;
+    for (guint32 k = 0; k < n; k++) {
+      guint32 vm = b->moved[k];
+      Move move;
+      if (vm == PLAN_NO_HOST)
+        continue;
+      guint32 target = b->kind[vm] == PLAN_STEP_NEW_SECOND || b->kind[vm] == PLAN_STEP_FAILOVER_SECOND ? second[k] : host[k];
+      if (!places_after(b, vm, b->kind[vm], target, &move) || isinf(score_after(b, &move)))
+        continue;
+      add_step(b, &move);
+      b->moved[k] = PLAN_NO_HOST;
+      left--;
+      progress = true;
+    }
+  }
+  b->n_moved = 0;
+  b->score = spread_score(b->spread, NULL);
+}
+
+/* ---- result ---- */
+
+static void find_stranded(const Balance *b, PlanBalanceResult *result)
+{
+  for (guint32 v = 0; v < b->cluster->n_vms; v++)
+    result->n_stranded += !b->cluster->hosts[b->spread->host[v]].in_service;
+}
+
+static void search(Balance *b)
+{
+  guint thoughts = b->cluster->n_vms <= ALL_VMS ? THOUGHTS : 1;
+  for (guint round = 0; round < ROUNDS_MAX && sweep(b); round++)
+    for (guint k = 0; k < thoughts; k++)
+      reconsider_all(b);
+  put_in_order(b);
+  b->again = true;
+  for (guint round = 0; round < ROUNDS_MAX && sweep(b); round++)
+    ;
+}
+
+void plan_balance(const PlanCluster *c, const PlanBalanceOptions *options, PlanBalanceResult *result)
+{
+  gsize n = (gsize)c->n_hosts + 1;
+  Balance b = {.cluster = c, .spread = spread_new(c), .options = options, .steps = g_array_new(FALSE, FALSE, sizeof(PlanStep))};
+  b.first_order = g_new(guint32, n);
+  b.second_order = g_new(guint32, n);
+  b.sources = g_new(guint32, n);
+  b.first_key = g_new(double, n);
+  b.second_key = g_new(double, n);
+  b.kind = g_new(PlanStepKind, (gsize)c->n_vms + 1);
+  b.moved = g_new(guint32, (gsize)c->n_vms + 1);
+  for (guint32 v = 0; v < c->n_vms; v++)
+    b.kind[v] = PLAN_N_STEPS;
+  b.n_targets = c->n_hosts <= ALL_TARGETS ? c->n_hosts : FEW_TARGETS;
+  *result = (PlanBalanceResult){.score_before = spread_score(b.spread, NULL)};
+  b.score = result->score_before;
+  b.min_gain = options->min_gain > 0 ? options->min_gain : GAIN / MAX(c->n_hosts, 1);
+  search(&b);
+  find_stranded(&b, result);
+  result->score_after = b.score;
+  result->n_steps = b.steps->len;
+  result->steps = (PlanStep *)(void *)g_array_free(b.steps, FALSE);
+  spread_free(b.spread);
+  void *arrays[] = {b.first_order, b.second_order, b.sources, b.first_key, b.second_key, b.kind, b.moved};
+  for (guint k = 0; k < G_N_ELEMENTS(arrays); k++)
+    g_free(arrays[k]);
+}
+
+void plan_balance_result_clear(PlanBalanceResult *result)
+{
+  g_clear_pointer(&result->steps, g_free);
+  result->n_steps = 0;
+}
+
+guint32 plan_balance_place(const PlanCluster *c, const PlanBalanceVm *vm, double *score)
+{
+  PlanCluster with = *c;
+  g_autofree PlanBalanceVm *vms = g_new(PlanBalanceVm, (gsize)c->n_vms + 1);
+  if (c->n_vms)
+    memcpy(vms, c->vms, c->n_vms * sizeof *vms);
+  Spread *s = spread_new(c);
+  vms[c->n_vms] = *vm;
+  with.vms = vms;
+  with.n_vms = c->n_vms + 1;
+  s->cluster = &with;
+  s->host = g_renew(guint32, s->host, (gsize)with.n_vms + 1);
+  s->second = g_renew(guint32, s->second, (gsize)with.n_vms + 1);
+  guint32 best = PLAN_NO_HOST;
+  *score = INFINITY;
+  for (guint32 h = 0; h < c->n_hosts; h++) {
+    if (!spread_fits(s, c->n_vms, h, PLAN_NO_HOST))
+      continue;
+    spread_put(s, c->n_vms, h, PLAN_NO_HOST);
+    double after = spread_score(s, NULL);
+    spread_take(s, c->n_vms);
+    if (after < *score - NOTHING) {
+      *score = after;
+      best = h;
+    }
+  }
+  spread_free(s);
+  return best;
+}
+
+double plan_balance_score(const PlanCluster *c, double parts[PLAN_N_SCORE_PARTS])
+{
+  Spread *s = spread_new(c);
+  double score = spread_score(s, parts);
+  spread_free(s);
+  return score;
+}

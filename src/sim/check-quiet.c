@@ -2,6 +2,7 @@
 /* What holds when machines are healed and everything has come to rest: nothing is busy, and inventory, hosts and disks agree. See check.h. */
 #include "center/auth/audit.h"
 #include "center/hosts/hosts.h"
+#include "plan/estate.h"
 #include "sim/check-private.h"
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,9 @@ static bool check_name(const void *object, void *arg)
   const char *name = *(char **)ws_field_at(field, object);
   guint user, number;
   int n = 0;
+  /* What a move has left behind, in the bin, has the name of what went over. */
+  if (resource->type == &ws_type_volume && ((const WsVolume *)object)->in_bin_since)
+    return true;
   if (!name || sscanf(name, "%*[a-z]-%u-%u%n", &user, &number, &n) != 2 || name[n] != '\0')
     return true;
   return g_hash_table_add(names->names, (void *)name) || wrong(names->look, "there are two called %s", name);
@@ -173,17 +177,18 @@ static bool check_pool(const void *object, void *arg)
 {
   Look *look = arg;
   const WsPool *pool = object;
-  SimHost *host = host_of(look, pool->hosts.items[0]);
-  const SimPool *there = host ? sim_host_find_pool(host, pool->id) : NULL;
   if (pool->state == WS_POOL_STATE_CREATING)
     return wrong(look, "pool-%" G_GUINT64_FORMAT " is creating without a task", pool->id);
-  if (!host)
-    return true;
-  if (!there)
-    return wrong(look, "pool-%" G_GUINT64_FORMAT " is not prepared on %s", pool->id, host->name);
-  return there->suspended == pool->suspended || wrong(look, "pool-%" G_GUINT64_FORMAT " is %s, on %s %s", pool->id,
-                                                      pool->suspended ? "suspended" : "in use", host->name,
-                                                      there->suspended ? "suspended" : "in use");
+  for (guint i = 0; i < pool->hosts.len; i++) {
+    SimHost *host = host_of(look, pool->hosts.items[i]);
+    const SimPool *there = host ? sim_host_find_pool(host, pool->id) : NULL;
+    if (host && !there)
+      return wrong(look, "pool-%" G_GUINT64_FORMAT " is not prepared on %s", pool->id, host->name);
+    if (host && there->suspended != pool->suspended)
+      return wrong(look, "pool-%" G_GUINT64_FORMAT " is %s, on %s %s", pool->id, pool->suspended ? "suspended" : "in use", host->name,
+                   there->suspended ? "suspended" : "in use");
+  }
+  return true;
 }
 
 /* ---- networks ---- */
@@ -239,7 +244,8 @@ static bool check_machine(Look *look, const SimHost *host)
     return true;
   for (guint i = 0; i < host->pools->len; i++) {
     const SimPool *pool = host->pools->pdata[i];
-    if (!inv_find(look->snap, &ws_type_pool, pool->id))
+    const WsPool *known = inv_find(look->snap, &ws_type_pool, pool->id);
+    if (!known || !plan_pool_has_host(known, host->id))
       return wrong(look, "%s has pool-%" G_GUINT64_FORMAT ", which the manager does not know", host->name, pool->id);
     if (!check_files(look, host, pool))
       return false;

@@ -68,6 +68,11 @@ static WsPoolStatus *status_of(const SimPool *pool)
 static SimFolder *take_folder(SimHost *host, const WsRpcPoolPrepare *params, GError **error)
 {
   SimFolder *folder = sim_host_find_folder(host, params->path);
+  /* What is shared is mounted by every host, at the same path. */
+  SimHost *other;
+  for (guint i = 0; !folder && params->kind == WS_RPC_POOL_PREPARE_KIND_SHARED_DIRECTORY && (other = sim_host_nth(i)); i++)
+    if ((folder = sim_host_find_folder(other, params->path)))
+      g_ptr_array_add(host->folders, folder);
   if (!folder && params->create) {
     folder = g_new0(SimFolder, 1);
     *folder = (SimFolder){g_strdup(params->path), g_strdup(params->uuid), g_ptr_array_new(), CAPACITY_BYTES};
@@ -143,6 +148,7 @@ static bool do_pool_refresh(RpcCall *call, const void *arg, void **result, GErro
 static bool do_pool_remove(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
+  guint n_hosts = 0;
   if (!sim_host_work(host, call, sim_host_key("pool", ((const WsRpcPoolRemove *)arg)->pool), error))
     return false;
   SimPool *pool = sim_host_find_pool(host, ((const WsRpcPoolRemove *)arg)->pool);
@@ -150,7 +156,8 @@ static bool do_pool_remove(RpcCall *call, const void *arg, void **result, GError
     return true;
   sim_host_note(host, "pool-%" G_GUINT64_FORMAT " forgotten", pool->id);
   if (pool->folder->files->len == 0 && !((const WsRpcPoolRemove *)arg)->keep)
-    g_ptr_array_remove(host->folders, pool->folder); /* leaked: other pools may have seen it */
+    for (SimHost *at; (at = sim_host_nth(n_hosts)); n_hosts++)
+      g_ptr_array_remove(at->folders, pool->folder); /* leaked: other pools may have seen it */
   g_ptr_array_remove(host->pools, pool);
   g_free(pool);
   return true;

@@ -21,6 +21,8 @@ static gint compare_domains(gconstpointer a, gconstpointer b)
   return strcmp((*(SimDomain *const *)a)->uuid, (*(SimDomain *const *)b)->uuid);
 }
 
+static void take_spec(SimHost *host, SimDomain *domain, const WsVmSpec *spec);
+
 static SimDomain *add_domain(SimHost *host, const char *uuid)
 {
   SimDomain *domain = g_new0(SimDomain, 1);
@@ -65,6 +67,11 @@ static WsPower *power_of(SimHost *host, const SimDomain *domain)
   return power;
 }
 
+WsPower *sim_domain_power(SimHost *host, const SimDomain *domain)
+{
+  return power_of(host, domain);
+}
+
 static bool writes(const SimDomain *domain, WsId pool, const char *file)
 {
   for (guint i = 0; domain->live && i < domain->live->disks.len; i++) {
@@ -75,11 +82,14 @@ static bool writes(const SimDomain *domain, WsId pool, const char *file)
   return false;
 }
 
+/* On any host: a pool that is shared has one file behind its name everywhere, one that is not is of one host alone. */
 SimDomain *sim_host_writer(const SimHost *host, WsId pool, const char *file)
 {
-  for (guint i = 0; i < host->domains->len; i++)
-    if (writes(host->domains->pdata[i], pool, file))
-      return host->domains->pdata[i];
+  const SimHost *at;
+  for (guint k = 0; (at = sim_host_nth(k)); k++)
+    for (guint i = 0; i < at->domains->len; i++)
+      if (writes(at->domains->pdata[i], pool, file))
+        return at->domains->pdata[i];
   return NULL;
 }
 
@@ -95,7 +105,7 @@ static bool check_files(SimHost *host, const SimDomain *domain, const WsVmSpec *
       return ws_fail(error, WS_ERROR_HYPERVISOR_ERROR, "object", domain->name, "operation", "open a disk of", "cause",
                      "no such file", NULL);
     const SimDomain *writer = sim_host_writer(host, disk->pool, disk->file);
-    if (writer && writer != domain)
+    if (writer && strcmp(writer->uuid, domain->uuid) != 0)
       return ws_fail(error, WS_ERROR_HYPERVISOR_ERROR, "object", domain->name, "operation", "lock a disk of", "cause",
                      "Failed to get \"write\" lock", NULL);
   }
@@ -107,24 +117,61 @@ static bool start_domain(SimHost *host, SimDomain *domain, bool paused, GError *
   if (!check_files(host, domain, domain->spec, error))
     return false;
   domain->live = ws_vm_spec_copy(domain->spec);
+  domain->gone_over = false;
   set_state(host, domain, paused ? WS_POWER_STATE_PAUSED : WS_POWER_STATE_RUNNING, "booted");
   return true;
+}
+
+void sim_host_add_incoming(SimHost *host, const WsVmSpec *spec)
+{
+  SimDomain *domain = add_domain(host, spec->uuid);
+  take_spec(host, domain, spec);
+  domain->arrival = SIM_INCOMING;
+  domain->state = WS_POWER_STATE_PAUSED;
+  domain->reason = "migration";
+  sim_host_note(host, "domain %s arrives", domain->uuid);
+}
+
+void sim_host_remove_domain(SimHost *host, SimDomain *domain)
+{
+  remove_domain(host, domain);
+}
+
+void sim_domain_stand(SimHost *host, SimDomain *domain)
+{
+  domain->outgoing = true;
+  set_state(host, domain, WS_POWER_STATE_PAUSED, "migration");
+}
+
+void sim_domain_go_on(SimHost *host, SimDomain *domain)
+{
+  bool stays_paused = domain->outgoing && domain->was_paused;
+  domain->outgoing = false;
+  domain->arrival = SIM_HERE;
+  if (!stays_paused)
+    set_state(host, domain, WS_POWER_STATE_RUNNING, "migrated");
 }
 
 void sim_domain_stop(SimHost *host, SimDomain *domain, WsPowerState state, const char *reason)
 {
   sim_cancel(g_steal_pointer(&domain->ending));
   g_clear_pointer(&domain->live, ws_vm_spec_free);
+  domain->gone_over = domain->outgoing; /* ended while it stood still for that */
+  domain->outgoing = false;
   set_state(host, domain, state, reason);
 }
 
 /* Power is gone: what only lived in memory is lost; saved memory is on disk. */
 void sim_host_guests_die(SimHost *host)
 {
-  for (guint i = 0; i < host->domains->len; i++) {
+  for (guint i = host->domains->len; i-- > 0;) {
     SimDomain *domain = host->domains->pdata[i];
-    if (domain->live)
+    if (domain->arrival) {
+      remove_domain(host, domain); /* it was never defined */
+    } else if (domain->live) {
       sim_domain_stop(host, domain, WS_POWER_STATE_OFF, "crashed");
+      domain->gone_over = false;
+    }
   }
 }
 
@@ -205,6 +252,8 @@ static bool do_define(RpcCall *call, const void *arg, void **result, GError **er
   if (is_new)
     domain = add_domain(host, params->spec->uuid);
   take_spec(host, domain, params->spec);
+  if (domain->arrival == SIM_COMPLETE)
+    domain->arrival = SIM_HERE; /* one that is to stay paused */
   sim_host_note(host, "domain %s defined for vm-%" G_GUINT64_FORMAT, domain->uuid, domain->vm);
   sim_host_tell_event(host, domain, WS_RPC_VM_EVENT_KIND_DEFINED, true);
   WsRpcVmDefineResult *answer = ws_rpc_vm_define_result_new();
@@ -323,7 +372,8 @@ static bool act(SimHost *host, SimDomain *domain, Verb verb, int *kind, GError *
       *kind = WS_RPC_VM_EVENT_KIND_STARTED;
       return start_domain(host, domain, false, error);
     }
-    if (domain->state == WS_POWER_STATE_PAUSED) {
+    if (domain->state == WS_POWER_STATE_PAUSED && !domain->arrival) {
+      domain->outgoing = false;
       set_state(host, domain, WS_POWER_STATE_RUNNING, "unpaused");
       *kind = WS_RPC_VM_EVENT_KIND_RESUMED;
     }
@@ -455,7 +505,7 @@ static bool do_list(RpcCall *call, const void *arg, void **result, GError **erro
   answer->more = false;
   for (guint i = 0; i < host->domains->len; i++) {
     const SimDomain *domain = host->domains->pdata[i];
-    if (params->after && strcmp(domain->uuid, params->after) <= 0)
+    if ((params->after && strcmp(domain->uuid, params->after) <= 0) || domain->arrival)
       continue;
     answer->more = answer->vms.len == PAGE;
     if (answer->more)
@@ -585,7 +635,8 @@ void sim_host_meddle(SimHost *host)
 {
   guint what = (guint)sim_below(&host->random, 8);
   SimDomain *domain = host->domains->len ? host->domains->pdata[sim_below(&host->random, host->domains->len)] : NULL;
-  if (!host->powered || host->machine->paused)
+  /* Hands off what moves, and what has moved: to start that again past everybody is to ask for it twice. */
+  if (!host->powered || host->machine->paused || (domain && (domain->arrival || domain->outgoing || domain->gone_over)))
     return;
   if (!domain || what == 0) {
     define_stranger(host);

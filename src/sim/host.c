@@ -23,6 +23,7 @@ SimHost *sim_host_new(SimWorld *world, SimNet *net, guint node, const char *name
   host->pools = g_ptr_array_new();
   host->switches = g_ptr_array_new();
   host->groups = g_ptr_array_new();
+  sim_host_move_know(host);
   return host;
 }
 
@@ -400,7 +401,7 @@ static const RpcService *all_services(guint *n)
 {
   static GArray *all;
   if (!all) {
-    const SimServices parts[] = {sim_host_vm_services(), sim_host_storage_services(), sim_host_network_services(),
+    const SimServices parts[] = {sim_host_move_services(), sim_host_vm_services(), sim_host_storage_services(), sim_host_network_services(),
                                  {own_services, G_N_ELEMENTS(own_services)}};
     all = g_array_new(FALSE, FALSE, sizeof(RpcService));
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
@@ -435,6 +436,7 @@ static void end_agent(SimHost *host, bool told)
 {
   if (!host->loop)
     return;
+  sim_host_moves_break(host);
   sim_cancel(g_steal_pointer(&host->dial));
   sim_cancel(g_steal_pointer(&host->load));
   sim_conn_drop(g_steal_pointer(&host->conn), told);

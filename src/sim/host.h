@@ -27,6 +27,11 @@ typedef struct {
   bool released;       /* it was ours and was let go */
   bool obeys;          /* the guest follows a request to shut down */
   SimEvent *ending;    /* its shutdown under way */
+  /* of a move (host-move.c) */
+  enum { SIM_HERE, SIM_INCOMING, SIM_COMPLETE } arrival; /* arrives from another host: not whole yet; whole, and never ran here */
+  bool outgoing;       /* stands still to go over */
+  bool gone_over;      /* off, because it moved */
+  bool was_paused;     /* before it stood still */
 } SimDomain;
 
 typedef struct {
@@ -93,6 +98,7 @@ struct SimHost {
   GPtrArray *pools;    /* SimPool */
   GPtrArray *switches; /* SimApplied */
   GPtrArray *groups;   /* SimApplied */
+  GPtrArray *sessions; /* of moves */
   char *firewall;      /* as it came last, or NULL */
 };
 
@@ -137,4 +143,13 @@ typedef struct {
   const RpcService *services;
   guint n;
 } SimServices;
-SimServices sim_host_vm_services(void), sim_host_storage_services(void), sim_host_network_services(void);
+void sim_host_move_know(SimHost *host);
+void sim_host_moves_break(SimHost *host); /* its agent is gone */
+SimHost *sim_host_nth(guint i);           /* NULL: so many there are not */
+void sim_host_add_incoming(SimHost *host, const WsVmSpec *spec);
+void sim_host_remove_domain(SimHost *host, SimDomain *domain);
+void sim_domain_stand(SimHost *host, SimDomain *domain); /* to go over */
+void sim_domain_go_on(SimHost *host, SimDomain *domain); /* here, after it stood still */
+WsPower *sim_domain_power(SimHost *host, const SimDomain *domain);
+
+SimServices sim_host_move_services(void), sim_host_vm_services(void), sim_host_storage_services(void), sim_host_network_services(void);

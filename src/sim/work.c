@@ -149,8 +149,29 @@ static void make_pool(User *user)
   g_autofree char *host = pick(user, &ws_type_host, NULL, NULL), *name = new_name(user, "pool");
   if (!host || count(user, &ws_type_pool) > 6)
     return;
-  g_autofree char *body = g_strdup_printf("{\"name\":\"%s\",\"hosts\":[\"%s\"],\"path\":\"/srv/pools/%s\"}", name, host, name);
+  const SimHost *const *all = (const SimHost *const *)user->work->hosts;
+  char ids[3][WS_ID_TEXT_MAX];
+  bool shared = sim_chance(&user->random, 0.5) && user->work->n_hosts >= 3;
+  for (guint i = 0; shared && i < 3; i++)
+    ws_id_format("host", all[i]->id, ids[i]);
+  g_autofree char *body =
+      shared ? g_strdup_printf("{\"name\":\"%s\",\"kind\":\"shared_directory\",\"hosts\":[\"%s\",\"%s\",\"%s\"],\"path\":\"/srv/pools/%s\"}", name,
+                               ids[0], ids[1], ids[2], name)
+             : g_strdup_printf("{\"name\":\"%s\",\"hosts\":[\"%s\"],\"path\":\"/srv/pools/%s\"}", name, host, name);
   post(user, "/api/v1/pools", body);
+}
+
+static bool pool_is_shared(const void *object, const void *arg)
+{
+  return ((const WsPool *)object)->kind == WS_POOL_KIND_SHARED_DIRECTORY;
+}
+
+static void attach_pool(User *user)
+{
+  g_autofree char *pool = pick(user, &ws_type_pool, pool_is_shared, NULL), *host = pick(user, &ws_type_host, NULL, NULL);
+  g_autofree char *body = host ? g_strdup_printf("{\"host\":\"%s\"}", host) : NULL;
+  if (pool && host)
+    verb(user, "pools", pool, sim_chance(&user->random, 0.6) ? "attach" : "detach", body);
 }
 
 static void change_pool(User *user)
@@ -440,6 +461,30 @@ static void other_vm(User *user)
   }
 }
 
+static void move_vm(User *user)
+{
+  const guint on = BIT(RUNNING) | BIT(PAUSED);
+  g_autofree char *vm = pick(user, &ws_type_vm, has_power, &on), *host = pick(user, &ws_type_host, NULL, NULL);
+  g_autofree char *body = host ? g_strdup_printf("{\"host\":\"%s\"}", host) : NULL;
+  if (vm && host)
+    verb(user, "vms", vm, "migrate", body);
+}
+
+static bool is_not_in_service(const void *object, const void *arg)
+{
+  return ((const WsHost *)object)->mode == WS_HOST_MODE_MAINTENANCE;
+}
+
+static void maintain(User *user)
+{
+  g_autofree char *host = pick(user, &ws_type_host, NULL, NULL), *resting = pick(user, &ws_type_host, is_not_in_service, NULL);
+  if (resting)
+    verb(user, "hosts", resting, "leave_maintenance", NULL);
+  else if (host)
+    verb(user, "hosts", host, "enter_maintenance",
+         sim_chance(&user->random, 0.6) ? "{\"vms\":\"migrate\"}" : "{\"vms\":\"shut_down\",\"shut_down_timeout_s\":10}");
+}
+
 /* ---- actions: the rest ---- */
 
 static bool task_runs(const void *object, const void *arg)
@@ -649,6 +694,7 @@ static const struct {
     {"make_network", 6, make_network},   {"change_network", 4, change_network}, {"make_vm", 14, make_vm},
     {"deploy_vm", 10, deploy_vm},        {"power_vm", 26, power_vm},            {"batch_power", 4, batch_power},
     {"change_vm", 16, change_vm},        {"remove_vm", 10, remove_vm},          {"other_vm", 8, other_vm},
+    {"move_vm", 10, move_vm},            {"attach_pool", 3, attach_pool},       {"maintain", 2, maintain},
     {"cancel_task", 6, cancel_task},     {"manage_users", 5, manage_users},     {"sync_host", 4, sync_host},
     {"read", 10, read_something},        {"anything", 10, try_anything},        {"without_right", 3, try_without_right},
 };

@@ -322,8 +322,10 @@ static bool run_batch(Task *parent, void *ctx, GError **error)
   counts = parent->rec->children;
   if (g_atomic_int_get(&parent->cancel))
     return ws_fail(error, WS_ERROR_CANCELLED, NULL);
-  if (counts->done == 0 && counts->total > 0)
+  if (counts->done == 0 && counts->total > 0) {
+    parent->all_failed = true; /* once more would find them as they are */
     return fail_as_first_child(batch, error);
+  }
   parent->partly = parent->partly || counts->done < counts->total;
   task_set_result(parent, counts->done < counts->total ? "partly" : "wholly");
   return true;

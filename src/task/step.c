@@ -156,6 +156,8 @@ static bool may_repeat(Task *task, const Step *what, const GError *why, Repeats 
 {
   gint64 now_us = ws_clock_monotonic_us(ws_loop_clock(task->engine->loop));
 
+  if (what->batch && task->all_failed)
+    return false;
   switch (ws_error_code(why)) {
   case WS_ERROR_CONFLICT:
     return ++r->conflicts < CONFLICT_TRIES;

@@ -91,6 +91,7 @@ struct Task {
   bool undone;   /* all undos have run, in this run of the function */
   bool left;     /* undos were given up */
   bool partly;   /* some children failed */
+  bool all_failed; /* the step under way is a batch, and its children have done all the waiting there was to do */
   bool ended;    /* nothing more will happen to it */
   volatile gint cancel;
 

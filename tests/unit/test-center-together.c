@@ -266,6 +266,24 @@ static void cancel_a_suspension(CenterRig *rig)
   cancel_while_the_host_is_away(rig, start_ok(rig, "pool_suspend", "idle_pool", NULL));
 }
 
+static void cancel_a_removal_of_a_switch(CenterRig *rig)
+{
+  next_act_is_done_and_its_answer_lost(rig);
+  cancel_while_the_host_is_away(rig, start_ok(rig, "switch_delete", "idle_switch", NULL));
+}
+
+static void cancel_a_removal_of_a_port_group(CenterRig *rig)
+{
+  next_act_is_done_and_its_answer_lost(rig);
+  cancel_while_the_host_is_away(rig, start_ok(rig, "port_group_delete", "idle_group", NULL));
+}
+
+static void network_is_there_again_when_its_removal_is_cancelled(void)
+{
+  runs_on_site(cancel_a_removal_of_a_switch, "a cancelled removal of a switch");
+  runs_on_site(cancel_a_removal_of_a_port_group, "a cancelled removal of a port group");
+}
+
 static void pool_is_what_it_was_when_its_change_is_cancelled(void)
 {
   runs_on_site(cancel_a_removal, "a cancelled removal");
@@ -416,6 +434,8 @@ int main(int argc, char **argv)
                   way_without_return_does_not_begin_in_a_suspended_pool);
   g_test_add_func("/center/together/pool_is_what_it_was_when_its_change_is_cancelled",
                   pool_is_what_it_was_when_its_change_is_cancelled);
+  g_test_add_func("/center/together/network_is_there_again_when_its_removal_is_cancelled",
+                  network_is_there_again_when_its_removal_is_cancelled);
   g_test_add_func("/center/together/port_group_is_nobodys_before_it_is_made",
                   port_group_is_nobodys_before_it_is_made);
   g_test_add_func("/center/together/stopped_vm_starts_in_the_new_vlan", stopped_vm_starts_in_the_new_vlan);

@@ -156,6 +156,7 @@ static bool unmove(Task *task, void *ctx, GError **error)
   if (outcome == MOVE_WENT) {
     g_autoptr(WsVmReport) report = report_of(move);
     enter_there(task, move, report);
+    hosts_catch_up(move->vm.center, move->vm.host); /* what it has left there is cleared when it is read anew */
     return true;
   }
   task_log(task, "move_stays", "from", name_of(task, move->vm.host, from), "reason", move->reason ? move->reason : "-", NULL);

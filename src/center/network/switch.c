@@ -302,6 +302,15 @@ bool switch_update(Task *task, GError **error)
   return task_lock(task, &lock, 1, error) && TASK_STEP(task, "apply", change_switch, change_switch_back, &job, error);
 }
 
+/* It stays after all: its host makes it anew. */
+static bool make_switch_again(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  const WsSwitch *sw = need(task_snapshot(task), &ws_type_switch, job->id, error);
+  g_autoptr(WsRpcNetworkSwitchApplyResult) result = NULL;
+  return sw && apply_switch(job->center, sw, &result, error);
+}
+
 bool switch_delete(Task *task, GError **error)
 {
   const WsSwitch *sw = task_find_target(task, error);
@@ -312,7 +321,7 @@ bool switch_delete(Task *task, GError **error)
   if (group && !task_is_resumed(task))
     return ws_fail(error, WS_ERROR_IN_USE, "object", sw->name, "user", group->name, NULL);
   TaskLockRef lock = {&ws_type_switch, job.id, false};
-  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "remove", unmake_switch, NULL, &job, error) &&
+  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "remove", unmake_switch, make_switch_again, &job, error) &&
          TASK_LAST(task, "forget", forget_switch, &job, error);
 }
 
@@ -440,6 +449,14 @@ static bool look_for_nic(const void *object, void *arg)
   return !look->user;
 }
 
+static bool make_port_group_again(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  const WsPortGroup *group = need(task_snapshot(task), &ws_type_port_group, job->id, error);
+  g_autoptr(WsRpcNetworkPortGroupApplyResult) result = NULL;
+  return group && apply_port_group(job->center, job->host, group, &result, error);
+}
+
 bool port_group_delete(Task *task, GError **error)
 {
   const WsPortGroup *group = task_find_target(task, error);
@@ -453,6 +470,6 @@ bool port_group_delete(Task *task, GError **error)
   if (!(job.host = host_of_group(task_snapshot(task), group->switch_, error)))
     return false;
   TaskLockRef lock = {&ws_type_port_group, job.id, false};
-  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "remove", unmake_port_group, NULL, &job, error) &&
+  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "remove", unmake_port_group, make_port_group_again, &job, error) &&
          TASK_LAST(task, "forget", forget_port_group, &job, error);
 }

@@ -72,7 +72,9 @@ static void fill_rules(PlanProblem *p, PlanChance *c)
     }
     p->needs_start[g + 1] = needs->len;
   }
-  p->needs = g_memdup2(needs->data, (needs->len + 1) * sizeof(guint32));
+  p->needs = g_new0(guint32, needs->len + 1);
+  for (guint i = 0; i < needs->len; i++)
+    p->needs[i] = g_array_index(needs, guint32, i);
   for (guint32 i = 0; i < p->n_items; i++)
     p->host_set[i] = plan_chance_below(c, 4) ? 0 : 1;
   for (guint32 k = 0; k < (p->n_hosts + 63) / 64; k++)

@@ -24,7 +24,7 @@ const char *plan_refusal(const PlanHost *host, const PlanDemand *demand)
     return "not enough memory left (overcommit ratio)";
   if (demand->running && host->vcpus && demand->vcpus > host->vcpus - host->vcpus_used)
     return "not enough vCPUs left (overcommit ratio)";
-  return NULL;
+  return host->barred;
 }
 
 static double free_share(const PlanHost *host, const PlanDemand *demand)

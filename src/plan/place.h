@@ -18,6 +18,7 @@ typedef struct {
   gint64 memory_bytes;      /* that may be promised, with overcommit; 0: unknown */
   gint64 memory_used_bytes; /* promised to VMs that are not off */
   gint64 vcpus, vcpus_used; /* the same of vCPUs */
+  const char *barred;       /* what else stands against it, found by who asks; borrowed. NULL: nothing */
 } PlanHost;
 
 typedef struct {
@@ -28,7 +29,7 @@ typedef struct {
   bool running;      /* it is to be started at once: what is promised now counts, not only what there is */
 } PlanDemand;
 
-/* Why this host cannot take it (static text), or NULL: it can. */
+/* Why this host cannot take it (static text, or host->barred), or NULL: it can. */
 const char *plan_refusal(const PlanHost *host, const PlanDemand *demand);
 /* Id of the host, or 0; then *why (caller frees) says for each host why not. */
 WsId plan_place(const PlanHost *hosts, guint n, const PlanDemand *demand, char **why);

@@ -284,7 +284,66 @@ SERVE_PLAIN(vm_migrate_close, VmMigrateClose)
   return host_after(sim, "vm.migrate_close");
 }
 
+/* ---- disks on their host ---- */
+
+static const WsVmMoveHere *here_of(WsVmMoveHere *const *disks, guint n, const char *key)
+{
+  for (guint i = 0; i < n; i++)
+    if (strcmp(disks[i]->key, key) == 0)
+      return disks[i];
+  return NULL;
+}
+
+/* Whether all use the new files. With `spec` (may be NULL) they are written into it. */
+static bool uses_new(const HostDomain *d, WsVmMoveHere *const *disks, guint n, WsVmSpec *spec)
+{
+  g_autoptr(WsVmSpec) now = host_spec(d);
+  bool all = true;
+  for (guint i = 0; i < now->disks.len; i++) {
+    const WsVmMoveHere *here = here_of(disks, n, now->disks.items[i]->key);
+    if (!here)
+      continue;
+    all = all && strcmp(now->disks.items[i]->file, here->file) == 0;
+    if (spec) {
+      spec->disks.items[i]->pool = here->pool;
+      spec->disks.items[i]->format = (int)here->format;
+      g_free(spec->disks.items[i]->file);
+      spec->disks.items[i]->file = g_strdup(here->file);
+    }
+  }
+  return all;
+}
+
+SERVE_PLAIN(vm_move_disks, VmMoveDisks)
+{
+  HostSim *sim = host_sim_of(call);
+  HostDomain *d = host_find_domain(sim->truth, params->uuid);
+  if (!d)
+    return host_not_found(params->uuid, error);
+  g_autoptr(WsVmSpec) spec = host_spec(d);
+  if (uses_new(d, params->disks.items, params->disks.len, spec))
+    return true;
+  if (host_is_on(d) == params->offline)
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "move", "state", "-", NULL);
+  if (!host_before(sim, "vm.move_disks", error))
+    return false;
+  if (!params->offline && !copy_disks(sim, d, spec, false))
+    return host_not_found("a file", error);
+  host_write_spec(d, spec);
+  return host_after(sim, "vm.move_disks");
+}
+
+SERVE(vm_move_disks_abort, VmMoveDisksAbort)
+{
+  const HostDomain *d = host_find_domain(host_sim_of(call)->truth, params->uuid);
+  *result = ws_rpc_vm_move_disks_abort_result_new();
+  (*result)->moved = d && uses_new(d, params->disks.items, params->disks.len, NULL);
+  return true;
+}
+
 const RpcService host_move_services[] = {
+  ROW(vm_move_disks, vm_move_disks),
+  ROW(vm_move_disks_abort, vm_move_disks_abort),
   ROW(vm_migrate_look, vm_migrate_look),
   ROW(vm_migrate_check, vm_migrate_check),
   ROW(vm_migrate_prepare, vm_migrate_prepare),

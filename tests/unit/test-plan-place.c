@@ -41,7 +41,7 @@ static void each_refusal_names_its_reason(void)
     PlanHost host;
     PlanDemand demand;
     const char *says;
-  } cases[9];
+  } cases[10];
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
     cases[i].host = fine;
     cases[i].demand = demand;
@@ -54,6 +54,7 @@ static void each_refusal_names_its_reason(void)
   cases[5].host.memory_used_bytes = 13 * GIB, cases[5].says = "not enough memory left";
   cases[6].host.vcpus_used = 15, cases[6].says = "not enough vCPUs left";
   cases[7].demand.only_cluster = 7, cases[7].says = "cluster";
+  cases[9].host.barred = "its CPU lacks avx2", cases[9].says = "avx2";
   cases[8].host.reaches = false, cases[8].says = "storage pools";
   for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
     const char *said = plan_refusal(&cases[i].host, &cases[i].demand);

@@ -116,24 +116,18 @@ static int larger_first(gconstpointer a, gconstpointer b)
   return x->memory_bytes != y->memory_bytes ? (x->memory_bytes < y->memory_bytes ? 1 : -1) : x->id < y->id ? -1 : x->id > y->id;
 }
 
-static void *move_args(const WsCluster *cluster, WsId target)
+/* How it goes is the cluster's to say, which the move looks up itself. */
+static void *move_args(WsId target)
 {
   WsVmMigrate *move = ws_vm_migrate_new();
-  const WsClusterMigration *like = cluster ? cluster->migration : NULL;
   ws_apply_defaults(&ws_type_vm_migrate, move);
   move->host = target;
-  if (like && (int)like->strategy)
-    move->strategy = (int)like->strategy; /* the two enums have their words in the same order */
-  if (like && like->bandwidth_mbps != WS_INT_UNSET)
-    move->bandwidth_bytes_per_s = MAX(like->bandwidth_mbps * 125000, 1048576);
   return move;
 }
-G_STATIC_ASSERT((int)WS_CLUSTER_MIGRATION_STRATEGY_POST_COPY == (int)WS_VM_MIGRATE_STRATEGY_POST_COPY);
 
 /* A host of the cluster for each VM, the largest first; a single host's VMs may go to any. Without a place for one nothing begins. */
 static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GPtrArray *vms, TaskChild *children, GError **error)
 {
-  const WsCluster *cluster = cluster_of_host(snap, host);
   g_autoptr(GArray) rooms = g_array_new(FALSE, FALSE, sizeof(PlanHost));
   Targets targets = {snap, host->id, rooms};
   inv_each(snap, &ws_type_host, add_target, &targets);
@@ -152,7 +146,7 @@ static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GPtrArra
       room->vcpus_used += room->id == target ? plan_vm_vcpus(vm) : 0;
     }
     if (children)
-      children[i] = (TaskChild){vm->id, move_args(cluster, target)};
+      children[i] = (TaskChild){vm->id, move_args(target)};
   }
   return true;
 }

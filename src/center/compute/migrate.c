@@ -40,11 +40,11 @@ void move_log(Task *task, Move *move, InvTxn *txn, int result)
   row->started = move->began_us;
   row->vm = object_text(&ws_type_vm, move->vm.id);
   row->vm_name = g_strdup(vm ? vm->name : NULL);
-  row->kind = move->n_disks ? WS_MIGRATION_KIND_BOTH : WS_MIGRATION_KIND_HOST;
+  row->kind = move->storage_only ? WS_MIGRATION_KIND_STORAGE : move->n_disks ? WS_MIGRATION_KIND_BOTH : WS_MIGRATION_KIND_HOST;
   row->live = move->live;
   row->from_host = object_text(&ws_type_host, move->vm.host);
   row->to_host = object_text(&ws_type_host, move->target);
-  row->strategy = g_strdup(move->args->strategy ? ws_vm_migrate_strategy_names[move->args->strategy - 1] : NULL);
+  row->strategy = g_strdup(move->live && !move->storage_only && move->strategy ? ws_vm_migrate_strategy_names[move->strategy - 1] : NULL);
   row->owner = g_strdup(record && record->owner ? record->owner : "system");
   row->cause = g_strdup(record ? record->cause : NULL);
   row->task = object_text(&ws_type_task, task_id(task));
@@ -221,7 +221,7 @@ bool vm_migrate(Task *task, GError **error)
   move.target = move.args->host;
   if (!task_is_resumed(task) && !allowed_check(task_kind(task)->name, vm, error))
     return false;
-  return move_plan(task, &move, error) && lock_all(task, &move, error) &&
+  return move_plan(task, &move, error) && lock_all(task, &move, error) && TASK_STEP(task, MOVE_TURN, move_wait_turn, NULL, &move, error) &&
          TASK_STEP(task, "reserve", move_reserve, move_unreserve, &move, error) &&
          TASK_STEP(task, "make disks", move_make, move_unmake, &move, error) && /* of one that is off they are made as they arrive */
          TASK_STEP(task, "move", move_body, unmove, &move, error) && TASK_LAST(task, "clean up", clean_up, &move, error);

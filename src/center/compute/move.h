@@ -6,6 +6,7 @@
  *     move_follow.c  both hosts asked, decided upon (plan/move.h), told; the one way to learn where the VM is
  *     move_carry.c   the same of a VM that is off: its files are carried, and it is defined there
  *     migrate.c      the task
+ *     migrate_storage.c  the task that moves disks only, on one host: the target is the VM's own host
  *
  * A stand-in is a volume of its own in the target's pool: it counts there, and a crash leaves no file without a record. When the VM has gone
  * over, in one transaction with its host, each volume and its stand-in change places: the volume keeps its id and lies on the target,
@@ -18,6 +19,7 @@
 
 typedef struct {
   const char *key;
+  const char *was_file;        /* where it lay when the task began */
   WsId volume, stand_in, pool; /* pool: where it goes */
   int format, provisioning;    /* as volumes have them */
   gint64 allocated_bytes;      /* of the stand-in; known from move_make() or move_measure() on */
@@ -32,6 +34,10 @@ typedef struct {
   VmJob vm;              /* first; host: where it is when the task begins */
   const WsVmMigrate *args;
   WsId target;
+  bool storage_only;     /* target == vm.host */
+  int strategy;          /* WsVmMigrateStrategy; of the request, else of the cluster */
+  gint64 bandwidth_bytes_per_s; /* the same; WS_INT_UNSET: no limit */
+  const char *network;   /* of the target's cluster; NULL: hosts use the address by which they reach the manager */
   bool live, was_paused;
   gint64 began_us;       /* wall */
   const char *session;
@@ -43,6 +49,7 @@ typedef struct {
   bool begun, left_behind, cancelled;
   char *reason;          /* why it did not succeed; owned */
   gint64 downtime_ms, carried_bytes;
+  gint64 told_passes;    /* of its memory, in the log */
   gint64 patient_until_us; /* monotonic; hosts that are away are not waited for any longer */
 } Move;
 
@@ -54,7 +61,17 @@ bool move_plan(Task *task, Move *move, GError **error);
 WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error);
 /* A port group of this host with the name and VLAN of `like`, or NULL. Borrowed from snap. */
 const WsPortGroup *move_group_like(const InvSnapshot *snap, WsId host, const WsPortGroup *like);
-bool move_is_over(Task *task, const Move *move); /* the VM's host is the target, durably */
+/* The VM's host is the target and its disks are where they go, durably. */
+bool move_is_over(Task *task, const Move *move);
+
+/* ---- move_target.c ---- */
+/* How it moves, as the request and then the clusters say. */
+void move_settle_ways(const InvSnapshot *snap, Move *move);
+/* Rooms of the hosts that the planner may choose from, moves that are under way to them counted: PlanHost. Caller unrefs. */
+GArray *move_rooms(const InvSnapshot *snap, const WsVm *vm, WsId cluster);
+/* Step: waits until not too many others leave or reach the two hosts. */
+bool move_wait_turn(Task *task, void *ctx, GError **error);
+#define MOVE_TURN "wait its turn"
 
 /* ---- move_disks.c: steps; ctx is the Move ---- */
 bool move_reserve(Task *task, void *ctx, GError **error);

@@ -11,6 +11,7 @@
 #define ASK_US      G_USEC_PER_SEC
 #define UNKNOWN_US  (20 * (gint64)G_USEC_PER_SEC) /* then an alarm tells people */
 #define PATIENCE_US (30 * (gint64)G_USEC_PER_SEC) /* for the target, when it is known already that the VM stays */
+#define TOLD_PASSES 20
 #define ALARM       "vm_move_unknown"
 #define ALARM_TWICE "vm_runs_twice"
 
@@ -47,7 +48,7 @@ static void look_at_both(Move *move, Look *look)
     .working = working,
     .begun = move->begun,
     .was_paused = move->was_paused,
-    .held = move->args->strategy != WS_VM_MIGRATE_STRATEGY_POST_COPY,
+    .held = move->strategy != WS_VM_MIGRATE_STRATEGY_POST_COPY,
   };
 }
 
@@ -56,6 +57,19 @@ static void look_at_both(Move *move, Look *look)
 static gint64 known(gint64 value)
 {
   return value == WS_INT_UNSET ? 0 : value;
+}
+
+/* A line for each pass over the memory, while there are few. */
+static void tell_pass(Task *task, Move *move, const WsVmMoveProgress *p)
+{
+  gint64 passes = known(p->passes);
+  if (passes <= move->told_passes || passes > TOLD_PASSES)
+    return;
+  move->told_passes = passes;
+  g_autofree char *number = g_strdup_printf("%" G_GINT64_FORMAT, passes);
+  g_autofree char *left = g_strdup_printf("%" G_GINT64_FORMAT, known(p->memory_remaining_bytes) >> 20);
+  g_autofree char *dirty = g_strdup_printf("%" G_GINT64_FORMAT, known(p->dirty_bytes_per_s) >> 20);
+  task_log(task, "move_pass", "passes", number, "remaining", left, "dirty", dirty, NULL);
 }
 
 void move_tell_progress(Task *task, Move *move, const WsRpcVmMigrateStatusResult *source)
@@ -69,6 +83,7 @@ void move_tell_progress(Task *task, Move *move, const WsRpcVmMigrateStatusResult
     move->carried_bytes = p->carried_bytes;
   if (p->downtime_ms != WS_INT_UNSET)
     move->downtime_ms = p->downtime_ms;
+  tell_pass(task, move, p);
   if (total > 0 && source->job == WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_RUNNING)
     task_progress(task, MAX(total - left, 0), total, "bytes");
 }
@@ -144,6 +159,7 @@ static bool prepare(Task *task, Move *move, WsVmSpec *spec, char *ticket, WsRpcV
                                   .peer_serials = {g_strv_length(serials), serials},
                                   .address = (char *)address_of(snap, move->target),
                                   .generation = generation_of(snap, move),
+                                  .network = (char *)move->network,
                                   .spec = spec,
                                   .offline = !move->live,
                                   .arrivals = {n, list}};
@@ -176,7 +192,8 @@ bool move_start(Task *task, Move *move, GError **error)
                                 .ticket = ticket,
                                 .peer = move->target,
                                 .peer_serials = {g_strv_length(serials), serials},
-                                .address = (char *)address_of(snap, move->target),
+                                .address = prepared->address ? prepared->address : (char *)address_of(snap, move->target),
+                                .timeout_s = move->args->timeout_s,
                                 .port = prepared->port,
                                 .folder = prepared->folder,
                                 .spec = spec,
@@ -185,8 +202,8 @@ bool move_start(Task *task, Move *move, GError **error)
                                 .generation = generation_of(snap, move),
                                 .seed_path = prepared->seed_path,
                                 .serial_log = prepared->serial_log,
-                                .strategy = (int)move->args->strategy,
-                                .bandwidth_bytes_per_s = move->args->bandwidth_bytes_per_s,
+                                .strategy = move->strategy,
+                                .bandwidth_bytes_per_s = move->bandwidth_bytes_per_s,
                                 .post_copy_after = move->args->post_copy_after,
                                 .offline = !move->live,
                                 .leaving = {move->live ? 0 : move->n_disks, list}};

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "center/compute/move.h"
 #include "center/compute/place.h"
+#include "center/room.h"
 #include "plan/cpu.h"
 #include "plan/estate.h"
 #include <string.h>
@@ -29,6 +30,9 @@ bool move_is_over(Task *task, const Move *move)
 {
   g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
   const WsVm *vm = inv_find(head, &ws_type_vm, move->vm.id);
+  const WsVolume *first = move->n_disks ? inv_find(head, &ws_type_volume, move->disks[0].volume) : NULL;
+  if (move->storage_only) /* they go over together */
+    return first && g_strcmp0(first->file, move->disks[0].was_file) != 0;
   return vm && vm->host == move->target;
 }
 
@@ -42,6 +46,17 @@ static const WsVmMoveDisk *wish_of(const Move *move, const char *key)
   return NULL;
 }
 
+/* Does it go anywhere at all? */
+static bool is_meant(const Plan *plan, const Move *move, const WsVolume *volume, const WsPool *pool, const WsVmMoveDisk *wish)
+{
+  if (!move->storage_only)
+    return wish || !plan_pool_has_host(pool, move->target); /* else the target has it where it is */
+  WsId there = wish && wish->pool ? wish->pool : move->args->pool;
+  bool changes = wish && (((int)wish->format && (int)wish->format != (int)volume->format) ||
+                          ((int)wish->provisioning && (int)wish->provisioning != (int)volume->provisioning));
+  return changes || (there && there != pool->id);
+}
+
 static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
 {
   const WsVolume *volume = inv_find(plan->snap, &ws_type_volume, disk->volume);
@@ -53,8 +68,12 @@ static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
   }
   if (volume->state != WS_VOLUME_STATE_READY)
     object(plan, "the volume %s of %s is not ready", volume->name, disk->key);
-  if (plan_pool_has_host(pool, move->target) && !wish)
-    return; /* the target has it where it is */
+  if (!is_meant(plan, move, volume, pool, wish))
+    return;
+  if (disk->shared && move->storage_only) {
+    object(plan, "%s is shared with other VMs", disk->key);
+    return;
+  }
   if (disk->shared) {
     object(plan, "%s is shared with other VMs, and %s does not reach its pool %s", disk->key, plan->to->name, pool->name);
     return;
@@ -63,12 +82,15 @@ static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
     object(plan, "other volumes build on %s", disk->key);
   g_autoptr(GError) error = NULL;
   WsId there = wish && wish->pool ? wish->pool : move->args->pool;
+  if (!there && move->storage_only)
+    there = pool->id; /* another form, in the same pool */
   if (!place_pool(plan->snap, move->target, volume->size_bytes, &there, "pool", &error)) {
     object(plan, "%s: %s", disk->key, error->message);
     return;
   }
   move->disks[move->n_disks++] = (MoveDisk){
     .key = disk->key,
+    .was_file = volume->file,
     .volume = volume->id,
     .pool = there,
     .format = wish && (int)wish->format ? (int)wish->format : (int)volume->format,
@@ -126,7 +148,7 @@ static void plan_disks(Plan *plan, Move *move)
     if (!compute_has_disk(move->args->disks.items[i]->key, plan->vm))
       object(plan, "it has no disk %s", move->args->disks.items[i]->key);
   check_room(plan, move);
-  for (guint i = 0; i < plan->vm->cdroms.len; i++) {
+  for (guint i = 0; !move->storage_only && i < plan->vm->cdroms.len; i++) {
     const WsVmCdrom *cd = plan->vm->cdroms.items[i];
     const WsVolume *volume = cd->volume ? inv_find(plan->snap, &ws_type_volume, cd->volume) : NULL;
     const WsPool *pool = volume ? inv_find(plan->snap, &ws_type_pool, volume->pool) : NULL;
@@ -229,13 +251,13 @@ static void check_hosts(Plan *plan, const Move *move)
   gint64 total = to->facts ? to->facts->memory_bytes : 0, used = 0;
   if (to->state != WS_HOST_STATE_CONNECTED)
     object(plan, "%s is not connected", to->name);
-  else if (to->mode && to->mode != WS_HOST_MODE_NORMAL)
+  else if (!move->storage_only && to->mode && to->mode != WS_HOST_MODE_NORMAL)
     object(plan, "%s is in maintenance", to->name);
   if ((int)plan->vm->architecture && (int)to->architecture && (int)plan->vm->architecture != (int)to->architecture)
     object(plan, "%s has the architecture %s", to->name, ws_architecture_names[to->architecture - 1]);
   check_cpu(plan, move);
   inv_each_by(plan->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), to->id, NULL, add_memory, &used);
-  if (move->live && total && used + plan->vm->memory_bytes > total)
+  if (move->live && !move->storage_only && total && used + plan->vm->memory_bytes > total)
     object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised", to->name,
            plan->vm->memory_bytes >> 20, MAX(total - used, 0) >> 20);
 }
@@ -273,7 +295,7 @@ WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error)
 static bool ask_hosts(Task *task, Plan *plan, const Move *move, GError **error)
 {
   RpcLink *from = hosts_link(move->vm.center, move->vm.host, error);
-  WsRpcVmMigrateLook look = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid};
+  WsRpcVmMigrateLook look = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .network = (char *)move->network};
   g_autoptr(WsRpcVmMigrateLookResult) seen = NULL;
   if (!from || !rpc_vm_migrate_look(from, &look, &seen, NULL, NULL, NULL, error))
     return false;
@@ -281,7 +303,7 @@ static bool ask_hosts(Task *task, Plan *plan, const Move *move, GError **error)
     object(plan, "%s", seen->sight->blockers.items[i]);
   g_autoptr(WsVmSpec) spec = move_spec_there(task, move, error);
   RpcLink *to = spec ? hosts_link(move->vm.center, move->target, error) : NULL;
-  WsRpcVmMigrateCheck check = {.spec = spec, .sight = seen->sight};
+  WsRpcVmMigrateCheck check = {.spec = spec, .sight = seen->sight, .network = (char *)move->network};
   g_autoptr(WsRpcVmMigrateCheckResult) said = NULL;
   if (!to || !rpc_vm_migrate_check(to, &check, &said, NULL, NULL, NULL, error))
     return false;
@@ -308,6 +330,12 @@ static void keep(Task *task, Move *move)
 {
   char uuid[40];
   choose_number(task, "from", move->vm.host);
+  choose_number(task, "to", move->target);
+  choose_number(task, "strategy", (guint64)move->strategy);
+  if (move->bandwidth_bytes_per_s != WS_INT_UNSET)
+    choose_number(task, "bandwidth", (guint64)move->bandwidth_bytes_per_s);
+  if (move->network)
+    task_choose(task, "network", move->network);
   choose_number(task, "live", move->live);
   choose_number(task, "was_paused", move->was_paused);
   choose_number(task, "began", (guint64)move->began_us);
@@ -319,7 +347,9 @@ static void keep(Task *task, Move *move)
     g_autofree char *label = g_strdup_printf("disk %u", i), *stand_in = g_strdup_printf("stand-in %u", i);
     g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %d %d %s", d->volume, d->pool, d->format,
                                             d->provisioning, d->key);
+    g_autofree char *was = g_strdup_printf("was %u", i);
     task_choose(task, label, text);
+    task_choose(task, was, d->was_file ? d->was_file : "");
     task_new_id(task, stand_in);
   }
   for (guint i = 0; i < move->n_nics; i++) {
@@ -332,6 +362,10 @@ static void keep(Task *task, Move *move)
 static void recall(Task *task, Move *move)
 {
   move->vm.host = chosen_number(task, "from");
+  move->target = chosen_number(task, "to");
+  move->strategy = (int)chosen_number(task, "strategy");
+  move->bandwidth_bytes_per_s = task_chosen(task, "bandwidth") ? (gint64)chosen_number(task, "bandwidth") : WS_INT_UNSET;
+  move->network = task_chosen(task, "network");
   move->live = chosen_number(task, "live");
   move->was_paused = chosen_number(task, "was_paused");
   move->began_us = (gint64)chosen_number(task, "began");
@@ -346,7 +380,9 @@ static void recall(Task *task, Move *move)
     d->pool = g_ascii_strtoull(at, &at, 10);
     d->format = (int)g_ascii_strtoull(at, &at, 10);
     d->provisioning = (int)g_ascii_strtoull(at, &at, 10);
+    g_autofree char *was = g_strdup_printf("was %u", i);
     d->key = at + 1;
+    d->was_file = task_chosen(task, was);
     d->stand_in = task_new_id(task, stand_in);
   }
   for (guint i = 0; i < move->n_nics; i++) {
@@ -364,37 +400,85 @@ static bool find_target(Task *task, Plan *plan, Move *move, GError **error)
   plan->from = inv_find(plan->snap, &ws_type_host, move->vm.host);
   if (!plan->to)
     return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", "host", "object", ws_id_format("host", move->target, text), NULL);
-  if (move->target == move->vm.host)
+  if (move->target == move->vm.host && !move->storage_only)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "another host than the VM's own", NULL);
   return plan->from || ws_fail(error, WS_ERROR_NOT_FOUND, "object", ws_id_format("host", move->vm.host, text), NULL);
 }
 
+/* All that stands against this target; *reasons is empty when nothing does. Caller frees. */
+static bool weigh(Task *task, Plan *plan, Move *move, char **reasons, GError **error)
+{
+  move->n_disks = move->n_nics = 0;
+  *reasons = NULL;
+  if (!find_target(task, plan, move, error))
+    return false;
+  plan->reasons = g_string_new(NULL);
+  move_settle_ways(plan->snap, move);
+  check_hosts(plan, move);
+  plan_disks(plan, move);
+  for (guint i = 0; !move->storage_only && i < plan->vm->nics.len && i < G_N_ELEMENTS(move->nics); i++)
+    plan_nic(plan, move, plan->vm->nics.items[i]);
+  bool asked = move->storage_only || plan->to->state != WS_HOST_STATE_CONNECTED || ask_hosts(task, plan, move, error);
+  *reasons = g_string_free(plan->reasons, FALSE);
+  return asked;
+}
+
+static void bar(GArray *rooms, WsId host, const char *why)
+{
+  for (guint i = 0; i < rooms->len; i++)
+    if (g_array_index(rooms, PlanHost, i).id == host)
+      g_array_index(rooms, PlanHost, i).barred = why;
+}
+
+/* The planner's best of those against which nothing stands; each refused one is named with its reasons. */
+static bool choose_target(Task *task, Plan *plan, Move *move, GError **error)
+{
+  const WsHost *own = inv_find(plan->snap, &ws_type_host, move->vm.host);
+  WsId cluster = move->args->cluster ? move->args->cluster : own ? own->cluster : 0;
+  g_autoptr(GArray) rooms = move_rooms(plan->snap, plan->vm, cluster);
+  g_autoptr(GPtrArray) said = g_ptr_array_new_with_free_func(g_free);
+  PlanDemand demand = room_demand(plan->vm, move->live);
+  for (;;) {
+    g_autofree char *why = NULL, *reasons = NULL;
+    g_autoptr(GError) failed = NULL;
+    move->target = plan_place((PlanHost *)rooms->data, rooms->len, &demand, &why);
+    if (!move->target)
+      return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "object", plan->vm->name, "field", "host", NULL);
+    if (weigh(task, plan, move, &reasons, &failed) && !*reasons)
+      return true;
+    g_ptr_array_add(said, g_strdup(failed ? failed->message : reasons));
+    bar(rooms, move->target, said->pdata[said->len - 1]);
+  }
+}
+
+static bool check_target(Task *task, Plan *plan, Move *move, GError **error)
+{
+  g_autofree char *reasons = NULL;
+  if (!weigh(task, plan, move, &reasons, error))
+    return false;
+  return !*reasons || ws_fail(error, WS_ERROR_CANNOT_MOVE, "object", plan->vm->name, "host", plan->to->name, "reasons", reasons, NULL);
+}
+
 bool move_plan(Task *task, Move *move, GError **error)
 {
+  char text[WS_ID_TEXT_MAX];
   if (task_chosen(task, "session")) {
     recall(task, move);
     return true;
   }
   Plan plan = {.snap = task_snapshot(task), .vm = task_find_target(task, error)};
-  if (!plan.vm || !find_target(task, &plan, move, error))
+  if (!plan.vm)
     return false;
+  if (move->args->cluster && !inv_find(plan.snap, &ws_type_cluster, move->args->cluster))
+    return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", "cluster", "object",
+                   ws_id_format(ws_type_cluster.prefix, move->args->cluster, text), NULL);
   int state = compute_power_state(plan.vm);
   move->live = state != WS_POWER_STATE_OFF;
   move->was_paused = state == WS_POWER_STATE_PAUSED;
   move->began_us = ws_clock_wall_us(move->vm.center->clock);
-  plan.reasons = g_string_new(NULL);
-  g_autofree char *host_name = g_strdup(plan.to->name), *vm_name = g_strdup(plan.vm->name);
-  check_hosts(&plan, move);
-  plan_disks(&plan, move);
-  for (guint i = 0; i < plan.vm->nics.len && i < G_N_ELEMENTS(move->nics); i++)
-    plan_nic(&plan, move, plan.vm->nics.items[i]);
-  bool asked = plan.to->state != WS_HOST_STATE_CONNECTED || ask_hosts(task, &plan, move, error);
-  g_autofree char *reasons = g_string_free(plan.reasons, FALSE);
-  if (asked && *reasons)
-    return ws_fail(error, WS_ERROR_CANNOT_MOVE, "object", vm_name, "host", host_name, "reasons", reasons, NULL);
-  if (asked) {
-    keep(task, move);
-    recall(task, move);
-  }
-  return asked;
+  if (!(move->target ? check_target(task, &plan, move, error) : choose_target(task, &plan, move, error)))
+    return false;
+  keep(task, move);
+  recall(task, move);
+  return true;
 }

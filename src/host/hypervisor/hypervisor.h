@@ -114,6 +114,12 @@ bool hypervisor_vm_migrate_close(Hypervisor *hv, const WsRpcVmMigrateClose *para
  * What was lost is reported. Returns at once. Core loop. */
 void hypervisor_check_leases(Hypervisor *hv);
 
+/* ---- disks move on their host (move_disks.c) ---- */
+/* WS_ERROR_WRONG_STATE: it runs, or does not, against params->offline. WS_ERROR_NO_CAPACITY: the new file's pool is full. */
+bool hypervisor_vm_move_disks(Hypervisor *hv, const WsRpcVmMoveDisks *params, const HypervisorOp *op, GError **error);
+bool hypervisor_vm_move_disks_abort(Hypervisor *hv, const WsRpcVmMoveDisksAbort *params, WsRpcVmMoveDisksAbortResult **result,
+                                    GError **error);
+
 /* ---- looking (report.c, stats.c) ---- */
 bool hypervisor_vm_get(Hypervisor *hv, const WsRpcVmGet *params, WsVmReport **report, GError **error);
 bool hypervisor_vm_list(Hypervisor *hv, const WsRpcVmList *params, WsRpcVmListResult **result, GError **error);

@@ -24,6 +24,7 @@ struct VirtMove {
   Hypervisor *hv;   /* referenced */
   WsId vm;
   char *uuid, *session, *folder;
+  char *address;    /* target: where it listens */
   bool is_source;
   Tunnel *tunnel;
   gint64 idle_since_us; /* monotonic; 0: something is open. Guarded by hv->lock, as what follows but for what is constant */
@@ -65,6 +66,10 @@ bool virt_move_state_put(const WsVmMoveState *state, const char *xml, const char
 /* Files of disks and CDs on the target, which must be there. */
 bool virt_move_name_files(VirtMove *move, const WsVmSpec *spec, WsRpcVmMigratePrepareResult *result, GError **error);
 
+/* ---- move_net.c ---- */
+/* This host's own address in a network ("10.1.0.0/24"), as text; NULL: it has none. Caller frees. */
+char *virt_move_address(const char *network);
+
 /* ---- move_look.c ---- */
 WsRpcVmMigrateStatusResultDomain virt_move_domain_state(virDomainPtr domain); /* 0: libvirt's error */
 /* The VM is complete here and stands still: let it run. */
@@ -83,5 +88,11 @@ typedef struct {
 char *virt_move_xml(const char *xml, const VirtMoveThere *there, GError **error);
 /* The same of a definition that comes from another host: where its firmware's settings lie is left to libvirt here. */
 char *virt_move_xml_off(const char *xml, const VirtMoveThere *there, GError **error);
+/* The same definition with other files for these disks. Caller frees; NULL with WS_ERROR_NOT_FOUND: it lacks one of them. */
+char *virt_move_xml_disks(const char *xml, WsVmMoveHere *const *disks, char *const *paths, guint n, GError **error);
+/* What a disk of a running VM is copied to, now: path (caller frees) and whether both are the same from here on; NULL: nothing. */
+char *virt_move_mirror(const char *xml, const char *key, bool *ready);
+/* The file that the disk uses; NULL: there is none. Caller frees. */
+char *virt_move_file(const char *xml, const char *key);
 /* Target name ("vda") of the disk with this key, or NULL. Caller frees. */
 char *virt_move_dev(const char *xml, const char *key);

@@ -56,6 +56,7 @@ void virt_move_unref(void *arg)
   g_free(move->uuid);
   g_free(move->session);
   g_free(move->folder);
+  g_free(move->address);
   virt_hv_unref(move->hv);
   g_free(move);
 }
@@ -202,7 +203,9 @@ static bool listen_with(VirtMove *move, const WsRpcVmMigratePrepare *params, con
   const char *serials[3] = {NULL};
   TunnelConfig config = {.channels = channels, .n_channels = n};
   settle_terms(move->hv, &config, params->ticket, params->peer, peer, serials, params->peer_serials.items, params->peer_serials.len);
-  move->tunnel = tunnel_listen(&config, params->address, PORT_FIRST, PORT_LAST, port, error);
+  if (params->network && !move->address)
+    return ws_fail(error, WS_ERROR_NOT_FOUND, "object", "an address in the migration network", "cause", params->network, NULL);
+  move->tunnel = tunnel_listen(&config, move->address, PORT_FIRST, PORT_LAST, port, error);
   return move->tunnel != NULL;
 }
 
@@ -278,12 +281,14 @@ bool hypervisor_vm_migrate_prepare(Hypervisor *hv, const WsRpcVmMigratePrepare *
   move->folder = new_folder(hv);
   if (!params->offline && !virt_lease_expect(hv, params->uuid, params->generation, error))
     return false;
+  move->address = params->network ? virt_move_address(params->network) : g_strdup(params->address);
   bool ready = params->offline ? prepare_files(move, params, &port, error)
                                : virt_move_name_files(move, params->spec, out, error) && make_folder(hv, move->folder, error) &&
                                      listen_for(move, params, &port, error);
   if (!ready)
     return false;
   out->port = port;
+  out->address = g_strdup(move->address);
   out->folder = g_strdup(move->folder);
   enter(move);
   *result = g_steal_pointer(&out);

@@ -108,6 +108,9 @@ bool hypervisor_vm_migrate_look(Hypervisor *hv, const WsRpcVmMigrateLook *params
   look_at_devices(sight, root);
   if (virDomainSnapshotNum(domain, 0) > 0)
     block(sight, "it has snapshots that only this host knows");
+  g_autofree char *address = params->network ? virt_move_address(params->network) : NULL;
+  if (params->network && !address)
+    block(sight, "the host that it is on has no address in the migration network %s", params->network);
   *result = g_steal_pointer(&sight);
   return true;
 }
@@ -204,6 +207,14 @@ static void check_switches(Check *check)
              spec->nics.items[i]->key);
 }
 
+static void check_network(Check *check)
+{
+  const char *network = check->params->network;
+  g_autofree char *address = network ? virt_move_address(network) : NULL;
+  if (network && !address)
+    object(check, "the target has no address in the migration network %s", network);
+}
+
 static void check_name(Check *check)
 {
   const WsVmSpec *spec = check->params->spec;
@@ -229,6 +240,7 @@ bool hypervisor_vm_migrate_check(Hypervisor *hv, const WsRpcVmMigrateCheck *para
   check_memory(&check);
   check_switches(&check);
   check_name(&check);
+  check_network(&check);
   *result = check.result;
   return true;
 }

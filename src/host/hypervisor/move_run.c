@@ -16,6 +16,7 @@
 
 #define WATCH_US   (G_USEC_PER_SEC / 4)
 #define STALL_US   (120 * G_GINT64_CONSTANT(1000000)) /* nothing moved for so long: something hangs */
+#define NEARER_US  (600 * G_GINT64_CONSTANT(1000000)) /* not nearer to the end than before for so long: it never will be */
 #define SEED_MAX   (8 << 20)
 #define DEV_MAX    64
 
@@ -36,9 +37,12 @@ typedef struct {
   GCond changed;
   bool ended;
   bool in_post_copy;
+  gint64 began_us;
   guint64 last_sum;
   gint64 last_change_us;
   bool stalled;
+  gint64 least_left_bytes, nearer_us; /* the least that was left, and when */
+  const char *endless; /* why it was given up; NULL: it was not */
 } Run;
 
 /* ---- progress, cancel, post-copy, stall ---- */
@@ -88,6 +92,23 @@ static bool has_stalled(Run *run)
   return now_us - run->last_change_us > STALL_US;
 }
 
+/* A guest that writes faster than the wire carries is not waited for without end. Once it runs on the target it is not stopped any more. */
+static void look_for_end(Run *run, virTypedParameterPtr params, int n)
+{
+  gint64 now_us = g_get_monotonic_time(), left = stat_of(params, n, VIR_DOMAIN_JOB_DATA_REMAINING);
+  gint64 limit_s = run->params->timeout_s;
+  if (run->in_post_copy)
+    return;
+  if (left != WS_INT_UNSET && left < run->least_left_bytes) {
+    run->least_left_bytes = left;
+    run->nearer_us = now_us;
+  }
+  if (limit_s != WS_INT_UNSET && now_us - run->began_us > limit_s * G_USEC_PER_SEC)
+    run->endless = "it has not gone over in the time it was given";
+  else if (now_us - run->nearer_us > NEARER_US)
+    run->endless = "the guest writes faster than the wire carries";
+}
+
 static void begin_post_copy(Run *run, gint64 passes)
 {
   if (run->params->strategy != WS_RPC_VM_MIGRATE_START_STRATEGY_POST_COPY || run->in_post_copy || passes == WS_INT_UNSET ||
@@ -103,7 +124,7 @@ static void watch_once(Run *run)
   virTypedParameterPtr params = NULL;
   int type = 0, n = 0;
   run->stalled = run->stalled || has_stalled(run);
-  if (g_atomic_int_get(&run->move->cancel) || run->stalled) {
+  if (g_atomic_int_get(&run->move->cancel) || run->stalled || run->endless) {
     virDomainAbortJob(run->watched);
     return;
   }
@@ -112,6 +133,7 @@ static void watch_once(Run *run)
     return;
   }
   take_stats(run, params, n);
+  look_for_end(run, params, n);
   begin_post_copy(run, stat_of(params, n, VIR_DOMAIN_JOB_MEMORY_ITERATION));
   virTypedParamsFree(params, n);
 }
@@ -305,6 +327,11 @@ static bool conclude(Run *run, bool said_done, GError **said, GError **error)
   if (said_done)
     return ws_fail(error, WS_ERROR_HYPERVISOR_ERROR, "object", run->params->uuid, "operation", "move", "cause",
                    "it is still here although the move is said to be done", NULL);
+  if (run->endless) {
+    gint64 limit_s = run->params->timeout_s == WS_INT_UNSET ? NEARER_US / G_USEC_PER_SEC : run->params->timeout_s;
+    g_autofree char *limit = g_strdup_printf("%" G_GINT64_FORMAT " s", limit_s);
+    return ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", "the end of the move", "timeout", limit, "cause", run->endless, NULL);
+  }
   if (run->stalled)
     return ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", "the next byte of the move", "timeout", "120 s", NULL);
   if (g_atomic_int_get(&run->move->cancel) && ws_error_code(*said) != WS_ERROR_HYPERVISOR_UNREACHABLE)
@@ -348,7 +375,8 @@ gpointer virt_move_run(gpointer arg)
 {
   g_autoptr(VirtMove) move = arg;
   g_autoptr(GError) error = NULL;
-  Run run = {.move = move, .params = move->params, .last_change_us = g_get_monotonic_time()};
+  Run run = {.move = move, .params = move->params, .last_change_us = g_get_monotonic_time(),
+             .began_us = g_get_monotonic_time(), .nearer_us = g_get_monotonic_time(), .least_left_bytes = G_MAXINT64};
   g_mutex_init(&run.lock);
   g_cond_init(&run.changed);
   bool done = work(&run, &error);

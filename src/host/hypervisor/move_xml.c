@@ -234,3 +234,47 @@ char *virt_move_dev(const char *xml, const char *key)
       return g_strdup(virt_xml_path_get(device, "target", "dev"));
   return NULL;
 }
+
+/* ---- disks on their host ---- */
+
+static xmlNode *find_disk(const xmlDoc *doc, const char *key)
+{
+  const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+  for (xmlNode *device = virt_xml_first(virt_xml_child(root, "devices")); device; device = virt_xml_next(device))
+    if (virt_xml_is(device, "disk") && g_strcmp0(key_of(device), key) == 0)
+      return device;
+  return NULL;
+}
+
+char *virt_move_xml_disks(const char *xml, WsVmMoveHere *const *disks, char *const *paths, guint n, GError **error)
+{
+  g_autoptr(xmlDoc) doc = virt_xml_parse(xml, error);
+  for (guint i = 0; doc && i < n; i++) {
+    xmlNode *device = find_disk(doc, disks[i]->key), *source = virt_xml_child(device, "source");
+    if (!source)
+      return ws_fail(error, WS_ERROR_NOT_FOUND, "object", disks[i]->key, NULL), NULL;
+    drop_child(device, "backingStore");
+    drop_child(device, "mirror");
+    set_attr(source, "file", paths[i]);
+    drop_attr(source, "index");
+    if (virt_xml_child(device, "driver"))
+      set_attr(virt_xml_child(device, "driver"), "type", ws_vm_move_here_format_names[disks[i]->format - 1]);
+  }
+  return doc ? to_text(doc) : NULL;
+}
+
+char *virt_move_mirror(const char *xml, const char *key, bool *ready)
+{
+  g_autoptr(xmlDoc) doc = virt_xml_parse(xml, NULL);
+  const xmlNode *mirror = virt_xml_child(find_disk(doc, key), "mirror");
+  const char *path = virt_xml_path_get(mirror, "source", "file");
+  const char *is_ready = mirror ? virt_xml_get(mirror, "ready") : NULL;
+  *ready = g_strcmp0(is_ready, "yes") == 0;
+  return mirror ? g_strdup(path ? path : virt_xml_get(mirror, "file")) : NULL;
+}
+
+char *virt_move_file(const char *xml, const char *key)
+{
+  g_autoptr(xmlDoc) doc = virt_xml_parse(xml, NULL);
+  return g_strdup(virt_xml_path_get(find_disk(doc, key), "source", "file"));
+}

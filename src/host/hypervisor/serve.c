@@ -150,6 +150,31 @@ bool serve_vm_hibernate(RpcCall *call, const WsRpcVmHibernate *params, WsRpcVmHi
   return serve(call, &rpc_method_vm_hibernate, params, params->uuid, run_hibernate, (void **)result, error);
 }
 
+static bool run_move_disks(Work *w, GError **error)
+{
+  HypervisorOp op = {hibernate_progress, w->call, rpc_call_cancelled(w->call)};
+  return hypervisor_vm_move_disks(w->hv, w->params, &op, error);
+}
+
+static bool run_move_disks_abort(Work *w, GError **error)
+{
+  g_clear_pointer((WsRpcVmMoveDisksAbortResult **)&w->result, ws_rpc_vm_move_disks_abort_result_free);
+  return hypervisor_vm_move_disks_abort(w->hv, w->params, (WsRpcVmMoveDisksAbortResult **)&w->result, error);
+}
+
+/* In a line of its own: it lasts, and the VM is used meanwhile. */
+bool serve_vm_move_disks(RpcCall *call, const WsRpcVmMoveDisks *params, GError **error)
+{
+  g_autofree char *line = g_strconcat("disks ", params->uuid, NULL);
+  return serve(call, &rpc_method_vm_move_disks, params, line, run_move_disks, NULL, error);
+}
+
+bool serve_vm_move_disks_abort(RpcCall *call, const WsRpcVmMoveDisksAbort *params, WsRpcVmMoveDisksAbortResult **result, GError **error)
+{
+  g_autofree char *line = g_strconcat("disks ", params->uuid, NULL);
+  return serve(call, &rpc_method_vm_move_disks_abort, params, line, run_move_disks_abort, (void **)result, error);
+}
+
 /* ---- definition: the answer is a report ---- */
 
 #define SERVE_REPORT(name, Name, key)                                                                                  \

@@ -32,7 +32,7 @@ class Live(Cases):
     def dry_run_moves_nothing(self):
         vm = self.vm = self.estate.prover("prover")
         answer = self.api.send("POST", f"vms/{vm}/migrate?dry_run=true", {"host": self.away.id})
-        check(answer["steps"] == ["reserve", "make disks", "move", "clean up"], answer)
+        check(answer["steps"] == ["wait its turn", "reserve", "make disks", "move", "clean up"], answer)
         self.estate.only_on(vm, self.home)
 
     def running_guest_moves_with_its_disks(self):

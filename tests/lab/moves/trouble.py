@@ -48,6 +48,66 @@ class Refusals(Cases):
         self.estate.destroy(self.vm)
 
 
+class Ways(Cases):
+    """Where a VM goes when nobody says so, over which network, and how long it may take."""
+
+    def planner_chooses_the_target(self):
+        vm = self.vm = self.estate.prover("chosen", held_mib=4)
+        task = self.api.wait(self.api.post(f"vms/{vm}/migrate", {}), 120)
+        check(task["state"] == "done", task)
+        self.estate.only_on(vm, self.away)
+        self.moved(vm, self.home)
+
+    def each_host_that_cannot_is_named_with_its_reasons(self):
+        self.api.do(f"hosts/{self.away.id}/enter_maintenance", {"vms": "refuse"})
+        error = refused("no_host", self.api.post, f"vms/{self.vm}/migrate", {})
+        self.api.post(f"hosts/{self.away.id}/leave_maintenance")
+        check(self.away.name in error.params["reasons"] and "maintenance" in error.params["reasons"], error)
+        self.api.do(f"port-groups/{self.away.group}", {}, "DELETE")
+        error = refused("no_host", self.api.post, f"vms/{self.vm}/migrate", {})
+        switch = next(row["id"] for row in self.api.items("switches") if row["host"] == self.away.id)
+        self.away.group = self.api.do("port-groups", {"name": "guests", "switch": switch})["result"]
+        check(self.away.name in error.params["reasons"] and "port group" in error.params["reasons"], error)
+
+    def in_cluster(self, network):
+        """Both hosts in a cluster that moves over this network."""
+        pool = self.api.items("host-pools")[0]["id"]
+        known = [row for row in self.api.items("clusters") if row["name"] == "moving"]
+        cluster = known[0]["id"] if known else self.api.send("POST", "clusters", {"name": "moving", "host_pool": pool})["id"]
+        self.api.send("PATCH", f"clusters/{cluster}", {"migration": {"network": network, "bandwidth_mbps": 800, "parallel": 1}})
+        for host in self.estate.hosts:
+            if self.api.get(f"hosts/{host.id}").get("cluster") != cluster:
+                self.api.post(f"hosts/{host.id}/assign", {"cluster": cluster})
+        return cluster
+
+    def hosts_without_an_address_in_the_migration_network_are_refused(self):
+        self.in_cluster("10.99.7.0/24")
+        error = refused("cannot_move", self.api.post, f"vms/{self.vm}/migrate", {"host": self.away.id})
+        check(error.params["reasons"].count("10.99.7.0/24") == 2, error)
+
+    def moves_go_over_the_migration_network(self):
+        for number, host in enumerate(self.estate.hosts):
+            address = self.api.get(f"hosts/{host.id}")["address"]
+            row = next(line.split() for line in host.inside("ip", "-o", "-4", "address").splitlines() if f" {address}/" in line)
+            host.inside("ip", "address", "add", f"10.99.7.{number + 1}/24", "dev", row[1])
+        task = self.estate.migrate(self.vm, self.away, bandwidth_bytes_per_s=16 << 20)
+        wait_for("a port on the migration network", lambda: any("10.99.7.2:" in line for line in self.away.ports()), 60)
+        check(all("10.99.7.2:" in line for line in self.away.ports()), self.away.ports())
+        check(self.api.wait(task, 180)["state"] == "done", task)
+        self.estate.only_on(self.vm, self.away)
+        self.moved(self.vm, self.home)
+
+    def move_that_takes_too_long_is_given_up(self):
+        vm = self.estate.prover("restless", dirty_mib=48, held_mib=4)
+        task = self.api.wait(self.estate.migrate(vm, self.away, strategy="fast", bandwidth_bytes_per_s=4 << 20, timeout_s=10), 120)
+        check(task["state"] in ("failed", "rolled_back"), task)
+        check("time it was given" in self.last_log(vm)["reason"], self.last_log(vm))
+        self.estate.only_on(vm, self.home)
+        self.estate.runs_once(vm)
+        self.estate.prove(vm)
+        self.estate.destroy(vm, self.vm)
+
+
 class Faults(Cases):
     """In the middle of a move."""
 
@@ -134,6 +194,7 @@ class Faults(Cases):
     def guest_that_dirties_faster_than_the_wire_comes_over(self):
         vm = self.estate.prover("dirty", dirty_mib=48, held_mib=4)
         task = self.moved(vm, self.away, 240, bandwidth_bytes_per_s=16 << 20)
+        check(any(line["text"] == "move_pass" for line in task["log"]), task["log"])
         print(f"# {self.last_log(vm)['duration_ms']} ms, stood still {self.last_log(vm)['downtime_ms']} ms", flush=True)
         check(task["state"] == "done", task)
         self.estate.only_on(vm, self.away)

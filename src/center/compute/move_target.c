@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Where a VM may move to when nobody says so, how it moves, and when it is its turn. See move.h.
+ *
+ * Moves under way are known by their tasks' records, which are durable: each has the hosts that it was given among its choices. So a manager
+ * that has just come back counts as the one before did. */
+#include "center/compute/move.h"
+#include "center/room.h"
+#include "plan/estate.h"
+#include <string.h>
+
+#define PARALLEL 2 /* where the cluster does not say */
+#define POLL_US  (G_USEC_PER_SEC / 4)
+
+static const WsCluster *cluster_of(const InvSnapshot *snap, WsId host)
+{
+  const WsHost *object = inv_find(snap, &ws_type_host, host);
+  return object && object->cluster ? inv_find(snap, &ws_type_cluster, object->cluster) : NULL;
+}
+
+/* ---- how ---- */
+
+G_STATIC_ASSERT((int)WS_CLUSTER_MIGRATION_STRATEGY_POST_COPY == (int)WS_VM_MIGRATE_STRATEGY_POST_COPY);
+
+void move_settle_ways(const InvSnapshot *snap, Move *move)
+{
+  const WsCluster *cluster = cluster_of(snap, move->target);
+  const WsClusterMigration *like = cluster ? cluster->migration : NULL;
+  move->strategy = (int)move->args->strategy ? (int)move->args->strategy
+                   : like && (int)like->strategy ? (int)like->strategy
+                                                 : WS_VM_MIGRATE_STRATEGY_BUSINESS_FIRST;
+  move->bandwidth_bytes_per_s = move->args->bandwidth_bytes_per_s;
+  if (move->bandwidth_bytes_per_s == WS_INT_UNSET && like && like->bandwidth_mbps != WS_INT_UNSET)
+    move->bandwidth_bytes_per_s = MAX(like->bandwidth_mbps * 125000, 1048576);
+  move->network = like && !move->storage_only ? like->network : NULL;
+}
+
+/* ---- moves under way ---- */
+
+typedef struct {
+  WsId id, vm, from, to;
+  bool waits; /* its turn has not come */
+} UnderWay;
+
+static WsId chosen_host(const WsTask *task, const char *label)
+{
+  const char *text = ws_map_get(&task->choices, label);
+  return text ? g_ascii_strtoull(text, NULL, 10) : 0;
+}
+
+static bool is_under_way(const WsTask *task)
+{
+  return !task->ended && task->steps.len > 0;
+}
+
+static bool waits_its_turn(const WsTask *task)
+{
+  const WsTaskStep *first = task->steps.items[0];
+  return strcmp(first->name, MOVE_TURN) == 0 && first->state == WS_TASK_STEP_STATE_RUNNING;
+}
+
+static bool add_under_way(const void *object, void *arg)
+{
+  const WsTask *task = object;
+  UnderWay row = {task->id, task->target.id, chosen_host(task, "from"), chosen_host(task, "to"), false};
+  if (!is_under_way(task))
+    return true;
+  row.waits = waits_its_turn(task);
+  g_array_append_val((GArray *)arg, row);
+  return true;
+}
+
+static GArray *under_way(const InvSnapshot *snap)
+{
+  GArray *rows = g_array_new(FALSE, FALSE, sizeof(UnderWay));
+  inv_each_by(snap, &ws_type_task, ws_type_field(&ws_type_task, "kind", 4), 0, "vm_migrate", add_under_way, rows);
+  return rows;
+}
+
+/* ---- rooms ---- */
+
+typedef struct {
+  const InvSnapshot *snap;
+  WsId own, cluster;
+  GArray *rooms;
+} Gather;
+
+static bool add_room(const void *object, void *arg)
+{
+  const WsHost *host = object;
+  Gather *gather = arg;
+  if (host->id == gather->own || (gather->cluster && host->cluster != gather->cluster))
+    return true;
+  PlanHost room = room_of_host(gather->snap, host);
+  room.reaches = true; /* disks that it does not reach move along; what cannot is found when it is weighed */
+  g_array_append_val(gather->rooms, room);
+  return true;
+}
+
+/* What is on its way there holds its share already. */
+static void count_arrivals(const InvSnapshot *snap, GArray *rooms)
+{
+  g_autoptr(GArray) moves = under_way(snap);
+  for (guint i = 0; i < moves->len; i++) {
+    const UnderWay *row = &g_array_index(moves, UnderWay, i);
+    const WsVm *vm = inv_find(snap, &ws_type_vm, row->vm);
+    for (guint j = 0; vm && vm->host != row->to && plan_vm_is_placed(vm) && j < rooms->len; j++) {
+      PlanHost *room = &g_array_index(rooms, PlanHost, j);
+      room->memory_used_bytes += room->id == row->to ? vm->memory_bytes : 0;
+      room->vcpus_used += room->id == row->to ? plan_vm_vcpus(vm) : 0;
+    }
+  }
+}
+
+GArray *move_rooms(const InvSnapshot *snap, const WsVm *vm, WsId cluster)
+{
+  Gather gather = {snap, vm->host, cluster, g_array_new(FALSE, FALSE, sizeof(PlanHost))};
+  inv_each(snap, &ws_type_host, add_room, &gather);
+  count_arrivals(snap, gather.rooms);
+  return gather.rooms;
+}
+
+/* ---- its turn ---- */
+
+static guint parallel_of(const InvSnapshot *snap, WsId host)
+{
+  const WsCluster *cluster = cluster_of(snap, host);
+  bool said = cluster && cluster->migration && cluster->migration->parallel != WS_INT_UNSET;
+  return said ? (guint)cluster->migration->parallel : PARALLEL;
+}
+
+/* Those that move already, and those that have waited longer. */
+static guint before_me(const GArray *moves, WsId me, WsId host)
+{
+  guint n = 0;
+  for (guint i = 0; i < moves->len; i++) {
+    const UnderWay *row = &g_array_index(moves, UnderWay, i);
+    n += row->id != me && (row->from == host || row->to == host) && (!row->waits || row->id < me);
+  }
+  return n;
+}
+
+bool move_wait_turn(Task *task, void *ctx, GError **error)
+{
+  const Move *move = ctx;
+  for (;;) {
+    g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+    g_autoptr(GArray) moves = under_way(head);
+    if (before_me(moves, task_id(task), move->vm.host) < parallel_of(head, move->vm.host) &&
+        before_me(moves, task_id(task), move->target) < parallel_of(head, move->target))
+      return true;
+    if (task_cancelled(task))
+      return ws_fail(error, WS_ERROR_CANCELLED, NULL);
+    ws_co_sleep(POLL_US);
+  }
+}

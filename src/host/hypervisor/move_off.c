@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "host/hypervisor/lease.h"
 #include "host/hypervisor/move-private.h"
 #include <string.h>
 
@@ -53,7 +54,8 @@ typedef struct {
   const WsRpcVmMigrateStart *params;
   VirtConn *conn;
   virDomainPtr domain;
-  int autostart;
+  int autostart; /* libvirt's mark */
+  bool marked;   /* our own */
   TunnelCaller *files;
   guint64 total, sent;
   gint64 began_us;
@@ -77,7 +79,8 @@ static bool begin(Off *off, GError **error)
   virDomainGetAutostart(off->domain, &off->autostart);
   if (off->autostart && virDomainSetAutostart(off->domain, 0) < 0)
     return virt_fail(error, p->vm, p->uuid, "take the autostart mark off");
-  return true;
+  off->marked = virt_lease_autostart(off->move->hv, p->uuid);
+  return virt_lease_set_autostart(off->move->hv, p->uuid, false, error);
 }
 
 static void tell(Off *off)
@@ -220,6 +223,8 @@ gpointer virt_move_off_run(gpointer arg)
     g_clear_pointer(&move->leaves, g_ptr_array_unref); /* it may be started again */
   if (!done && off.autostart && off.domain)
     virDomainSetAutostart(off.domain, 1);
+  if (!done && off.marked)
+    virt_lease_set_autostart(move->hv, move->uuid, true, NULL);
   if (done)
     ws_log(WS_LOG_NOTICE, "vm-carried-over", "uuid", move->uuid, "session", move->session, NULL);
   else

@@ -12,12 +12,13 @@
 #include <string.h>
 
 #define ALL_TARGETS 40   /* hosts up to which every one is a target */
-#define FEW_TARGETS 16   /* in a larger cluster */
+#define FEW_TARGETS 8   /* in a larger cluster */
 #define LOOKS       24 /* moves, of all that were estimated, whose score is computed */
 #define ALL_VMS     2500 /* VMs up to which each move is the best of all */
 #define SMALLEST    1e-6 /* deviation that an estimate reckons with */
 #define GAIN        0.05 /* divided by the hosts: what a move must gain by default */
 #define ROUNDS_MAX  8
+#define ROUNDS_LARGE 1
 #define THOUGHTS    2 /* times that moves are reconsidered, one after the other, in a small cluster */
 #define NOTHING     1e-9
 
@@ -33,9 +34,15 @@ typedef struct {
   guint n;
 } Looks;
 
+/* 1 / capacity. */
+typedef struct {
+  double memory, disk, cpus, spindles;
+} Inverse;
+
 typedef struct {
   const PlanCluster *cluster;
   Spread *spread;
+  Inverse *inverse; /* [host] */
   double slope[N_MEASURES], mean[N_MEASURES]; /* of the score by the sum of squares of each measure */
   const PlanBalanceOptions *options;
   double score, min_gain;
@@ -179,11 +186,11 @@ static inline double shifted(const Balance *b, Measure m, guint32 from, guint32 
 
 static double first_shifted(const Balance *b, const PlanBalanceVm *v, guint32 from, guint32 to)
 {
-  const PlanBalanceHost *x = &b->cluster->hosts[from], *y = &b->cluster->hosts[to];
-  double sum = 0;
+  const Inverse *x = &b->inverse[from], *y = &b->inverse[to];
+  double sum = 0, memory = (double)v->memory;
   if (v->runs) {
-    sum += shifted(b, M_MEMORY_FREE, from, to, -(double)v->memory / (double)MAX(x->memory, 1), -(double)v->memory / (double)MAX(y->memory, 1));
-    sum += shifted(b, M_VCPUS, from, to, v->vcpus / MAX(x->cpus, 1e-3), v->vcpus / MAX(y->cpus, 1e-3));
+    sum += shifted(b, M_MEMORY_FREE, from, to, -memory * x->memory, -memory * y->memory);
+    sum += shifted(b, M_VCPUS, from, to, v->vcpus * x->cpus, v->vcpus * y->cpus);
   }
   for (guint k = 0; k < PLAN_N_LOADS; k++)
     if (k != PLAN_LOAD_DISK)
@@ -193,13 +200,11 @@ static double first_shifted(const Balance *b, const PlanBalanceVm *v, guint32 fr
 
 static double both_shifted(const Balance *b, const PlanBalanceVm *v, guint32 from, guint32 to)
 {
-  const PlanBalanceHost *x = &b->cluster->hosts[from], *y = &b->cluster->hosts[to];
+  const Inverse *x = &b->inverse[from], *y = &b->inverse[to];
   double sum = shifted(b, M_LOAD + PLAN_LOAD_DISK, from, to, v->load[PLAN_LOAD_DISK], v->load[PLAN_LOAD_DISK]);
   if (v->disks == PLAN_DISKS_MIRRORED)
-    sum += shifted(b, M_DISK_FREE, from, to, -(double)v->disk / (double)MAX(x->disk, 1), -(double)v->disk / (double)MAX(y->disk, 1));
-  if (x->spindles > 0 && y->spindles > 0)
-    sum += shifted(b, M_SPINDLES, from, to, v->spindles / x->spindles, v->spindles / y->spindles);
-  return sum;
+    sum += shifted(b, M_DISK_FREE, from, to, -(double)v->disk * x->disk, -(double)v->disk * y->disk);
+  return sum + shifted(b, M_SPINDLES, from, to, v->spindles * x->spindles, v->spindles * y->spindles);
 }
 
 static void look_at(Balance *b, guint32 vm, PlanStepKind kind, guint32 target, double estimate, Looks *looks)
@@ -413,8 +418,8 @@ static void put_in_order(Balance *b)
     host[k] = b->spread->host[b->moved[k]];
     second[k] = b->spread->second[b->moved[k]];
   }
-  spread_free(b->spread);
-  b->spread = spread_new(b->cluster);
+  for (guint32 k = n; k--;)
+    spread_move(b->spread, b->moved[k], b->cluster->vms[b->moved[k]].host, b->cluster->vms[b->moved[k]].second);
   for (bool progress = true; left && progress;) {
     progress = false;
     for (guint32 k = 0; k < n; k++) {
@@ -445,8 +450,9 @@ static void find_stranded(const Balance *b, PlanBalanceResult *result)
 
 static void search(Balance *b)
 {
-  guint thoughts = b->cluster->n_vms <= ALL_VMS ? THOUGHTS : 1;
-  for (guint round = 0; round < ROUNDS_MAX && sweep(b); round++)
+  bool small = b->cluster->n_vms <= ALL_VMS;
+  guint thoughts = small ? THOUGHTS : 1, rounds = small ? ROUNDS_MAX : ROUNDS_LARGE;
+  for (guint round = 0; round < rounds && sweep(b); round++)
     for (guint k = 0; k < thoughts; k++)
       reconsider_all(b);
   put_in_order(b);
@@ -464,6 +470,12 @@ void plan_balance(const PlanCluster *c, const PlanBalanceOptions *options, PlanB
   b.sources = g_new(guint32, n);
   b.first_key = g_new(double, n);
   b.second_key = g_new(double, n);
+  b.inverse = g_new(Inverse, n);
+  for (guint32 h = 0; h < c->n_hosts; h++) {
+    const PlanBalanceHost *host = &c->hosts[h];
+    b.inverse[h] = (Inverse){host->memory ? 1 / (double)host->memory : 0, host->disk ? 1 / (double)host->disk : 0, host->cpus > 0 ? 1 / host->cpus : 0,
+                             host->spindles > 0 ? 1 / host->spindles : 0};
+  }
   b.kind = g_new(PlanStepKind, (gsize)c->n_vms + 1);
   b.moved = g_new(guint32, (gsize)c->n_vms + 1);
   for (guint32 v = 0; v < c->n_vms; v++)
@@ -478,7 +490,7 @@ void plan_balance(const PlanCluster *c, const PlanBalanceOptions *options, PlanB
   result->n_steps = b.steps->len;
   result->steps = (PlanStep *)(void *)g_array_free(b.steps, FALSE);
   spread_free(b.spread);
-  void *arrays[] = {b.first_order, b.second_order, b.sources, b.first_key, b.second_key, b.kind, b.moved};
+  void *arrays[] = {b.first_order, b.second_order, b.sources, b.first_key, b.second_key, b.kind, b.moved, b.inverse};
   for (guint k = 0; k < G_N_ELEMENTS(arrays); k++)
     g_free(arrays[k]);
 }

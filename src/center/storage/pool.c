@@ -119,9 +119,13 @@ static bool prepare_pool(Task *task, void *ctx, GError **error)
 static bool unprepare_pool(Task *task, void *ctx, GError **error)
 {
   Create *c = ctx;
-  for (guint i = c->args->hosts.len; i-- > 0;)
-    if (!storage_tell_pool_gone(c->center, c->id, c->args->hosts.items[i], i > 0, error))
-      return false;
+  for (guint i = c->args->hosts.len; i-- > 0;) {
+    g_autoptr(GError) failed = NULL;
+    if (storage_tell_pool_gone(c->center, c->id, c->args->hosts.items[i], i > 0, &failed) || ws_error_code(failed) == WS_ERROR_NOT_FOUND)
+      continue; /* one that was removed meanwhile has nothing to forget, and the others are to be told all the same */
+    g_propagate_error(error, g_steal_pointer(&failed));
+    return false;
+  }
   return true;
 }
 

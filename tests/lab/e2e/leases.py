@@ -32,6 +32,9 @@ class Leases(Case):
     def take_over(self, vm, to, how="powered_off"):
         return self.api.wait(self.api.post(f"vms/{vm}/take_over", {"host": to.id, "host_down": how, "reason": "tried in the lab"}), TASK_DEADLINE_S)
 
+    def is_defined(self, member, uuid):
+        return uuid in member.inside("virsh", "list", "--all", "--uuid").split()
+
     def lose(self, member):
         member.wait_lost()
         self.site.wait_power(self.leased, "unknown")
@@ -74,7 +77,7 @@ class Leases(Case):
         check(self.record(vm)["host"] == second.lab_host.name, self.record(vm))
         first.power_on()  # its VM is marked to start with it
         uuid = self.site.vm(vm)["uuid"]
-        wait_for("what was left there to go", lambda: uuid not in first.domains(), 60)
+        wait_for("what was left there to go", lambda: not self.is_defined(first, uuid), 60)
         check(self.where(vm) == [second] and self.site.vm(vm)["host"] == second.id, self.where(vm))
 
     def host_without_its_link_keeps_its_guest(self):
@@ -124,6 +127,6 @@ class Leases(Case):
         second.wait_connected()
         wait_for("the inventory to follow the hosts", lambda: self.site.vm(vm)["host"] == second.id and self.site.power(vm) == "running", 60)
         uuid = self.site.vm(vm)["uuid"]
-        wait_for("the old definition to go", lambda: uuid not in first.domains(), 60)
+        wait_for("the old definition to go", lambda: not self.is_defined(first, uuid), 60)
         self.site.destroy(vm)
 

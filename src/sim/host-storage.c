@@ -171,7 +171,7 @@ static bool do_pool_keep(RpcCall *call, const void *arg, void **result, GError *
     return false;
   for (guint i = host->pools->len; i-- > 0;) {
     SimPool *pool = host->pools->pdata[i];
-    bool kept = false;
+    bool kept = params->newest != WS_INT_UNSET && pool->id > (WsId)params->newest;
     for (guint k = 0; k < params->pools.len; k++)
       kept = kept || params->pools.items[k] == pool->id;
     if (kept)

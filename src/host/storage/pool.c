@@ -398,7 +398,7 @@ bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, GError **e
   g_mutex_lock(&storage->lock);
   g_hash_table_iter_init(&iter, storage->pools);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&p)) {
-    bool kept = false;
+    bool kept = params->newest != WS_INT_UNSET && p->id > (WsId)params->newest;
     for (guint i = 0; i < params->pools.len && !kept; i++)
       kept = params->pools.items[i] == p->id;
     if (!kept)

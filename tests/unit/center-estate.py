@@ -257,13 +257,22 @@ def metrics_name_every_object_also_the_dead(m, admin):
     assert center.Client(m).raw("GET", "/metrics")[0] == 401
 
 
+def what_no_agent_has_told_is_not_made_up(m, admin):
+    cluster = made(admin.call("POST", "/clusters", {"name": "untold", "host_pool": first_pool(admin)["id"]}))
+    host = enrol(m, admin, "silent", cluster=cluster["id"])
+    check = done(admin.call("GET", f"/hosts/{host['id']}/check"))
+    assert (check["failed"], check["warned"], check["lines"]) == (0, 0, []), check
+    baseline = done(admin.call("GET", f"/clusters/{cluster['id']}/cpu_baseline"))
+    assert "model" not in baseline and baseline["hosts"] == 0 and baseline["unknown"] == ["silent"], baseline
+
+
 center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_token_says, machine_is_in_the_site_once,
                 cluster_takes_one_architecture,
                 hosts_move_between_clusters_and_out, cluster_takes_its_hosts_along_to_another_host_pool,
                 what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
                 host_that_is_not_connected_cannot_enter_maintenance,
                 metrics_name_every_object_also_the_dead, search_finds_by_what_people_know,
-                winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read]
+                winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read, what_no_agent_has_told_is_not_made_up]
 
 if __name__ == "__main__":
     sys.exit(1 if center.main() else 0)

@@ -28,6 +28,7 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
   WsHost *host = facts ? inv_edit_id(txn, &ws_type_host, id) : NULL;
   if (!host)
     return true;
+  bool first = !host->facts;
   g_autoptr(WsHostGuestCpu) before = host->facts && host->facts->guest_cpu ? ws_host_guest_cpu_copy(host->facts->guest_cpu) : NULL;
   ws_host_facts_free(host->facts);
   host->facts = ws_host_facts_copy(facts);
@@ -40,6 +41,8 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
   if (!inv_commit(txn, NULL, error))
     return false;
   tell_lower_cpu(center, id, before);
+  if (first)
+    hosts_report_check(center, id);
   return true;
 }
 

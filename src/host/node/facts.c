@@ -91,5 +91,7 @@ WsHostFacts *node_read_facts(const char *root)
   node_read_disks(root, f);
   node_read_pci(root, f);
   node_read_usb(root, f);
+  if (!*root) /* clock and room are this machine's, not those of a recorded one */
+    node_read_readiness(root, f);
   return f;
 }

@@ -10,6 +10,7 @@ void node_read_firmware(const char *root, WsHostFacts *facts); /* system, memory
 void node_read_nics(const char *root, WsHostFacts *facts);
 void node_read_disks(const char *root, WsHostFacts *facts);
 void node_read_pci(const char *root, WsHostFacts *facts);      /* pci_devices, iommu */
+void node_read_readiness(const char *root, WsHostFacts *facts);
 void node_read_usb(const char *root, WsHostFacts *facts);
 
 /* The last PCI address in a path of /sys/devices; NULL: none. */

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The requirements check of a host, as people read it: the planner's lines with advice from the reader's catalogue. What fails when a host
+ * joins becomes an event. */
+#include "center/api/view.h"
+#include "center/hosts/hosts.h"
+#include "center/verbs.h"
+#include "plan/check.h"
+#include "model/texts.h"
+
+typedef struct {
+  const WsHost *host, *twin;
+} TwinLook;
+
+static bool look_for_twin(const void *object, void *arg)
+{
+  TwinLook *look = arg;
+  const WsHost *other = object;
+  if (other->id != look->host->id && other->facts && g_strcmp0(other->facts->machine_id, look->host->facts->machine_id) == 0)
+    look->twin = other;
+  return !look->twin;
+}
+
+static WsHostCheck *check_of(const InvSnapshot *snap, const WsHost *host)
+{
+  TwinLook look = {host, NULL};
+  if (host->facts && host->facts->machine_id)
+    inv_each(snap, &ws_type_host, look_for_twin, &look);
+  return plan_host_check(host, look.twin);
+}
+
+bool host_check(const ApiView *view, void **result, GError **error)
+{
+  WsHostCheck *check = check_of(view->snap, view->object);
+  for (guint i = 0; i < check->lines.len; i++) {
+    WsHostCheckLine *line = check->lines.items[i];
+    g_autofree char *name = g_strconcat("check_", ws_host_check_line_check_names[line->check - 1], NULL);
+    if (line->state != WS_HOST_CHECK_LINE_STATE_PASS)
+      line->advice = ws_text_format(name, view->call ? api_call_lang(view->call) : WS_LANG_EN, NULL);
+  }
+  *result = check;
+  return true;
+}
+
+void hosts_report_check(Center *center, WsId id)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsHost *host = inv_find(snap, &ws_type_host, id);
+  g_autoptr(WsHostCheck) check = host ? check_of(snap, host) : NULL;
+  g_autoptr(GString) names = g_string_new(NULL);
+  for (guint i = 0; check && i < check->lines.len; i++) {
+    const WsHostCheckLine *line = check->lines.items[i];
+    if (line->state == WS_HOST_CHECK_LINE_STATE_FAIL)
+      g_string_append_printf(names, "%s%s", names->len ? ", " : "", ws_host_check_line_check_names[line->check - 1]);
+  }
+  if (names->len)
+    center_event(center, CENTER_MAJOR, &ws_type_host, id, "host report", "host_lacks", "names", names->str, NULL);
+}

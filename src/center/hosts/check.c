@@ -41,10 +41,20 @@ bool host_check(const ApiView *view, void **result, GError **error)
   return true;
 }
 
-void hosts_report_check(Center *center, WsId id)
+/* ---- a host that has joined ---- */
+
+#define TELL_US (60 * (gint64)G_USEC_PER_SEC) /* until then its agent has met libvirt and Open vSwitch, where they are */
+
+typedef struct {
+  Center *center;
+  WsId host;
+} Job;
+
+static void tell(void *arg)
 {
-  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  const WsHost *host = inv_find(snap, &ws_type_host, id);
+  g_autofree Job *job = arg;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(job->center->inventory);
+  const WsHost *host = inv_find(snap, &ws_type_host, job->host);
   g_autoptr(WsHostCheck) check = host ? check_of(snap, host) : NULL;
   g_autoptr(GString) names = g_string_new(NULL);
   for (guint i = 0; check && i < check->lines.len; i++) {
@@ -53,5 +63,17 @@ void hosts_report_check(Center *center, WsId id)
       g_string_append_printf(names, "%s%s", names->len ? ", " : "", ws_host_check_line_check_names[line->check - 1]);
   }
   if (names->len)
-    center_event(center, CENTER_MAJOR, &ws_type_host, id, "host report", "host_lacks", "names", names->str, NULL);
+    center_event(job->center, CENTER_MAJOR, &ws_type_host, job->host, "host report", "host_lacks", "names", names->str, NULL);
+}
+
+static void on_timer(void *arg)
+{
+  ws_co_start(((Job *)arg)->center->loop, tell, arg);
+}
+
+void hosts_report_check(Center *center, WsId host)
+{
+  Job *job = g_new(Job, 1);
+  *job = (Job){center, host};
+  ws_loop_after(center->loop, TELL_US, on_timer, job);
 }

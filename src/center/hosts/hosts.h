@@ -41,7 +41,7 @@ void hosts_add_down(Center *center, HostDown func);
 RpcLink *hosts_admit(Center *center, WsId host, const char *address);
 /* Notes in a host that is being edited what is known of its power. */
 void hosts_set_power(WsHost *host, int state, int source, gint64 now_us);
-/* An event when a host lacks what it needs (check.c). Core loop, in a coroutine. */
+/* A minute from now: an event if the host lacks what it needs (check.c). */
 void hosts_report_check(Center *center, WsId host);
 /* Ends the link and, with the Host gone from the inventory, its right to come back. */
 void hosts_disconnect(Center *center, WsId host, const char *reason);

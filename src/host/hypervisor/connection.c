@@ -279,7 +279,7 @@ static bool come_up(Hypervisor *hv, GError **error)
     return false;
   read_capabilities(hv, conn);
   tell_versions(hv, conn);
-  virt_guest_cpu_tell(hv);
+  virt_guest_cpu_tell(conn);
   g_mutex_lock(&hv->lock);
   g_ptr_array_add(hv->conns, conn);
   g_mutex_unlock(&hv->lock);

@@ -86,17 +86,22 @@ static WsHostGuestCpu *read_guest_cpu(Hypervisor *hv, VirtConn *conn)
   return guest;
 }
 
+/* With the connection that has just been made: others may not be had yet. When it breaks meanwhile, the next one is asked. */
 static void tell(void *arg)
 {
-  Hypervisor *hv = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(VirtConn) conn = virt_conn_acquire(hv, &error);
-  if (conn)
-    hv->config.on_guest_cpu(read_guest_cpu(hv, conn), hv->config.arg);
+  VirtConn *conn = arg;
+  Hypervisor *hv = conn->hv;
+  WsHostGuestCpu *guest = read_guest_cpu(hv, conn);
+  if (guest->models.len) {
+    hv->config.on_guest_cpu(guest, hv->config.arg);
+    return;
+  }
+  ws_log(WS_LOG_WARNING, "guest-cpu-not-known", "cause", virGetLastErrorMessage(), NULL);
+  ws_host_guest_cpu_free(guest);
 }
 
-void virt_guest_cpu_tell(Hypervisor *hv)
+void virt_guest_cpu_tell(VirtConn *conn)
 {
-  if (hv->config.on_guest_cpu)
-    virt_run(hv, "guest-cpu", tell, hv, NULL);
+  if (conn->hv->config.on_guest_cpu)
+    virt_run(conn->hv, "guest-cpu", tell, virt_conn_ref(conn), virt_conn_unref);
 }

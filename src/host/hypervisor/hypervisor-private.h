@@ -74,7 +74,7 @@ VirtConn *virt_conn_acquire(Hypervisor *hv, GError **error);
 void virt_conn_release(VirtConn *conn); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirtConn, virt_conn_release)
 /* Reads and tells what guests can have of the processor, on a worker (guest_cpu.c). */
-void virt_guest_cpu_tell(Hypervisor *hv);
+void virt_guest_cpu_tell(VirtConn *conn);
 VirtConn *virt_conn_ref(VirtConn *conn);
 void virt_conn_unref(void *conn);
 /* What specs are filled with. */

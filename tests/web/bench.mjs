@@ -53,7 +53,9 @@ page.allowed.push(/401/)
 let wire = 0
 const session = await page.context().newCDPSession(page)
 await session.send('Network.enable')
-session.on('Network.loadingFinished', (e) => (wire += e.encodedDataLength))
+const files = new Set()
+session.on('Network.responseReceived', (e) => e.response.url.includes('/api/') || files.add(e.requestId))
+session.on('Network.loadingFinished', (e) => files.has(e.requestId) && (wire += e.encodedDataLength))
 let began = performance.now()
 await page.goto(site.url)
 await page.waitForSelector('.login [data-test=login]')
@@ -83,7 +85,7 @@ const inPage = (path, selector) => page.evaluate(async ([to, wanted]) => {
 await timed('list_open_ms', async () => {
   await inPage('/pools', 'h1')
   await sleep(200)
-  return inPage('/vms', '.row [role=gridcell]')
+  return inPage('/vms', '.row a[href^="/vms/"]')
 })
 await timed('list_filter_ms', async () => {
   await page.fill('[data-test=filter]', '')
@@ -138,13 +140,14 @@ figures.tree = await page.evaluate(async () => {
     while (document.querySelector('.lines').style.height === before) await new Promise((r) => setTimeout(r, 5))
     return Math.round(performance.now() - from)
   }
-  return { lines: document.querySelector('.lines').style.height, open_ms: document.querySelectorAll('.line').length ? await open(0) : null, in_dom: document.querySelectorAll('.line').length }
+  const lines = parseInt(document.querySelector('.lines').style.height) / 28
+  return { lines, in_dom: document.querySelectorAll('.line').length, fold_ms: await open(0), unfold_ms: await open(0) }
 })
 
 // Changes while the list is shown.
-await page.goto(site.url + '/vms')
+await page.goto(site.url + '/hosts')
 await page.waitForSelector('.row [role=gridcell]')
-const ids = (await site.call('GET', '/vms?limit=200&fields=id&sort=name')).items.map((v) => v.id)
+const ids = (await site.call('GET', '/hosts?limit=200&fields=name&sort=name')).items.map((v) => v.id)
 const cdp = await page.context().newCDPSession(page)
 const heap = async () => { await cdp.send('HeapProfiler.collectGarbage'); return (await cdp.send('Runtime.getHeapUsage')).usedSize / 1048576 }
 const before = await heap()
@@ -165,7 +168,7 @@ const gaps = page.evaluate(async (ms) => {
 }, CHANGES_S * 1000)
 await Promise.all(Array.from({ length: 16 }, async (_, w) => {
   for (let i = w; Date.now() < end; i += 16) {
-    await site.call('PATCH', `/vms/${ids[i % ids.length]}`, { labels: { n: String(i) } }).then(() => changes++, () => undefined)
+    await site.call('PATCH', `/hosts/${ids[i % ids.length]}`, { description: String(i) }).then(() => changes++, () => undefined)
   }
 }))
 const frame = await gaps

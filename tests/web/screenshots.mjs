@@ -12,7 +12,8 @@ await site.image('debian-13-cloud', site.pools[1])
 await site.image('rocky-9', site.pools[2])
 await site.command(`alarm ${site.hosts[1].id} major certificate_expiring`)
 await site.call('PATCH', `/vms/${site.vms[0]}`, { description: 'Front end of the shop. Kept by the web team; restarted on Sundays.' })
-await site.do('PATCH', `/vms/${site.vms[0]}`, { cpu: { vcpus: 2, pinning: [{ vcpu: 0, cpus: '2-3' }, { vcpu: 1, cpus: '34' }] } }).catch(() => undefined)
+const pinned = await site.do('POST', '/vms', { name: 'trading', host: site.hosts[0].id, cpu: { vcpus: 4, pinning: [0, 1, 2, 3].map((vcpu) => ({ vcpu, cpus: String(4 + vcpu) })) }, memory_bytes: 8589934592, disks: [{ new_volume: { size_bytes: 21474836480, pool: site.pools[0] } }] })
+await site.do('POST', `/vms/${pinned.result ?? pinned.target}/start`, {})
 const browser = await openBrowser()
 
 const PAGES = [
@@ -29,6 +30,7 @@ async function shots(language, theme) {
     await page.goto(site.url + path)
     await page.waitForSelector('.page > *')
     if (name === 'deploy') {
+      await page.click('.imagecards button')
       await page.fill('#deploy-name', 'shop')
       await page.fill('#deploy-count', '12')
     }

@@ -112,6 +112,20 @@ export function valueAt(object: unknown, path: string): unknown {
 
 /** A word of the API (a state, an activity, a choice) in the user's language. */
 export const word = (name: string): string => contract.words[name] ?? name.replace(/_/g, ' ')
+/** The same at the beginning of a line: verbs are kept in lower case, as they stand inside of sentences. */
+export const wordTitle = (name: string): string => {
+  const text = word(name)
+  return /^[a-z][a-z ]*$/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text
+}
+
+/** The label of a field by its own name, wherever in the type it is. */
+export function labelAnywhere(type: string, name: string): string {
+  const fields = fieldsOf(type)
+  if (fields[name]) return fields[name]!.l
+  for (const part of Object.values(fields)) if (part.o && fieldsOf(part.o)[name]) return fieldsOf(part.o)[name]!.l
+  return name
+}
+
 export const look = (path: string, value: string): Look => contract.looks[path]?.[value] ?? { glyph: 'circle', colour: 'off' }
 export const hasLook = (path: string): boolean => path in contract.looks
 /** What a task does, by its kind: "vm_start" is the verb start of VMs. */

@@ -2,7 +2,7 @@
 // One box to go, find and do: objects by any part of name, address, MAC, UUID or note; verbs of the open object; pages.
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react'
 import { get } from '../api/client'
-import { pluralOf, resource, resources, typeOf } from '../api/contract'
+import { labelAnywhere, pluralOf, resource, resources, typeOf } from '../api/contract'
 import { visible } from '../kit/format'
 import { Icon } from '../kit/state/glyphs'
 import { StateGlyph } from '../kit/state/State'
@@ -65,7 +65,7 @@ function Box() {
   const entries = useMemo(() => {
     const needle = text.replace(/^>/, '').trim().toLowerCase()
     const objects: Entry[] = found.matches.map((m) => ({
-      key: m.object, id: m.object, icon: m.kind, text: visible(m.name ?? m.object), more: m.field === 'name' ? m.object : `${m.field}: ${visible(m.value ?? '')}`,
+      key: m.object, id: m.object, icon: m.kind, text: visible(m.name ?? m.object), more: m.field === 'name' ? m.object : `${labelAnywhere(resource(m.kind)?.type ?? '', m.field)}: ${visible(m.value ?? '')}`,
       run: () => {
         recent.unshift(m.object)
         go(`/${m.kind}/${m.object}`)

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The value of a field, shown as its kind and unit ask for; in tables and on pages alike.
 import type { ReactNode } from 'react'
-import { fieldAt, valueAt, word, type Field } from '../api/contract'
+import { fieldAt, valueAt, word, wordTitle, type Field } from '../api/contract'
 import { t } from '../texts'
 import { ago, count, time, visible, withUnit } from './format'
 import { Name, Ref } from './Name'
 import { activityText, lookPath, State } from './state/State'
+
+/** Names of hardware and of programs keep their case. */
+const plain = (value: string) => (word(value) === value ? value : wordTitle(value))
 
 const NONE = <span className="faint">-</span>
 
@@ -16,7 +19,7 @@ function one(field: Field, value: any, type: string, path: string): ReactNode {
     case 'double': return field.u ? withUnit(value, field.u) : count(value)
     case 'enum': {
       const look = lookPath(type, path)
-      return look ? <State path={look} value={value} /> : word(value)
+      return look ? <State path={look} value={value} /> : plain(value)
     }
     case 'ref':
     case 'anyref': return <Ref id={value} />
@@ -38,7 +41,7 @@ export function Value({ type, path, object }: { type: string; path: string; obje
   const at = inside(type, path)
   const field = fieldAt(type, at)
   const value = valueAt(object, at)
-  if (!field || value == null || value === '') return NONE
+  if (!field || value == null || value === '' || (field.t === 'map' && !Object.keys(value as object).length)) return NONE
   if (!field.many) return <>{one(field, value, type, at)}</>
   if (!Array.isArray(value) || value.length === 0) return NONE
   if (field.t === 'object') return <>{value.length}</>

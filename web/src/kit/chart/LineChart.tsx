@@ -6,14 +6,20 @@ import { clock } from '../format'
 
 export interface Line { name: string; values: [number, number | null][] }
 
+/** Lines of the grid at powers of two, four or five of them: sizes are counted so. */
+function step(lines: Line[], max: number | undefined): number | undefined {
+  const top = max ?? Math.max(0, ...lines.flatMap((line) => line.values.map(([, v]) => v ?? 0)))
+  return top > 0 ? 2 ** Math.ceil(Math.log2(top / 5)) : undefined
+}
+
 const DASHES = ['solid', 'dashed', 'dotted', [8, 3, 2, 3], [2, 2], [12, 4], [6, 2], [4, 6]]
 
-export function LineChart({ title, lines, format, max }: { title: string; lines: Line[]; format: (v: number) => string; max?: number }) {
+export function LineChart({ title, lines, format, max, binary }: { title: string; lines: Line[]; format: (v: number) => string; max?: number; binary?: boolean }) {
   const box = useRef<HTMLDivElement>(null)
   const chart = useRef<any>(null)
   const theme = useTheme()
-  const latest = useRef({ lines, max })
-  latest.current = { lines, max }
+  const latest = useRef({ lines, max, binary })
+  latest.current = { lines, max, binary }
 
   useEffect(() => {
     let gone = false
@@ -27,13 +33,13 @@ export function LineChart({ title, lines, format, max }: { title: string; lines:
       const soft = token('soft')
       made.setOption({
         animation: false, color: [0, 1, 2, 3, 4, 5, 6, 7].map((i) => token(`series-${i}`)), backgroundColor: 'transparent', textStyle: { color: soft, fontSize: 12 },
-        grid: { left: 8, right: 12, top: 30, bottom: 6, containLabel: true },
+        grid: { left: 8, right: 26, top: 30, bottom: 6, containLabel: true },
         legend: { top: 0, right: 0, textStyle: { color: soft, fontSize: 12 }, icon: 'roundRect', itemWidth: 14, itemHeight: 3 },
         tooltip: { trigger: 'axis', renderMode: 'richText', backgroundColor: token('raised'), borderColor: token('strong'), textStyle: { color: token('text'), fontSize: 12 }, valueFormatter: (v: unknown) => (typeof v === 'number' ? format(v) : '-') },
         axisPointer: { link: [{ xAxisIndex: 'all' }], lineStyle: { color: soft } },
         dataZoom: [{ type: 'inside', filterMode: 'none' }],
-        xAxis: { type: 'time', axisLabel: { formatter: (v: number) => clock(v), hideOverlap: true }, axisLine: { lineStyle: { color: token('line') } }, splitLine: { show: false } },
-        yAxis: { type: 'value', min: 0, axisLabel: { formatter: (v: number) => format(v) }, splitLine: { lineStyle: { color: token('line') } } },
+        xAxis: { type: 'time', axisLabel: { color: soft, formatter: (v: number) => clock(v), hideOverlap: true }, axisLine: { lineStyle: { color: token('line') } }, splitLine: { show: false } },
+        yAxis: { type: 'value', min: 0, axisLabel: { color: soft, formatter: (v: number) => format(v) }, splitLine: { lineStyle: { color: token('line') } } },
       })
       draw()
       seen = new ResizeObserver(() => made.resize())
@@ -50,7 +56,7 @@ export function LineChart({ title, lines, format, max }: { title: string; lines:
   const draw = () => {
     if (!chart.current || document.hidden) return
     chart.current.setOption({
-      yAxis: { max: latest.current.max },
+      yAxis: { max: latest.current.max, interval: latest.current.binary ? step(latest.current.lines, latest.current.max) : undefined },
       series: latest.current.lines.map((line, i) => ({ name: line.name, type: 'line', showSymbol: line.values.length < 2, symbolSize: 4, connectNulls: false, data: line.values, lineStyle: { width: 1.6, type: DASHES[i % DASHES.length] }, areaStyle: latest.current.lines.length === 1 ? { opacity: 0.12 } : undefined })),
     })
   }

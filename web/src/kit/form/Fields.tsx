@@ -2,7 +2,7 @@
 // Forms made from the contract: each field gets the input of its kind, its label, its limits and what the server says about it.
 import { useId, useState, type ReactNode } from 'react'
 import { Button, Checkbox, Input, InputNumber, Select } from 'antd'
-import { fieldsOf, word, type Field } from '../../api/contract'
+import { fieldsOf, wordTitle, type Field } from '../../api/contract'
 import { language, t } from '../../texts'
 import { bytes, withUnit } from '../format'
 import { Icon } from '../state/glyphs'
@@ -49,8 +49,8 @@ function Scalar({ field, value, change, id, label }: { field: Field; value: any;
     case 'enum':
       return (
         <Select
-          id={id} aria-label={label} value={value} allowClear={!field.req} placeholder={field.def === undefined ? t('automatic') : word(String(field.def))}
-          options={field.e?.map((v) => ({ value: v, label: word(v) }))} onChange={(v) => change(v ?? undefined)} popupMatchSelectWidth={false}
+          id={id} aria-label={label} value={value} allowClear={!field.req} placeholder={field.def === undefined ? t('automatic') : wordTitle(String(field.def))}
+          options={field.e?.map((v) => ({ value: v, label: wordTitle(v) }))} onChange={(v) => change(v ?? undefined)} popupMatchSelectWidth={false}
         />
       )
     case 'ref':
@@ -66,7 +66,7 @@ function Scalar({ field, value, change, id, label }: { field: Field; value: any;
 
 function Many({ field, value = [], change, label, path, errors }: { field: Field; value: any[]; change: (v: any[]) => void; label: string; path: string; errors: FieldError[] }) {
   if (field.t === 'ref') return <RefsSelect label={label} type={field.r!} value={value} onChange={change} />
-  if (field.t === 'enum') return <Select mode="multiple" aria-label={label} value={value} onChange={change} options={field.e?.map((v) => ({ value: v, label: word(v) }))} />
+  if (field.t === 'enum') return <Select mode="multiple" aria-label={label} value={value} onChange={change} options={field.e?.map((v) => ({ value: v, label: wordTitle(v) }))} />
   if (field.t !== 'object') return <Select mode="tags" aria-label={label} value={value} onChange={(v: any[]) => change(field.t === 'int' ? v.map(Number).filter((n) => !Number.isNaN(n)) : v)} open={false} suffixIcon={null} />
   return (
     <div className="rows" role="group" aria-label={label}>

@@ -30,6 +30,7 @@ export function bytes(value: number | null | undefined): string {
 /** "3.2 / 8 GiB": both in the unit of the larger. */
 export function bytesOf(part: number | null | undefined, whole: number | null | undefined): string {
   if (whole == null) return bytes(part)
+  if (!whole) return UNKNOWN
   const [n, step] = scale(whole, 1024, BINARY)
   return `${part == null ? UNKNOWN : digits(part / 1024 ** step)} / ${digits(n)} ${BINARY[step]}`
 }

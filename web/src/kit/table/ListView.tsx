@@ -83,7 +83,7 @@ export function ListView({ plural, base, sort: firstSort, columns: firstColumns,
       <div className="listbar">
         <div className="filterbox">
           <Input
-            allowClear value={typed} spellCheck={false} prefix={<Icon name="search" size={14} />} placeholder={t('filter_hint', { example: filterExample(type) })} aria-label={t('filter')} data-test="filter" status={parsed.unknown.length ? 'error' : undefined}
+            allowClear value={typed} spellCheck={false} prefix={<Icon name="search" size={14} />} placeholder={filterExample(type) ? t('filter_hint', { example: filterExample(type) }) : t('filter')} aria-label={t('filter')} data-test="filter" status={parsed.unknown.length ? 'error' : undefined}
             onChange={(e) => type_(e.target.value)} onPressEnter={() => setText(typed)} list={`complete-${plural}`}
           />
           <datalist id={`complete-${plural}`}>

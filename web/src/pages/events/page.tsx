@@ -6,6 +6,6 @@ import { t } from '../../texts'
 export function register() {
   registerColumns('events', {
     columns: ['time', 'level', 'object', 'text', 'host', 'cause'],
-    cells: { text: { title: () => t('what_happened'), width: 420, cell: (row) => <span dir="auto" title={sentence(row.text, row.params)}>{sentence(row.text, row.params)}</span> } },
+    cells: { text: { title: () => t('what_happened'), width: 380, cell: (row) => <span dir="auto" title={sentence(row.text, row.params)}>{sentence(row.text, row.params)}</span> } },
   })
 }

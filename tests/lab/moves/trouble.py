@@ -97,6 +97,11 @@ class Ways(Cases):
         self.estate.only_on(self.vm, self.away)
         self.moved(self.vm, self.home)
 
+    def cluster_without_a_migration_network_is_as_before(self):
+        self.in_cluster(None)
+        self.moved(self.vm, self.away)
+        self.moved(self.vm, self.home)
+
     def move_that_takes_too_long_is_given_up(self):
         vm = self.estate.prover("restless", dirty_mib=48, held_mib=4)
         task = self.api.wait(self.estate.migrate(vm, self.away, strategy="fast", bandwidth_bytes_per_s=4 << 20, timeout_s=10), 120)

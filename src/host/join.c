@@ -113,7 +113,12 @@ static bool refuse(const GString *answer, GError **error)
   char *values[] = {NULL, NULL};
   read_members(answer->str, answer->len, names, values);
   g_autofree char *code = values[0], *message = values[1];
-  return ws_fail(error, code ? ws_error_code_from_name(code) : WS_ERROR_INTERNAL, "cause", message, "reason", message, NULL);
+  ws_fail(error, code ? ws_error_code_from_name(code) : WS_ERROR_INTERNAL, "reason", message, NULL);
+  if (error && message) { /* with what it names: only the manager knows that */
+    g_free((*error)->message);
+    (*error)->message = g_steal_pointer(&message);
+  }
+  return false;
 }
 
 static bool enrol(const AgentConfig *config, const char *manager_url, const char *secret, const char *csr, char **cert,

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.dont_write_bytecode = True
@@ -18,15 +19,21 @@ spec.loader.exec_module(center)
 
 
 class Host:
-    """A state directory, and what is done with it."""
+    """A state directory, and what is done with it. Each is a machine of its own, with an id that only its programs see."""
 
-    def __init__(self, program, manager, folder):
+    OWN_MACHINE = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/machine-id && exec "$@"')
+
+    def __init__(self, program, manager, folder, machine=None):
         self.program, self.manager, self.state = program, manager, folder
+        self.machine = machine or f"{folder}.machine-id"
+        if not machine:
+            with open(self.machine, "w", encoding="ascii") as file:
+                file.write(uuid.uuid4().hex + "\n")
 
     def run(self, *options, text=""):
         """(exit status, what it said)."""
-        done = subprocess.run([self.program, *options, "--manager", f"https://127.0.0.1:{self.manager.port}", "--state-dir", self.state],
-                              input=text, capture_output=True, text=True, timeout=center.DEADLINE_S, check=False)
+        done = subprocess.run([*self.OWN_MACHINE, self.machine, self.program, *options, "--manager",
+                               f"https://127.0.0.1:{self.manager.port}", "--state-dir", self.state], input=text, capture_output=True, text=True, timeout=center.DEADLINE_S, check=False)
         return done.returncode, done.stderr
 
     def join(self, token):
@@ -101,6 +108,14 @@ def known_host_comes_back_as_itself(host, admin):
     assert len(events) == 1, events
 
 
+def machine_that_is_here_is_refused_under_another_name(host, admin):
+    assert host.join(token_of(admin, host_name="first"))[0] == 0
+    again = Host(host.program, host.manager, host.state + "-again", host.machine)
+    status, words = again.join(token_of(admin, host_name="second"))
+    assert status == 1 and "as first" in words and not again.has_joined(), words
+    assert admin.call("GET", "/hosts?filter=name=second")[1]["total"] == 0
+
+
 def token_for_a_host_that_went_is_worth_nothing(host, admin):
     assert host.join(token_of(admin, host_name="goer"))[0] == 0
     known = admin.call("GET", "/hosts?filter=name=goer")[1]["items"][0]["id"]
@@ -114,7 +129,7 @@ def token_for_a_host_that_went_is_worth_nothing(host, admin):
     assert (status, body["code"]) == (400, "bad_reference"), body
 
 
-TESTS = [known_host_comes_back_as_itself, token_for_a_host_that_went_is_worth_nothing, token_on_the_command_line_is_refused, token_by_standard_input_lets_the_host_in, token_works_once,
+TESTS = [known_host_comes_back_as_itself, machine_that_is_here_is_refused_under_another_name, token_for_a_host_that_went_is_worth_nothing, token_on_the_command_line_is_refused, token_by_standard_input_lets_the_host_in, token_works_once,
          token_of_another_site_is_refused_before_anything_is_told, nonsense_and_nothing_are_refused]
 
 

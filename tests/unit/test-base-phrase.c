@@ -15,7 +15,7 @@ static void phrases_are_found_whole_and_with_places(void)
   assert_zh("a string", "字符串");
   assert_zh("at most 16 items", "至多 16 项");
   assert_zh("an id such as vol-7", "对象编号，例如 vol-7");
-  assert_zh("one of thin, lazy, eager", "以下之一：thin, lazy, eager");
+  assert_zh("one of this-one, that-one", "以下之一：this-one, that-one");
   assert_zh("it is truncated: 4096 bytes are announced, 12 are there", "被截断：声明 4096 字节，实有 12 字节");
 }
 

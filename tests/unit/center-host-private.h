@@ -11,7 +11,7 @@
 
 struct HostSim {
   WsLoop *loop;
-  const char *name;
+  char *name;
   HostTruth *truth;
   HostDisks *disks;
   HostSim *peer;

@@ -221,7 +221,7 @@ HostSim *host_sim_new(WsLoop *loop, const char *name, HostTruth *truth, HostDisk
 {
   static const RpcEvents events = {NULL, NULL};
   HostSim *sim = g_new0(HostSim, 1);
-  *sim = (HostSim){.loop = loop, .name = name, .truth = truth, .disks = disks, .act = act, .arg = arg};
+  *sim = (HostSim){.loop = loop, .name = g_strdup(name), .truth = truth, .disks = disks, .act = act, .arg = arg};
   sim->ends = g_ptr_array_new_with_free_func(g_free);
   sim->services = g_new(RpcService, host_n_services + host_n_move_services);
   memcpy(sim->services, host_services, host_n_services * sizeof *host_services);
@@ -247,6 +247,7 @@ void host_sim_free(HostSim *sim)
   rpc_link_unref(sim->link);
   g_ptr_array_unref(sim->ends);
   g_free(sim->services);
+  g_free(sim->name);
   g_free(sim);
 }
 

@@ -290,6 +290,21 @@ static void pool_is_what_it_was_when_its_change_is_cancelled(void)
   runs_on_site(cancel_a_suspension, "a cancelled suspension");
 }
 
+static void adopt_and_start(CenterRig *rig)
+{
+  center_rig_do(rig, NULL, "vm_adopt", "found", NULL);
+  center_rig_do(rig, NULL, "vm_start", "found", NULL);
+  const WsVm *vm = look(rig, &ws_type_vm, "found");
+  g_assert_cmpint(vm->run_generation, ==, 1);
+  center_rig_settle(rig);
+  assert_no_quarrel(rig);
+}
+
+static void adopted_vm_starts_with_its_first_right(void)
+{
+  runs_on_site(adopt_and_start, "an adopted VM");
+}
+
 /* ---- networks ---- */
 
 typedef struct {
@@ -423,6 +438,7 @@ int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   runs_prepare();
+  g_test_add_func("/center/together/adopted_vm_starts_with_its_first_right", adopted_vm_starts_with_its_first_right);
   g_test_add_func("/center/together/running_vms_keep_an_old_processor_out", running_vms_keep_an_old_processor_out);
   g_test_add_func("/center/together/volume_is_attached_to_one_vm_only", volume_is_attached_to_one_vm_only);
   g_test_add_func("/center/together/inventory_refuses_a_volume_in_two_vms", inventory_refuses_a_volume_in_two_vms);

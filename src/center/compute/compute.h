@@ -26,6 +26,8 @@ bool compute_define(Center *center, WsId host, const WsRpcVmDefine *params, vola
 
 /* ---- the right to run a VM (rights.c) ---- */
 #define COMPUTE_GRANT "grant" /* the step's name */
+/* The VM's next right to run, in an edit: greater than all before. */
+void compute_next_right(WsVm *vm);
 /* A step's body; ctx begins with a VmJob: the VM's next generation, durable. Before a step that has a host start it. */
 bool compute_grant(Task *task, void *ctx, GError **error);
 gint64 compute_granted(Task *task); /* WS_INT_UNSET: nothing was */

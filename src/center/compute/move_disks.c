@@ -38,7 +38,7 @@ bool move_reserve(Task *task, void *ctx, GError **error)
   }
   WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, move->vm.id);
   if (vm)
-    vm->run_generation++; /* the target's right to run it, when it is there (rights.c) */
+    compute_next_right(vm); /* the target's right to run it, when it is there (rights.c) */
   return true;
 }
 

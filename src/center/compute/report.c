@@ -101,6 +101,7 @@ static WsId enter_found(Center *center, InvTxn *txn, WsId host, const WsVmReport
   WsVm *vm = inv_create(txn, &ws_type_vm);
   vm->host = host;
   vm->management = WS_VM_MANAGEMENT_FOUND;
+  vm->run_generation = 0;
   compute_fill_found(center, txn, vm, report);
   compute_take_report(center, vm, report);
   return vm->id;

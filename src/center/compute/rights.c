@@ -4,6 +4,11 @@
 #include "center/compute/compute.h"
 #include "center/hosts/hosts.h"
 
+void compute_next_right(WsVm *vm)
+{
+  vm->run_generation = MAX(vm->run_generation, 0) + 1; /* one that was found, or stored before there were rights, has none */
+}
+
 bool compute_grant(Task *task, void *ctx, GError **error)
 {
   const VmJob *job = ctx;
@@ -11,7 +16,7 @@ bool compute_grant(Task *task, void *ctx, GError **error)
   WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, job->id);
   if (!vm)
     return compute_find(task_snapshot(task), job->id, error) != NULL;
-  vm->run_generation++;
+  compute_next_right(vm);
   g_snprintf(text, sizeof text, "%" G_GINT64_FORMAT, vm->run_generation);
   task_set_result(task, text);
   return true;

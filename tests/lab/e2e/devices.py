@@ -66,6 +66,7 @@ class Devices(Case):
             console.wait_for("login:")
 
     def new_password_opens_the_guest(self):
+        self.site.wait_guest(self.vm)
         body = {"user": "root", "password": "a new \"one\" 1"}
         refused("required", self.api.post, f"vms/{self.vm}/set_password", {"user": "root"})
         refused("bad_value", self.api.post, f"vms/{self.vm}/set_password", {**body, "user": "root:x"})

@@ -25,12 +25,12 @@ export function live(site, browser, makeSite) {
       const vm = site.vms[0]
       await at(`/vms/${vm}`)
       await page.waitForSelector('.objecthead >> text=Running')
-      await site.call('POST', `/vms/${vm}/pause`, {})
+      await site.do('POST', `/vms/${vm}/pause`, {}) // to its end: while it lasts nothing else is taken
       await soon(page, '.objecthead >> text=Paused', 'the page')
       await soon(page, `[data-id=${vm}] [aria-label=Paused]`, 'the tree')
       await page.goto(site.url + '/vms?filter=web-01')
       await page.waitForSelector('.row >> text=Paused')
-      await site.call('POST', `/vms/${vm}/resume`, {})
+      await site.do('POST', `/vms/${vm}/resume`, {})
       await soon(page, '.row >> text=Running', 'the list')
       good()
     }],

@@ -151,7 +151,8 @@ void hosts_set_power(WsHost *host, int state, int source, gint64 now_us)
 
 /* renewed: it has come with its present certificate, so the one before is done with. */
 /* false: it could not be recorded (a full disk); to be tried again. */
-static bool set_connection(Center *center, WsId id, bool up, bool renewed, const char *address, const char *reason)
+/* again: it may be recorded as it is already, and is then since when it was. */
+static bool set_connection(Center *center, WsId id, bool up, bool again, bool renewed, const char *address, const char *reason)
 {
   g_autoptr(GError) error = NULL;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
@@ -161,8 +162,10 @@ static bool set_connection(Center *center, WsId id, bool up, bool renewed, const
     return true;
   if (!host->connection)
     host->connection = ws_host_connection_new();
-  host->connection->state = up ? WS_HOST_CONNECTION_STATE_UP : WS_HOST_CONNECTION_STATE_DOWN;
-  host->connection->since = now;
+  int connection = up ? WS_HOST_CONNECTION_STATE_UP : WS_HOST_CONNECTION_STATE_DOWN;
+  if (!again || (int)host->connection->state != connection)
+    host->connection->since = now;
+  host->connection->state = connection;
   g_free(host->connection->reason);
   host->connection->reason = g_strdup(reason);
   int state = up ? WS_HOST_STATE_CONNECTED : WS_HOST_STATE_LOST;
@@ -206,6 +209,7 @@ bool hosts_resync(Center *center, WsId host, GError **error)
 typedef struct {
   Center *center;
   WsId host;
+  bool again; /* what its link's beginning or end brought is looked at anew */
 } HostJob;
 
 #define CATCH_UP_US (10 * (gint64)G_USEC_PER_SEC)
@@ -219,7 +223,7 @@ void hosts_catch_up(Center *center, WsId host)
   if (!g_hash_table_add(center->links->catching_up, g_memdup2(&host, sizeof host)))
     return;
   HostJob *job = g_new(HostJob, 1);
-  *job = (HostJob){center, host};
+  *job = (HostJob){center, host, true};
   ws_loop_after(center->loop, CATCH_UP_US, catch_up, job);
 }
 
@@ -230,9 +234,10 @@ static void follow_up(void *arg)
   if (!peer)
     return;
   g_autofree char *address = g_strdup(peer->address);
-  bool known = set_connection(job->center, job->host, true, peer->came_with_new, address, NULL);
+  bool known = set_connection(job->center, job->host, true, job->again, peer->came_with_new, address, NULL);
   center_alarm_close(job->center, &ws_type_host, job->host, "host_lost");
-  center_event(job->center, CENTER_INFO, &ws_type_host, job->host, "host report", "host_connected", "address", address, NULL);
+  if (!job->again)
+    center_event(job->center, CENTER_INFO, &ws_type_host, job->host, "host report", "host_connected", "address", address, NULL);
   if (SIM_PLANT(host_not_read))
     return;
   if ((!hosts_resync(job->center, job->host, NULL) || !known) && !SIM_PLANT(host_stays_lost))
@@ -245,7 +250,7 @@ static void follow_down(void *arg)
   g_autofree HostJob *job = arg;
   if (hosts_is_connected(job->center, job->host))
     return; /* back again meanwhile */
-  if (!set_connection(job->center, job->host, false, false, NULL, "the link is down"))
+  if (!set_connection(job->center, job->host, false, job->again, false, NULL, "the link is down"))
     hosts_catch_up(job->center, job->host);
   center_alarm_open(job->center, CENTER_MAJOR, &ws_type_host, job->host, "host_lost");
   for (guint i = 0; i < job->center->links->downs->len; i++)
@@ -255,7 +260,7 @@ static void follow_down(void *arg)
 static void start_job(Peer *peer, WsCoFunc func)
 {
   HostJob *job = g_new(HostJob, 1);
-  *job = (HostJob){peer->center, peer->host};
+  *job = (HostJob){peer->center, peer->host, false};
   ws_co_start(peer->center->loop, func, job);
 }
 

@@ -102,6 +102,7 @@ static bool do_pool_prepare(RpcCall *call, const void *arg, void **result, GErro
   }
   pool->folder = folder;
   pool->suspended = params->suspended;
+  pool->prepared_at = ++host->n_prepared;
   sim_host_note(host, "pool-%" G_GUINT64_FORMAT " prepared%s", pool->id, pool->suspended ? ", suspended" : "");
   WsRpcPoolPrepareResult *answer = ws_rpc_pool_prepare_result_new();
   answer->status = status_of(pool);
@@ -167,11 +168,12 @@ static bool do_pool_keep(RpcCall *call, const void *arg, void **result, GError *
 {
   const WsRpcPoolKeep *params = arg;
   SimHost *host = sim_host_of_call(call);
+  guint64 came_at = host->n_prepared;
   if (!sim_host_work(host, call, NULL, error))
     return false;
   for (guint i = host->pools->len; i-- > 0;) {
     SimPool *pool = host->pools->pdata[i];
-    bool kept = params->newest != WS_INT_UNSET && pool->id > (WsId)params->newest;
+    bool kept = pool->prepared_at > came_at;
     for (guint k = 0; k < params->pools.len; k++)
       kept = kept || params->pools.items[k] == pool->id;
     if (kept)

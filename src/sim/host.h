@@ -54,6 +54,7 @@ typedef struct {
   WsId id;
   SimFolder *folder;
   bool suspended;
+  guint64 prepared_at;
 } SimPool;
 
 /* What the agent keeps about a switch or port group: its parameters as they came. */
@@ -96,6 +97,7 @@ struct SimHost {
   GPtrArray *domains;  /* SimDomain, by uuid */
   GPtrArray *folders;  /* SimFolder */
   GPtrArray *pools;    /* SimPool */
+  guint64 n_prepared;  /* how often one was */
   GPtrArray *switches; /* SimApplied */
   GPtrArray *groups;   /* SimApplied */
   GPtrArray *sessions; /* of moves */

@@ -4,6 +4,7 @@
 
 usage: agent-join.py WINCENTERD WINSERVERD
 """
+import ctypes
 import importlib.util
 import os
 import subprocess
@@ -18,10 +19,11 @@ center = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(center)
 
 
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
+
+
 class Host:
     """A state directory, and what is done with it. Each is a machine of its own, with an id that only its programs see."""
-
-    OWN_MACHINE = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/machine-id && exec "$@"')
 
     def __init__(self, program, manager, folder, machine=None):
         self.program, self.manager, self.state = program, manager, folder
@@ -30,10 +32,17 @@ class Host:
             with open(self.machine, "w", encoding="ascii") as file:
                 file.write(uuid.uuid4().hex + "\n")
 
+    def take_own_machine(self):
+        """In the child: mounts that nobody else sees."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        if (libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None)
+                or libc.mount(self.machine.encode(), b"/etc/machine-id", None, MS_BIND, None)):
+            raise OSError(ctypes.get_errno(), "an /etc/machine-id of its own")
+
     def run(self, *options, text=""):
         """(exit status, what it said)."""
-        done = subprocess.run([*self.OWN_MACHINE, self.machine, self.program, *options, "--manager",
-                               f"https://127.0.0.1:{self.manager.port}", "--state-dir", self.state], input=text, capture_output=True, text=True, timeout=center.DEADLINE_S, check=False)
+        done = subprocess.run([self.program, *options, "--manager", f"https://127.0.0.1:{self.manager.port}", "--state-dir", self.state],
+                              preexec_fn=self.take_own_machine, input=text, capture_output=True, text=True, timeout=center.DEADLINE_S, check=False)
         return done.returncode, done.stderr
 
     def join(self, token):

@@ -188,7 +188,7 @@ SERVE_PLAIN(pool_keep, PoolKeep)
   HostTruth *truth = truth_of(call);
   for (guint i = 0; i < HOST_POOLS; i++) {
     HostPool *pool = &truth->pools[i];
-    bool kept = params->newest != WS_INT_UNSET && pool->pool > (WsId)params->newest;
+    bool kept = false;
     for (guint j = 0; j < params->pools.len; j++)
       kept |= params->pools.items[j] == pool->pool;
     if (!pool->there || kept)

@@ -423,19 +423,18 @@ static void pools_that_are_not_kept_are_forgotten(Fixture *f, gconstpointer data
 {
   g_autoptr(GError) error = NULL;
   WsId kept[] = {1};
-  WsRpcPoolKeep all = {.pools = {.len = 1, .items = kept}, .newest = WS_INT_UNSET}, none = {.newest = WS_INT_UNSET};
-  WsRpcPoolKeep older = {.newest = 1}; /* of a list that was made before this pool */
-  g_assert_true(storage_pool_keep(f->storage, &all, &error));
+  WsRpcPoolKeep all = {.pools = {.len = 1, .items = kept}}, none = {0};
+  guint64 came_at = storage_pool_moment(f->storage);
+  g_assert_true(storage_pool_keep(f->storage, &all, came_at, &error));
   g_assert_no_error(error);
   g_autofree char *later = g_build_filename(f->root, "later", NULL);
   g_assert_true(prepare(f, 2, later, uuid_b, true, &error));
-  older.pools = all.pools;
-  g_assert_true(storage_pool_keep(f->storage, &older, &error));
+  g_assert_true(storage_pool_keep(f->storage, &all, came_at, &error)); /* obeyed late: this pool is newer than the list */
   g_assert_no_error(error);
   g_assert_true(prepare(f, 2, later, uuid_b, false, &error));
   g_assert_no_error(error);
   must_create(f, "vol-1.raw", MIB, RAW, THIN, NULL);
-  g_assert_true(storage_pool_keep(f->storage, &none, &error));
+  g_assert_true(storage_pool_keep(f->storage, &none, storage_pool_moment(f->storage), &error));
   g_assert_no_error(error);
   restart(f, false);
   g_assert_false(create(f, "vol-2.raw", MIB, RAW, THIN, NULL, NULL, NULL, &error));

@@ -342,12 +342,10 @@ static void set_away(Center *center, WsId id, WsId host, const char *reason)
 }
 
 /* What it has besides is of pools that were deleted, or that it was cut off from, while it was away. */
-static void forget_others(Center *center, RpcLink *link, GArray *pools)
+static void forget_others(RpcLink *link, GArray *pools)
 {
   g_autoptr(GError) failed = NULL;
-  /* Ids grow and are never used again. */
-  WsRpcPoolKeep params = {.pools = {.len = pools->len, .items = (WsId *)pools->data},
-                          .newest = (gint64)inv_new_id(center->inventory)};
+  WsRpcPoolKeep params = {.pools = {.len = pools->len, .items = (WsId *)pools->data}};
   if (!rpc_pool_keep(link, &params, NULL, NULL, NULL, &failed))
     ws_log_error(WS_LOG_WARNING, "pools-not-forgotten", failed, NULL);
 }
@@ -377,7 +375,7 @@ static bool is_in(const GArray *pools, WsId id)
 
 static bool is_being_made(Center *center, WsId id)
 {
-  g_autoptr(InvSnapshot) snap = inv_head(center->inventory);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   const WsPool *pool = inv_find(snap, &ws_type_pool, id);
   return pool && pool->state == WS_POOL_STATE_CREATING;
 }
@@ -386,7 +384,7 @@ static bool resync_pools(Center *center, WsId host, RpcLink *link, GError **erro
 {
   g_autoptr(GArray) kept = pools_of_host(center, host);
   bool all = true;
-  forget_others(center, link, kept);
+  forget_others(link, kept);
   /* One that was made or attached meanwhile was not among them, and may be forgotten again: the host is told
    * of it now, or when its task is through. */
   g_autoptr(GArray) pools = pools_of_host(center, host);

@@ -48,6 +48,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VirtMove, virt_move_unref)
 /* ---- move_run.c ---- */
 /* The whole of the source's work, on a thread of its own. Takes the reference. */
 gpointer virt_move_run(gpointer move);
+/* The last word of a source's thread: whoever asks for the status hears it from now on. Takes `error` (NULL when done). */
+void virt_move_conclude(VirtMove *move, bool done, GError *error);
 
 /* ---- move_off.c: a VM that is off ---- */
 /* The whole of the source's work, as above. */

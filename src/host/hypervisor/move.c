@@ -485,3 +485,16 @@ void virt_moves_note_stopped(Hypervisor *hv, const char *uuid)
     }
   g_mutex_unlock(&hv->lock);
 }
+
+void virt_move_conclude(VirtMove *move, bool done, GError *error)
+{
+  if (done)
+    ws_log(WS_LOG_NOTICE, "vm-moved", "uuid", move->uuid, "session", move->session, NULL);
+  else
+    ws_log_error(WS_LOG_WARNING, "vm-not-moved", error, "uuid", move->uuid, "session", move->session, NULL);
+  g_mutex_lock(&move->hv->lock);
+  move->done = done;
+  move->failure = error;
+  move->running = false;
+  g_mutex_unlock(&move->hv->lock);
+}

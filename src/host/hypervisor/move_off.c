@@ -225,15 +225,7 @@ gpointer virt_move_off_run(gpointer arg)
     virDomainSetAutostart(off.domain, 1);
   if (!done && off.marked)
     virt_lease_set_autostart(move->hv, move->uuid, true, NULL);
-  if (done)
-    ws_log(WS_LOG_NOTICE, "vm-carried-over", "uuid", move->uuid, "session", move->session, NULL);
-  else
-    ws_log_error(WS_LOG_WARNING, "vm-not-moved", error, "uuid", move->uuid, "session", move->session, NULL);
-  g_mutex_lock(&move->hv->lock);
-  move->done = done;
-  move->failure = g_steal_pointer(&error);
-  move->running = false;
-  g_mutex_unlock(&move->hv->lock);
+  virt_move_conclude(move, done, g_steal_pointer(&error));
   g_clear_pointer(&off.domain, virDomainFree);
   virt_conn_release(off.conn);
   return NULL;

@@ -380,15 +380,7 @@ gpointer virt_move_run(gpointer arg)
   g_mutex_init(&run.lock);
   g_cond_init(&run.changed);
   bool done = work(&run, &error);
-  if (done)
-    ws_log(WS_LOG_NOTICE, "vm-moved", "uuid", move->uuid, "session", move->session, NULL);
-  else
-    ws_log_error(WS_LOG_WARNING, "vm-not-moved", error, "uuid", move->uuid, "session", move->session, NULL);
-  g_mutex_lock(&move->hv->lock);
-  move->done = done;
-  move->failure = g_steal_pointer(&error);
-  move->running = false;
-  g_mutex_unlock(&move->hv->lock);
+  virt_move_conclude(move, done, g_steal_pointer(&error));
   virTypedParamsFree(run.list, run.n);
   g_clear_pointer(&run.domain, virDomainFree);
   g_clear_pointer(&run.watched, virDomainFree);

@@ -42,7 +42,7 @@ static bool advance(Blocks *b, guint64 bytes, int written_fd, GError **error)
   return !op_is_cancelled(b->op, error);
 }
 
-static bool write_all(int fd, const void *buf, gsize n, guint64 offset)
+bool file_write_all(int fd, const void *buf, gsize n, guint64 offset)
 {
   for (gsize done = 0; done < n;) {
     gssize put = pwrite(fd, (const char *)buf + done, n - done, (off_t)(offset + done));
@@ -123,7 +123,7 @@ static bool write_zeroes(Blocks *b, int fd, GArray *extents, GError **error)
     Extent e = g_array_index(extents, Extent, i);
     for (guint64 at = e.from; at < e.to;) {
       gsize n = (gsize)MIN(PIECE_BYTES, e.to - at);
-      if (!write_all(fd, zeroes, n, at))
+      if (!file_write_all(fd, zeroes, n, at))
         return pool_fail(b->pool, b->name, "write zeroes", errno, error);
       if (!advance(b, n, fd, error))
         return false;
@@ -190,7 +190,7 @@ static bool copy_by_hand(int in, int out, guint64 at, gsize n, void *buf)
         errno = ENODATA;
       return false;
     }
-    if (!write_all(out, buf, (gsize)got, at + done))
+    if (!file_write_all(out, buf, (gsize)got, at + done))
       return false;
     done += (gsize)got;
   }

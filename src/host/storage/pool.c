@@ -327,12 +327,15 @@ bool storage_pool_prepare(Storage *storage, const WsRpcPoolPrepare *params, WsPo
     p = storage_pool_new(params->pool, params->path, params->uuid, params->suspended);
     take_up(storage, p);
     g_mutex_lock(&storage->lock);
+    p->prepared_at = ++storage->n_prepared;
     g_hash_table_replace(storage->pools, &p->id, p);
     g_mutex_unlock(&storage->lock);
   } else {
     g_mutex_lock(&storage->lock);
-    if ((p = storage_find_pool(storage, params->pool)))
+    if ((p = storage_find_pool(storage, params->pool))) {
       p->suspended = params->suspended;
+      p->prepared_at = ++storage->n_prepared;
+    }
     g_mutex_unlock(&storage->lock);
   }
   if (!save_registry(storage, error))
@@ -390,7 +393,15 @@ bool storage_pool_remove(Storage *storage, WsId id, bool keep, GError **error)
   return save_registry(storage, error);
 }
 
-bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, GError **error)
+guint64 storage_pool_moment(Storage *storage)
+{
+  g_mutex_lock(&storage->lock);
+  guint64 moment = storage->n_prepared;
+  g_mutex_unlock(&storage->lock);
+  return moment;
+}
+
+bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, guint64 came_at, GError **error)
 {
   g_autoptr(GArray) strangers = g_array_new(FALSE, FALSE, sizeof(WsId));
   GHashTableIter iter;
@@ -398,7 +409,7 @@ bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, GError **e
   g_mutex_lock(&storage->lock);
   g_hash_table_iter_init(&iter, storage->pools);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&p)) {
-    bool kept = params->newest != WS_INT_UNSET && p->id > (WsId)params->newest;
+    bool kept = p->prepared_at > came_at;
     for (guint i = 0; i < params->pools.len && !kept; i++)
       kept = params->pools.items[i] == p->id;
     if (!kept)

@@ -13,6 +13,7 @@ typedef struct {
   Storage *storage;
   const void *params;
   void *result;
+  guint64 came_at; /* storage_pool_moment() when the call came: it may wait for a worker, and outlive its link */
 } Work;
 
 /* Without a deadline: the worker ends before the coroutine goes on, so everything may lie on its stack. The manager's own deadline
@@ -20,7 +21,8 @@ typedef struct {
 static bool on_worker(RpcCall *call, bool (*run)(AgentJob *, void *, GError **), const void *params,
                       void **result, GError **error)
 {
-  Work work = {.storage = agent_of_call(call)->storage, .params = params};
+  Storage *storage = agent_of_call(call)->storage;
+  Work work = {.storage = storage, .params = params, .came_at = storage_pool_moment(storage)};
   bool ok = agent_blocking(call, run, &work, NULL, 0, error);
   if (result)
     *result = work.result;
@@ -140,7 +142,7 @@ bool serve_pool_remove(RpcCall *call, const WsRpcPoolRemove *params, GError **er
 static bool run_pool_keep(AgentJob *job, void *arg, GError **error)
 {
   Work *w = arg;
-  return storage_pool_keep(w->storage, w->params, error);
+  return storage_pool_keep(w->storage, w->params, w->came_at, error);
 }
 
 bool serve_pool_keep(RpcCall *call, const WsRpcPoolKeep *params, GError **error)

@@ -16,6 +16,7 @@ typedef struct {
   WsId id;
   char *path, *uuid;
   bool suspended;
+  guint64 prepared_at; /* see storage_pool_moment(); 0: before this start */
   guint64 reserved_bytes;
   GHashTable *names;    /* set of files that we know are there; NULL before the first look */
   guint64 changes;      /* counts changes of `names` made by calls */
@@ -35,6 +36,7 @@ struct Storage {
   GHashTable *busy;    /* set of "pool/file" that a call works on */
   GHashTable *uploads; /* "pool/file" -> Upload (upload.c) */
   guint64 upload_generation;
+  guint64 n_prepared;
   struct PoolWatch *watch; /* NULL: none */
 };
 
@@ -113,6 +115,7 @@ char *blocks_sha256(Blocks *blocks, int fd, guint64 bytes, GError **error); /* h
 bool op_is_cancelled(const StorageOp *op, GError **error); /* true: error set */
 void op_progress(const StorageOp *op, guint64 done, guint64 total);
 
+bool file_write_all(int fd, const void *buf, gsize n, guint64 offset); /* false: errno */
 guint64 file_allocated_bytes(int fd);
 /* Does another process (a QEMU) have the image open at all, or for writing? */
 bool image_is_in_use(int fd, bool for_writing_only);

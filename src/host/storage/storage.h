@@ -50,8 +50,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Storage, storage_free)
 bool storage_pool_prepare(Storage *storage, const WsRpcPoolPrepare *params, WsPoolStatus **status, GError **error);
 bool storage_pool_refresh(Storage *storage, WsId pool, WsRpcPoolRefreshResult **result, GError **error);
 bool storage_pool_remove(Storage *storage, WsId pool, bool keep, GError **error); /* keep: others use it */
-/* Forgets all but these. */
-bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, GError **error);
+/* How often a pool has been prepared: a moment, for storage_pool_keep(). */
+guint64 storage_pool_moment(Storage *storage);
+/* Forgets all but these, and those that were prepared after the moment at which the list came. */
+bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, guint64 came_at, GError **error);
 
 /* Absolute path of a file of a pool, for libvirt. The file must be there and the pool usable. Caller frees. */
 char *storage_volume_path(Storage *storage, WsId pool, const char *file, GError **error);

@@ -113,19 +113,6 @@ bool volume_arrival_file(VolumeArrival *a, const char *name, guint64 bytes, guin
   return (file.fd >= 0 && ftruncate(file.fd, (off_t)bytes) == 0) || pool_fail(&a->folder, name, "create", errno, error);
 }
 
-static bool write_all(int fd, const void *bytes, gsize n, guint64 offset)
-{
-  for (gsize done = 0; done < n;) {
-    gssize put = pwrite(fd, (const char *)bytes + done, n - done, (off_t)(offset + done));
-    if (put < 0 && errno == EINTR)
-      continue;
-    if (put < 0)
-      return false;
-    done += (gsize)put;
-  }
-  return true;
-}
-
 static void digest_of(const void *bytes, gsize n, char out[65])
 {
   g_autofree char *hex = ws_sha256_hex(bytes, n);
@@ -149,7 +136,7 @@ bool volume_arrival_piece(VolumeArrival *a, const VolumePiece *piece, const char
   digest_of(piece->bytes, piece->n, arrived.digest);
   if (g_strcmp0(arrived.digest, digest) != 0)
     return refuse_piece(a, "a piece arrived with other bytes than it left with", error);
-  if (!write_all(file->fd, piece->bytes, piece->n, piece->offset))
+  if (!file_write_all(file->fd, piece->bytes, piece->n, piece->offset))
     return pool_fail(&a->pool, a->file, "write", errno, error);
   a->used_bytes += piece->n;
   reservation_used(&a->space, a->used_bytes);

@@ -143,8 +143,8 @@ class ColdFaults(ColdCases):
     def nobody_starts_it_on_the_source_meanwhile(self):
         task = self.begun()
         uuid = self.estate.vm(self.vm)["uuid"]
-        said = self.home.inside("sh", "-c", f"virsh start {uuid} 2>&1 || true")
-        check("lock" in said and self.home.domains()[uuid] == "shut off", said)
+        status, said = self.home.attempt("virsh", "start", uuid)
+        check(status != 0 and "lock" in said and self.home.domains()[uuid] == "shut off", said)
         refused("busy", self.api.post, f"vms/{self.vm}/start", {})
         self.goes_whole(task)
 

@@ -49,8 +49,12 @@ class Host:
         self.agent = Process(estate.top, f"agent-{self.name}")
         self.id = self.pool = self.group = None
 
+    def attempt(self, *argv, text=None):
+        """(exit status, what it said)."""
+        return namespaces.run(self.lab_host.running_init(), list(argv), text=text)
+
     def inside(self, *argv, text=None):
-        status, output = namespaces.run(self.lab_host.running_init(), list(argv), text=text)
+        status, output = self.attempt(*argv, text=text)
         check(status == 0, f"{self.name}: {' '.join(argv)} ended with {status}: {output}")
         return output
 

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // A VM from nothing: an empty disk, a network, an installer's CD. What most need stands open, the rest is folded.
-import { useEffect, useState } from 'react'
+import { useState } from 'react'
 import { Button, Input, InputNumber, Select } from 'antd'
-import { call, dryRun } from '../../api/client'
 import { fieldsOf, word } from '../../api/contract'
 import { bytes } from '../../kit/format'
 import { Name, Ref } from '../../kit/Name'
 import { ErrorBox, tell } from '../../kit/error/ErrorBox'
 import { useDraft } from '../../kit/form/draft'
-import { clean, fieldErrors, Fields, Labelled } from '../../kit/form/Fields'
+import { clean, Fields, Labelled } from '../../kit/form/Fields'
 import { BytesInput, RefSelect } from '../../kit/form/inputs'
 import { Glyph, Icon } from '../../kit/state/glyphs'
-import { noteMade } from '../../live/follow'
 import { go } from '../../router'
 import { t } from '../../texts'
+import { useOrder } from './order'
 
-const CHECK_MS = 400
 const GIB = 1024 ** 3
 const INITIAL = { name: '', cpu: { vcpus: 2 }, memory_bytes: 2 * GIB, os: { family: 'linux' }, disks: [{ new_volume: { size_bytes: 20 * GIB } }], nics: [{}] as any[], cdroms: [] as any[] }
 const OPEN = ['name', 'description', 'cluster', 'host', 'os', 'cpu', 'memory_bytes', 'disks', 'nics', 'cdroms']
@@ -23,40 +21,17 @@ const OPEN = ['name', 'description', 'cluster', 'host', 'os', 'cpu', 'memory_byt
 export default function Create() {
   const draft = useDraft<Record<string, any>>('create-vm', INITIAL)
   const { value, set } = draft
-  const [check, setCheck] = useState<{ ok?: boolean; error?: unknown }>({})
-  const [busy, setBusy] = useState(false)
   const [missing, setMissing] = useState(false)
-  const [error, setError] = useState<unknown>()
   const [more, setMore] = useState(false)
   const disk = value.disks?.[0]?.new_volume
   const body = clean({ ...value, nics: value.nics?.filter((n: any) => n.port_group), cdroms: value.cdroms?.filter((c: any) => c.volume).map((c: any) => ({ ...c, boot_order: c.boot_order ?? 1 })), disks: disk?.size_bytes ? value.disks : [] })
-  const text = JSON.stringify(body)
   const whole = !!value.name
-  useEffect(() => {
-    setCheck({})
-    if (!whole) return
-    let here = true
-    const timer = setTimeout(() => dryRun('POST', '/vms', JSON.parse(text)).then(() => here && setCheck({ ok: true }), (failed) => here && setCheck({ error: failed })), CHECK_MS)
-    return () => {
-      here = false
-      clearTimeout(timer)
-    }
-  }, [text, whole])
-  const submit = async () => {
-    setBusy(true)
-    setError(undefined)
-    try {
-      const task = await call('POST', '/vms', body)
-      noteMade(task)
+  const { check, busy, told, order, errors } = useOrder('/vms', body, whole)
+  const submit = () =>
+    order((task) => {
       draft.drop()
       go(task.target ? `/vms/${task.target}` : task.result ? `/vms/${task.result}` : `/vms?filter=${encodeURIComponent(value.name)}`)
-    } catch (failed) {
-      setError(failed)
-      setBusy(false)
-    }
-  }
-  const told = error ?? check.error
-  const errors = fieldErrors(told === undefined ? undefined : tell(told))
+    })
   const at = (path: string) => errors.find((e) => e.path === path)?.message
   const volume = (change: Record<string, unknown>) => set({ ...value, disks: [{ ...value.disks?.[0], new_volume: { ...disk, ...change } }, ...(value.disks ?? []).slice(1)] })
   return (

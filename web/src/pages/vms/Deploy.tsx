@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // VMs from an image, on one page: image and name first, the rest folded with what it will be; at the right what will happen.
-import { useEffect, useState } from 'react'
+import { useState } from 'react'
 import { Button, Checkbox, Input, InputNumber } from 'antd'
-import { dryRun, post } from '../../api/client'
 import { word } from '../../api/contract'
 import { ErrorBox, tell } from '../../kit/error/ErrorBox'
 import { useDraft } from '../../kit/form/draft'
-import { clean, fieldErrors, Fields, Labelled } from '../../kit/form/Fields'
+import { clean, Fields, Labelled } from '../../kit/form/Fields'
 import { BytesInput, RefSelect } from '../../kit/form/inputs'
 import { bytes } from '../../kit/format'
 import { Name, Ref } from '../../kit/Name'
 import { Glyph, Icon } from '../../kit/state/glyphs'
 import { StateGlyph } from '../../kit/state/State'
-import { noteMade } from '../../live/follow'
 import { useObject, useRows } from '../../live/store'
 import { go, useParam } from '../../router'
 import { t } from '../../texts'
+import { useOrder } from './order'
 
-const CHECK_MS = 400
 
 export default function Deploy() {
   const [asked] = useParam('image')
@@ -26,39 +24,16 @@ export default function Deploy() {
   const { value, set } = draft
   const image = value.image ?? (asked || undefined) ?? (images.rows.length === 1 ? images.rows[0]!.id : undefined)
   const { object: chosen } = useObject(image)
-  const [check, setCheck] = useState<{ ok?: boolean; error?: unknown }>({})
-  const [busy, setBusy] = useState(false)
   const [missing, setMissing] = useState(false)
-  const [error, setError] = useState<unknown>()
   const [open, setOpen] = useState<Record<string, boolean>>({})
   const body = clean({ ...value, image })
-  const text = JSON.stringify(body)
   const whole = !!image && !!value.name
-  useEffect(() => {
-    setCheck({})
-    if (!whole) return
-    let here = true
-    const timer = setTimeout(() => dryRun('POST', '/vms/deploy', JSON.parse(text)).then(() => here && setCheck({ ok: true }), (failed) => here && setCheck({ error: failed })), CHECK_MS)
-    return () => {
-      here = false
-      clearTimeout(timer)
-    }
-  }, [text, whole])
-  const submit = async () => {
-    setBusy(true)
-    setError(undefined)
-    try {
-      const task = await post('/vms/deploy', body)
-      noteMade(task)
+  const { check, busy, told, order, errors } = useOrder('/vms/deploy', body, whole)
+  const submit = () =>
+    order((task) => {
       draft.drop()
       go(value.count > 1 ? `/tasks/${task.id}` : task.result ? `/vms/${task.result}` : task.target ? `/vms/${task.target}` : `/vms?filter=${encodeURIComponent(value.name)}`)
-    } catch (failed) {
-      setError(failed)
-      setBusy(false)
-    }
-  }
-  const told = error ?? check.error
-  const errors = fieldErrors(told === undefined ? undefined : tell(told))
+    })
   const at = (path: string) => errors.find((e) => e.path === path)?.message
   const part = (key: string, label: string, summary: string, fields: string[]) => (
     <section className="fold">

@@ -68,7 +68,7 @@ static PlanMoveVerdict off(const PlanMoveSight *s)
 {
   if (runs(s->target))
     return PLAN_MOVE_IS_WENT;
-  if (s->source == PLAN_MOVE_ABSENT || s->target == PLAN_MOVE_UNKNOWN)
+  if ((s->source == PLAN_MOVE_ABSENT && !s->source_removed) || s->target == PLAN_MOVE_UNKNOWN)
     return PLAN_MOVE_DO_ASK;
   /* What stands there complete may be older than what ran here last. */
   if (is_arrival(s->target))

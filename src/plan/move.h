@@ -29,6 +29,7 @@ typedef struct {
   bool begun;      /* it was told to, at some time */
   bool was_paused; /* by a person, before it began: it is to stay so */
   bool held;       /* the target does not run before it is released (not so with post-copy) */
+  bool source_removed; /* somebody took the source out of the site for good: it is absent, and never answers */
 } PlanMoveSight;
 
 typedef enum {

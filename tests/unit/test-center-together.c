@@ -434,6 +434,131 @@ static void delete_past_its_point_of_no_return_waits_for_its_host(void)
   runs_on_site(delete_with_the_host_away, "a delete goes on");
 }
 
+/* ---- ways without return ---- */
+
+typedef struct {
+  WsId vm;
+  guint owned, binned; /* volumes that are its own; in the bin and free */
+} Disks;
+
+static bool count_disk(const void *object, void *arg)
+{
+  const WsVolume *volume = object;
+  Disks *disks = arg;
+  disks->owned += volume->used_by == disks->vm;
+  disks->binned += volume->in_bin_since && !volume->used_by;
+  return true;
+}
+
+static Disks count_disks(CenterRig *rig, const char *vm)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  Disks disks = {.vm = rig_world_find(rig->world, vm)};
+  inv_each(snap, &ws_type_volume, count_disk, &disks);
+  return disks;
+}
+
+/* Its acts: undefine, then a file, then the other. */
+static WsTaskState delete_with_a_failing_act(CenterRig *rig, gint act)
+{
+  rig->world->happened = 0;
+  rig->world->fault = RIG_FAIL;
+  rig->world->at = rig->world->n_acts + act;
+  WsId task = start_ok(rig, "vm_delete", "off", "{'how':'destroy'}");
+  center_rig_settle(rig);
+  g_assert_cmpstr(rig->world->where, ==, "volume.delete");
+  assert_no_quarrel(rig);
+  return state_of(rig, task);
+}
+
+static void fail_at_the_first_file(CenterRig *rig)
+{
+  Disks before = count_disks(rig, "off");
+  g_assert_cmpint(delete_with_a_failing_act(rig, 2), ==, WS_TASK_STATE_ROLLED_BACK);
+  g_assert_nonnull(look(rig, &ws_type_vm, "off"));
+  g_assert_cmpuint(count_disks(rig, "off").owned, ==, before.owned);
+}
+
+static void fail_at_the_second_file(CenterRig *rig)
+{
+  Disks before = count_disks(rig, "off");
+  g_assert_cmpint(delete_with_a_failing_act(rig, 3), ==, WS_TASK_STATE_DONE);
+  g_assert_null(look(rig, &ws_type_vm, "off"));
+  Disks after = count_disks(rig, "off");
+  g_assert_cmpuint(after.owned, ==, 0);
+  g_assert_cmpuint(after.binned, ==, before.binned + 1);
+}
+
+static void vm_never_comes_back_with_a_part_of_its_disks(void)
+{
+  runs_on_site(fail_at_the_first_file, "the first file cannot be deleted");
+  runs_on_site(fail_at_the_second_file, "the second file cannot be deleted");
+}
+
+/* ---- pools of several hosts ---- */
+
+static void detach_the_target(CenterRig *rig)
+{
+  start_ok(rig, "vm_migrate", "sharer", "{'host':'@second'}");
+  assert_refused(rig, WS_ERROR_BUSY, "pool_detach", "shared_pool", "{'host':'@second'}");
+  center_rig_settle(rig);
+  assert_no_quarrel(rig);
+}
+
+static void pool_stays_where_a_vm_moves_to(void)
+{
+  runs_on_site(detach_the_target, "a pool is detached from a move's target");
+}
+
+/* Another host of the pool is there; but what was asked of the first one may come to be yet. */
+static void cancel_what_a_host_may_be_at(CenterRig *rig)
+{
+  Cancel c = {rig, start_ok(rig, "volume_create", NULL, "{'name':'w','pool':'@shared_pool','size_bytes':4194304}")};
+  center_rig_link(rig, 0, false);
+  center_rig_run(rig, cancel, &c);
+  center_rig_run_for(rig, 60 * (gint64)G_USEC_PER_SEC);
+  g_assert_cmpint(state_of(rig, c.task), ==, WS_TASK_STATE_CANCELLING);
+  center_rig_link(rig, 0, true);
+  center_rig_settle(rig);
+  g_assert_cmpint(state_of(rig, c.task), ==, WS_TASK_STATE_CANCELLED);
+  assert_no_quarrel(rig);
+}
+
+static void file_is_taken_back_by_the_host_that_made_it(void)
+{
+  runs_on_site(cancel_what_a_host_may_be_at, "a file of a host that is away");
+}
+
+/* ---- a target that is given up ---- */
+
+static void give_the_target_up(CenterRig *rig)
+{
+  WsId task = start_ok(rig, "vm_migrate", "sharer", "{'host':'@second'}");
+  const HostDomain *there;
+  char uuid[40];
+  g_strlcpy(uuid, ((const WsVm *)look(rig, &ws_type_vm, "sharer"))->uuid, sizeof uuid);
+  do {
+    center_rig_run_for(rig, 1000);
+    there = host_find_domain(&rig->world->hosts[1], uuid);
+  } while (!there || !there->there);
+  center_rig_link(rig, 1, false);
+  while (!host_find_domain(&rig->world->hosts[0], uuid)->gone_over)
+    center_rig_run_for(rig, 1000);
+  center_rig_run_for(rig, 60 * (gint64)G_USEC_PER_SEC);
+  g_assert_false(task_state_is_end(state_of(rig, task)));
+  start_ok(rig, "host_delete", "second", "{'force':true}");
+  center_rig_run_for(rig, 30 * (gint64)G_USEC_PER_SEC);
+  g_assert_true(task_state_is_end(state_of(rig, task)));
+  const WsVm *vm = look(rig, &ws_type_vm, "sharer");
+  g_assert_cmpint(vm->host, ==, rig->hosts[0].id);
+  g_assert_cmpint(vm->power->state, ==, WS_POWER_STATE_OFF);
+}
+
+static void move_ends_with_a_target_that_is_given_up(void)
+{
+  runs_on_site(give_the_target_up, "the target of a move is removed");
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -458,6 +583,10 @@ int main(int argc, char **argv)
   g_test_add_func("/center/together/task_ends_with_a_host_that_is_given_up", task_ends_with_a_host_that_is_given_up);
   g_test_add_func("/center/together/delete_past_its_point_of_no_return_waits_for_its_host",
                   delete_past_its_point_of_no_return_waits_for_its_host);
+  g_test_add_func("/center/together/vm_never_comes_back_with_a_part_of_its_disks", vm_never_comes_back_with_a_part_of_its_disks);
+  g_test_add_func("/center/together/pool_stays_where_a_vm_moves_to", pool_stays_where_a_vm_moves_to);
+  g_test_add_func("/center/together/file_is_taken_back_by_the_host_that_made_it", file_is_taken_back_by_the_host_that_made_it);
+  g_test_add_func("/center/together/move_ends_with_a_target_that_is_given_up", move_ends_with_a_target_that_is_given_up);
   int result = g_test_run();
   runs_end();
   return result;

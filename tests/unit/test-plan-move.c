@@ -93,6 +93,23 @@ static void nobody_starts_a_second(void)
       }
 }
 
+/* A source that was taken out of the site never answers: what the target has decides, and what was not released goes. */
+static void removed_source_is_not_asked_for_ever(void)
+{
+  for (guint target = 0; target < N_DOMAINS; target++) {
+    PlanMoveSight sight = {PLAN_MOVE_ABSENT, target, false, true, false, true, true};
+    PlanMoveVerdict v = plan_move_verdict(&sight);
+    bool arrived = target == PLAN_MOVE_PAUSED || target == PLAN_MOVE_INCOMING || target == PLAN_MOVE_OUTGOING;
+    bool nothing = target == PLAN_MOVE_ABSENT || target == PLAN_MOVE_OFF || target == PLAN_MOVE_GONE_OVER;
+    bool runs = target == PLAN_MOVE_RUNNING || target == PLAN_MOVE_CRASHED;
+    g_assert_cmpint(v, ==,
+                    arrived   ? PLAN_MOVE_DO_DROP
+                    : nothing ? PLAN_MOVE_IS_ENDED
+                    : runs    ? PLAN_MOVE_IS_WENT
+                              : PLAN_MOVE_DO_ASK);
+  }
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -102,5 +119,6 @@ int main(int argc, char **argv)
   TEST(who_is_at_work_is_waited_for);
   TEST(paused_guest_stays_paused);
   TEST(nobody_starts_a_second);
+  TEST(removed_source_is_not_asked_for_ever);
   return g_test_run();
 }

@@ -71,6 +71,8 @@ const WsVm *compute_find(const InvSnapshot *snap, WsId id, GError **error);
 RpcLink *compute_link(const VmJob *job, GError **error);
 /* Appends a shared lock to the first n unless it is there; the new n. There must be room. */
 guint compute_add_lock(TaskLockRef *locks, guint n, const WsType *type, WsId id);
+/* A file of the pool may be there or not: its hosts are read anew, soon. */
+void compute_read_pool_again(Center *center, const InvSnapshot *snap, WsId pool);
 /* Before a way without return begins: WS_ERROR_WRONG_STATE when the pool is suspended, for its host would
  * refuse to delete the file. A resumed task holds the pool and is not asked. */
 bool compute_pool_takes_deletes(Task *task, WsId pool, GError **error);

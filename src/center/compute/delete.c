@@ -9,6 +9,7 @@ typedef struct {
   VmJob vm; /* first */
   int how;
   bool wipe;
+  bool began; /* a file of it may be gone already */
 } Delete;
 
 static bool undefine(Task *task, void *ctx, GError **error)
@@ -88,18 +89,49 @@ static bool forget(Task *task, void *ctx, GError **error)
   return true;
 }
 
+static bool delete_file(Task *task, const Delete *d, const WsVolume *volume, GError **error)
+{
+  RpcLink *link = compute_link(&d->vm, error);
+  WsRpcVolumeDelete params = {.pool = volume->pool, .file = volume->file, .wipe = d->wipe};
+  return link && rpc_volume_delete(link, &params, task_progress_of_call, task, NULL, error);
+}
+
+/* Its record stays, in the bin and free, until it is known whether the file does. */
+static void leave_volume(Task *task, const Delete *d, WsId id, const GError *why)
+{
+  WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, id);
+  if (!volume)
+    return;
+  volume->used_by = 0;
+  volume->in_bin_since = ws_clock_wall_us(d->vm.center->clock);
+  compute_read_pool_again(d->vm.center, task_snapshot(task), volume->pool);
+  const WsHost *host = inv_find(task_snapshot(task), &ws_type_host, d->vm.host);
+  task_log(task, "move_left_behind", "host", host ? host->name : "-", "reason", why->message, NULL);
+}
+
+/* A VM must not come back with a part of its disks. So the first file may refuse and nothing has happened; once one may be gone the way is
+ * forward, and what cannot be deleted goes to the bin. */
 static bool delete_files(Task *task, void *ctx, GError **error)
 {
   Delete *d = ctx;
   const WsVm *vm = compute_find(task_snapshot(task), d->vm.id, error);
+  bool forward = d->began || d->wipe || task_is_resumed(task);
   for (guint i = 0; vm && i < vm->disks.len; i++) {
     const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, vm->disks.items[i]->volume);
+    g_autoptr(GError) failed = NULL;
     if (!own_volume(volume, vm->id))
       continue;
-    RpcLink *link = compute_link(&d->vm, error);
-    WsRpcVolumeDelete params = {.pool = volume->pool, .file = volume->file, .wipe = d->wipe};
-    if (!link || !rpc_volume_delete(link, &params, task_progress_of_call, task, NULL, error))
+    if (delete_file(task, d, volume, &failed)) {
+      d->began = forward = true;
+      continue;
+    }
+    int code = ws_error_code(failed);
+    d->began = d->began || code == WS_ERROR_HOST_UNREACHABLE || code == WS_ERROR_DEADLINE_EXCEEDED; /* it may have been obeyed */
+    if (code == WS_ERROR_HOST_UNREACHABLE || !forward) {
+      g_propagate_error(error, g_steal_pointer(&failed));
       return false;
+    }
+    leave_volume(task, d, volume->id, failed);
   }
   return vm != NULL;
 }

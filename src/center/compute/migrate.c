@@ -204,11 +204,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Move, move_end)
 
 static bool lock_all(Task *task, const Move *move, GError **error)
 {
-  TaskLockRef locks[3 + MOVE_DISKS_MAX] = {
+  TaskLockRef locks[3 + 3 * MOVE_DISKS_MAX] = {
     {&ws_type_vm, move->vm.id, false}, {&ws_type_host, move->vm.host, true}, {&ws_type_host, move->target, true}};
   for (guint i = 0; i < move->n_disks; i++)
     locks[3 + i] = (TaskLockRef){&ws_type_volume, move->disks[i].volume, false};
-  return task_lock(task, locks, 3 + move->n_disks, error);
+  return task_lock(task, locks, move_lock_pools(task, move, locks, 3 + move->n_disks), error);
 }
 
 bool vm_migrate(Task *task, GError **error)

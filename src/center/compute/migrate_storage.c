@@ -150,10 +150,10 @@ static WsVmMigrate *like_a_move(const WsVmMigrateStorage *args, WsId host)
 
 static bool lock_all(Task *task, const Move *move, GError **error)
 {
-  TaskLockRef locks[2 + MOVE_DISKS_MAX] = {{&ws_type_vm, move->vm.id, false}, {&ws_type_host, move->vm.host, true}};
+  TaskLockRef locks[2 + 3 * MOVE_DISKS_MAX] = {{&ws_type_vm, move->vm.id, false}, {&ws_type_host, move->vm.host, true}};
   for (guint i = 0; i < move->n_disks; i++)
     locks[2 + i] = (TaskLockRef){&ws_type_volume, move->disks[i].volume, false};
-  return task_lock(task, locks, 2 + move->n_disks, error);
+  return task_lock(task, locks, move_lock_pools(task, move, locks, 2 + move->n_disks), error);
 }
 
 bool vm_migrate_storage(Task *task, GError **error)

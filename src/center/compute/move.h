@@ -82,6 +82,9 @@ bool move_unmake(Task *task, void *ctx, GError **error);
 void move_measure(Task *task, Move *move);
 /* In a body's transaction: volumes and stand-ins change places. */
 void move_swap(Task *task, Move *move);
+/* Adds locks of the pools that its disks lie in and go to: none is to be taken from a host while the VM is on its way there. n: how many locks
+ * there are; gives how many there are then, at most 2 * MOVE_DISKS_MAX more. */
+guint move_lock_pools(Task *task, const Move *move, TaskLockRef *locks, guint n);
 /* Deletes what lies on the source still; what cannot be deleted goes to the recycle bin. In a body; false: some could not. */
 bool move_clear_source(Task *task, Move *move);
 

@@ -13,6 +13,20 @@ static char *new_file(Move *move, const MoveDisk *disk)
                          ws_uuid_new(move->vm.center->clock, uuid), disk->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
 }
 
+guint move_lock_pools(Task *task, const Move *move, TaskLockRef *locks, guint n)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsVm *vm = inv_find(snap, &ws_type_vm, move->vm.id);
+  for (guint i = 0; vm && i < vm->disks.len && i < MOVE_DISKS_MAX; i++) {
+    const WsVolume *volume = inv_find(snap, &ws_type_volume, vm->disks.items[i]->volume);
+    if (volume)
+      n = compute_add_lock(locks, n, &ws_type_pool, volume->pool);
+  }
+  for (guint i = 0; i < move->n_disks; i++)
+    n = compute_add_lock(locks, n, &ws_type_pool, move->disks[i].pool);
+  return n;
+}
+
 /* ---- reserve: the stand-ins' records ---- */
 
 bool move_reserve(Task *task, void *ctx, GError **error)
@@ -42,6 +56,7 @@ bool move_reserve(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* Its host has not confirmed that the file is gone, nor that it is there: that is looked up. */
 static void into_bin(Task *task, const Move *move, WsId id)
 {
   WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, id);
@@ -49,6 +64,7 @@ static void into_bin(Task *task, const Move *move, WsId id)
     return;
   volume->state = WS_VOLUME_STATE_READY;
   volume->in_bin_since = ws_clock_wall_us(move->vm.center->clock);
+  compute_read_pool_again(move->vm.center, task_snapshot(task), volume->pool);
 }
 
 bool move_unreserve(Task *task, void *ctx, GError **error)
@@ -115,12 +131,19 @@ bool move_make(Task *task, void *ctx, GError **error)
 RpcLink *move_patient_link(Move *move, WsId host, GError **error)
 {
   WsClock *clock = move->vm.center->clock;
-  RpcLink *link;
   if (!move->patient_until_us)
     move->patient_until_us = ws_clock_monotonic_us(clock) + PATIENCE_US;
-  while (!(link = hosts_link(move->vm.center, host, NULL)) && ws_clock_monotonic_us(clock) < move->patient_until_us)
+  for (;;) {
+    g_autoptr(GError) away = NULL;
+    RpcLink *link = hosts_link(move->vm.center, host, &away);
+    bool may_come = ws_error_code(away) == WS_ERROR_HOST_UNREACHABLE; /* one that was removed does not */
+    if (link || !may_come || ws_clock_monotonic_us(clock) >= move->patient_until_us) {
+      if (away)
+        g_propagate_error(error, g_steal_pointer(&away));
+      return link;
+    }
     ws_co_sleep(POLL_US);
-  return link ? link : hosts_link(move->vm.center, host, error);
+  }
 }
 
 /* A QEMU that is ending may hold the file a moment longer. */

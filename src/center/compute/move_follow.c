@@ -36,6 +36,12 @@ WsRpcVmMigrateStatusResult *move_status(Move *move, WsId host)
   return link && rpc_vm_migrate_status(link, &params, &result, NULL, NULL, NULL, NULL) ? result : NULL;
 }
 
+/* By force, from under the move: nobody can ask it any more, and what it has is its own affair. */
+static bool is_removed(const InvSnapshot *snap, WsId host)
+{
+  return !inv_find(snap, &ws_type_host, host);
+}
+
 static void look_at_both(Move *move, Look *look)
 {
   look->source = move_status(move, move->vm.host);
@@ -50,6 +56,12 @@ static void look_at_both(Move *move, Look *look)
     .was_paused = move->was_paused,
     .held = move->strategy != WS_VM_MIGRATE_STRATEGY_POST_COPY,
   };
+  g_autoptr(InvSnapshot) snap = inv_snapshot(move->vm.center->inventory);
+  look->sight.source_removed = !look->source && is_removed(snap, move->vm.host);
+  if (look->sight.source_removed)
+    look->sight.source = PLAN_MOVE_ABSENT;
+  if (!look->target && !working && is_removed(snap, move->target))
+    look->sight.target = PLAN_MOVE_ABSENT;
 }
 
 /* ---- telling people ---- */

@@ -39,6 +39,13 @@ guint compute_add_lock(TaskLockRef *locks, guint n, const WsType *type, WsId id)
   return n + 1;
 }
 
+void compute_read_pool_again(Center *center, const InvSnapshot *snap, WsId id)
+{
+  const WsPool *pool = inv_find(snap, &ws_type_pool, id);
+  for (guint i = 0; pool && i < pool->hosts.len; i++)
+    hosts_catch_up(center, pool->hosts.items[i]);
+}
+
 bool compute_pool_takes_deletes(Task *task, WsId id, GError **error)
 {
   const WsPool *pool = inv_find(task_snapshot(task), &ws_type_pool, id);

@@ -123,6 +123,7 @@ typedef struct {
   Center *center;
   const WsImage *args;
   WsId id, volume;
+  WsId host; /* that makes the copy */
   const char *file;
 } Create;
 
@@ -177,7 +178,7 @@ static bool copy_source(Task *task, void *ctx, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   const WsVolume *source = inv_find(snap, &ws_type_volume, c->args->source);
   const WsVolume *volume = inv_find(snap, &ws_type_volume, c->volume);
-  RpcLink *link = source && volume ? link_of(c->center, volume, error) : NULL;
+  RpcLink *link = source && volume ? storage_link_at(c->center, volume->pool, c->host, error) : NULL;
   g_autoptr(WsRpcVolumeCloneResult) result = NULL;
   g_autoptr(WsRpcVolumeChecksumResult) checksum = NULL;
   if (!source || !volume)
@@ -209,7 +210,7 @@ static bool remove_copy(Task *task, void *ctx, GError **error)
 {
   Create *c = ctx;
   const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, c->volume);
-  RpcLink *link = volume ? link_of(c->center, volume, error) : NULL;
+  RpcLink *link = volume ? storage_link_at(c->center, volume->pool, c->host, error) : NULL;
   if (!volume)
     return true;
   WsRpcVolumeDelete params = {.pool = volume->pool, .file = volume->file};
@@ -236,6 +237,16 @@ static bool check_create(Task *task, const WsImage *args, GError **error)
          storage_pool_link(task_center(task), pool, error);
 }
 
+/* One that reads the source and writes the copy; 0: none does both now. */
+static WsId host_of_copy(Task *task, const Create *c)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsPool *to = inv_find(snap, &ws_type_pool, c->args->pool);
+  const WsVolume *source = c->args->source ? inv_find(snap, &ws_type_volume, c->args->source) : NULL;
+  const WsPool *from = source ? inv_find(snap, &ws_type_pool, source->pool) : NULL;
+  return from && to ? storage_common_host(c->center, from, to) : 0;
+}
+
 bool image_create(Task *task, GError **error)
 {
   Create c = {.center = task_center(task), .args = task_args(task)};
@@ -250,6 +261,7 @@ bool image_create(Task *task, GError **error)
   g_autofree char *file =
       storage_new_file(c.center, c.volume, c.args->kind == WS_IMAGE_KIND_ISO ? "iso" : raw ? "raw" : "qcow2");
   c.file = task_choose(task, "file", file);
+  c.host = storage_choose_host(task, host_of_copy(task, &c));
   return TASK_STEP(task, "enter", enter, leave, &c, error) &&
          (!c.args->source || TASK_STEP(task, "copy", copy_source, remove_copy, &c, error));
 }

@@ -186,6 +186,23 @@ WsId storage_common_host(Center *center, const WsPool *a, const WsPool *b)
   return 0;
 }
 
+WsId storage_choose_host(Task *task, WsId host)
+{
+  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, host);
+  return g_ascii_strtoull(task_choose(task, "host", text), NULL, 10);
+}
+
+RpcLink *storage_link_at(Center *center, WsId id, WsId host, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, id);
+  char text[WS_ID_TEXT_MAX];
+  if (pool)
+    return host && plan_pool_has_host(pool, host) ? hosts_link(center, host, error) : storage_pool_link(center, pool, error);
+  ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_pool, id, text), NULL);
+  return NULL;
+}
+
 RpcLink *storage_pool_link(Center *center, const WsPool *pool, GError **error)
 {
   g_assert(pool->hosts.len > 0);

@@ -11,6 +11,11 @@ WsId storage_pool_host(Center *center, const WsPool *pool);
 /* One that is connected and sees both; 0: none. */
 WsId storage_common_host(Center *center, const WsPool *a, const WsPool *b);
 RpcLink *storage_pool_link(Center *center, const WsPool *pool, GError **error);
+/* The host that a task makes a file with, chosen once: a call that was given up on one host may be at work there still when another is asked,
+ * and its file would come after everything was taken back. Not in a body. */
+WsId storage_choose_host(Task *task, WsId host);
+/* Its link, as long as it is the pool's; then that of any. */
+RpcLink *storage_link_at(Center *center, WsId pool, WsId host, GError **error);
 /* The pool, if it may be used now: WS_ERROR_NOT_FOUND, WS_ERROR_WRONG_STATE. Borrowed from snap. */
 const WsPool *storage_usable_pool(const InvSnapshot *snap, WsId pool, const char *verb, GError **error);
 /* Refuses what a pool cannot hold: promised bytes within capacity x overcommit, real bytes within what is free. WS_ERROR_NO_CAPACITY. */

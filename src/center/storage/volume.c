@@ -12,6 +12,7 @@ typedef struct {
   Center *center;
   WsId id;             /* of the new or changed volume */
   WsId pool;           /* where it lies or will lie */
+  WsId host;           /* that makes the file; 0: any of the pool */
   const char *file;    /* chosen once */
   const WsVolume *as;  /* fields of the new object; NULL with clone */
   const WsVolumeClone *clone;
@@ -24,15 +25,9 @@ typedef struct {
 
 /* ---- steps shared by create and clone ---- */
 
-static RpcLink *link_of_pool(Job *job, GError **error)
+static RpcLink *link_of_pool(const Job *job, GError **error)
 {
-  g_autoptr(InvSnapshot) snap = inv_snapshot(job->center->inventory);
-  const WsPool *pool = inv_find(snap, &ws_type_pool, job->pool);
-  char text[WS_ID_TEXT_MAX];
-  if (pool)
-    return storage_pool_link(job->center, pool, error);
-  ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_pool, job->pool, text), NULL);
-  return NULL;
+  return storage_link_at(job->center, job->pool, job->host, error);
 }
 
 static bool forget_volume(Task *task, void *ctx, GError **error)
@@ -160,6 +155,8 @@ bool volume_create(Task *task, GError **error)
   job.id = task_new_id(task, "volume");
   g_autofree char *file = storage_new_file(job.center, job.id, args->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
   job.file = task_choose(task, "file", file);
+  const WsPool *pool = inv_find(task_snapshot(task), &ws_type_pool, job.pool);
+  job.host = storage_choose_host(task, pool ? storage_pool_host(job.center, pool) : 0);
   return TASK_STEP(task, "enter", enter_created, forget_volume, &job, error) &&
          TASK_STEP(task, "make file", make_file, remove_file, &job, error);
 }
@@ -208,19 +205,18 @@ static bool make_linked(Task *task, Job *job, const WsVolume *source, RpcLink *l
 }
 
 /* The host that reads the source and writes the copy. */
-static RpcLink *link_of_both(Job *job, const WsVolume *source, GError **error)
+static WsId host_of_both(Task *task, const Job *job, const WsVolume *source)
 {
-  g_autoptr(InvSnapshot) snap = inv_snapshot(job->center->inventory);
+  const InvSnapshot *snap = task_snapshot(task);
   const WsPool *from = inv_find(snap, &ws_type_pool, source->pool), *to = inv_find(snap, &ws_type_pool, job->pool);
-  WsId host = from && to ? storage_common_host(job->center, from, to) : 0;
-  return host ? hosts_link(job->center, host, error) : link_of_pool(job, error); /* whose error tells what is away */
+  return from && to ? storage_common_host(job->center, from, to) : 0;
 }
 
 static bool copy_blocks(Task *task, void *ctx, GError **error)
 {
   Job *job = ctx;
   const WsVolume *source = find_source(job, task_snapshot(task), error);
-  RpcLink *link = source ? link_of_both(job, source, error) : NULL;
+  RpcLink *link = source ? link_of_pool(job, error) : NULL;
   g_autoptr(WsRpcVolumeCloneResult) result = NULL;
   if (!link)
     return false;
@@ -284,6 +280,7 @@ bool volume_clone(Task *task, GError **error)
   job.id = task_new_id(task, "volume");
   g_autofree char *file = storage_new_file(job.center, job.id, raw ? "raw" : "qcow2");
   job.file = task_choose(task, "file", file);
+  job.host = storage_choose_host(task, host_of_both(task, &job, source));
   return TASK_STEP(task, "enter", enter_clone, forget_volume, &job, error) &&
          TASK_STEP(task, "copy", copy_blocks, remove_file, &job, error);
 }

@@ -54,7 +54,7 @@ screenshots: ## pictures of the web console's pages in build-web-screenshots/
 	@scripts/ci/build plain >/dev/null && scripts/build-web --check && tests/web/screenshots build-ci/plain build-web-screenshots
 
 bench-plan: ## the balancer beside Debian's hbal (up to an hour)
-	@scripts/bench plan
+	@scripts/bench --plan
 
 lab: ## HOSTS=2 hosts out of namespaces, in LAB=.cache/hosts
 	@scripts/lab up --hosts $(HOSTS) --dir '$(LAB)'

@@ -16,6 +16,7 @@
 #include "center/database.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/monitor/history.h"
 #include "center/operate/backup.h"
 #include "center/pki.h"
 #include "center/sweep.h"
@@ -127,6 +128,7 @@ static void start_in_coroutine(void *arg)
     task_engine_resume(center->tasks);
     domains_resume(center);
     sweep_start(center);
+    center->history = monitor_history_new(center);
   }
   start->ended = true;
 }
@@ -184,6 +186,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->io, http_io_free);
   g_clear_pointer(&center->watch_hub, watch_hub_free);
   g_clear_pointer(&center->workers, ws_workers_free);
+  g_clear_pointer(&center->history, monitor_history_free);
   g_clear_pointer(&center->tasks, task_engine_free);
   g_clear_pointer(&center->audit, audit_free);
   g_clear_pointer(&center->inventory, inv_close);

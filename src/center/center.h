@@ -14,6 +14,7 @@ typedef struct AuditLog AuditLog;
 typedef struct WatchHub WatchHub;
 typedef struct HostLinks HostLinks;
 typedef struct Tickets Tickets;
+typedef struct MonitorHistory MonitorHistory;
 
 typedef struct {
   char *data_dir;     /* database, keys, CA: mode 0700 */
@@ -43,6 +44,7 @@ struct Center {
   WatchHub *watch_hub;
   HostLinks *links;
   Tickets *tickets;
+  MonitorHistory *history; /* monitor/history.h; NULL: none is kept */
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *pools_of_hosts; /* storage/pool_hosts.c */
   GHashTable *web_files;

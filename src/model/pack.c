@@ -142,11 +142,12 @@ void *ws_resource_pack(const void *resource)
   measure_members(type, from, &room);
   g_assert(room.parts + room.texts <= G_MAXUINT);
   char *block = g_malloc(room.parts + room.texts);
-  *(WsResource *)(void *)block =
-      (WsResource){.type = type, .ref_count = 1, .packed_bytes = (guint)(room.parts + room.texts)};
+  *(WsResource *)(void *)block = (WsResource){
+      .type = type, .ref_count = 1, .packed_bytes = (guint)(room.parts + room.texts), .packed_texts = (guint)room.parts};
   memcpy(block + head, (const char *)resource + head, type->size - head);
   Place place = {block + aligned(type->size), block + room.parts};
   move_members(type, block, &place);
   g_assert(place.part == block + room.parts && place.text == block + room.parts + room.texts);
+  ((WsResource *)(void *)block)->packed_folds = ws_texts_fold(block + room.parts, room.texts);
   return block;
 }

@@ -98,9 +98,21 @@ static void look(WsSearchHit *hit, const WsType *type, const void *object, const
     look_at_slot(hit, plan->fields[i], plan->fields[i]->kind, ws_field_at(plan->fields[i], object), folded);
 }
 
+/* Most objects do not hold what is looked for anywhere, which is seen without a walk over their fields. */
+static bool may_hold(const WsType *type, const void *object, const char *folded)
+{
+  const WsResource *resource = object;
+  if (!ws_type_is_resource(type) || !resource->packed_bytes || resource->packed_folds)
+    return true;
+  return ws_texts_contain((const char *)object + resource->packed_texts, resource->packed_bytes - resource->packed_texts, folded,
+                          strlen(folded));
+}
+
 WsSearchHit ws_object_search(const WsType *type, const void *object, const char *folded)
 {
   WsSearchHit hit = {WS_SEARCH_NONE, NULL, NULL};
+  if (!may_hold(type, object, folded))
+    return hit;
   make_plans();
   look(&hit, type, object, folded);
   return hit;

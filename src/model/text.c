@@ -92,3 +92,67 @@ bool ws_text_contains(const char *text, const char *folded)
   g_autofree char *other = g_utf8_casefold(text, -1);
   return strstr(other, folded) != NULL;
 }
+
+/* ---- many texts at once ---- */
+
+/* Lead bytes of UTF-8 whose characters have no case, nor anything else that folding changes (Unicode 15, CaseFolding.txt): U+3000-9FFF
+ * and U+B000-EFFF, so all that is written in Chinese and Japanese but fullwidth forms. */
+static inline bool is_caseless(unsigned char c)
+{
+  return c < 0xc0 || (c >= 0xe3 && c <= 0xe9) || (c >= 0xeb && c <= 0xee);
+}
+
+bool ws_texts_fold(const char *texts, gsize n)
+{
+  unsigned folds = 0;
+  for (gsize i = 0; i < n; i++)
+    folds |= !is_caseless((unsigned char)texts[i]);
+  return folds;
+}
+
+static inline unsigned char folded_byte(unsigned char c)
+{
+  return c + (unsigned char)((unsigned char)(c - 'A') < 26 ? 'a' - 'A' : 0);
+}
+
+static bool is_at(const char *text, const char *folded, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    if (folded_byte((unsigned char)text[i]) != (unsigned char)folded[i])
+      return false;
+  return true;
+}
+
+enum { STRIDE = 64 }; /* a fixed number, so that the compiler makes vectors of the loop */
+
+/* Whether first and last byte of what is looked for stand at one of STRIDE places. */
+static inline bool may_be_here(const unsigned char *text, const unsigned char *text_end, unsigned char first, unsigned char last)
+{
+  unsigned char seen = 0;
+  for (int i = 0; i < STRIDE; i++)
+    seen |= (unsigned char)((folded_byte(text[i]) == first) & (folded_byte(text_end[i]) == last));
+  return seen;
+}
+
+/* By first and last byte, as W. Mula, "SIMD-friendly algorithms for substring searching", does it. */
+bool ws_texts_contain(const char *texts, gsize n, const char *folded, gsize folded_len)
+{
+  if (folded_len == 0)
+    return true;
+  if (folded_len > n)
+    return false;
+  const unsigned char *bytes = (const unsigned char *)texts;
+  unsigned char first = (unsigned char)folded[0], last = (unsigned char)folded[folded_len - 1];
+  gsize at = 0, places = n - folded_len + 1;
+  for (; at + STRIDE <= places; at += STRIDE) {
+    if (!may_be_here(bytes + at, bytes + at + folded_len - 1, first, last))
+      continue;
+    for (gsize i = at; i < at + STRIDE; i++)
+      if (is_at(texts + i, folded, folded_len))
+        return true;
+  }
+  for (; at < places; at++)
+    if (is_at(texts + at, folded, folded_len))
+      return true;
+  return false;
+}

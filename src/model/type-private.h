@@ -129,6 +129,10 @@ bool ws_text_is_clean(const char *s, gsize n, bool lines);
 int ws_text_compare(const char *a, const char *b);
 /* `folded` comes from ws_text_fold(). */
 bool ws_text_contains(const char *text, const char *folded);
+/* Whether folding could change more in these n bytes of UTF-8 (texts, each with its 0) than the letters A-Z. */
+bool ws_texts_fold(const char *texts, gsize n);
+/* Whether `folded` stands somewhere in these n bytes, whose folding changes A-Z alone. */
+bool ws_texts_contain(const char *texts, gsize n, const char *folded, gsize folded_len);
 
 /* ---- path.c: naming a value inside an object ---- */
 #define WS_FIELD_PATH_MAX 4

@@ -92,6 +92,8 @@ struct WsType {
   const WsType *type;                                                                                                  \
   gint ref_count;                                                                                                      \
   guint packed_bytes; /* all of it is one block of so many bytes (ws_resource_pack); 0: parts are blocks of their own */ \
+  guint packed_texts; /* where in that block its texts begin; they go on to its end, each with its 0 */ \
+  bool packed_folds;  /* case folding of these texts changes more than the letters A-Z (search.c) */ \
   WsId id;                                                                                                             \
   Revision revision
 typedef struct WsResource { WS_RESOURCE_FIELDS; } WsResource;
@@ -183,7 +185,7 @@ int ws_sort_compare(const WsSort *sort, const void *a, const void *b);
 
 /* ---- search over everything ----
  * Looks in the fields that the contract marks `x-search` (names, addresses, serial numbers, notes), also in parts, for a text. `folded` is
- * ws_text_fold() of what is looked for. */
+ * ws_text_fold() of what is looked for. An object in one block (ws_resource_pack) that does not hold it is passed over at the speed of memory. */
 typedef enum { WS_SEARCH_EXACT, WS_SEARCH_NAME_BEGINS, WS_SEARCH_BEGINS, WS_SEARCH_NAME_HAS, WS_SEARCH_HAS, WS_SEARCH_NONE } WsSearchRank;
 typedef struct {
   WsSearchRank rank;    /* of the best place */

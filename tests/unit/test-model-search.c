@@ -26,9 +26,16 @@ static WsVm *vm_new(void)
   return vm;
 }
 
-static void each_place_is_found(void)
+/* The same object as it is published, in one block: found alike, though what does not hold the text is passed over without a walk. */
+static WsVm *packed(WsVm *vm)
 {
-  g_autoptr(WsVm) vm = vm_new();
+  WsVm *block = ws_resource_pack(vm);
+  ws_resource_unref(vm);
+  return block;
+}
+
+static void look_for_each(const WsVm *vm)
+{
   const struct {
     const char *text, *field;
     WsSearchRank rank;
@@ -44,6 +51,48 @@ static void each_place_is_found(void)
     if (hit.rank != cases[i].rank || g_strcmp0(hit.field ? hit.field->name : NULL, cases[i].field) != 0)
       g_error("%s: rank %d in %s", cases[i].text, hit.rank, hit.field ? hit.field->name : "nothing");
   }
+}
+
+static void each_place_is_found(void)
+{
+  g_autoptr(WsVm) vm = vm_new();
+  look_for_each(vm);
+}
+
+static void each_place_is_found_in_one_block(void)
+{
+  g_autoptr(WsVm) vm = packed(vm_new());
+  g_assert_true(vm->packed_folds); /* the Möbel */
+  look_for_each(vm);
+}
+
+/* At the beginning and the end of the block, over the borders of what is looked at together, in Chinese. */
+static void texts_that_fold_by_letters_alone_are_passed_over_rightly(void)
+{
+  for (guint length = 0; length < 300; length++) {
+    WsVm *made = ws_vm_new();
+    g_autofree char *fill = g_strnfill(length, 'W');
+    made->name = g_strdup_printf("%sWeb-1\u670d\u52a1\u5668", fill);
+    made->uuid = g_strdup("0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa");
+    g_autoptr(WsVm) vm = packed(made);
+    g_assert_false(vm->packed_folds);
+    g_assert_cmpint(find(&ws_type_vm, vm, "eb-1\u670d").rank, ==, WS_SEARCH_NAME_HAS);
+    g_assert_cmpint(find(&ws_type_vm, vm, "\u52a1\u5668").rank, ==, WS_SEARCH_NAME_HAS);
+    g_assert_cmpint(find(&ws_type_vm, vm, "E9FA").rank, ==, WS_SEARCH_HAS);
+    g_assert_cmpint(find(&ws_type_vm, vm, "0B1C").rank, ==, WS_SEARCH_BEGINS);
+    g_assert_cmpint(find(&ws_type_vm, vm, "eb-2").rank, ==, WS_SEARCH_NONE);
+    g_assert_cmpint(find(&ws_type_vm, vm, "\u52a1\u52a1").rank, ==, WS_SEARCH_NONE);
+  }
+}
+
+/* U+212A KELVIN SIGN folds to k: such a text is walked. */
+static void letters_that_fold_to_ascii_are_found(void)
+{
+  WsVm *made = ws_vm_new();
+  made->name = g_strdup("300 \u212aelvin");
+  g_autoptr(WsVm) vm = packed(made);
+  g_assert_true(vm->packed_folds);
+  g_assert_cmpint(find(&ws_type_vm, vm, "kelvin").rank, ==, WS_SEARCH_NAME_HAS);
 }
 
 static void best_place_counts(void)
@@ -69,6 +118,9 @@ int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/each_place_is_found", each_place_is_found);
+  g_test_add_func("/each_place_is_found_in_one_block", each_place_is_found_in_one_block);
+  g_test_add_func("/texts_that_fold_by_letters_alone_are_passed_over_rightly", texts_that_fold_by_letters_alone_are_passed_over_rightly);
+  g_test_add_func("/letters_that_fold_to_ascii_are_found", letters_that_fold_to_ascii_are_found);
   g_test_add_func("/best_place_counts", best_place_counts);
   g_test_add_func("/secrets_are_not_found", secrets_are_not_found);
   return g_test_run();

@@ -6,11 +6,13 @@
  *
  * Prints "port N", then "ready" when its hosts are connected. Reads commands from its standard input, one a line, and answers each with "ok" or
  * "no": `cut HOST`, `connect HOST`, `uploaded VOLUME BYTES` (the bytes of an upload are there), `stranger HOST NAME` (somebody defined a VM
- * by hand), `alarm TYPE-ID LEVEL KIND`, `end VM` (its QEMU is gone, behind the manager's back). Ends with its input. */
+ * by hand), `alarm TYPE-ID LEVEL KIND`, `end VM` (its QEMU is gone, behind the manager's back), `past HOURS` (load was measured for so long, as
+ * long as nothing else has been noted). Ends with its input. */
 #include "base/log.h"
 #include "center-host.h"
 #include "center/center.h"
 #include "center/hosts/hosts.h"
+#include "center/monitor/history.h"
 #include "inventory/typed.h"
 #include <math.h>
 #include <stdio.h>
@@ -181,30 +183,47 @@ static bool beat_vm(const void *object, void *arg)
   return true;
 }
 
+static void beat_all(Site *site)
+{
+  g_autoptr(InvSnapshot) snap = inv_head(site->center->inventory);
+  g_autoptr(InvTxn) txn = inv_begin(site->center->inventory);
+  for (guint i = 0; i < site->n; i++) {
+    WsHost *host = host_sim_is_connected(site->machines[i].sim) ? inv_edit_host(txn, site->machines[i].id) : NULL;
+    if (!host)
+      continue;
+    if (!host->facts || !host->facts->cpu) {
+      g_clear_pointer(&host->facts, ws_host_facts_free);
+      host->facts = make_facts(i);
+    }
+    g_clear_pointer(&host->load, ws_host_load_free);
+    host->load = make_load(site, i);
+    host->clock_offset_ms = 3;
+  }
+  Beat beat = {site, txn};
+  inv_each(snap, &ws_type_vm, beat_vm, &beat);
+  inv_commit(txn, NULL, NULL);
+  site->beats++;
+}
+
 static void pulse(void *arg)
 {
-  Site *site = arg;
   for (;;) {
-    g_autoptr(InvSnapshot) snap = inv_head(site->center->inventory);
-    g_autoptr(InvTxn) txn = inv_begin(site->center->inventory);
-    for (guint i = 0; i < site->n; i++) {
-      WsHost *host = host_sim_is_connected(site->machines[i].sim) ? inv_edit_host(txn, site->machines[i].id) : NULL;
-      if (!host)
-        continue;
-      if (!host->facts || !host->facts->cpu) {
-        g_clear_pointer(&host->facts, ws_host_facts_free);
-        host->facts = make_facts(i);
-      }
-      g_clear_pointer(&host->load, ws_host_load_free);
-      host->load = make_load(site, i);
-      host->clock_offset_ms = 3;
-    }
-    Beat beat = {site, txn};
-    inv_each(snap, &ws_type_vm, beat_vm, &beat);
-    inv_commit(txn, NULL, NULL);
-    site->beats++;
+    beat_all(arg);
     ws_co_sleep(PULSE_US);
   }
+}
+
+/* The hours before now, as if load had been what the pulse makes of it. */
+static bool make_past(Site *site, const char *hours)
+{
+  const gint64 step_us = 20 * (gint64)G_USEC_PER_SEC, now_us = ws_clock_wall_us(ws_clock_system());
+  for (gint64 at_us = now_us - g_ascii_strtoll(hours, NULL, 10) * 3600 * G_USEC_PER_SEC; at_us < now_us; at_us += step_us) {
+    beat_all(site);
+    g_autoptr(InvSnapshot) snap = inv_head(site->center->inventory);
+    if (!site->center->history || !monitor_history_note(site->center->history, snap, at_us, NULL))
+      return false;
+  }
+  return true;
 }
 
 /* ---- making it ---- */
@@ -370,6 +389,8 @@ static void run_command(void *arg)
     ok = open_alarm(site, words[1], words[2], words[3]);
   else if (n == 2 && strcmp(words[0], "end") == 0)
     ok = end_vm(site, words[1]);
+  else if (n == 2 && strcmp(words[0], "past") == 0)
+    ok = make_past(site, words[1]);
   say(ok ? "ok" : "no");
 }
 

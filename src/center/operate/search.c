@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
   const char *folded;
   const WsType *type;
+  WsId id; /* what is looked for reads as the id of one of them; 0: it does not */
   GArray *best; /* Found, best first */
   guint limit;
   gint64 total;
@@ -43,9 +44,7 @@ static bool look_at(const void *object, void *arg)
 {
   Search *search = arg;
   Found found = {object, ws_object_search(search->type, object, search->folded)};
-  char id[WS_ID_TEXT_MAX];
-  if (found.hit.rank != WS_SEARCH_EXACT &&
-      strcmp(ws_id_format(search->type->prefix, found.object->id, id), search->folded) == 0)
+  if (found.object->id == search->id)
     found.hit = (WsSearchHit){WS_SEARCH_EXACT, NULL, NULL};
   if (found.hit.rank == WS_SEARCH_NONE)
     return true;
@@ -95,6 +94,8 @@ bool search_everything(const ApiView *view, void **result, GError **error)
   Search search = {.folded = folded, .best = g_array_new(FALSE, FALSE, sizeof(Found)), .limit = (guint)limit};
   for (guint i = 0; i < ws_n_resource_types; i++) {
     search.type = ws_resource_types[i];
+    if (!ws_id_parse(search.type->prefix, folded, &search.id))
+      search.id = 0;
     if (!(search.type->flags & WS_TYPE_HISTORY) && is_wanted(types, search.type) && api_view_may_read(view, search.type))
       inv_each(view->snap, search.type, look_at, &search);
   }

@@ -42,6 +42,27 @@ export function live(site, browser, makeSite) {
       await soon(page, '.objecthead >> text=Off', 'the page')
       good()
     }],
+    ['charts show what was measured before the page was opened, as far back as is chosen', async () => {
+      const vm = site.vms[1]
+      await site.command('past 3')
+      await at(`/vms/${vm}/monitor`)
+      const points = () => page.locator('figure.chart').first().getAttribute('data-points').then(Number)
+      const choose = (range) => page.click(`[data-test=range] label:has(input[type=radio]):has-text("${range}")`)
+      await choose('Hour')
+      await until('an hour of 20 s', async () => (await points()) > 150)
+      check(/^CPU: This VM [\d.]+ %, Its host [\d.]+ %$/.test(await page.getAttribute('figure.chart [role=img]', 'aria-label')), await page.getAttribute('figure.chart [role=img]', 'aria-label'))
+      await choose('Day')
+      await until('three hours of 5 min', async () => (await points()) > 30 && (await points()) < 40)
+      await choose('Week')
+      await until('three hours of 30 min', async () => (await points()) > 3 && (await points()) < 8)
+      await page.reload()
+      await until('the choice is kept', async () => (await points()) > 3 && (await points()) < 8)
+      await choose('Live')
+      await page.waitForSelector('.rangebar >> text=As it comes in')
+      await at(`/pools/${site.pools[0]}/monitor`)
+      await until('a pool', async () => (await points()) > 150)
+      good()
+    }],
     ['a lost host is seen, and comes back', async () => {
       const host = site.hosts[2].id
       await at(`/hosts/${host}`)

@@ -2,7 +2,7 @@
 // A chart over time on ECharts' canvas, loaded when the first one is shown. All charts of a page share one cursor and one zoom.
 import { useEffect, useRef } from 'react'
 import { useTheme, token } from '../../theme/theme'
-import { clock } from '../format'
+import { axisTime, time } from '../format'
 
 export interface Line { name: string; values: [number, number | null][] }
 
@@ -36,9 +36,9 @@ export function LineChart({ title, lines, format, max, binary }: { title: string
         grid: { left: 8, right: 26, top: 30, bottom: 6, containLabel: true },
         legend: { top: 0, right: 0, textStyle: { color: soft, fontSize: 12 }, icon: 'roundRect', itemWidth: 14, itemHeight: 3 },
         tooltip: { trigger: 'axis', renderMode: 'richText', backgroundColor: token('raised'), borderColor: token('strong'), textStyle: { color: token('text'), fontSize: 12 }, valueFormatter: (v: unknown) => (typeof v === 'number' ? format(v) : '-') },
-        axisPointer: { link: [{ xAxisIndex: 'all' }], lineStyle: { color: soft } },
+        axisPointer: { link: [{ xAxisIndex: 'all' }], lineStyle: { color: soft }, label: { formatter: ({ value }: { value: any }) => time(Number(value)) } },
         dataZoom: [{ type: 'inside', filterMode: 'none' }],
-        xAxis: { type: 'time', axisLabel: { color: soft, formatter: (v: number) => clock(v), hideOverlap: true }, axisLine: { lineStyle: { color: token('line') } }, splitLine: { show: false } },
+        xAxis: { type: 'time', axisLabel: { color: soft, formatter: (v: number) => axisTime(v, latest.current.lines), hideOverlap: true }, axisLine: { lineStyle: { color: token('line') } }, splitLine: { show: false } },
         yAxis: { type: 'value', min: 0, axisLabel: { color: soft, formatter: (v: number) => format(v) }, splitLine: { lineStyle: { color: token('line') } } },
       })
       draw()
@@ -61,5 +61,7 @@ export function LineChart({ title, lines, format, max, binary }: { title: string
     })
   }
   useEffect(draw, [lines, max])
-  return <figure className="chart"><figcaption>{title}</figcaption><div ref={box} className="canvas" role="img" aria-label={title} /></figure>
+  const known = (line: Line) => line.values.filter(([, v]) => v !== null)
+  const label = `${title}: ${lines.map((line) => `${line.name} ${known(line).length ? format(known(line).at(-1)![1]!) : '-'}`).join(', ')}`
+  return <figure className="chart" data-points={Math.max(0, ...lines.map((line) => known(line).length))}><figcaption>{title}</figcaption><div ref={box} className="canvas" role="img" aria-label={label} /></figure>
 }

@@ -70,6 +70,13 @@ export function time(text: string | number | null | undefined): string {
 }
 
 export const clock = (ms: number) => time(ms).slice(11)
+
+/** A moment on the axis of a chart: as much of it as tells it apart over all that the lines span. */
+export function axisTime(ms: number, lines: { values: [number, number | null][] }[]): string {
+  const span = Math.max(0, ...lines.map(({ values }) => (values.at(-1)?.[0] ?? 0) - (values[0]?.[0] ?? 0)))
+  const text = time(ms)
+  return span <= 900000 ? text.slice(11) : span <= 2 * 86400000 ? text.slice(11, 16) : span <= 100 * 86400000 ? text.slice(5, 16) : text.slice(0, 10)
+}
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
 
 /** How long: "3 min", "2 h 5 min", "12 d". */

@@ -7,7 +7,7 @@ import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const require = createRequire(join(ROOT, 'web/package.json'))
@@ -133,6 +133,12 @@ export class Site {
     await until('its end', () => this.process.exitCode !== null)
     rmSync(this.dir, { recursive: true, force: true })
   }
+}
+
+/** An Excel file of rows of cells, as a spreadsheet would save it. */
+export async function makeSheet(path, rows) {
+  const { default: write } = await import(pathToFileURL(require.resolve('write-excel-file/node')))
+  await write(rows.map((row) => row.map((value) => (value === '' ? null : { value })))).toFile(path)
 }
 
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--hide-scrollbars', '--force-color-profile=srgb', '--font-render-hinting=none']

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { check, click, openPage, same, sleep, until } from '../kit.mjs'
+import { check, click, makeSheet, openPage, same, sleep, until } from '../kit.mjs'
 
 const fresh = (page) => (page.clicks = 0)
 const most = (page, n) => check(page.clicks <= n, `${page.clicks} clicks, at most ${n}`)
@@ -53,6 +53,45 @@ export function work(site, browser) {
       await page.waitForSelector('.objecthead >> text=Done')
       most(page, 2)
       await good(page)
+    }],
+    ['VMs are deployed from a table in two clicks; each row that cannot be says why, by cell', async () => {
+      const file = join(site.dir, 'vms.xlsx')
+      await at('/vms/deploy-table')
+      page.allowed = [/409/] // a row that cannot be
+      await makeSheet(file, [['Name', 'Image', 'vCPU', 'Colour']])
+      await page.setInputFiles('[data-test=file]', file)
+      await page.waitForSelector('[data-test=sheet-faults] >> text=D1')
+      await makeSheet(file, [
+        ['Name *', 'Image *', 'vCPU', 'Memory (GiB)', 'Address with prefix', 'Gateway', 'Start afterwards'],
+        ['table-1', 'debian-12-cloud', 2, 4, '10.20.0.11/24', '10.20.0.1', 'yes'],
+        ['table-2', 'debian-12-cloud', 1, 2, '', '', 'no'],
+        ['table-3', 'no such image', 1, 2, '', '', ''],
+        ['table-4', 'debian-12-cloud', 2, 'much', '', '', ''],
+        ['table-5', 'debian-12-cloud', 1, 9000, '', '', ''],
+      ])
+      fresh(page)
+      await page.setInputFiles('[data-test=file]', file)
+      await page.waitForSelector('[data-test=table-summary] >> text=2 rows can be deployed, 3 cannot')
+      const rows = await page.locator('[data-test=orders] tbody tr').allTextContents()
+      check(/B4: nothing is called no such image/.test(rows[2]) && /D5: a size .*much/.test(rows[3]) && /less memory in all/.test(rows[4]), rows.join('\n'))
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector('[data-test=table-summary] >> text=2 ordered, 3 not')
+      const made = await until('both VMs', async () => {
+        const found = (await site.call('GET', '/vms?filter=name~table-&sort=name')).items
+        return found.length === 2 && found.every((vm) => !vm.activity) && found
+      })
+      same(made.map((vm) => [vm.name, vm.cpu.vcpus, vm.memory_bytes / 1024 ** 3, vm.power.state]), [['table-1', 2, 4, 'running'], ['table-2', 1, 2, 'off']])
+      await until('both rows done', async () => (await page.locator('[data-test=orders] tr[data-state=sent] >> text=Done').count()) === 2)
+      most(page, 2)
+      writeFileSync(file, 'no spreadsheet')
+      await page.setInputFiles('[data-test=file]', file)
+      await page.waitForSelector('.errorbox >> text=is not an Excel file')
+      const [saved] = await Promise.all([page.waitForEvent('download'), page.click('[data-test=template]')])
+      await saved.saveAs(file)
+      await page.setInputFiles('[data-test=file]', file)
+      await page.waitForSelector('[data-test=table-summary] >> text=0 rows can be deployed, 1 cannot') // its example names an image that is not here
+      await good(page)
+      page.allowed = []
     }],
     ['a deploy that cannot be says why before it is asked for, and keeps what was typed', async () => {
       await at(`/vms/deploy?image=${site.images[0]}`)

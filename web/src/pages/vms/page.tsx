@@ -17,6 +17,7 @@ function Actions() {
   return (
     <>
       <Button disabled={!may('vm.create')} icon={<Icon name="plus" size={13} />} onClick={() => go('/vms/new')} data-test="new-vm">{t('new_vm')}</Button>
+      <Button disabled={!may('vm.create')} icon={<Icon name="upload" size={13} />} onClick={() => go('/vms/deploy-table')} data-test="deploy-table">{t('from_table')}</Button>
       <Button type="primary" disabled={!may('vm.create')} icon={<Icon name="images" size={13} />} onClick={() => go('/vms/deploy')} data-test="deploy">{t('deploy')}</Button>
     </>
   )
@@ -24,6 +25,7 @@ function Actions() {
 
 export function register() {
   registerAddress({ path: '/vms/deploy', page: part(() => import('./Deploy')), title: () => t('deploy_from_image') })
+  registerAddress({ path: '/vms/deploy-table', page: part(() => import('./table/DeployTable')), title: () => t('deploy_from_table') })
   registerAddress({ path: '/vms/new', page: part(() => import('./Create')), title: () => t('new_vm') })
   registerPage({
     plural: 'vms', summary: part(() => import('./Summary')), parent: (o) => o.host, listActions: Actions, empty: () => <><p>{t('no_vms')}</p><Actions /></>, without: ['images'],

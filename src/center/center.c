@@ -21,6 +21,7 @@
 #include "center/pki.h"
 #include "center/sweep.h"
 #include "center/tickets.h"
+#include "center/turns.h"
 #include "center/verbs.h"
 #include "http/local.h"
 #include <errno.h>
@@ -87,6 +88,7 @@ static bool open_rooms(Center *center, GError **error)
   center->workers = ws_workers_new("center", center->config.stand ? 0 : WORKERS_MAX);
   center->keys_under_way = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   center->tickets = tickets_new(center->clock);
+  center->turns = turns_new();
   center->tasks = task_engine_new(center->inventory, center->loop, center);
   task_engine_register(center->tasks, ws_task_kinds, ws_n_task_kinds);
   task_engine_register(center->tasks, api_batch_task_kind(), 1);
@@ -192,6 +194,8 @@ void center_free(Center *center)
   g_clear_pointer(&center->inventory, inv_close);
   g_clear_pointer(&center->store, store_close);
   g_clear_pointer(&center->tickets, tickets_free);
+  g_clear_pointer(&center->turns, turns_free);
+  g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_clear_pointer(&center->stale_vms, g_hash_table_unref);
   g_clear_pointer(&center->pools_of_hosts, g_hash_table_unref);
   files_free(center);

@@ -15,6 +15,7 @@ typedef struct WatchHub WatchHub;
 typedef struct HostLinks HostLinks;
 typedef struct Tickets Tickets;
 typedef struct MonitorHistory MonitorHistory;
+typedef struct Turns Turns;
 
 typedef struct {
   char *data_dir;     /* database, keys, CA: mode 0700 */
@@ -45,6 +46,8 @@ struct Center {
   HostLinks *links;
   Tickets *tickets;
   MonitorHistory *history; /* monitor/history.h; NULL: none is kept */
+  Turns *turns;
+  GHashTable *moves_begun; /* compute/move_target.c: tasks whose turn has come, and whose records do not say so yet */
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *pools_of_hosts; /* storage/pool_hosts.c */
   GHashTable *web_files;

@@ -138,12 +138,17 @@ static void wait_to_repeat(Task *task, const char *text, const char *step, const
   task_nap(task, delay_us);
 }
 
+void task_show_waiting(Task *task, const GError *why)
+{
+  if (!task->rec->waiting && !why)
+    return;
+  record_set_failure(&task->rec->waiting, why);
+  engine_touch(task);
+}
+
 static void stop_waiting(Task *task)
 {
-  if (!task->rec->waiting)
-    return;
-  record_set_failure(&task->rec->waiting, NULL);
-  engine_touch(task);
+  task_show_waiting(task, NULL);
 }
 
 typedef struct {

@@ -179,6 +179,8 @@ void task_no_return(Task *task);
 void task_progress(Task *task, gint64 done, gint64 total, const char *unit);
 /* The same as an RpcProgress: pass the task as its `arg`. */
 void task_progress_of_call(gint64 done, gint64 total, const char *unit, void *task);
+/* In a body: what it waits for in line, shown as the task's `waiting`; NULL: it waits no more. */
+void task_show_waiting(Task *task, const GError *why);
 /* A line in the task's log: catalogue text by name (api/texts.yaml) with parameters as name, value pairs, shown in the reader's
  * language. Durable with the next step. */
 void task_log(Task *task, const char *text, ...) G_GNUC_NULL_TERMINATED;

@@ -8,6 +8,7 @@
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/tickets.h"
+#include "center/turns.h"
 #include "center/verbs.h"
 #include "inventory/inventory-private.h"
 #include "task/task-private.h"
@@ -375,6 +376,7 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world)
   store_set_fault(center->store, store_point, rig);
   center->workers = ws_workers_new("test", 0);
   center->tickets = tickets_new(center->clock);
+  center->turns = turns_new();
   center->tasks = task_engine_new(center->inventory, center->loop, center);
   task_engine_register(center->tasks, ws_task_kinds, ws_n_task_kinds);
   task_engine_register(center->tasks, api_batch_task_kind(), 1);
@@ -409,6 +411,8 @@ void center_rig_close(CenterRig *rig)
   inv_close(center->inventory);
   store_close(center->store);
   tickets_free(center->tickets);
+  turns_free(center->turns);
+  g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_hash_table_unref(center->stale_vms);
   g_hash_table_unref(center->pools_of_hosts);
   ws_loop_free(center->loop);

@@ -9,6 +9,7 @@
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
 #include "center/room.h"
+#include "center/turns.h"
 #include "center/verbs.h"
 #include "plan/estate.h"
 
@@ -200,12 +201,24 @@ static bool make_disk(Task *task, Build *b, RpcLink *link, const WsVolume *volum
   return true;
 }
 
+static bool makes_files(const Build *b)
+{
+  for (guint i = 0; i < b->draft->disks.len; i++)
+    if (b->volumes[i])
+      return true;
+  return false;
+}
+
 static bool make_disks(Task *task, void *ctx, GError **error)
 {
   Build *b = ctx;
   const InvSnapshot *snap = task_snapshot(task);
   gint64 allocated[64];
   guint n = b->draft->disks.len;
+  g_auto(Turn) turn = {NULL};
+  if (makes_files(b) && !turn_take(task, b->host, b->image && !b->linked ? TURN_COPY : TURN_FILE, &turn, error))
+    return false;
+  snap = task_snapshot(task);
   for (guint i = 0; i < n; i++) {
     const WsVolume *volume = b->volumes[i] ? inv_find(snap, &ws_type_volume, b->volumes[i]) : NULL;
     const WsVolume *source = i == 0 && b->image ? inv_find(snap, &ws_type_volume, b->image->volume) : NULL;
@@ -485,7 +498,8 @@ static bool deploy_many(Task *task, const WsVmDeploy *args, GError **error)
     one->count = 1;
     children[i].args = one;
   }
-  return task_run_children(task, task_kind_find(task_engine(task), "vm_deploy"), children, args->count, DEPLOY_PARALLEL, error);
+  return task_run_children(task, task_kind_find(task_engine(task), "vm_deploy"), children, args->count, DEPLOY_PARALLEL, error) &&
+         (!task_is_dry_run(task) || deploy_one(task, args, error)); /* the steps of each, and what stands against the first */
 }
 
 bool vm_deploy(Task *task, GError **error)

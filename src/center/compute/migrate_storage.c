@@ -8,6 +8,7 @@
  */
 #include "center/api/allowed.h"
 #include "center/compute/move.h"
+#include "center/turns.h"
 #include "center/verbs.h"
 
 typedef struct {
@@ -49,8 +50,11 @@ static bool clone_one(Task *task, Move *move, MoveDisk *disk, GError **error)
 static bool make(Task *task, void *ctx, GError **error)
 {
   Move *move = ctx;
+  g_auto(Turn) turn = {NULL};
   if (move->live)
     return move_make(task, ctx, error);
+  if (!turn_take(task, move->vm.host, TURN_COPY, &turn, error))
+    return false;
   for (guint i = 0; i < move->n_disks; i++)
     if (!clone_one(task, move, &move->disks[i], error))
       return false;

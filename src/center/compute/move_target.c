@@ -5,6 +5,7 @@
  * that has just come back counts as the one before did. */
 #include "center/compute/move.h"
 #include "center/room.h"
+#include "center/turns.h"
 #include "plan/estate.h"
 #include <string.h>
 
@@ -128,6 +129,21 @@ static guint parallel_of(const InvSnapshot *snap, WsId host)
   return said ? (guint)cluster->migration->parallel : PARALLEL;
 }
 
+/* A task's record says only with its next commit that its turn has come, and that may have to wait for another one: whoever looks in between
+ * must know all the same, or one too many goes. */
+static void know_begun(Center *center, GArray *moves)
+{
+  g_autoptr(GHashTable) begun = g_steal_pointer(&center->moves_begun);
+  center->moves_begun = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  for (guint i = 0; begun && i < moves->len; i++) {
+    UnderWay *row = &g_array_index(moves, UnderWay, i);
+    if (!row->waits || !g_hash_table_contains(begun, &row->id))
+      continue;
+    row->waits = false;
+    g_hash_table_add(center->moves_begun, g_memdup2(&row->id, sizeof row->id));
+  }
+}
+
 /* Those that move already, and those that have waited longer. */
 static guint before_me(const GArray *moves, WsId me, WsId host)
 {
@@ -139,17 +155,32 @@ static guint before_me(const GArray *moves, WsId me, WsId host)
   return n;
 }
 
+/* The host at which it is not its turn; 0: it is. */
+static WsId host_that_is_full(Task *task, const Move *move, guint *limit)
+{
+  const WsId hosts[] = {move->vm.host, move->target};
+  g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+  g_autoptr(GArray) moves = under_way(head);
+  know_begun(move->vm.center, moves);
+  for (guint i = 0; i < G_N_ELEMENTS(hosts); i++) {
+    *limit = parallel_of(head, hosts[i]);
+    if (before_me(moves, task_id(task), hosts[i]) >= *limit)
+      return hosts[i];
+  }
+  return 0;
+}
+
 bool move_wait_turn(Task *task, void *ctx, GError **error)
 {
   const Move *move = ctx;
-  for (;;) {
-    g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
-    g_autoptr(GArray) moves = under_way(head);
-    if (before_me(moves, task_id(task), move->vm.host) < parallel_of(head, move->vm.host) &&
-        before_me(moves, task_id(task), move->target) < parallel_of(head, move->target))
-      return true;
+  WsId id = task_id(task), full, shown = 0;
+  for (guint limit; (full = host_that_is_full(task, move, &limit)); shown = full) {
+    if (full != shown)
+      turn_show(task, full, limit);
     if (task_cancelled(task))
       return ws_fail(error, WS_ERROR_CANCELLED, NULL);
     ws_co_sleep(POLL_US);
   }
+  g_hash_table_add(move->vm.center->moves_begun, g_memdup2(&id, sizeof id));
+  return true;
 }

@@ -6,6 +6,7 @@
  * VmUsage is a metric of its own, so a field that is added there is scraped at once. */
 #include "base/log.h"
 #include "center/api/fixed.h"
+#include "center/turns.h"
 #include "plan/estate.h"
 #include "task/task.h"
 #include <math.h>
@@ -312,6 +313,33 @@ static void put_words(GString *out, const char *name, const char *label, const c
   }
 }
 
+static void put_turns_of(GString *out, const char *name, const char *help, const gint *counts)
+{
+  static const char *const kinds[] = {"file", "copy"};
+  G_STATIC_ASSERT(G_N_ELEMENTS(kinds) == N_TURN_KINDS);
+  head(out, name, help, "gauge");
+  for (guint i = 0; i < N_TURN_KINDS; i++) {
+    g_autoptr(GString) labels = g_string_new("{");
+    put_label(labels, "kind", kinds[i]);
+    g_string_append_c(labels, '}');
+    line(out, name, labels->str, counts[i]);
+  }
+}
+
+static void put_turns(GString *out, Center *center)
+{
+  gint running[N_TURN_KINDS], waiting[N_TURN_KINDS], most[N_TURN_KINDS];
+  for (guint i = 0; i < N_TURN_KINDS; i++) {
+    TurnCounts counts = turns_count(center->turns, (TurnKind)i);
+    running[i] = counts.running;
+    waiting[i] = counts.waiting;
+    most[i] = counts.most;
+  }
+  put_turns_of(out, "winsphere_work_running", "Files being made (file) and volumes being copied (copy) by hosts.", running);
+  put_turns_of(out, "winsphere_work_waiting", "Those that wait for their turn.", waiting);
+  put_turns_of(out, "winsphere_work_most", "Most that one host did at a time since the manager started.", most);
+}
+
 static void put_manager(GString *out, Center *center, const InvSnapshot *snap)
 {
   guint states[32] = {0}, levels[16] = {0};
@@ -329,6 +357,7 @@ static void put_manager(GString *out, Center *center, const InvSnapshot *snap)
   line_real(out, "winsphere_core_loop_longest_turn_seconds", "", (double)longest_us / G_USEC_PER_SEC);
   head(out, "winsphere_core_loop_longest_turn_cpu_seconds", "The same in processor time.", "gauge");
   line_real(out, "winsphere_core_loop_longest_turn_cpu_seconds", "", (double)longest_cpu_us / G_USEC_PER_SEC);
+  put_turns(out, center);
   head(out, "winsphere_inventory_revision", "Newest revision.", "counter");
   line(out, "winsphere_inventory_revision", "", (gint64)inv_snapshot_revision(snap));
   head(out, "winsphere_objects", "Objects by type.", "gauge");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The image library, and the end of uploads. An image is a volume with what is known of the system in it. */
 #include "center/storage/storage.h"
+#include "center/turns.h"
 #include "center/verbs.h"
 #include "rpc/methods.h"
 
@@ -28,6 +29,14 @@ static bool mark_awaiting(Task *task, void *ctx, GError **error)
   if (volume && volume->state == WS_VOLUME_STATE_IMPORTING)
     volume->state = WS_VOLUME_STATE_AWAITING_UPLOAD;
   return true;
+}
+
+/* Before bytes are read or converted there; a pool that no host sees now is refused by link_of(). */
+static bool take_turn(Task *task, Center *center, WsId pool_id, Turn *turn, GError **error)
+{
+  const WsPool *pool = inv_find(task_snapshot(task), &ws_type_pool, pool_id);
+  WsId host = pool ? storage_pool_host(center, pool) : 0;
+  return !host || turn_take(task, host, TURN_COPY, turn, error);
 }
 
 /* Whatever the pool's state: while its host is away it is unreachable, and that must read as a host to wait for. */
@@ -73,7 +82,11 @@ static int source_format_of(const WsVolume *volume)
 static bool import_bytes(Task *task, void *ctx, GError **error)
 {
   Finish *f = ctx;
+  g_auto(Turn) turn = {NULL};
   const WsVolume *volume = task_find_target(task, error);
+  if (!volume || !take_turn(task, f->center, volume->pool, &turn, error))
+    return false;
+  volume = task_find_target(task, error);
   RpcLink *link = volume ? link_of(f->center, volume, error) : NULL;
   g_autoptr(WsRpcVolumeUploadFinishResult) result = NULL;
   if (!link)
@@ -175,6 +188,9 @@ static bool leave(Task *task, void *ctx, GError **error)
 static bool copy_source(Task *task, void *ctx, GError **error)
 {
   Create *c = ctx;
+  g_auto(Turn) turn = {NULL};
+  if (c->host && !turn_take(task, c->host, TURN_COPY, &turn, error))
+    return false;
   const InvSnapshot *snap = task_snapshot(task);
   const WsVolume *source = inv_find(snap, &ws_type_volume, c->args->source);
   const WsVolume *volume = inv_find(snap, &ws_type_volume, c->volume);
@@ -317,7 +333,11 @@ bool image_delete(Task *task, GError **error)
 static bool compare_checksum(Task *task, void *ctx, GError **error)
 {
   Delete *d = ctx;
+  g_auto(Turn) turn = {NULL};
   const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, d->volume);
+  if (volume && !take_turn(task, d->center, volume->pool, &turn, error))
+    return false;
+  volume = inv_find(task_snapshot(task), &ws_type_volume, d->volume);
   const WsImage *image = task_find_target(task, error);
   RpcLink *link = volume && image ? link_of(d->center, volume, error) : NULL;
   g_autoptr(WsRpcVolumeChecksumResult) result = NULL;

@@ -111,7 +111,7 @@ static bool refresh_step(Task *task, void *ctx, GError **error)
 
 bool pool_refresh(Task *task, GError **error)
 {
-  TaskLockRef lock = {&ws_type_pool, task_target(task), false};
+  TaskLockRef lock = {&ws_type_pool, task_target(task), true}; /* it only looks: it does not wait for those who make files there, nor they for it */
   return task_find_target(task, error) && task_lock(task, &lock, 1, error) &&
          TASK_STEP(task, "refresh", refresh_step, NULL, NULL, error);
 }

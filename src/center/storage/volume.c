@@ -4,6 +4,7 @@
  * A volume's object is entered first, in state `creating` and locked by its task; the file is made under the name that the object
  * carries; the last step makes it `ready`. So whatever is cut short is known by name and can be removed. */
 #include "center/storage/storage.h"
+#include "center/turns.h"
 #include "base/plant.h"
 #include "rpc/methods.h"
 #include "center/verbs.h"
@@ -216,8 +217,12 @@ static bool copy_blocks(Task *task, void *ctx, GError **error)
 {
   Job *job = ctx;
   const WsVolume *source = find_source(job, task_snapshot(task), error);
-  RpcLink *link = source ? link_of_pool(job, error) : NULL;
+  g_auto(Turn) turn = {NULL};
   g_autoptr(WsRpcVolumeCloneResult) result = NULL;
+  if (!source || (job->host && !turn_take(task, job->host, job->clone->linked ? TURN_FILE : TURN_COPY, &turn, error)))
+    return false;
+  source = find_source(job, task_snapshot(task), error); /* it may have been long */
+  RpcLink *link = source ? link_of_pool(job, error) : NULL;
   if (!link)
     return false;
   if (job->clone->linked)

@@ -8,6 +8,7 @@
 
 #define UUID "22222222-2222-4222-8222-222222222222"
 #define POOL_UUID "0d4f7a52-6a2b-4d8e-9a35-2f6d3c1b0a01"
+#define OTHER_UUID "0d4f7a52-6a2b-4d8e-9a35-2f6d3c1b0a02"
 #define ROUNDS 12
 
 typedef struct {
@@ -17,7 +18,7 @@ typedef struct {
 } Host;
 
 typedef struct {
-  char *top, *roots, *pool;
+  char *top, *roots, *pool, *other; /* pools 1 and 2 */
   WsWorkers *workers;
   virConnectPtr c;
   virDomainPtr domain;
@@ -31,9 +32,9 @@ static char *pool_file(void *arg, WsId pool, const char *file, GError **error)
 
 static bool find_pool(void *arg, const char *path, WsId *pool, char **file)
 {
-  if (!g_str_has_prefix(path, "/pools/1/"))
+  if (!g_str_has_prefix(path, "/pools/1/") && !g_str_has_prefix(path, "/pools/2/"))
     return false;
-  *pool = 1;
+  *pool = (WsId)(path[strlen("/pools/")] - '0');
   *file = g_strdup(path + strlen("/pools/1/"));
   return true;
 }
@@ -46,26 +47,33 @@ static void host_up(Fixture *f, Host *host)
   g_assert_true(hypervisor_wait_ready(host->hv, 60000));
 }
 
+static void prepare_pool(Host *host, WsId pool, const char *path, const char *uuid)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsRpcPoolPrepare) params = ws_rpc_pool_prepare_new();
+  g_autoptr(WsPoolStatus) status = NULL;
+  params->pool = pool;
+  params->kind = WS_RPC_POOL_PREPARE_KIND_DIRECTORY;
+  params->path = g_strdup(path);
+  params->uuid = g_strdup(uuid);
+  params->create = true;
+  storage_pool_prepare(host->storage, params, &status, &error);
+  g_assert_no_error(error);
+}
+
 static void host_new(Fixture *f, Host *host, const char *name)
 {
   const char *roots[] = {f->roots, NULL};
   g_autofree char *state = g_build_filename(f->top, name, NULL);
   const StorageConfig config = {.state_dir = state, .allowed_roots = roots, .clock = ws_clock_system()};
   g_autoptr(GError) error = NULL;
-  g_autoptr(WsRpcPoolPrepare) params = ws_rpc_pool_prepare_new();
-  WsPoolStatus *status = NULL;
   g_assert_cmpint(g_mkdir(state, 0700), ==, 0);
   host->leases = g_build_filename(state, "leases", NULL);
   g_assert_cmpint(g_mkdir(host->leases, 0700), ==, 0);
   host->storage = storage_new(&config, &error);
   g_assert_no_error(error);
-  params->pool = 1;
-  params->kind = WS_RPC_POOL_PREPARE_KIND_DIRECTORY;
-  params->path = g_strdup(f->pool);
-  params->uuid = g_strdup(POOL_UUID);
-  params->create = true;
-  g_assert_true(storage_pool_prepare(host->storage, params, &status, &error));
-  ws_pool_status_free(status);
+  prepare_pool(host, 1, f->pool, POOL_UUID);
+  prepare_pool(host, 2, f->other, OTHER_UUID);
   host_up(f, host);
 }
 
@@ -76,18 +84,33 @@ static void host_free(Host *host)
   g_free(host->leases);
 }
 
+/* The VM as it is with its disk in that pool. */
+static virDomainPtr define_in(Fixture *f, WsId pool)
+{
+  g_autofree char *xml = g_strdup_printf("<domain type='test'><name>vm-7</name><uuid>" UUID "</uuid><memory>1048576</memory><vcpu>1</vcpu>"
+                                         "<os><type arch='x86_64'>hvm</type></os><devices><disk type='file' device='disk'><driver type='qcow2'/>"
+                                         "<source file='/pools/%d/vol-1.qcow2'/><target dev='vda' bus='virtio'/></disk></devices></domain>",
+                                         (int)pool);
+  return virDomainDefineXML(f->c, xml);
+}
+
+static void redefine_in(Fixture *f, WsId pool)
+{
+  virDomainFree(f->domain);
+  f->domain = define_in(f, pool);
+  g_assert_nonnull(f->domain);
+}
+
 static void set_up(Fixture *f, gconstpointer unused)
 {
-  const char *xml = "<domain type='test'><name>vm-7</name><uuid>" UUID "</uuid><memory>1048576</memory><vcpu>1</vcpu>"
-                    "<os><type arch='x86_64'>hvm</type></os><devices><disk type='file' device='disk'><driver type='qcow2'/>"
-                    "<source file='/pools/1/vol-1.qcow2'/><target dev='vda' bus='virtio'/></disk></devices></domain>";
   f->top = g_dir_make_tmp("ws-lease-XXXXXX", NULL);
   f->roots = g_build_filename(f->top, "pools", NULL);
   f->pool = g_build_filename(f->roots, "shared", NULL);
+  f->other = g_build_filename(f->roots, "other", NULL);
   f->workers = ws_workers_new("test", 8);
   f->c = virConnectOpen("test:///default");
   g_assert_nonnull(f->c);
-  f->domain = virDomainDefineXML(f->c, xml);
+  f->domain = define_in(f, 1);
   g_assert_nonnull(f->domain);
   host_new(f, &f->a, "a");
   host_new(f, &f->b, "b");
@@ -106,6 +129,7 @@ static void tear_down(Fixture *f, gconstpointer unused)
   g_free(f->top);
   g_free(f->roots);
   g_free(f->pool);
+  g_free(f->other);
 }
 
 static bool take(Fixture *f, Host *host, gint64 generation, GError **error)
@@ -267,6 +291,109 @@ static void moved_guest_takes_its_lease_along(Fixture *f, gconstpointer unused)
   g_assert_error(error, WS_ERROR, (int)WS_ERROR_LEASE_OUTDATED);
 }
 
+/* ---- disks that change pools: whoever tries to start the VM from what lies in either pool is refused at each moment ---- */
+
+static void must_refuse_in(Fixture *f, Host *host, WsId pool, gint64 generation, WsErrorCode code)
+{
+  redefine_in(f, pool);
+  must_refuse(f, host, generation, code);
+}
+
+static void must_widen(Fixture *f, Host *host, WsId pool)
+{
+  g_autoptr(GError) error = NULL;
+  virt_lease_widen(host->hv, 7, UUID, &pool, 1, &error);
+  g_assert_no_error(error);
+}
+
+static bool has_record(const char *folder)
+{
+  g_autofree char *path = g_build_filename(folder, ".winsphere-leases", UUID, NULL);
+  return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static void lease_is_beside_the_disks_at_each_step_of_their_move(Fixture *f, gconstpointer unused)
+{
+  must_take(f, &f->a, 5);
+  must_widen(f, &f->a, 2);
+  must_refuse_in(f, &f->b, 1, 6, WS_ERROR_LEASE_HELD);
+  must_refuse_in(f, &f->b, 2, 6, WS_ERROR_LEASE_HELD); /* the definition names the new file, the guest still the old one */
+  virt_lease_narrow(f->a.hv, f->domain, UUID);
+  must_refuse_in(f, &f->b, 2, 6, WS_ERROR_LEASE_HELD);
+  g_assert_false(has_record(f->pool));
+  virt_lease_release(f->a.hv, UUID);
+  must_refuse_in(f, &f->b, 2, 5, WS_ERROR_LEASE_OUTDATED);
+  must_take(f, &f->b, 6);
+}
+
+static void move_of_disks_that_stays_leaves_no_record_there(Fixture *f, gconstpointer unused)
+{
+  must_take(f, &f->a, 5);
+  must_widen(f, &f->a, 2);
+  virt_lease_narrow(f->a.hv, f->domain, UUID);
+  g_assert_false(has_record(f->other));
+  must_refuse(f, &f->b, 6, WS_ERROR_LEASE_HELD);
+}
+
+/* Killed at each step: what this host remembers covers both pools, and both are free when the guest has ended. */
+static void agent_that_dies_in_the_move_gives_both_back(Fixture *f, gconstpointer unused)
+{
+  must_take(f, &f->a, 5);
+  must_widen(f, &f->a, 2);
+  hypervisor_free(f->a.hv);
+  must_refuse_in(f, &f->b, 1, 6, WS_ERROR_LEASE_HELD);
+  must_refuse_in(f, &f->b, 2, 6, WS_ERROR_LEASE_HELD);
+  host_up(f, &f->a); /* the guest is off */
+  assert_lease(&f->a, 5, WS_VM_LEASE_STATE_FREE);
+  must_refuse_in(f, &f->b, 1, 5, WS_ERROR_LEASE_OUTDATED);
+  must_refuse_in(f, &f->b, 2, 5, WS_ERROR_LEASE_OUTDATED);
+  must_take(f, &f->b, 6);
+}
+
+/* The disk of the new pool fails in the middle of it: this host's own record was first, and nothing names the pool yet. */
+static void pool_that_cannot_be_written_stops_the_move(Fixture *f, gconstpointer unused)
+{
+  g_autoptr(GError) error = NULL;
+  g_autofree char *leases = g_build_filename(f->other, ".winsphere-leases", NULL);
+  WsId other = 2;
+  must_take(f, &f->a, 5);
+  g_assert_true(g_file_set_contents(leases, "no folder", -1, NULL));
+  g_assert_false(virt_lease_widen(f->a.hv, 7, UUID, &other, 1, &error));
+  g_assert_error(error, WS_ERROR, (int)WS_ERROR_IO_ERROR);
+  virt_lease_narrow(f->a.hv, f->domain, UUID);
+  must_refuse(f, &f->b, 6, WS_ERROR_LEASE_HELD);
+  virt_lease_release(f->a.hv, UUID);
+  assert_lease(&f->a, 5, WS_VM_LEASE_STATE_FREE);
+}
+
+static void disks_do_not_move_to_where_another_host_holds_the_lease(Fixture *f, gconstpointer unused)
+{
+  g_autoptr(GError) error = NULL;
+  WsId other = 2;
+  redefine_in(f, 2);
+  must_take(f, &f->b, 9);
+  redefine_in(f, 1);
+  must_take(f, &f->a, 5);
+  g_assert_false(virt_lease_widen(f->a.hv, 7, UUID, &other, 1, &error));
+  g_assert_error(error, WS_ERROR, (int)WS_ERROR_LEASE_HELD);
+  virt_lease_narrow(f->a.hv, f->domain, UUID);
+  assert_lease(&f->b, 9, WS_VM_LEASE_STATE_HELD);
+  must_refuse_in(f, &f->a, 2, 10, WS_ERROR_LEASE_HELD);
+}
+
+/* A VM that is off has its generation in the new pool, so that an old right is refused there as it was here. */
+static void generation_of_a_vm_that_is_off_goes_along(Fixture *f, gconstpointer unused)
+{
+  must_take(f, &f->a, 5);
+  virt_lease_release(f->a.hv, UUID);
+  must_widen(f, &f->a, 2);
+  redefine_in(f, 2);
+  virt_lease_narrow(f->a.hv, f->domain, UUID);
+  g_assert_true(!has_record(f->pool) && has_record(f->other));
+  must_refuse(f, &f->b, 5, WS_ERROR_LEASE_OUTDATED);
+  must_take(f, &f->b, 6);
+}
+
 /* ---- the record itself ---- */
 
 static char *record_path(Fixture *f)
@@ -337,6 +464,12 @@ int main(int argc, char **argv)
   ADD(of_two_at_once_one_has_it);
   ADD(record_outlives_the_agent);
   ADD(moved_guest_takes_its_lease_along);
+  ADD(lease_is_beside_the_disks_at_each_step_of_their_move);
+  ADD(move_of_disks_that_stays_leaves_no_record_there);
+  ADD(agent_that_dies_in_the_move_gives_both_back);
+  ADD(pool_that_cannot_be_written_stops_the_move);
+  ADD(disks_do_not_move_to_where_another_host_holds_the_lease);
+  ADD(generation_of_a_vm_that_is_off_goes_along);
   ADD(torn_slot_leaves_the_one_before);
   ADD(pool_out_of_reach_starts_nothing);
   ADD(start_by_itself_is_for_whoever_had_it_last);

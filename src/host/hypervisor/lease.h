@@ -42,6 +42,10 @@ void virt_lease_lose(Hypervisor *hv, const char *uuid, gint64 generation);
 bool virt_lease_expect(Hypervisor *hv, const char *uuid, gint64 generation, GError **error);
 /* It is all here, and the host before runs it no more: the right is this host's. */
 bool virt_lease_arrive(Hypervisor *hv, virDomainPtr domain, WsId vm, const char *uuid, GError **error);
+/* Disks of it are about to lie in these pools too: the record is there before anything names them. What is refused is as for a start. */
+bool virt_lease_widen(Hypervisor *hv, WsId vm, const char *uuid, const WsId *pools, guint n, GError **error);
+/* Disks of it have left pools: records that lie beside none any more go. */
+void virt_lease_narrow(Hypervisor *hv, virDomainPtr domain, const char *uuid);
 /* The VM leaves this host. */
 void virt_lease_forget(Hypervisor *hv, const char *uuid);
 /* What the records here say; NULL: nothing. Caller frees. */

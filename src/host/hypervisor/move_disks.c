@@ -5,6 +5,7 @@
  * definition is changed first, then the guest: so whatever dies when, what the definition names is whole. Of one that is off only the
  * definition changes; its files were copied before. */
 #include "base/log.h"
+#include "host/hypervisor/lease.h"
 #include "host/hypervisor/move-private.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -77,8 +78,19 @@ static bool is_active(Shift *s)
   return virDomainIsActive(s->domain) == 1;
 }
 
+/* From the moment in which the definition names the new files the VM may be started from them: its lease is there before. */
+static bool take_lease_along(Shift *s, GError **error)
+{
+  WsId pools[64];
+  for (guint i = 0; i < s->n; i++)
+    pools[i] = s->disks[i]->pool;
+  return virt_lease_widen(s->hv, s->vm, s->uuid, pools, s->n, error);
+}
+
 static bool redefine(Shift *s, GError **error)
 {
+  if (!take_lease_along(s, error))
+    return false;
   char *xml = virDomainGetXMLDesc(s->domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
   g_autofree char *changed = xml ? virt_move_xml_disks(xml, s->disks, s->paths, s->n, error) : NULL;
   bool read = xml != NULL;
@@ -256,22 +268,29 @@ static bool copy_live(Shift *s, GError **error)
   return pivot(s, error);
 }
 
+static bool shift(Shift *s, bool offline, GError **error)
+{
+  bool active = is_active(s);
+  if (uses_new(s, false)) /* begun by a call that was cut short */
+    return !active || pivot(s, error);
+  if (active == offline)
+    return virt_wrong_state(error, s->vm, s->uuid, "have its disks moved", virt_state(s->domain));
+  if (active)
+    return copy_live(s, error);
+  if (virDomainSnapshotNum(s->domain, 0) > 0 || virDomainHasManagedSaveImage(s->domain, 0) == 1)
+    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "moving disks of a VM with snapshots", NULL);
+  return redefine(s, error);
+}
+
 bool hypervisor_vm_move_disks(Hypervisor *hv, const WsRpcVmMoveDisks *params, const HypervisorOp *op, GError **error)
 {
   g_auto(Shift) s = {.hv = hv, .vm = params->vm, .uuid = params->uuid, .disks = params->disks.items, .n = params->disks.len,
                      .rate_bytes_per_s = params->bandwidth_bytes_per_s, .op = op};
   if (!open_shift(&s, error))
     return false;
-  bool active = is_active(&s);
-  if (uses_new(&s, false)) /* begun by a call that was cut short */
-    return !active || pivot(&s, error);
-  if (active == params->offline)
-    return virt_wrong_state(error, params->vm, params->uuid, "have its disks moved", virt_state(s.domain));
-  if (active)
-    return copy_live(&s, error);
-  if (virDomainSnapshotNum(s.domain, 0) > 0 || virDomainHasManagedSaveImage(s.domain, 0) == 1)
-    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "moving disks of a VM with snapshots", NULL);
-  return redefine(&s, error);
+  bool moved = shift(&s, params->offline, error);
+  virt_lease_narrow(hv, s.domain, s.uuid); /* what neither definition nor guest names any more, on either side */
+  return moved;
 }
 
 bool hypervisor_vm_move_disks_abort(Hypervisor *hv, const WsRpcVmMoveDisksAbort *params, WsRpcVmMoveDisksAbortResult **result,
@@ -286,6 +305,7 @@ bool hypervisor_vm_move_disks_abort(Hypervisor *hv, const WsRpcVmMoveDisksAbort 
       return false;
     if (!moved)
       abort_mirrors(&s);
+    virt_lease_narrow(hv, s.domain, s.uuid);
   } else if (ws_error_code(none) != WS_ERROR_NOT_FOUND) { /* no such domain, disk, or new file: none of them is used */
     g_propagate_error(error, g_steal_pointer(&none));
     return false;

@@ -8,6 +8,7 @@
  * What was learnt on QEMU 7.2: removing vCPUs without KVM can end QEMU (refused); a removal is a request to the guest, so its event
  * is awaited; guests take memory in pieces of 128 MiB. */
 #include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/lease.h"
 #include <string.h>
 
 #define REMOVE_WAIT_MS    10000
@@ -451,6 +452,17 @@ static bool update_guest(Hypervisor *hv, virDomainPtr domain, GPtrArray *refused
   return ok;
 }
 
+/* A running VM that gets a disk in another pool has its lease there before the disk is its own. */
+static bool take_lease_along(Hypervisor *hv, VirtConn *conn, const WsVmSpec *spec, GError **error)
+{
+  VIRT_AUTO_DOMAIN domain = virDomainLookupByUUIDString(conn->c, spec->uuid);
+  WsId pools[64];
+  guint n = 0;
+  for (; n < spec->disks.len && n < G_N_ELEMENTS(pools); n++)
+    pools[n] = spec->disks.items[n]->pool;
+  return !domain || virDomainIsActive(domain) != 1 || virt_lease_widen(hv, spec->vm, spec->uuid, pools, n, error);
+}
+
 bool hypervisor_vm_update_live(Hypervisor *hv, const WsRpcVmUpdateLive *params, WsVmReport **report, GPtrArray **refused,
                                GError **error)
 {
@@ -458,10 +470,11 @@ bool hypervisor_vm_update_live(Hypervisor *hv, const WsRpcVmUpdateLive *params, 
   g_autoptr(VirtConn) conn = spec ? virt_conn_acquire(hv, error) : NULL;
   g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
   VIRT_AUTO_DOMAIN domain = NULL;
-  if (!conn || !virt_define(hv, conn, spec, params->cloud_init, NULL, &domain, error))
+  if (!conn || !take_lease_along(hv, conn, spec, error) || !virt_define(hv, conn, spec, params->cloud_init, NULL, &domain, error))
     return false;
   if (virDomainIsActive(domain) == 1 && !update_guest(hv, domain, list, error))
     return false;
+  virt_lease_narrow(hv, domain, spec->uuid);
   *report = virt_report(hv, domain, error);
   if (!*report)
     return false;

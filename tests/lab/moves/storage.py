@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks that move between pools of one host, of running VMs and of those that are off; and what may happen meanwhile."""
 import json
+import re
 
 from cold import ColdCases
 from runkit.processes import wait_for
@@ -26,6 +27,16 @@ class StorageCases(ColdCases):
         return {name for name in self.home.inside("find", f"{ROOT}/{folder}", "-type", "f", "-printf", "%P\\n").split()
                 if not name.startswith(".winsphere")}
 
+    def leases(self, uuid, held=False):
+        """Folders with a record of its lease; held: with one that bars others now."""
+        found = set()
+        for folder in ("local", "second"):
+            text = self.home.attempt("cat", f"{ROOT}/{folder}/.winsphere-leases/{uuid}")[1]
+            slots = sorted((int(n), state) for n, state in re.findall(r"sequence (\d+)\n.*?\nheld (\w+)\n", text, re.DOTALL))
+            if slots and (not held or slots[-1][1] == "yes"):
+                found.add(folder)
+        return found
+
     def lies_in(self, vm, folder):
         """Its disks are there and nowhere else, on the host as in the inventory; and the guest, or its definition, uses them."""
         uuid = self.estate.vm(vm)["uuid"]
@@ -38,6 +49,7 @@ class StorageCases(ColdCases):
                 used = self.home.inside("virsh", "domblklist", uuid, *flag)
                 check(f"{ROOT}/{folder}/{volume['file'] if 'file' in volume else disk['volume']}" in used, used)
         check("mirror" not in self.home.inside("virsh", "dumpxml", uuid), "a mirror is left")
+        check(self.leases(uuid) == {folder}, f"its lease lies in {self.leases(uuid)}")
 
 
 class Storage(StorageCases):
@@ -116,11 +128,27 @@ class StorageFaults(StorageCases):
     def agent_killed_while_it_copies(self):
         task = self.begun()
         self.estate.kill(self.home.agent)
+        check("local" in self.leases(self.estate.vm(self.vm)["uuid"], held=True), "its lease is not where it runs")
         self.home.start_agent()
         ended = self.api.wait(task, 240)
         check(ended["state"] == "done", lambda: f"{ended['state']}: {json.dumps(ended.get('error'))}")
         self.lies_in(self.vm, "second")
         self.shifted(self.vm, pool=self.home.pool)
+
+    def lease_is_beside_what_the_definition_names_at_every_moment(self):
+        """Looked at without end while disks go over and back."""
+        uuid, looks = self.estate.vm(self.vm)["uuid"], 0
+        for pool in (self.second, self.home.pool):
+            task = self.api.post(f"vms/{self.vm}/migrate_storage", {"pool": pool})
+            while self.api.get(f"tasks/{task['id']}")["state"] in LIVING:
+                before = self.leases(uuid, held=True)  # first: what is written later may only add to it
+                named = set(re.findall(ROOT + r"/(\w+)/", self.home.inside("virsh", "domblklist", uuid, "--inactive")))
+                held = before | self.leases(uuid, held=True)
+                check(named & {"local", "second"} <= held, f"defined in {named}, lease in {held}")
+                looks += 1
+            check(self.api.wait(task)["state"] == "done", task)
+        print(f"# {looks} looks", flush=True)
+        self.lies_in(self.vm, "local")
 
     def manager_killed_while_the_host_copies(self):
         task = self.begun()

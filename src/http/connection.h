@@ -41,6 +41,7 @@ struct Connection {
   WsFdWatch *watch;
   guint32 events;              /* watched for */
   char *address, *cn, *serial; /* of the peer; cn, serial may be NULL. GRefString */
+  bool is_counted_by_address;  /* of a server */
   int refusal;                 /* 0, or the status for every request: the server is full */
   const ConnectionRole *role;
   void *state;         /* the role's */

@@ -40,7 +40,9 @@ typedef struct {
   HttpTls tls;              /* TLS 1.2+; client certificates are asked for but optional: http_call_peer_cn() */
   gsize max_body_bytes;     /* for calls that do not stream; 0: 1 MiB. Longer: 413 */
   guint max_connections;    /* 0: 8192. Beyond it idle connections give way; else 503 with Retry-After */
-  guint max_connections_per_address; /* 0: half of max_connections. Beyond it: 429 with Retry-After */
+  /* 0: half of max_connections. Beyond it: 429 with Retry-After. Who has shown a client certificate is not counted: a whole site may
+   * come from one address. */
+  guint max_connections_per_address;
   guint header_timeout_s;   /* 0: 10. For a handshake, and for a head from its first byte: 408 */
   guint body_timeout_s;     /* 0: 60. For the whole body of a call that does not stream: 408 */
   guint idle_timeout_s;     /* 0: 60. Without a byte moving: between calls, in a streamed body, in an answer */
@@ -73,7 +75,7 @@ typedef struct {
   guint connections, sockets; /* now; sockets are those connections that are WebSockets */
   guint64 accepted, calls;    /* since start */
   guint64 refused;            /* calls answered here with 4xx/5xx */
-  guint64 handshakes_failed;
+  guint64 handshakes_failed, handshakes_resumed;
 } HttpServerCounts;
 void http_server_counts(const HttpServer *server, HttpServerCounts *counts); /* (any) */
 

@@ -35,7 +35,7 @@ struct HttpServer {
   guint connections;
   /* atomic */
   gint sockets;
-  gsize accepted, calls, refused, handshakes_failed;
+  gsize accepted, calls, refused, handshakes_failed, handshakes_resumed;
 };
 
 /* ---- making and ending ---- */
@@ -232,15 +232,23 @@ int server_admit(HttpServer *server, const char *address)
   return here > max_here ? 429 : all > max ? 503 : 0;
 }
 
-void server_leave(HttpServer *server, const char *address)
+/* Under the lock. */
+static void leave_address(HttpServer *server, const char *address)
 {
-  g_mutex_lock(&server->lock);
   guint here = GPOINTER_TO_UINT(g_hash_table_lookup(server->addresses, address));
-  g_assert(here > 0 && server->connections > 0);
+  g_assert(here > 0);
   if (here > 1)
     g_hash_table_replace(server->addresses, g_strdup(address), GUINT_TO_POINTER(here - 1));
   else
     g_hash_table_remove(server->addresses, address);
+}
+
+void server_leave(HttpServer *server, const char *address)
+{
+  g_mutex_lock(&server->lock);
+  if (address)
+    leave_address(server, address);
+  g_assert(server->connections > 0);
   server->connections--;
   g_mutex_unlock(&server->lock);
 }
@@ -263,9 +271,16 @@ static bool make_room(HttpServer *server)
 
 void server_adopt(HttpServer *server, int fd, SSL *ssl, const char *address, int refusal)
 {
-  if (refusal == 503 && make_room(server))
+  bool has_certificate = SSL_get0_peer_certificate(ssl) != NULL;
+  if (has_certificate) {
+    g_mutex_lock(&server->lock);
+    leave_address(server, address);
+    g_mutex_unlock(&server->lock);
+  }
+  if ((refusal == 503 && make_room(server)) || (refusal == 429 && has_certificate))
     refusal = 0;
   Connection *connection = connection_new(server->io, server, fd, ssl, address);
+  connection->is_counted_by_address = !has_certificate;
   connection->refusal = refusal;
   if (http_tls_speaks_h2(ssl))
     h2_start(connection);
@@ -275,7 +290,7 @@ void server_adopt(HttpServer *server, int fd, SSL *ssl, const char *address, int
 
 void server_connection_over(HttpServer *server, Connection *connection)
 {
-  server_leave(server, connection->address);
+  server_leave(server, connection->is_counted_by_address ? connection->address : NULL);
 }
 
 /* ---- refusals and counts ---- */
@@ -319,6 +334,11 @@ void server_count_failed_handshake(HttpServer *server)
   g_atomic_pointer_add(&server->handshakes_failed, 1);
 }
 
+void server_count_resumed(HttpServer *server)
+{
+  g_atomic_pointer_add(&server->handshakes_resumed, 1);
+}
+
 void http_server_counts(const HttpServer *asked, HttpServerCounts *counts)
 {
   HttpServer *server = (HttpServer *)asked; /* locks and atomics want it writable */
@@ -330,4 +350,5 @@ void http_server_counts(const HttpServer *asked, HttpServerCounts *counts)
   counts->calls = (gsize)g_atomic_pointer_get(&server->calls);
   counts->refused = (gsize)g_atomic_pointer_get(&server->refused);
   counts->handshakes_failed = (gsize)g_atomic_pointer_get(&server->handshakes_failed);
+  counts->handshakes_resumed = (gsize)g_atomic_pointer_get(&server->handshakes_resumed);
 }

@@ -15,8 +15,9 @@ void server_connection_over(HttpServer *server, Connection *connection);
 /* Counts a new connection from this address. 0: welcome; 429 or 503: full, to be told so; -1: not even that.
  */
 int server_admit(HttpServer *server, const char *address);
-void server_leave(HttpServer *server, const char *address); /* undoes it */
+void server_leave(HttpServer *server, const char *address); /* undoes it; NULL: this one is not counted by its address any more */
 SSL_CTX *server_dup_context(HttpServer *server);
 void server_count_failed_handshake(HttpServer *server);
+void server_count_resumed(HttpServer *server); /* a handshake by a ticket */
 /* A connection is ready (I/O thread). Takes fd and ssl. */
 void server_adopt(HttpServer *server, int fd, SSL *ssl, const char *address, int refusal);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
@@ -86,6 +87,111 @@ static SSL_CTX *new_context(const SSL_METHOD *method)
   return context;
 }
 
+/* ---- resumption: a peer that comes again shows a ticket instead of its certificate ---- */
+
+#define SESSION_LIFE_S (7 * 24 * 3600) /* the longest that TLS 1.3 allows (RFC 8446, 4.6.1) */
+#define SESSIONS_MAX   8192            /* kept by a program that dials; beyond it all are forgotten */
+
+/* The keys of a server's tickets follow from its private key, so that hosts resume with a manager that was restarted; with a new key they
+ * are others. A resumed session has keys of its own all the same (psk_dhe_ke), and its peer's certificate is asked about anew. */
+static void set_ticket_keys(SSL_CTX *context)
+{
+  enum { TICKET_KEYS = 80 }; /* name, HMAC, AES, as OpenSSL wants them */
+  static const unsigned char label[] = "winsphere session tickets ";
+  unsigned char *secret = NULL, keys[96], text[sizeof label];
+  int n = i2d_PrivateKey(SSL_CTX_get0_privatekey(context), &secret);
+  g_assert(n > 0);
+  memcpy(text, label, sizeof label);
+  for (guint i = 0; i < sizeof keys / 32; i++) {
+    text[sizeof label - 1] = (unsigned char)i;
+    g_assert(HMAC(EVP_sha256(), secret, n, text, sizeof text, keys + (gsize)i * 32, NULL));
+  }
+  SSL_CTX_set_tlsext_ticket_keys(context, keys, TICKET_KEYS);
+  OPENSSL_cleanse(keys, sizeof keys);
+  OPENSSL_clear_free(secret, (gsize)n);
+}
+
+/* What dials have brought: by who dialled whom, as whom. Any thread. */
+static struct {
+  GMutex lock;
+  GHashTable *sessions; /* text -> SSL_SESSION */
+} kept;
+
+static void free_session(void *session)
+{
+  SSL_SESSION_free(session);
+}
+
+static void free_key(void *parent, void *key, CRYPTO_EX_DATA *data, int index, long number, void *pointer)
+{
+  g_free(key);
+}
+
+static int key_index(void)
+{
+  static gsize index;
+  if (g_once_init_enter(&index))
+    g_once_init_leave(&index, (gsize)SSL_get_ex_new_index(0, NULL, NULL, NULL, free_key) + 1);
+  return (int)index - 1;
+}
+
+/* The server has sent a ticket. 1: it is ours now. */
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+  const char *key = SSL_get_ex_data(ssl, key_index());
+  if (!key)
+    return 0;
+  g_mutex_lock(&kept.lock);
+  if (!kept.sessions)
+    kept.sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_session);
+  if (g_hash_table_size(kept.sessions) >= SESSIONS_MAX)
+    g_hash_table_remove_all(kept.sessions);
+  g_hash_table_replace(kept.sessions, g_strdup(key), session);
+  g_mutex_unlock(&kept.lock);
+  return 1;
+}
+
+static void add_digest(GString *hex, const X509 *cert)
+{
+  unsigned char bytes[EVP_MAX_MD_SIZE];
+  unsigned n = 0;
+  X509_digest(cert, EVP_sha256(), bytes, &n);
+  for (unsigned i = 0; i < n; i++)
+    g_string_append_printf(hex, "%02x", bytes[i]);
+}
+
+/* A session is of the certificate that it was begun with, ours or none, and the server's was checked by the CAs that were trusted then: with
+ * others everything begins anew. */
+static char *digest_of_trust(SSL *ssl)
+{
+  g_autoptr(GString) hex = g_string_new(NULL);
+  const X509 *own = SSL_get_certificate(ssl);
+  STACK_OF(X509_OBJECT) *trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl)));
+  if (own)
+    add_digest(hex, own);
+  for (int i = 0; i < sk_X509_OBJECT_num(trusted); i++) {
+    const X509 *cert = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
+    g_string_append_c(hex, ' ');
+    if (cert)
+      add_digest(hex, cert);
+  }
+  return g_string_free(g_steal_pointer(&hex), FALSE);
+}
+
+void http_tls_resume(SSL *ssl, const char *host, guint16 port, const char *server_name)
+{
+  g_autofree char *trust = digest_of_trust(ssl);
+  char *key = g_strdup_printf("%s %u %s %s", host, port, server_name, trust);
+  SSL_set_ex_data(ssl, key_index(), key);
+  g_mutex_lock(&kept.lock);
+  SSL_SESSION *session = kept.sessions ? g_hash_table_lookup(kept.sessions, key) : NULL;
+  if (session)
+    SSL_set_session(ssl, session);
+  g_mutex_unlock(&kept.lock);
+}
+
+/* ---- contexts ---- */
+
 static bool load_own(SSL_CTX *context, const HttpTls *tls, GError **error)
 {
   if (SSL_CTX_use_certificate_chain_file(context, tls->cert_file) != 1)
@@ -104,8 +210,10 @@ SSL_CTX *http_tls_server_context(const HttpTls *tls, TlsHook *hook, GError **err
   SSL_CTX_set_session_id_context(context, session_context, sizeof session_context - 1);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets resume without memory here */
   SSL_CTX_set_num_tickets(context, 1);
+  SSL_CTX_set_timeout(context, SESSION_LIFE_S);
   if (!load_own(context, tls, error))
     goto failed;
+  set_ticket_keys(context);
   if (tls->ca_file) {
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(tls->ca_file);
     if (!names || SSL_CTX_load_verify_file(context, tls->ca_file) != 1) {
@@ -127,6 +235,8 @@ SSL_CTX *http_tls_client_context(const HttpTls *tls, GError **error)
   SSL_CTX *context = new_context(TLS_client_method());
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
   SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x08http/1.1", 9);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, keep_session);
   if (SSL_CTX_load_verify_file(context, tls->ca_file) != 1)
     fail_file(error, tls->ca_file);
   else if (!tls->cert_file || load_own(context, tls, error))

@@ -26,6 +26,9 @@ SSL_CTX *http_tls_tunnel_context(const HttpTls *tls, bool server, TlsHook *hook,
  * certificate must have; NULL: we are the server. */
 SSL *http_tls_new(SSL_CTX *context, int fd, const char *server_name, WsClock *clock);
 
+/* Before the handshake of a dial: offers the ticket that an earlier one to the same server, with the same certificate of ours, has brought, and
+ * keeps the next one. */
+void http_tls_resume(SSL *ssl, const char *host, guint16 port, const char *server_name);
 /* Server, after the handshake: whether the peer is still welcome (a resumed session skips the certificate's
  * check). */
 bool http_tls_peer_is_accepted(SSL *ssl);

@@ -316,6 +316,21 @@ static void one_address_cannot_take_all(void)
   site_free(site);
 }
 
+/* A site of thousands of hosts may stand behind one address: whoever has shown a certificate is known, and not counted. */
+static void who_shows_a_certificate_is_not_counted_by_address(void)
+{
+  Site *site = site_new(lonely);
+  g_autoptr(Peer) one = peer_new(site, PEER_PLAIN), two = peer_new(site, PEER_PLAIN);
+  for (guint i = 0; i < 4; i++) {
+    g_autoptr(Peer) host = peer_new(site, PEER_CERT);
+    g_autoptr(Answer) fine = peer_ask(host, GET("/hello"), 200);
+  }
+  g_autoptr(Peer) host = peer_new(site, PEER_CERT), other = peer_new(site, PEER_CERT), third = peer_new(site, PEER_PLAIN);
+  g_autoptr(Answer) fine = peer_ask(host, GET("/hello"), 200), too = peer_ask(other, GET("/hello"), 200);
+  g_autoptr(Answer) full = peer_ask(third, GET("/hello"), 429);
+  site_free(site);
+}
+
 /* ---- peers that leave ---- */
 
 static void a_peer_may_vanish_at_any_byte(void)
@@ -495,6 +510,7 @@ int main(int argc, char **argv)
   TEST(a_held_call_may_take_its_time);
   TEST(a_full_server_gives_idle_places_away_and_else_says_503);
   TEST(one_address_cannot_take_all);
+  TEST(who_shows_a_certificate_is_not_counted_by_address);
   TEST(a_peer_may_vanish_at_any_byte);
   TEST(a_peer_may_vanish_during_each_kind_of_answer);
   TEST(an_answer_for_a_vanished_peer_is_harmless);

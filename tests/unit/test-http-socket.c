@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* WebSockets, both sides, over real TLS sockets. */
 #include "http-site.h"
+#include "base/pki.h"
 #include "http/frame.h"
 #include "http/socket.h"
 #include <netinet/in.h>
@@ -371,6 +372,57 @@ static void our_client_talks_to_our_server(void)
   seen_free(seen);
 }
 
+static void talk(Site *site, Where where)
+{
+  Seen *seen = seen_new();
+  g_autoptr(HttpSocket) socket = dial(site, where, seen);
+  g_autoptr(GBytes) hello = g_bytes_new_static("hello", 5);
+  http_socket_send(socket, hello, false);
+  wait_seen(seen, &seen->messages, 1); /* what came before it, the ticket too, was read */
+  http_socket_close(socket, 1000, "done");
+  wait_seen(seen, &seen->closed, 1);
+  seen_free(seen);
+}
+
+static guint64 resumed(Site *site)
+{
+  HttpServerCounts counts;
+  http_server_counts(site->server, &counts);
+  return counts.handshakes_resumed;
+}
+
+/* A server that starts anew on the same key is, to its tickets, one that reads its files again. */
+static void our_client_resumes_also_after_a_restart(void)
+{
+  static const char *const names[] = {"localhost", "127.0.0.1", NULL};
+  Site *site = site_new(NULL);
+  const WsCa ca = {site->ca, site->ca_key};
+  const Where host = {.cert = site->client_cert, .key = site->client_key};
+  g_autoptr(GError) error = NULL;
+  talk(site, host);
+  g_assert_cmpuint(resumed(site), ==, 0);
+  talk(site, (Where){0}); /* as nobody: another session */
+  g_assert_cmpuint(resumed(site), ==, 0);
+  talk(site, host);
+  g_assert_cmpuint(resumed(site), ==, 1);
+  g_assert_true(http_server_reload_tls(site->server, &error));
+  talk(site, host);
+  g_assert_cmpuint(resumed(site), ==, 2);
+  ws_pki_issue_server(ws_clock_system(), &ca, names, 30 * WS_PKI_DAY_S, site->cert, site->key, &error);
+  g_assert_no_error(error);
+  g_assert_true(http_server_reload_tls(site->server, &error)); /* another key */
+  talk(site, host);
+  g_assert_cmpuint(resumed(site), ==, 2);
+  site->revoked = g_strdup(site->serial); /* a ticket is not a right */
+  Seen *seen = seen_new();
+  g_autoptr(HttpSocket) socket = dial(site, host, seen);
+  wait_seen(seen, &seen->closed, 1);
+  g_assert_cmpuint(seen->opened, ==, 0);
+  g_clear_pointer(&socket, http_socket_unref);
+  seen_free(seen);
+  site_free(site);
+}
+
 static void expect_failure(Site *site, Where where, const char *reason)
 {
   Seen *seen = seen_new();
@@ -601,6 +653,7 @@ int main(int argc, char **argv)
   TEST(what_asks_wrongly_stays_http);
   TEST(frames_sent_with_the_request_are_not_lost);
   TEST(our_client_talks_to_our_server);
+  TEST(our_client_resumes_also_after_a_restart);
   TEST(our_client_says_why_it_failed);
   TEST(servers_may_say_anything);
   TEST(a_client_waits_no_longer_than_told);

@@ -486,7 +486,7 @@ void plan_balance(const PlanCluster *c, const PlanBalanceOptions *options, PlanB
   b.min_gain = options->min_gain > 0 ? options->min_gain : GAIN / MAX(c->n_hosts, 1);
   search(&b);
   find_stranded(&b, result);
-  result->score_after = b.score;
+  result->score_after = b.steps->len ? b.score : result->score_before; /* what was tried and taken back leaves traces of rounding */
   result->n_steps = b.steps->len;
   result->steps = (PlanStep *)(void *)g_array_free(b.steps, FALSE);
   spread_free(b.spread);

@@ -2,12 +2,14 @@
 /* The search. See solve.h.
  *
  * Each thread anneals a state of its own with its own random numbers, cooled by the share of the budget that is spent, from a temperature at which large
- * items still change places to one at which only small ones do, with a descent before and after. The cheapest result wins. (Threads that deal the hosts out among
- * them and work on one assignment were tried: what groups need in their neighbourhoods leaves each too little to do.) */
+ * items still change places to one at which only small ones do, with a descent before and after. Then it takes few hosts at a time and anneals what is on
+ * them, over and over. The cheapest result wins. (Threads that deal the hosts out among them and work on one assignment were tried: what groups need
+ * in their neighbourhoods leaves each too little to do.) */
 #include "plan/solve.h"
 #include "base/error.h"
 #include "plan/anneal-private.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BATCH       1000 /* steps between looks at the budget */
@@ -22,12 +24,22 @@
 #define EJECTIONS_FEW 1  /* where many small ones find room anyhow it is time lost */
 #define FEW_ITEMS   30   /* on a host */
 #define THREADS_MAX 64
+#define ZOOM        0.6  /* from here on few hosts at a time are annealed, */
+#define ZOOM_HOSTS  8    /* two and up to so many more, */
+#define ZOOM_ROUNDS 20   /* in so many rounds */
+#define ZOOM_STEPS  50   /* of so many steps for each item there, */
+#define ZOOM_COLD   0.02 /* down to this share of a first temperature, in units as above from 10 ^ */
+#define ZOOM_LEAST  (-2) /* up to 10 ^ */
+#define ZOOM_MOST   1
+#define LACK        30   /* price of a need that does not hold, in the same units */
 
 typedef struct {
   const PlanProblem *problem;
   const PlanSearch *search;
   PlanTables *tables;
-  guint32 *large; /* [item]: large ones first */
+  guint32 *large; /* items that can move, large ones first */
+  guint32 n_large;
+  guint32 *rank;  /* [item]: its place there */
   double unit;    /* of temperatures */
   guint n_threads;
 } Solve;
@@ -35,7 +47,95 @@ typedef struct {
 typedef struct {
   Solve *solve;
   PlanAnneal anneal;
+  guint32 *hosts, *items; /* of a zoom */
 } Worker;
+
+/* ---- a few hosts at a time ---- */
+
+static int by_number(const void *a, const void *b)
+{
+  guint32 x = *(const guint32 *)a, y = *(const guint32 *)b;
+  return x < y ? -1 : x > y;
+}
+
+static bool take_host(Worker *w, guint32 *n, guint32 host)
+{
+  for (guint32 k = 0; k < *n; k++)
+    if (w->hosts[k] == host)
+      return false;
+  w->hosts[(*n)++] = host;
+  return true;
+}
+
+/* A host that costs much, and some where what is there could go. */
+static guint32 choose_hosts(Worker *w, guint32 wanted)
+{
+  PlanAnneal *a = &w->anneal;
+  const PlanState *s = a->state;
+  const PlanTables *t = s->t;
+  guint32 n = 0, n_hosts = t->problem->n_hosts;
+  guint32 first = plan_chance_below(&a->chance, n_hosts);
+  for (guint k = 0; k < 2; k++) {
+    guint32 other = plan_chance_below(&a->chance, n_hosts);
+    if (s->host_cost[other] > s->host_cost[first])
+      first = other;
+  }
+  take_host(w, &n, first);
+  for (guint tries = 0; n < wanted && tries < 4 * wanted; tries++) {
+    guint32 from = s->cursor[w->hosts[plan_chance_below(&a->chance, n)]], host = plan_chance_below(&a->chance, n_hosts);
+    if ((tries & 1) && t->fit && from != NO_ROW) {
+      guint32 item = from;
+      for (guint32 skip = plan_chance_below(&a->chance, 16); skip; skip--)
+        item = s->next[item];
+      guint32 start = t->fit_start[item], count = t->fit_start[item + 1] - start;
+      if (s->at[item] != t->problem->initial[item] && !plan_chance_below(&a->chance, 4))
+        host = t->problem->initial[item];
+      else if (count)
+        host = t->fit[start + plan_chance_below(&a->chance, count)];
+    }
+    take_host(w, &n, host);
+  }
+  return n;
+}
+
+/* Anneals what is on a few hosts, among these, from some temperature; then back to the cheapest state that was met. */
+static void zoom(Worker *w)
+{
+  PlanAnneal *a = &w->anneal;
+  PlanState *s = a->state;
+  const guint32 *large = a->large;
+  guint32 n_large = a->n_large, n = 0;
+  a->n_among = choose_hosts(w, 2 + plan_chance_below(&a->chance, ZOOM_HOSTS));
+  for (guint32 k = 0; k < a->n_among; k++) {
+    guint32 item = s->cursor[w->hosts[k]], first = item;
+    if (item == NO_ROW)
+      continue;
+    do {
+      if (w->solve->rank[item] != NO_ROW)
+        w->items[n++] = w->solve->rank[item];
+      item = s->next[item];
+    } while (item != first);
+  }
+  if (n < 2) {
+    a->n_steps++;
+    return;
+  }
+  qsort(w->items, n, sizeof *w->items, by_number);
+  for (guint32 k = 0; k < n; k++)
+    w->items[k] = w->solve->large[w->items[k]];
+  a->among = w->hosts;
+  a->large = w->items;
+  a->n_large = n;
+  plan_anneal_log_start(a);
+  double first = w->solve->unit * pow(10, ZOOM_LEAST + (ZOOM_MOST - ZOOM_LEAST) * plan_chance_unit(&a->chance));
+  for (guint k = 0; k < ZOOM_ROUNDS; k++)
+    plan_anneal_steps(a, ZOOM_STEPS * n, k + 1 == ZOOM_ROUNDS ? 0 : first * pow(ZOOM_COLD, (double)k / ZOOM_ROUNDS));
+  plan_anneal_log_rewind(a);
+  g_clear_pointer(&a->log, g_free);
+  a->among = NULL;
+  a->large = large;
+  a->n_large = n_large;
+}
 
 static void *run_worker(void *arg)
 {
@@ -54,6 +154,11 @@ static void *run_worker(void *arg)
       plan_anneal_keep(a);
       first = false;
     }
+    if (spent >= ZOOM) {
+      zoom(w);
+      continue;
+    }
+    spent = MAX(spent, 0) / ZOOM;
     double heat = HOT * pow(COLD / (double)HOT, MAX(spent, 0) / LAST);
     plan_anneal_steps(a, BATCH, first || spent >= LAST ? 0 : heat * w->solve->unit);
   }
@@ -80,9 +185,11 @@ static int larger_first(const void *a, const void *b, void *arg)
   return x > y ? -1 : x < y;
 }
 
-/* Items by their share of all demand, summed over resources. */
-static guint32 *large_first(const PlanProblem *p)
+/* Items by their share of all demand, summed over resources; those that can move at all. */
+static void large_first(Solve *s)
 {
+  const PlanProblem *p = s->problem;
+  const PlanTables *t = s->tables;
   g_autofree double *size = g_new0(double, (gsize)p->n_items + 1);
   for (guint32 r = 0; r < p->n_resources; r++) {
     double sum = 1;
@@ -91,11 +198,15 @@ static guint32 *large_first(const PlanProblem *p)
     for (gsize i = 0; i < p->n_items; i++)
       size[i] += p->demand[i * p->n_resources + r] / sum;
   }
-  guint32 *items = g_new(guint32, (gsize)p->n_items + 1);
+  s->large = g_new(guint32, (gsize)p->n_items + 1);
+  s->rank = g_new(guint32, (gsize)p->n_items + 1);
   for (guint32 i = 0; i < p->n_items; i++)
-    items[i] = i;
-  g_qsort_with_data(items, (gint)p->n_items, sizeof *items, larger_first, size);
-  return items;
+    if (!t->fit || t->fit_start[i] < t->fit_start[i + 1])
+      s->large[s->n_large++] = i;
+  g_qsort_with_data(s->large, (gint)s->n_large, sizeof *s->large, larger_first, size);
+  memset(s->rank, 0xff, p->n_items * sizeof *s->rank);
+  for (guint32 k = 0; k < s->n_large; k++)
+    s->rank[s->large[k]] = k;
 }
 
 static void worker_init(Worker *w, Solve *s, guint index, gint64 cost)
@@ -104,9 +215,14 @@ static void worker_init(Worker *w, Solve *s, guint index, gint64 cost)
   w->solve = s;
   PlanAnneal *a = &w->anneal;
   a->state = plan_state_new(s->tables);
+  a->state->lack_never = true;
+  a->state->lack_price = (gint64)(LACK * s->unit);
   plan_state_set(a->state, p->initial);
   plan_chance_seed(&a->chance, s->search->seed + index * 0x9e3779b9u);
   a->large = s->large;
+  a->n_large = s->n_large;
+  w->hosts = g_new0(guint32, (gsize)p->n_hosts + 1);
+  w->items = g_new(guint32, (gsize)p->n_items + 1);
   a->ejections = p->n_items / p->n_hosts < FEW_ITEMS ? EJECTIONS : EJECTIONS_FEW;
   a->best = g_memdup2(p->initial, p->n_items * sizeof *a->best);
   a->best_cost = cost;
@@ -116,6 +232,9 @@ static void worker_clear(Worker *w)
 {
   plan_state_free(w->anneal.state);
   g_free(w->anneal.best);
+  g_free(w->anneal.log);
+  g_free(w->hosts);
+  g_free(w->items);
 }
 
 static void search_all(Solve *s, guint32 *at, PlanResult *result)
@@ -151,9 +270,13 @@ bool plan_solve(const PlanProblem *p, const PlanSearch *search, guint32 *at, Pla
   }
   Solve s = {.problem = p, .search = search, .unit = (double)result->begin.total / p->n_items, .n_threads = CLAMP(search->n_threads, 1, THREADS_MAX)};
   s.tables = plan_tables_new(p);
-  s.large = large_first(p);
-  search_all(&s, at, result);
+  large_first(&s);
+  if (s.n_large)
+    search_all(&s, at, result);
+  else
+    memcpy(at, p->initial, p->n_items * sizeof *at);
   g_free(s.large);
+  g_free(s.rank);
   plan_tables_free(s.tables);
   for (guint32 i = 0; i < p->n_items; i++)
     result->n_moved += at[i] != p->initial[i];

@@ -28,6 +28,8 @@ typedef struct {
   guint32 *near_row;     /* [group]: of PlanState.near; NO_ROW: it neither needs nor is needed */
   guint32 *wanted_start, *wanted; /* the groups that need this one */
   guint32 n_member_rows, n_location_rows, n_near_rows;
+  guint32 *fit_start, *fit; /* [item], [n_items + 1]: hosts other than its first that could ever take it: fit[fit_start[i] .. fit_start[i + 1]) */
+  guint64 *fits;            /* [item x words]: the same and its first, as sets. NULL, all three: too many to list */
 } PlanTables;
 
 typedef struct {
@@ -48,6 +50,9 @@ typedef struct {
   guint32 *n_moved;     /* [n]: groups of which n items moved */
   guint32 most_moved;
   gint64 cost;          /* total */
+  gint64 lacking;       /* needs that do not hold: (group, neighbourhood, needed group) */
+  gint64 lack_price;    /* what one counts against a limit */
+  bool lack_never;      /* none may come */
   gint64 penalty;       /* sum of host_penalty; 0: no capacity is passed */
 } PlanState;
 
@@ -55,7 +60,7 @@ PlanTables *plan_tables_new(const PlanProblem *problem);
 void plan_tables_free(PlanTables *tables);
 PlanState *plan_state_new(const PlanTables *tables);
 void plan_state_free(PlanState *state);
-/* Takes an assignment over, whole; it keeps all rules but, perhaps, capacities. */
+/* Takes an assignment over, whole; it keeps all rules but, perhaps, capacities and needs. */
 void plan_state_set(PlanState *state, const guint32 *at);
 /* A moved item is charged `rate` x (load weight) for each unit of transient resources that it holds twice: room for later moves is not wasted. */
 void plan_state_thrift(PlanState *state, double rate);
@@ -63,7 +68,19 @@ void plan_state_thrift(PlanState *state, double rate);
 void plan_state_shift(PlanState *state, guint32 item, guint32 to, gint64 delta);
 void plan_state_swap(PlanState *state, guint32 i, guint32 j, gint64 delta);
 
+/* Cost with the price of what lacks. */
+static inline gint64 plan_state_merit(const PlanState *s)
+{
+  return s->cost + s->lacking * s->lack_price;
+}
+
 /* ---- what a move breaks ---- */
+
+/* Could the host ever take the item? What is transient stays held by those that are there at first, whoever leaves. */
+static inline bool host_ever_fits(const PlanTables *t, guint32 item, guint32 host)
+{
+  return !t->fits || (t->fits[(gsize)item * t->words + host / 64] >> (host % 64) & 1);
+}
 
 static inline bool host_in_set(const PlanTables *t, guint32 item, guint32 host)
 {
@@ -89,33 +106,66 @@ static inline bool stays_spread(const PlanState *s, guint32 group, guint32 from,
   return s->n_locations[row] - (in[a] == 1) + (in[b] == 0) >= p->spread_min[group];
 }
 
-/* Do all needs hold when an item of `group` goes from `from` to `to`, and one of `other` (NO_ROW: none) the other way? */
-static inline bool needs_hold(const PlanState *s, guint32 group, guint32 other, guint32 from, guint32 to)
+/* How many needs more come not to hold when an item of the group goes from neighbourhood a to b. */
+static inline gint64 lack_of_going(const PlanState *s, guint32 group, guint32 a, guint32 b)
 {
   const PlanTables *t = s->t;
   const PlanProblem *p = t->problem;
-  guint32 row = t->near_row[group], a = p->neighbourhood[from], b = p->neighbourhood[to], n = p->n_neighbourhoods;
-  if (row == NO_ROW || a == b)
-    return true;
+  guint32 n = p->n_neighbourhoods;
+  const guint32 *own = s->near + (gsize)t->near_row[group] * n;
+  gint64 change = 0;
+  bool last = own[a] == 1, first = own[b] == 0;
+  if (!last && !first)
+    return 0;
   for (guint32 k = p->needs_start[group]; k < p->needs_start[group + 1]; k++) {
-    guint32 needed = p->needs[k];
-    if (needed != group && s->near[(gsize)t->near_row[needed] * n + b] <= (needed == other))
-      return false;
+    const guint32 *needed = s->near + (gsize)t->near_row[p->needs[k]] * n;
+    if (p->needs[k] != group)
+      change += (first && needed[b] == 0) - (last && needed[a] == 0);
   }
-  if (s->near[(gsize)row * n + a] == 1)
-    for (guint32 k = t->wanted_start[group]; k < t->wanted_start[group + 1]; k++) {
-      guint32 wanting = t->wanted[k];
-      if (wanting != group && (s->near[(gsize)t->near_row[wanting] * n + a] > 0 || wanting == other))
-        return false;
-    }
-  return true;
+  for (guint32 k = t->wanted_start[group]; k < t->wanted_start[group + 1]; k++) {
+    const guint32 *wanting = s->near + (gsize)t->near_row[t->wanted[k]] * n;
+    if (t->wanted[k] != group)
+      change += (last && wanting[a] > 0) - (first && wanting[b] > 0);
+  }
+  return change;
 }
 
+static inline gint64 shift_lack(const PlanState *s, guint32 group, guint32 from, guint32 to)
+{
+  guint32 a = s->t->problem->neighbourhood[from], b = s->t->problem->neighbourhood[to];
+  return s->t->near_row[group] == NO_ROW || a == b ? 0 : lack_of_going(s, group, a, b);
+}
+
+/* The same when one goes each way; the state is as before. */
+static inline gint64 swap_lack(PlanState *s, guint32 gi, guint32 gj, guint32 hi, guint32 hj)
+{
+  guint32 a = s->t->problem->neighbourhood[hi], b = s->t->problem->neighbourhood[hj], row = s->t->near_row[gi];
+  if (a == b || gi == gj)
+    return 0;
+  if (row == NO_ROW)
+    return shift_lack(s, gj, hj, hi);
+  gint64 change = lack_of_going(s, gi, a, b);
+  guint32 *near = s->near + (gsize)row * s->t->problem->n_neighbourhoods;
+  near[a]--, near[b]++;
+  change += shift_lack(s, gj, hj, hi);
+  near[a]++, near[b]--;
+  return change;
+}
+
+/* Limit for the cost of what changes so many needs; false: it may not be at all. */
+static inline bool limit_with_lack(const PlanState *s, gint64 lack, gint64 *limit)
+{
+  if (!lack)
+    return true;
+  *limit -= lack * s->lack_price;
+  return lack < 0 || !s->lack_never;
+}
+
+/* All rules but capacities and needs. */
 static inline bool shift_keeps_rules(const PlanState *s, guint32 item, guint32 to)
 {
   guint32 group = s->t->problem->group[item], from = s->at[item];
-  return !group_on_host(s, group, to) && host_in_set(s->t, item, to) && stays_spread(s, group, from, to) &&
-         needs_hold(s, group, NO_ROW, from, to);
+  return !group_on_host(s, group, to) && host_in_set(s->t, item, to) && stays_spread(s, group, from, to);
 }
 
 static inline bool swap_keeps_rules(const PlanState *s, guint32 i, guint32 j)
@@ -123,8 +173,7 @@ static inline bool swap_keeps_rules(const PlanState *s, guint32 i, guint32 j)
   guint32 gi = s->t->problem->group[i], gj = s->t->problem->group[j], hi = s->at[i], hj = s->at[j];
   if (!host_in_set(s->t, i, hj) || !host_in_set(s->t, j, hi))
     return false;
-  return gi == gj || (!group_on_host(s, gi, hj) && !group_on_host(s, gj, hi) && stays_spread(s, gi, hi, hj) &&
-                      stays_spread(s, gj, hj, hi) && needs_hold(s, gi, gj, hi, hj) && needs_hold(s, gj, gi, hj, hi));
+  return gi == gj || (!group_on_host(s, gi, hj) && !group_on_host(s, gj, hi) && stays_spread(s, gi, hi, hj) && stays_spread(s, gj, hj, hi));
 }
 
 /* ---- what a move costs ---- */

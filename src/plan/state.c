@@ -107,6 +107,56 @@ static void fill_penalties(PlanTables *t)
     t->penalty[r] = MAX((gint64)(factor * (double)MAX(p->load_weight[r], 1)), 1);
 }
 
+/* ---- hosts that could ever take an item ---- */
+
+#define PAIRS_MAX 4000000 /* items x hosts up to which they are listed; of more, each item is small beside most hosts */
+
+/* Room of each host for newcomers at its best: all else gone, but for what stays held. */
+static gint64 *room_at_best(const PlanProblem *p)
+{
+  gsize n = (gsize)p->n_hosts * p->n_resources;
+  gint64 *room = g_memdup2(p->capacity, n * sizeof *room);
+  for (gsize i = 0; i < p->n_items; i++)
+    for (guint32 r = 0; r < p->n_resources; r++)
+      if (p->transient[r])
+        room[(gsize)p->initial[i] * p->n_resources + r] -= p->demand[i * p->n_resources + r];
+  return room;
+}
+
+static bool could_take(const PlanTables *t, const gint64 *room, guint32 item, guint32 host)
+{
+  const PlanProblem *p = t->problem;
+  const guint32 *demand = p->demand + (gsize)item * p->n_resources;
+  room += (gsize)host * p->n_resources;
+  for (guint32 r = 0; r < p->n_resources; r++)
+    if (demand[r] > room[r])
+      return false;
+  return host_in_set(t, item, host);
+}
+
+static void fill_fits(PlanTables *t)
+{
+  const PlanProblem *p = t->problem;
+  if ((guint64)p->n_items * p->n_hosts > PAIRS_MAX)
+    return;
+  g_autofree gint64 *room = room_at_best(p);
+  GArray *fit = g_array_new(FALSE, FALSE, sizeof(guint32));
+  t->fit_start = g_new0(guint32, (gsize)p->n_items + 1);
+  t->fits = g_new0(guint64, (gsize)p->n_items * t->words + 1);
+  for (guint32 i = 0; i < p->n_items; i++) {
+    for (guint32 h = 0; h < p->n_hosts; h++) {
+      bool home = h == p->initial[i];
+      if (!home && !could_take(t, room, i, h))
+        continue;
+      t->fits[(gsize)i * t->words + h / 64] |= (guint64)1 << (h % 64);
+      if (!home)
+        g_array_append_val(fit, h);
+    }
+    t->fit_start[i + 1] = fit->len;
+  }
+  t->fit = (guint32 *)(void *)g_array_free(fit, FALSE);
+}
+
 PlanTables *plan_tables_new(const PlanProblem *p)
 {
   PlanTables *t = g_new0(PlanTables, 1);
@@ -130,6 +180,7 @@ PlanTables *plan_tables_new(const PlanProblem *p)
   fill_masks(t);
   turn_needs(t);
   fill_groups(t);
+  fill_fits(t);
   return t;
 }
 
@@ -140,7 +191,7 @@ void plan_tables_free(PlanTables *t)
   gint64 *rows[] = {t->penalty, t->room, t->empty, t->weighted, t->all, t->kept, t->excess};
   for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
     g_aligned_free(rows[i]);
-  void *arrays[] = {t->item_cost, t->member_row, t->location_row, t->near_row, t->wanted_start, t->wanted};
+  void *arrays[] = {t->item_cost, t->member_row, t->location_row, t->near_row, t->wanted_start, t->wanted, t->fit_start, t->fit, t->fits};
   for (guint i = 0; i < G_N_ELEMENTS(arrays); i++)
     g_free(arrays[i]);
   g_free(t);
@@ -234,6 +285,18 @@ static void leave_ring(PlanState *s, guint32 item, guint32 host)
   s->prev[next] = s->prev[item];
 }
 
+static gint64 count_lacking(const PlanState *s)
+{
+  const PlanTables *t = s->t;
+  const PlanProblem *p = t->problem;
+  gint64 n = 0;
+  for (guint32 g = 0; g < p->n_groups; g++)
+    for (guint32 k = p->needs_start[g]; k < p->needs_start[g + 1]; k++)
+      for (guint32 a = 0; p->needs[k] != g && a < p->n_neighbourhoods; a++)
+        n += s->near[(gsize)t->near_row[g] * p->n_neighbourhoods + a] > 0 && s->near[(gsize)t->near_row[p->needs[k]] * p->n_neighbourhoods + a] == 0;
+  return n;
+}
+
 static void count_groups(PlanState *s)
 {
   const PlanTables *t = s->t;
@@ -255,6 +318,7 @@ static void count_groups(PlanState *s)
     s->moved[g] += host != p->initial[i];
   }
   s->most_moved = 0;
+  s->lacking = count_lacking(s);
   for (guint32 g = 0; g < p->n_groups; g++) {
     s->n_moved[s->moved[g]]++;
     s->most_moved = MAX(s->most_moved, s->moved[g]);
@@ -318,6 +382,7 @@ static void move_in_groups(PlanState *s, guint32 g, guint32 from, guint32 to)
   }
   if (t->near_row[g] != NO_ROW) {
     guint32 *near = s->near + (gsize)t->near_row[g] * p->n_neighbourhoods;
+    s->lacking += shift_lack(s, g, from, to);
     near[p->neighbourhood[from]]--;
     near[p->neighbourhood[to]]++;
   }

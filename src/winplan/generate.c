@@ -7,6 +7,7 @@
 #include "winplan/winplan.h"
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MEMORY_MIB   262144
 #define RESERVED_MIB 4096
@@ -66,6 +67,8 @@ static void write_cluster(GString *out, GString *use, guint n_hosts, guint n_vms
 
 int winplan_generate(const Options *o)
 {
+  if (strcmp(o->format, "numa") == 0)
+    return winplan_generate_numa(o);
   GError *error = NULL;
   g_autoptr(GString) out = g_string_new(NULL), use = g_string_new(NULL);
   write_cluster(out, use, o->hosts, o->hosts * o->per_host, o->seed);

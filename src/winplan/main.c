@@ -60,7 +60,7 @@ typedef struct {
   const char *name, *form; /* what follows it, for help */
   int (*run)(const Options *options);
   guint n_words;
-  const char *formats; /* one, of --format; NULL: none */
+  const char *formats; /* of --format, with bars between them */
   const char *needs;   /* letters of options that must be there */
   const char *help;
 } Command;
@@ -72,8 +72,10 @@ static const Command commands[] = {
      "Say whether a solution keeps all rules, and what it costs (exit status 1: it does not)."},
     {"balance", "--format ganeti -t FILE [-U FILE] [-O NODE]... [--evac-mode] [--limit N]", winplan_balance, 0, "ganeti", "t",
      "Print moves that balance a cluster, as hbal does (exit status 1: something on an offline node has nowhere to go)."},
-    {"generate", "--format ganeti -o FILE [-U FILE] [--hosts N] [--per-host N] [--seed N]", winplan_generate, 0, "ganeti", "o",
-     "Write a cluster of N hosts (25) with so many VMs each (10), unevenly spread; -U: and their use."},
+    {"defrag", "--format numa -t FILE [--limit N] [--seed N]", winplan_defrag, 0, "numa", "t",
+     "Print at most N moves that free most slots for large VMs, on hosts with NUMA nodes."},
+    {"generate", "--format ganeti|numa -o FILE [-U FILE] [--hosts N] [--per-host N] [--vms N] [--mix small|mixed|large|odd] [--seed N]", winplan_generate, 0,
+     "ganeti|numa", "o", "Write a cluster of N hosts (25). ganeti: so many VMs each (10), unevenly spread; -U: and their use. numa: --vms VMs of a mix of sizes."},
 };
 
 static void print_help(FILE *to)
@@ -123,6 +125,8 @@ static bool take_option(Options *o, const char *name, const char *value, bool ti
     o->offline[o->n_offline++] = value;
   else if (strcmp(name, "-U") == 0)
     o->use = value;
+  else if (strcmp(name, "--mix") == 0)
+    o->mix = value;
   else if (strcmp(name, "-t") == 0 && time)
     return take_seconds(value, &o->seconds, error);
   else if (strcmp(name, "-t") == 0)
@@ -138,6 +142,10 @@ static bool take_option(Options *o, const char *name, const char *value, bool ti
   } else if (strcmp(name, "--per-host") == 0) {
     bool good = take_number(name, value, 1, 16, &number, error);
     o->per_host = good ? (guint)number : 1;
+    return good;
+  } else if (strcmp(name, "--vms") == 0) {
+    bool good = take_number(name, value, 1, 1000000, &number, error);
+    o->vms = good ? (guint)number : 1;
     return good;
   } else if (strcmp(name, "--limit") == 0) {
     bool good = take_number(name, value, 1, G_MAXUINT32, &number, error);
@@ -174,7 +182,8 @@ static bool parse(const Command *command, Options *o, int argc, char **argv, GEr
         return false;
     }
   }
-  if (command->formats && (!o->format || strcmp(o->format, command->formats) != 0))
+  g_auto(GStrv) formats = g_strsplit(command->formats, "|", -1);
+  if (!o->format || !g_strv_contains((const char *const *)formats, o->format))
     return bad_option(error, "--format", command->formats);
   if (strchr(command->needs, 'o') && !o->out)
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "-o", NULL);

@@ -9,11 +9,12 @@ typedef struct {
   double seconds;                 /* -t of solve */
   guint64 seed, steps;
   guint threads;
-  guint hosts, limit, per_host;
+  guint hosts, limit, per_host, vms;
+  const char *mix;                /* --mix */
   const char **offline;           /* -O */
   guint n_offline;
   bool only_evacuate;             /* --evac-mode */
-  const char *file;               /* -t of balance */
+  const char *file;               /* -t of balance, defrag */
   gint64 begin_us;                /* when the program began */
   char **words;                   /* what is no option */
   guint n_words;
@@ -23,6 +24,8 @@ int winplan_solve(const Options *options);
 int winplan_check(const Options *options);
 int winplan_balance(const Options *options);
 int winplan_generate(const Options *options);
+int winplan_generate_numa(const Options *options); /* as winplan generate --format numa */
+int winplan_defrag(const Options *options);
 
 /* Tells the error on standard error in the reader's language. Always 2. */
 int winplan_complain(GError *error);

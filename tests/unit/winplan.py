@@ -225,6 +225,37 @@ def malformed_clusters_are_refused_with_their_line(folder):
     assert "node77" in run("balance", "--format", "ganeti", "-t", cluster, "-O", "node77", status=2)
 
 
+NUMA = "slot 16 0\nhost a 16 64 16 64\nhost b 16 64  # one node\nvm x 8 8 a 0\nvm y 8 8 b 0\nvm z 16 16 a 1\n"
+
+
+def defragmented(text):
+    """(slots before, slots after, [(vm, from, to, slots)])."""
+    before, after = re.search(r"Slots of \d+ CPUs: from (\d+) to (\d+)", text).groups()
+    return int(before), int(after), re.findall(r"^ +\d+\. (\S+) (\S+) => (\S+) (\d+)$", text, re.M)
+
+
+@test
+def fragments_are_joined(folder):
+    before, after, steps = defragmented(run("defrag", "--format", "numa", "-t", write(folder, "n", NUMA)))
+    assert (before, after, len(steps)) == (0, 1, 1) and steps[0][3] == "1", (before, after, steps)
+    for mix in ("small", "mixed", "large", "odd"):
+        cluster = os.path.join(folder, mix)
+        run("generate", "--format", "numa", "--hosts", "30", "--vms", "200", "--mix", mix, "-o", cluster)
+        before, after, steps = defragmented(run("defrag", "--format", "numa", "-t", cluster, "--limit", "10"))
+        assert before < after and 0 < len(steps) <= 10, (mix, before, after, steps)
+        assert (before, after, steps) == defragmented(run("defrag", "--format", "numa", "-t", cluster, "--limit", "10")), mix
+
+
+@test
+def malformed_numa_clusters_are_refused_with_their_line(folder):
+    for old, new, line in (("slot 16 0\n", "", 1), ("slot 16", "slot 0", 1), ("slot 16 0\n", "slot 16 0\nslot 16 0\n", 2), ("host a 16", "host a lots", 2),
+                           ("host b", "host a", 3), ("vm y", "vm x", 5), ("8 b 0", "8 c 0", 5), ("8 b 0", "8 b 2", 5), ("vm y 8", "vm y 17", 5), ("8 b 0", "8 b 1", 5),
+                           ("vm y 8", "vm y -8", 5), ("vm z 16 16 a 1", "vm z 15 16 a both", 6), ("vm z", "pm z", 6), ("8 a 0", "8 a", 4), (NUMA, "slot 1 1\n", 1)):
+        said = run("defrag", "--format", "numa", "-t", write(folder, "bad", NUMA.replace(old, new, 1)), status=2)
+        assert f"bad:{line} is not valid: expected " in said, f"{old}: {said}"
+    assert "--mix" in run("generate", "--format", "numa", "--mix", "none", "-o", os.path.join(folder, "x"), status=2)
+
+
 def main():
     print(f"1..{len(TESTS)}")
     failed = False

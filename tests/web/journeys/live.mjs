@@ -63,6 +63,21 @@ export function live(site, browser, makeSite) {
       await until('a pool', async () => (await points()) > 150)
       good()
     }],
+    ['what hangs on a port group is shown from the wire to the VM', async () => {
+      const host = site.hosts[0].id
+      await at(`/hosts/${host}/network`)
+      await page.waitForSelector('.layernode >> text=lan')
+      const vms = (await site.call('GET', `/vms?filter=host=${host} and management!=in_bin&limit=100`)).items.filter((vm) => vm.nics.length)
+      await until('its VMs', async () => (await page.locator('.layers ul').last().locator('[data-node]').count()) >= vms.length)
+      await page.hover('.layernode:has-text("lan")')
+      await page.waitForSelector('.layers path.near', { state: 'attached' })
+      same(await page.locator('.layers path.near').count(), vms.length + 1) // to its switch, and to each VM
+      await at(`/pools/${site.pools[0]}/topology`)
+      await page.waitForSelector(`.layernode[data-node=${site.vms[0]}]`)
+      await at(`/clusters/${site.hosts[0].cluster}/storage`)
+      await page.waitForSelector(`.layernode[data-node=${site.pools[0]}]`)
+      good()
+    }],
     ['a lost host is seen, and comes back', async () => {
       const host = site.hosts[2].id
       await at(`/hosts/${host}`)

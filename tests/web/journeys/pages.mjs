@@ -28,11 +28,11 @@ export function pages(site, browser) {
   const list = [
     '/', '/vms', '/hosts', '/clusters', '/host-pools', '/pools', '/volumes', '/images', '/switches', '/port-groups', '/tasks', '/ended-tasks', '/alarms', '/events', '/migrations', '/users', '/roles', '/sessions', '/api-tokens', '/join-tokens', '/backups',
     '/audit-records', '/bin', '/vms/deploy', '/vms/deploy-table', '/vms/new', '/images/upload', `/vms/${site.vms[0]}`, `/vms/${site.vms[0]}/monitor`, `/vms/${site.vms[0]}/devices`, `/vms/${site.vms[0]}/configure`, `/vms/${site.vms[0]}/migrations`, `/vms/${site.vms[0]}/events`,
-    `/vms/${site.vms[0]}/tasks`, `/hosts/${site.hosts[0].id}`, `/hosts/${site.hosts[0].id}/monitor`, `/hosts/${site.hosts[0].id}/numa`, `/hosts/${site.hosts[0].id}/hardware`, `/hosts/${site.hosts[0].id}/vms`, `/hosts/${site.hosts[0].id}/configure`,
-    `/clusters/${site.hosts[0].cluster}`, `/host-pools/${site.hosts[0].host_pool}`, `/pools/${site.pools[0]}`, `/pools/${site.pools[0]}/monitor`, `/images/${site.images[0]}`, `/port-groups/${site.groups[0]}`,
+    `/vms/${site.vms[0]}/tasks`, `/hosts/${site.hosts[0].id}`, `/hosts/${site.hosts[0].id}/monitor`, `/hosts/${site.hosts[0].id}/network`, `/hosts/${site.hosts[0].id}/numa`, `/hosts/${site.hosts[0].id}/hardware`, `/hosts/${site.hosts[0].id}/vms`, `/hosts/${site.hosts[0].id}/configure`,
+    `/clusters/${site.hosts[0].cluster}`, `/host-pools/${site.hosts[0].host_pool}`, `/pools/${site.pools[0]}`, `/pools/${site.pools[0]}/monitor`, `/pools/${site.pools[0]}/topology`, `/clusters/${site.hosts[0].cluster}/storage`, `/images/${site.images[0]}`, `/port-groups/${site.groups[0]}`,
   ]
   /** Pages that differ from each other enough to be looked at by axe. */
-  const looked = new Set(['/', '/vms', '/hosts', '/tasks', '/bin', '/vms/deploy', '/vms/deploy-table', '/vms/new', '/images/upload', `/vms/${site.vms[0]}`, `/vms/${site.vms[0]}/monitor`, `/vms/${site.vms[0]}/devices`, `/hosts/${site.hosts[0].id}`, `/hosts/${site.hosts[0].id}/numa`, `/pools/${site.pools[0]}`])
+  const looked = new Set(['/', '/vms', '/hosts', '/tasks', '/bin', '/vms/deploy', '/vms/deploy-table', '/vms/new', '/images/upload', `/vms/${site.vms[0]}`, `/vms/${site.vms[0]}/monitor`, `/vms/${site.vms[0]}/devices`, `/hosts/${site.hosts[0].id}`, `/hosts/${site.hosts[0].id}/network`, `/hosts/${site.hosts[0].id}/numa`, `/pools/${site.pools[0]}`])
   const darkLooked = new Set(['/', '/vms', '/vms/deploy', `/vms/${site.vms[0]}`, `/hosts/${site.hosts[0].id}`])
   const walk = (language, theme) => [`pages in ${language}, ${theme}`, async () => {
     const page = await openPage(browser, site, { language, theme })

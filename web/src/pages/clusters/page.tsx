@@ -2,8 +2,10 @@
 import { registerColumns } from '../../kit/table/columns'
 import { registerPage } from '../registry'
 import { part } from '../../kit/part'
+import { may } from '../../live/session'
+import { t } from '../../texts'
 
 export function register() {
-  registerPage({ plural: 'clusters', summary: part(() => import('./Summary')), parent: (o) => o.host_pool })
+  registerPage({ plural: 'clusters', tabs: [{ key: 'storage', label: () => t('storage'), part: part(() => import('./Storage')), shown: () => may('pool.read') }], summary: part(() => import('./Summary')), parent: (o) => o.host_pool })
   registerColumns('clusters', { columns: ['name', 'host_pool', 'architecture', 'cpu_overcommit_ratio', 'memory_overcommit_ratio', 'migration.strategy', 'created'] })
 }

@@ -21,6 +21,7 @@ export function register() {
     plural: 'hosts', summary: part(() => import('./Summary')), parent: (o) => o.cluster ?? o.host_pool, listActions: Add, empty: () => <><p>{t('no_hosts')}</p><Add /></>,
     tabs: [
       { key: 'monitor', label: () => t('monitor'), part: part(() => import('./Monitor')) },
+      { key: 'network', label: () => t('network'), part: part(() => import('./Network')), shown: () => may('network.read') },
       { key: 'numa', label: () => 'NUMA', part: part(() => import('./Numa')), shown: (o) => (o.facts?.numa_nodes?.length ?? 0) > 0 },
       { key: 'hardware', label: () => t('hardware'), part: part(() => import('./Hardware')) },
       { key: 'migrations', label: () => t('migrations'), part: part(() => import('./Migrations')) },

@@ -14,7 +14,7 @@ import { part } from '../../kit/part'
 const Add = () => <Button type="primary" disabled={!may('pool.write')} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<NewPool />)} data-test="create">{t('add_pool')}</Button>
 
 export function register() {
-  registerPage({ plural: 'pools', tabs: [{ key: 'monitor', label: () => t('monitor'), part: part(() => import('./Monitor')) }], summary: part(() => import('./Summary')), listActions: Add, empty: () => <><p>{t('no_pools')}</p><Add /></>, without: ['hosts'] })
+  registerPage({ plural: 'pools', tabs: [{ key: 'monitor', label: () => t('monitor'), part: part(() => import('./Monitor')) }, { key: 'topology', label: () => t('topology'), part: part(() => import('./Topology')) }], summary: part(() => import('./Summary')), listActions: Add, empty: () => <><p>{t('no_pools')}</p><Add /></>, without: ['hosts'] })
   registerColumns('pools', {
     columns: ['name', 'state', 'kind', 'hosts', 'used', 'capacity_bytes', 'provisioned_bytes', 'path'],
     cells: {

@@ -184,11 +184,13 @@ void center_free(Center *center)
   door_close(center);
   sweep_stop(center);
   backup_stop(center);
+  drs_stop(center);
   g_clear_pointer(&center->links, hosts_free);
   g_clear_pointer(&center->io, http_io_free);
   g_clear_pointer(&center->watch_hub, watch_hub_free);
   g_clear_pointer(&center->workers, ws_workers_free);
   g_clear_pointer(&center->history, monitor_history_free);
+  drs_free(center);
   g_clear_pointer(&center->tasks, task_engine_free);
   g_clear_pointer(&center->audit, audit_free);
   g_clear_pointer(&center->inventory, inv_close);

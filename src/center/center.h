@@ -16,6 +16,7 @@ typedef struct HostLinks HostLinks;
 typedef struct Tickets Tickets;
 typedef struct MonitorHistory MonitorHistory;
 typedef struct Turns Turns;
+typedef struct Drs Drs;
 
 typedef struct {
   char *data_dir;     /* database, keys, CA: mode 0700 */
@@ -50,6 +51,7 @@ struct Center {
   GHashTable *moves_begun; /* compute/move_target.c: tasks whose turn has come, and whose records do not say so yet */
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *pools_of_hosts; /* storage/pool_hosts.c */
+  Drs *drs; /* cluster/drs.h */
   GHashTable *web_files;
   GHashTable *keys_under_way; /* api/idempotency.c: ids of records whose calls run */
   HttpIo *io;

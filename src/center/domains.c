@@ -13,6 +13,7 @@ void domains_start(Center *center)
   network_start(center);
   compute_start(center);
   operate_start(center);
+  drs_start(center);
 }
 
 /* Links did not survive the restart: a host counts as lost until it has dialled in. */

@@ -9,6 +9,10 @@ void domains_resume(Center *center); /* in a coroutine, after tasks were taken u
 
 void cluster_start(Center *center);
 void cluster_resume(Center *center); /* in a coroutine: the site and a first host pool are there */
+/* cluster/drs.c. Stopped on the core loop; freed when no worker runs any more. */
+void drs_start(Center *center);
+void drs_stop(Center *center);
+void drs_free(Center *center);
 void compute_start(Center *center);
 void storage_start(Center *center);
 void network_start(Center *center);

@@ -34,6 +34,13 @@ static double free_share(const PlanHost *host, const PlanDemand *demand)
   return (double)(host->memory_bytes - host->memory_used_bytes - demand->memory_bytes) / (double)host->memory_bytes;
 }
 
+static bool is_better(const PlanHost *host, const PlanHost *best, const PlanDemand *demand)
+{
+  if (!best || host->dislikes != best->dislikes)
+    return !best || host->dislikes < best->dislikes;
+  return free_share(host, demand) > free_share(best, demand);
+}
+
 WsId plan_place(const PlanHost *hosts, guint n, const PlanDemand *demand, char **why)
 {
   GString *reasons = g_string_new(n ? NULL : "there is no host");
@@ -42,7 +49,7 @@ WsId plan_place(const PlanHost *hosts, guint n, const PlanDemand *demand, char *
     const char *reason = plan_refusal(&hosts[i], demand);
     if (reason)
       g_string_append_printf(reasons, "%s%s: %s", reasons->len ? "; " : "", hosts[i].name, reason);
-    else if (!best || free_share(&hosts[i], demand) > free_share(best, demand))
+    else if (is_better(&hosts[i], best, demand))
       best = &hosts[i];
   }
   *why = g_string_free(reasons, best != NULL);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Placement of one new VM: which hosts can take it, and which is best. Pure: no I/O, no clock.
  *
- * Filters name their reason per host ("host-7: architecture aarch64"); among those left the one with the largest share of memory free after
- * the placement is taken, lowest id on a tie. */
+ * Filters name their reason per host ("host-7: architecture aarch64"); among those left the one that breaks fewest soft rules, then the one with the
+ * largest share of memory free after the placement is taken, lowest id on a tie. */
 #pragma once
 #include "base/id.h"
 #include <stdbool.h>
@@ -18,6 +18,7 @@ typedef struct {
   gint64 memory_bytes;      /* that may be promised, with overcommit; 0: unknown */
   gint64 memory_used_bytes; /* promised to VMs that are not off */
   gint64 vcpus, vcpus_used; /* the same of vCPUs */
+  guint dislikes;           /* soft affinity rules that it would break there */
   const char *barred;       /* what else stands against it, found by who asks; borrowed. NULL: nothing */
 } PlanHost;
 

@@ -285,6 +285,8 @@ char *sim_check_quiet(SimCheck *check)
       inv_each(snap, ws_resource_types[i], check_idle, &look);
   for (guint i = 0; i < G_N_ELEMENTS(checks) && !look.wrong; i++)
     inv_each(snap, checks[i].type, checks[i].func, &look);
+  if (!look.wrong && inv_find_by(snap, &ws_type_drs_recommendation, "state", 0, "accepted"))
+    wrong(&look, "a move that DRS decided on has not ended");
   if (!look.wrong)
     check_names(&look);
   guint locks = task_engine_n_locks(center->tasks);

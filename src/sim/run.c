@@ -10,6 +10,7 @@
 #include "sim/check.h"
 #include "sim/faults.h"
 #include "sim/plant.h"
+#include "sim/schedule.h"
 #include "sim/work.h"
 #include <string.h>
 
@@ -196,6 +197,8 @@ void sim_run(SimSite *site, const SimOptions *options, SimResult *result)
   Run run = {.options = options};
   build(&run, site);
   sim_work_start(&run.work, options->n_users);
+  if (options->seed % SIM_SCHEDULE_EACH == 0)
+    sim_schedule_start(&run.work);
   if (!options->no_faults)
     sim_faults_start(&run.faults);
   sim_world_run(run.world, options->safety_us, each_step, &run);

@@ -266,13 +266,59 @@ def what_no_agent_has_told_is_not_made_up(m, admin):
     assert "model" not in baseline and baseline["hosts"] == 0 and baseline["unknown"] == ["silent"], baseline
 
 
+def affinity_rule_says_what_it_lacks(m, admin):
+    cluster = made(admin.call("POST", "/clusters", {"name": "ruled", "host_pool": first_pool(admin)["id"]}))["id"]
+    host = enrol(m, admin, "ruled-1", cluster=cluster)["id"]
+    other = enrol(m, admin, "elsewhere-1")["id"]
+
+    def rule(**fields):
+        return admin.call("POST", "/affinity-rules", {"name": "r", "cluster": cluster, **fields})
+
+    for fields, field in (({"kind": "keep_apart"}, "vms"), ({"kind": "must_run_on", "vm_label": "a=b"}, "hosts"),
+                          ({"kind": "keep_apart", "vm_label": "a=b", "hosts": [host]}, "hosts"),
+                          ({"kind": "must_run_on", "vm_label": "a=b", "hosts": [other]}, "hosts[0]"),
+                          ({"kind": "keep_apart", "vm_label": "no label"}, "vm_label")):
+        error = refused(rule(**fields), 400, "bad_value")
+        assert error["field"] == field, (fields, error)
+    refused(rule(kind="keep_apart", vms=["vm-999999", "vm-999998"]), 400, "bad_value")
+    good = made(rule(kind="must_run_on", vm_label="role=web", hosts=[host]))
+    assert good["enabled"] and good["created"], good
+    assert done(admin.call("GET", f"/affinity-rules/{good['id']}/violations"))["items"] == []
+    assert done(admin.call("GET", f"/clusters/{cluster}/rule_violations"))["items"] == []
+    refused(admin.call("PATCH", f"/affinity-rules/{good['id']}", {"hosts": []}), 400, "bad_value")
+    assert done(admin.call("PATCH", f"/affinity-rules/{good['id']}", {"enabled": False}))["enabled"] is False
+    refused(admin.call("DELETE", f"/clusters/{cluster}"), 409, "in_use")
+    assert admin.call("DELETE", f"/affinity-rules/{good['id']}")[0] == 204
+
+
+def drs_of_an_empty_cluster_answers(m, admin):
+    cluster = made(admin.call("POST", "/clusters", {"name": "idle", "host_pool": first_pool(admin)["id"], "drs": {"level": "manual"}}))
+    assert cluster["drs"]["aggression"] == 3 and cluster["drs"]["rules"] == "automatic", cluster
+    refused(admin.call("PATCH", f"/clusters/{cluster['id']}", {"drs": {"aggression": 6}}), 400, "out_of_range")
+    enrol(m, admin, "idle-1", cluster=cluster["id"])
+    status = done(admin.call("GET", f"/clusters/{cluster['id']}/drs_status"))
+    assert status["level"] == "manual" and [h["name"] for h in status["hosts"]] == ["idle-1"], status
+    assert status["hosts"][0]["in_service"] is False, status  # its agent was never there
+    told = done(admin.call("POST", "/drs-recommendations/refresh", {"cluster": cluster["id"]}))
+    assert told == {"pending": 0, "accepted": 0}, told
+    assert done(admin.call("GET", f"/clusters/{cluster['id']}/drs_status"))["looked"]
+    assert done(admin.call("POST", "/drs-recommendations/accept_all", {"cluster": cluster["id"]})) == {"accepted": 0}
+    fit = done(admin.call("GET", f"/clusters/{cluster['id']}/fit?vcpus=2"))
+    assert (fit["fit"], fit["fit_now"], fit["survives"]) == (0, 0, True), fit
+    what = done(admin.call("GET", f"/clusters/{cluster['id']}/what_if?vms=2"))
+    assert what["feasible"] is False and what["placed"] == 0 and "not in service" in what["reasons"][0], what
+    refused(admin.call("GET", f"/clusters/{cluster['id']}/what_if?lost=vm-1"), 400, "bad_value")
+    refused(admin.call("GET", f"/clusters/{cluster['id']}/what_if?lost=host-987654"), 400, "bad_reference")
+
+
 center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_token_says, machine_is_in_the_site_once,
                 cluster_takes_one_architecture,
                 hosts_move_between_clusters_and_out, cluster_takes_its_hosts_along_to_another_host_pool,
                 what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
                 host_that_is_not_connected_cannot_enter_maintenance,
                 metrics_name_every_object_also_the_dead, search_finds_by_what_people_know,
-                winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read, what_no_agent_has_told_is_not_made_up]
+                winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read, what_no_agent_has_told_is_not_made_up,
+                affinity_rule_says_what_it_lacks, drs_of_an_empty_cluster_answers]
 
 if __name__ == "__main__":
     sys.exit(1 if center.main() else 0)

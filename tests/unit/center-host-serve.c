@@ -55,6 +55,8 @@ SERVE_AS(host_facts, void, WsRpcHostFactsResult)
   (*result)->facts->hostname = g_strdup(host_sim_of(call)->name);
   (*result)->facts->architecture = WS_ARCHITECTURE_X86_64;
   (*result)->facts->memory_bytes = (gint64)64 << 30;
+  (*result)->facts->cpu = ws_host_cpu_new();
+  (*result)->facts->cpu->threads = 16;
   (*result)->facts->boot_time = (truth_of(call)->boots + 1) * (gint64)3600 * G_USEC_PER_SEC;
   return true;
 }

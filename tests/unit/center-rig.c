@@ -405,7 +405,9 @@ void center_rig_close(CenterRig *rig)
   for (guint i = 0; i < RIG_HOSTS; i++)
     host_sim_free(rig->hosts[i].sim);
   hosts_free(center->links);
+  drs_stop(center);
   ws_workers_free(center->workers);
+  drs_free(center);
   task_engine_free(center->tasks);
   audit_free(center->audit);
   inv_close(center->inventory);

@@ -17,6 +17,8 @@ bool runs_recover(const Scene *scene);
 void runs_check(const Scene *scene);
 /* Runs func(rig) on a fresh copy with a manager and its host, in a process of its own. */
 void runs_on_site(void (*func)(CenterRig *rig), const char *name);
+/* The same where func sets a fault that may kill the process; false: it did. */
+bool runs_may_die(void (*func)(CenterRig *rig), const char *name);
 /* The same after another, with all as that left it: the manager was restarted. */
 void runs_on_same_site(void (*func)(CenterRig *rig), const char *name);
 /* The same after another, with the inventory as it was at first: a backup was restored. The hosts are as they are now. */

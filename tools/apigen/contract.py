@@ -17,7 +17,7 @@ from .schema import Builder, Type, suggest
 _NO_TYPES = {'errors.yaml', 'looks.yaml', 'phrases.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
 
-_RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'en', 'history'}
+_RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'en', 'history', 'noun'}
 _METHODS = ('list', 'get', 'create', 'update', 'delete')
 _METHOD_KEYS = {
     'list': {'permission', 'summary', 'zh'},
@@ -85,6 +85,7 @@ class Resource:
     file: str
     one: str                  # "port group", "VM"
     many: str
+    noun: str                 # of winctl's commands: port-group
     columns: list = dc_field(default_factory=list)      # dotted paths
     operations: list = dc_field(default_factory=list)
 
@@ -222,7 +223,8 @@ class _Loader:
         if not type_.description:
             self.problem(where, 'description is missing')
         r = Resource(type_, str(prefix), str(plural), str(x.get('zh', '')), x.get('history', False) is True, file,
-                     str(x.get('en', type_.snake.replace('_', ' '))), f"{x['en']}s" if 'en' in x else str(plural).replace('-', ' '))
+                     str(x.get('en', type_.snake.replace('_', ' '))), f"{x['en']}s" if 'en' in x else str(plural).replace('-', ' '),
+                     str(x.get('noun', type_.snake.replace('_', '-'))))
         type_.resource = r
         for f in type_.fields:
             if 'INTERNAL' in f.flags:

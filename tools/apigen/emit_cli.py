@@ -114,7 +114,7 @@ def commands_c(contract):
     for r in contract.resources:
         operations = [o for o in r.operations if o.kind != 'BATCH'] + [o for o in contract.fixed if o.resource is r]
         if operations:
-            text, row = _noun(r.type.snake.replace('_', '-'), r.zh, r.type.description, operations, _columns(r), r.type,
+            text, row = _noun(r.noun, r.zh, r.type.description, operations, _columns(r), r.type,
                               r.operation('batch'))
             out.append(text)
             nouns.append(row)

@@ -8,6 +8,7 @@
 #include "center/api/call.h"
 #include "center/cluster/cluster.h"
 #include "center/room.h"
+#include "center/room_rules.h"
 #include "center/verbs.h"
 
 #define NAMES_MAX 5 /* of VMs, in a refusal */
@@ -125,16 +126,29 @@ static void *move_args(WsId target)
   return move;
 }
 
+static void clear_marks(GArray *rooms)
+{
+  for (guint i = 0; i < rooms->len; i++) {
+    g_array_index(rooms, PlanHost, i).barred = NULL;
+    g_array_index(rooms, PlanHost, i).dislikes = 0;
+  }
+}
+
 /* A host of the cluster for each VM, the largest first; a single host's VMs may go to any. Without a place for one nothing begins. */
 static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GPtrArray *vms, TaskChild *children, GError **error)
 {
   g_autoptr(GArray) rooms = g_array_new(FALSE, FALSE, sizeof(PlanHost));
   Targets targets = {snap, host->id, rooms};
   inv_each(snap, &ws_type_host, add_target, &targets);
+  g_autoptr(RoomRules) rules = room_rules_new(snap, host->cluster, NULL, NULL);
+  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+  rules->emptied = host->id;
   g_ptr_array_sort(vms, larger_first);
   for (guint i = 0; i < vms->len; i++) {
     const WsVm *vm = vms->pdata[i];
     PlanDemand demand = room_demand(vm, true);
+    clear_marks(rooms);
+    room_rules_weigh(rules, vm->id, (PlanHost *)rooms->data, rooms->len, texts);
     g_autofree char *why = NULL;
     demand.only_cluster = host->cluster;
     WsId target = plan_place((PlanHost *)rooms->data, rooms->len, &demand, &why);
@@ -145,6 +159,7 @@ static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GPtrArra
       room->memory_used_bytes += room->id == target ? vm->memory_bytes : 0;
       room->vcpus_used += room->id == target ? plan_vm_vcpus(vm) : 0;
     }
+    room_rules_sends(rules, vm->id, target);
     if (children)
       children[i] = (TaskChild){vm->id, move_args(target)};
   }

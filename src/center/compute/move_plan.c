@@ -4,6 +4,7 @@
 #include "center/compute/move.h"
 #include "center/compute/place.h"
 #include "center/room.h"
+#include "center/room_rules.h"
 #include "plan/cpu.h"
 #include "plan/estate.h"
 #include <string.h>
@@ -256,6 +257,10 @@ static void check_hosts(Plan *plan, const Move *move)
   if ((int)plan->vm->architecture && (int)to->architecture && (int)plan->vm->architecture != (int)to->architecture)
     object(plan, "%s has the architecture %s", to->name, ws_architecture_names[to->architecture - 1]);
   check_cpu(plan, move);
+  g_autoptr(RoomRules) rules = move->live && !move->storage_only ? room_rules_new(plan->snap, to->cluster, NULL, NULL) : NULL;
+  g_autofree char *rule = rules ? room_rules_refusal(rules, plan->vm->id, to->id, false) : NULL;
+  if (rule)
+    object(plan, "%s", rule);
   inv_each_by(plan->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), to->id, NULL, add_memory, &used);
   if (move->live && !move->storage_only && total && used + plan->vm->memory_bytes > total)
     object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised", to->name,
@@ -438,6 +443,8 @@ static bool choose_target(Task *task, Plan *plan, Move *move, GError **error)
   g_autoptr(GArray) rooms = move_rooms(plan->snap, plan->vm, cluster);
   g_autoptr(GPtrArray) said = g_ptr_array_new_with_free_func(g_free);
   PlanDemand demand = room_demand(plan->vm, move->live);
+  g_autoptr(RoomRules) rules = room_rules_new(plan->snap, cluster, NULL, NULL);
+  room_rules_weigh(rules, plan->vm->id, (PlanHost *)rooms->data, rooms->len, said);
   for (;;) {
     g_autofree char *why = NULL, *reasons = NULL;
     g_autoptr(GError) failed = NULL;

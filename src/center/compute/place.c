@@ -2,6 +2,7 @@
 /* From inventory to the planner's questions and back. See place.h. */
 #include "center/compute/place.h"
 #include "center/room.h"
+#include "center/room_rules.h"
 #include "plan/estate.h"
 
 /* ---- hosts ---- */
@@ -39,6 +40,22 @@ static GPtrArray *pools_of(const InvSnapshot *snap, const WsVm *draft, WsId one_
   return pools;
 }
 
+/* Hosts of each cluster by that cluster's rules. Texts of refusals go to `texts`. */
+static void weigh_rules(const InvSnapshot *snap, const WsVm *draft, GArray *hosts, GPtrArray *texts)
+{
+  g_autoptr(GHashTable) done = g_hash_table_new(g_int64_hash, g_int64_equal);
+  WsId self = draft->id ? draft->id : ROOM_DRAFT;
+  for (guint i = 0; i < hosts->len; i++) {
+    WsId *cluster = &g_array_index(hosts, PlanHost, i).cluster;
+    if (!*cluster || !g_hash_table_add(done, cluster))
+      continue;
+    g_autoptr(RoomRules) rules = room_rules_new(snap, *cluster, draft->id ? NULL : draft, NULL);
+    for (guint j = i; j < hosts->len; j++)
+      if (g_array_index(hosts, PlanHost, j).cluster == *cluster)
+        room_rules_weigh(rules, self, &g_array_index(hosts, PlanHost, j), 1, texts);
+  }
+}
+
 bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
@@ -53,6 +70,8 @@ bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId
   demand.only_host = draft->host;
   demand.only_cluster = draft->cluster;
   g_autofree char *why = NULL;
+  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+  weigh_rules(snap, draft, gather.hosts, texts);
   WsId picked = plan_place((PlanHost *)gather.hosts->data, gather.hosts->len, &demand, &why);
   g_array_unref(gather.hosts);
   if (!picked)
@@ -74,6 +93,9 @@ bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error)
     row.memory_used_bytes -= vm->memory_bytes;
     row.vcpus_used -= plan_vm_vcpus(vm);
   }
+  g_autoptr(RoomRules) rules = room_rules_new(snap, host->cluster, NULL, NULL);
+  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+  room_rules_weigh(rules, vm->id, &row, 1, texts);
   const char *reason = row.connected ? plan_refusal(&row, &demand) : NULL;
   if (!reason)
     return true;

@@ -7,7 +7,7 @@
  * host is refused when it is not connected, of another architecture, or does not reach the volumes. `start`: it will run at once, so the
  * host must have the room now. */
 bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error);
-/* May this VM be started where it is: is its host in service, and does it have the room that the ratios give? */
+/* May this VM be started where it is: is its host in service, does it have the room that the ratios give, and does no affinity rule forbid it? */
 bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error);
 /* Pool for size_bytes on host: *pool when it is set and fits, else the one with most room. Errors carry `field`. */
 bool place_pool(const InvSnapshot *snap, WsId host, gint64 size_bytes, WsId *pool, const char *field, GError **error);

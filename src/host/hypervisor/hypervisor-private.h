@@ -22,6 +22,7 @@ typedef struct {
   gint64 time_us; /* wall */
   gint64 cpu_ns, net_rx_bytes, net_tx_bytes;                     /* quick */
   gint64 read_bytes, write_bytes, read_requests, write_requests; /* slow */
+  gint64 wait_ns; /* slow: all vCPUs together waited for a processor; -1: this libvirt does not say */
 } VirtCounters;
 typedef struct VirtSweep VirtSweep;
 typedef struct VirtMove VirtMove;

@@ -37,6 +37,24 @@ static gint64 sum(const virDomainStatsRecord *record, const char *group, const c
   return total;
 }
 
+/* Time in which vCPUs were ready and had no processor (the kernel's run delay); -1: not told. *n: vCPUs that there are. */
+static gint64 waited_ns(const virDomainStatsRecord *record, guint *n)
+{
+  unsigned int maximum = 0;
+  gint64 total = -1;
+  *n = 0;
+  virTypedParamsGetUInt(record->params, record->nparams, "vcpu.maximum", &maximum);
+  for (guint i = 0; i < maximum; i++) {
+    g_autofree char *name = g_strdup_printf("vcpu.%u.delay", i);
+    gint64 delay = get(record, name, -1);
+    if (delay < 0)
+      continue;
+    total = MAX(total, 0) + delay;
+    ++*n;
+  }
+  return total;
+}
+
 static gint64 rate(gint64 now, gint64 before, gint64 span_us)
 {
   /* A total that went back began anew: the VM was restarted. */
@@ -64,7 +82,7 @@ static void sweep_unref(void *arg)
   g_free(sweep);
 }
 
-static WsVmUsage *slow_usage(const virDomainStatsRecord *record, const VirtCounters *now, const VirtCounters *before)
+static WsVmUsage *slow_usage(const virDomainStatsRecord *record, const VirtCounters *now, const VirtCounters *before, guint n_vcpus)
 {
   WsVmUsage *usage = ws_vm_usage_new();
   gint64 rss = get(record, "balloon.rss", -1), available = get(record, "balloon.available", -1);
@@ -80,20 +98,24 @@ static WsVmUsage *slow_usage(const virDomainStatsRecord *record, const VirtCount
   usage->disk_write_bytes_per_s = rate(now->write_bytes, before->write_bytes, span_us);
   usage->disk_read_iops = rate(now->read_requests, before->read_requests, span_us);
   usage->disk_write_iops = rate(now->write_requests, before->write_requests, span_us);
+  if (now->wait_ns >= 0 && before->wait_ns >= 0 && span_us > 0 && n_vcpus)
+    usage->cpu_wait_percent = fmin(100, 100 * (double)MAX(0, now->wait_ns - before->wait_ns) / 1000 / (double)span_us / n_vcpus);
   return usage;
 }
 
 static void take_slow(Hypervisor *hv, const char *uuid, const virDomainStatsRecord *record)
 {
+  guint n_vcpus;
   VirtCounters now = {.time_us = ws_clock_wall_us(hv->config.clock),
                       .read_bytes = sum(record, "block", "rd.bytes"),
                       .write_bytes = sum(record, "block", "wr.bytes"),
                       .read_requests = sum(record, "block", "rd.reqs"),
-                      .write_requests = sum(record, "block", "wr.reqs")};
+                      .write_requests = sum(record, "block", "wr.reqs"),
+                      .wait_ns = waited_ns(record, &n_vcpus)};
   g_mutex_lock(&hv->lock);
   VirtFacts *facts = virt_facts(hv, uuid);
   ws_vm_usage_free(facts->slow_usage);
-  facts->slow_usage = slow_usage(record, &now, &facts->slow);
+  facts->slow_usage = slow_usage(record, &now, &facts->slow, n_vcpus);
   facts->slow = now;
   g_mutex_unlock(&hv->lock);
 }
@@ -106,7 +128,7 @@ static void ask_one(Hypervisor *hv, VirtConn *conn, const char *uuid)
   virDomainStatsRecordPtr *records = NULL;
   if (!domain)
     return;
-  int n = virDomainListGetStats(list, VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_BLOCK, &records,
+  int n = virDomainListGetStats(list, VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_BLOCK | VIR_DOMAIN_STATS_VCPU, &records,
                                 VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
   if (n == 1 && virTypedParamsGet(records[0]->params, records[0]->nparams, "block.count"))
     take_slow(hv, uuid, records[0]);

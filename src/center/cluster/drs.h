@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of DRS in the manager: what its files share. docs/drs.md tells what it does.
+ *
+ *     drs.c          looks at clusters: samples, due ones planned, rules' alarms
+ *     drs_picture.c  from the inventory and the memory of demands to the planner's problem
+ *     drs_advice.c   a plan becomes recommendations; old ones expire
+ *     drs_apply.c    accepted recommendations become moves
+ *     drs_calls.c    accept, refresh; drs_views.c: explain, status, fit, what-if
+ *
+ * Threads: core loop, in coroutines; pictures are made on a worker or in views, so the memory of demands has a lock. */
+#pragma once
+#include "center/cluster/cluster.h"
+#include "center/room_rules.h"
+#include "plan/demand.h"
+#include "plan/drs.h"
+
+typedef struct {
+  WsId vm;              /* key */
+  PlanSeries cpu;       /* hardware threads */
+  PlanSeries memory;    /* bytes */
+  WsId host;            /* where it was seen last */
+  gint64 moved_us;      /* monotonic: it moved, or could not, then; 0: not since it is known */
+} DrsMemory;
+
+typedef struct {
+  WsId cluster;          /* key */
+  gint64 next_us;        /* monotonic: looked at again then */
+  gint64 looked_us;      /* wall; 0: never */
+  gint64 uneven_since_us; /* monotonic; 0: it is not */
+  gint64 batch;          /* of its newest plan */
+  bool looking, applying; /* a coroutine is at it; core loop only */
+  GHashTable *hot;       /* WsId of a host -> gint64 monotonic since when; one block each */
+} DrsCluster;
+
+struct Drs {
+  GMutex lock;           /* of all below */
+  GHashTable *memories;  /* WsId -> DrsMemory */
+  GHashTable *clusters;  /* WsId -> DrsCluster */
+  WsTimer *timer;        /* core loop only */
+  bool stopped;          /* core loop only */
+};
+
+/* ---- drs_picture.c ---- */
+
+typedef struct {
+  PlanDrs plan;
+  PlanDrsOptions options;
+  WsId cluster;
+  WsClusterDrs *settings; /* of the cluster, with the contract's defaults where it says nothing */
+  GArray *hosts;        /* WsId by index; 0: hypothetical */
+  GArray *vms;          /* the same */
+  GArray *plan_hosts, *plan_vms, *plan_rules; /* what plan points at */
+  GPtrArray *reach;     /* const char * */
+  GHashTable *reach_rows; /* what VMs ask of a host, as text -> row + 1 */
+  GPtrArray *texts, *lists;
+  RoomRules *rules;
+  const InvSnapshot *snap;
+} DrsPicture;
+
+/* Enabled, or has rules to keep? */
+bool drs_concerns(const InvSnapshot *snap, const WsCluster *cluster);
+/* `rule`: a hypothetical one more, or NULL. `now_us`: monotonic. Takes drs->lock. Any thread; the snapshot outlives it. */
+DrsPicture *drs_picture_new(Drs *drs, const InvSnapshot *snap, const WsCluster *cluster, const WsAffinityRule *rule, gint64 now_us);
+void drs_picture_free(DrsPicture *picture);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DrsPicture, drs_picture_free)
+/* After more VMs or hosts were put into its arrays. */
+void drs_picture_settle(DrsPicture *picture);
+/* Takes what hosts last said of the cluster's VMs into the memory of demands. Any thread; takes drs->lock. */
+void drs_sample(Drs *drs, const InvSnapshot *snap, WsId cluster, gint64 now_us);
+/* The cluster's part of the memory, made when it is not there. With the lock held. */
+DrsCluster *drs_cluster(Drs *drs, WsId cluster);
+
+/* ---- drs.c ---- */
+/* Looks at the cluster: samples; with `now`, or when it is due, plans and enters what comes of it. In a coroutine. */
+bool drs_look(Center *center, WsId cluster, bool now, GError **error);
+void drs_on_timer(void *center);
+/* The VM rests: it moved, or would not. */
+void drs_note_moved(Center *center, WsId vm);
+
+/* ---- drs_advice.c ---- */
+/* Enters the plan: recommendations that stand already stay, others expire. In a coroutine. */
+bool drs_enter_plan(Center *center, const DrsPicture *picture, const PlanDrsResult *result, gint64 batch, GError **error);
+void drs_count(const InvSnapshot *snap, WsId cluster, guint *pending, guint *accepted);
+/* Those that have ended long ago go. In a coroutine. */
+void drs_forget_old(Center *center);
+
+/* ---- drs_apply.c ---- */
+/* Does what was accepted in this cluster, in its order; returns at once. */
+void drs_apply(Center *center, WsId cluster);

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Affinity rules of the inventory for the planner. See room_rules.h. */
+#include "center/room_rules.h"
+#include "plan/estate.h"
+#include <string.h>
+
+/* ---- VMs that move ---- */
+
+static bool add_arrival(const void *object, void *arg)
+{
+  const WsTask *task = object;
+  const char *to = ws_map_get(&task->choices, "to");
+  if (!task->ended && task->steps.len && to) {
+    WsId *pair = g_new(WsId, 2);
+    pair[0] = task->target.id;
+    pair[1] = g_ascii_strtoull(to, NULL, 10);
+    g_hash_table_replace(arg, pair, pair + 1); /* the key owns both */
+  }
+  return true;
+}
+
+GHashTable *room_arrivals(const InvSnapshot *snap)
+{
+  GHashTable *arrivals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  inv_each_by(snap, &ws_type_task, ws_type_field(&ws_type_task, "kind", 4), 0, "vm_migrate", add_arrival, arrivals);
+  return arrivals;
+}
+
+/* ---- where VMs are ---- */
+
+/* One that is being made or started will run in a moment. */
+static bool counts(const WsVm *vm)
+{
+  const char *verb = vm->activity ? vm->activity->verb : NULL;
+  return plan_vm_is_placed(vm) || g_strcmp0(verb, "creating") == 0 || g_strcmp0(verb, "starting") == 0;
+}
+
+guint room_rules_hosts_of(WsId id, WsId hosts[2], void *arg)
+{
+  const RoomRules *rules = arg;
+  const WsVm *vm = id == ROOM_DRAFT ? NULL : inv_find(rules->snap, &ws_type_vm, id);
+  const WsHost *host = vm && counts(vm) ? inv_find(rules->snap, &ws_type_host, vm->host) : NULL;
+  const WsId *to = host ? g_hash_table_lookup(rules->arrivals, &id) : NULL;
+  guint n = 0;
+  if (host && host->id != rules->emptied && host->mode != WS_HOST_MODE_ENTERING_MAINTENANCE)
+    hosts[n++] = host->id;
+  if (to && *to != vm->host)
+    hosts[n++] = *to;
+  return n;
+}
+
+/* ---- from the inventory ---- */
+
+static bool fits_label(const WsMap *labels, const char *label)
+{
+  const char *equals = strchr(label, '=');
+  g_autofree char *key = equals ? g_strndup(label, (gsize)(equals - label)) : NULL;
+  const char *value = key ? ws_map_get(labels, key) : NULL;
+  return value && strcmp(value, equals + 1) == 0;
+}
+
+typedef struct {
+  const InvSnapshot *snap;
+  const char *label;
+  GArray *ids;
+} ByLabel;
+
+static bool add_vm_by_label(const void *object, void *arg)
+{
+  const WsVm *vm = object;
+  ByLabel *by = arg;
+  if (fits_label(&vm->labels, by->label))
+    g_array_append_val(by->ids, vm->id);
+  return true;
+}
+
+static bool add_vms_of_host(const void *object, void *arg)
+{
+  ByLabel *by = arg;
+  inv_each_by(by->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), ((const WsHost *)object)->id, NULL, add_vm_by_label, by);
+  return true;
+}
+
+static bool add_host_by_label(const void *object, void *arg)
+{
+  const WsHost *host = object;
+  ByLabel *by = arg;
+  if (fits_label(&host->labels, by->label))
+    g_array_append_val(by->ids, host->id);
+  return true;
+}
+
+static gint by_id(gconstpointer a, gconstpointer b)
+{
+  WsId x = *(const WsId *)a, y = *(const WsId *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* In rising order, each once. */
+static const WsId *settle(RoomRules *rules, GArray *ids, guint *n)
+{
+  g_array_sort(ids, by_id);
+  for (guint i = ids->len; i-- > 1;)
+    if (g_array_index(ids, WsId, i) == g_array_index(ids, WsId, i - 1))
+      g_array_remove_index(ids, i);
+  *n = ids->len;
+  g_ptr_array_add(rules->lists, ids);
+  return (const WsId *)ids->data;
+}
+
+static GArray *vms_of(RoomRules *rules, const WsAffinityRule *rule, const WsVm *draft)
+{
+  GArray *ids = g_array_new(FALSE, FALSE, sizeof(WsId));
+  WsId draft_id = ROOM_DRAFT;
+  ByLabel by = {rules->snap, rule->vm_label, ids};
+  for (guint i = 0; i < rule->vms.len; i++)
+    if (inv_find(rules->snap, &ws_type_vm, rule->vms.items[i]))
+      g_array_append_val(ids, rule->vms.items[i]);
+  if (!rule->vm_label)
+    return ids;
+  inv_each_by(rules->snap, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), rule->cluster, NULL, add_vms_of_host, &by);
+  if (draft && fits_label(&draft->labels, rule->vm_label))
+    g_array_append_val(ids, draft_id);
+  return ids;
+}
+
+static GArray *hosts_of(RoomRules *rules, const WsAffinityRule *rule)
+{
+  GArray *ids = g_array_new(FALSE, FALSE, sizeof(WsId));
+  ByLabel by = {rules->snap, rule->host_label, ids};
+  for (guint i = 0; i < rule->hosts.len; i++)
+    if (inv_find(rules->snap, &ws_type_host, rule->hosts.items[i]))
+      g_array_append_val(ids, rule->hosts.items[i]);
+  if (rule->host_label)
+    inv_each_by(rules->snap, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), rule->cluster, NULL, add_host_by_label, &by);
+  return ids;
+}
+
+typedef struct {
+  RoomRules *rules;
+  const WsVm *draft;
+  const WsAffinityRule *changed;
+} Gather;
+
+static void add_rule(Gather *gather, const WsAffinityRule *rule)
+{
+  RoomRules *rules = gather->rules;
+  PlanRule row = {.id = rule->id, .name = rule->name, .kind = (PlanRuleKind)rule->kind};
+  if (!rule->enabled || !(int)rule->kind)
+    return;
+  row.vms = settle(rules, vms_of(rules, rule, gather->draft), &row.n_vms);
+  row.hosts = settle(rules, hosts_of(rules, rule), &row.n_hosts);
+  g_array_append_val(rules->rules, row);
+}
+
+static bool look_at_rule(const void *object, void *arg)
+{
+  Gather *gather = arg;
+  const WsAffinityRule *rule = object;
+  if (!gather->changed || gather->changed->id != rule->id)
+    add_rule(gather, rule);
+  return true;
+}
+
+static void unref_list(gpointer list)
+{
+  g_array_unref(list);
+}
+
+RoomRules *room_rules_new(const InvSnapshot *snap, WsId cluster, const WsVm *draft, const WsAffinityRule *changed)
+{
+  RoomRules *rules = g_new0(RoomRules, 1);
+  Gather gather = {rules, draft, changed};
+  G_STATIC_ASSERT((int)PLAN_RULE_SHOULD_NOT_RUN_ON == (int)WS_AFFINITY_RULE_KIND_SHOULD_NOT_RUN_ON);
+  rules->snap = snap;
+  rules->rules = g_array_new(FALSE, FALSE, sizeof(PlanRule));
+  rules->lists = g_ptr_array_new_with_free_func(unref_list);
+  if (cluster)
+    inv_each_by(snap, &ws_type_affinity_rule, ws_type_field(&ws_type_affinity_rule, "cluster", 7), cluster, NULL, look_at_rule, &gather);
+  if (changed)
+    add_rule(&gather, changed);
+  rules->arrivals = rules->rules->len ? room_arrivals(snap) : g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  return rules;
+}
+
+void room_rules_free(RoomRules *rules)
+{
+  if (!rules)
+    return;
+  g_array_unref(rules->rules);
+  g_ptr_array_unref(rules->lists);
+  g_hash_table_unref(rules->arrivals);
+  g_free(rules);
+}
+
+void room_rules_sends(RoomRules *rules, WsId vm, WsId host)
+{
+  WsId *pair = g_new(WsId, 2);
+  pair[0] = vm;
+  pair[1] = host;
+  g_hash_table_replace(rules->arrivals, pair, pair + 1);
+}
+
+/* ---- what they say ---- */
+
+static const char *name_of(const RoomRules *rules, WsId vm)
+{
+  const WsVm *found = vm && vm != ROOM_DRAFT ? inv_find(rules->snap, &ws_type_vm, vm) : NULL;
+  return found ? found->name : NULL;
+}
+
+char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together)
+{
+  PlanWhere where = {room_rules_hosts_of, rules};
+  WsId other = 0;
+  const PlanRule *broken =
+      plan_rules_refusal((PlanRule *)rules->rules->data, rules->rules->len, vm, host, together, &where, &other);
+  return broken ? plan_rule_reason(broken, name_of(rules, other)) : NULL;
+}
+
+guint room_rules_dislikes(RoomRules *rules, WsId vm, WsId host)
+{
+  PlanWhere where = {room_rules_hosts_of, rules};
+  return plan_rules_dislikes((PlanRule *)rules->rules->data, rules->rules->len, vm, host, &where);
+}
+
+void room_rules_weigh(RoomRules *rules, WsId vm, PlanHost *hosts, guint n, GPtrArray *texts)
+{
+  for (guint i = 0; rules->rules->len && i < n; i++) {
+    char *why = room_rules_refusal(rules, vm, hosts[i].id, true);
+    hosts[i].dislikes = room_rules_dislikes(rules, vm, hosts[i].id);
+    if (why) {
+      g_ptr_array_add(texts, why);
+      hosts[i].barred = why;
+    }
+  }
+}
+
+WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only)
+{
+  PlanWhere where = {room_rules_hosts_of, rules};
+  WsAffinityViolations *out = ws_affinity_violations_new();
+  g_autoptr(GArray) found = plan_rules_violations((PlanRule *)rules->rules->data, rules->rules->len, &where);
+  for (guint i = 0; i < found->len; i++) {
+    const PlanViolation *v = &g_array_index(found, PlanViolation, i);
+    const PlanRule *rule = &g_array_index(rules->rules, PlanRule, v->rule);
+    if (only && rule->id != only)
+      continue;
+    WsAffinityViolation *one = ws_affinity_violation_new();
+    one->rule = rule->id;
+    one->name = g_strdup(rule->name);
+    one->vm = v->vm;
+    one->vm_name = g_strdup(name_of(rules, v->vm));
+    one->host = v->host;
+    one->other = v->other;
+    one->reason = plan_rule_reason(rule, name_of(rules, v->other));
+    ws_array_add(&out->items, one);
+  }
+  return out;
+}
+
+bool room_rules_check(RoomRules *rules, GError **error)
+{
+  PlanConflict conflict;
+  if (!plan_rules_conflict((PlanRule *)rules->rules->data, rules->rules->len, &conflict))
+    return true;
+  return ws_fail(error, WS_ERROR_RULE_CONFLICT, "object", g_array_index(rules->rules, PlanRule, conflict.a).name, "other",
+                 g_array_index(rules->rules, PlanRule, conflict.b).name, "reason", conflict.reason, NULL);
+}

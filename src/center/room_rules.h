@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The affinity rules of a cluster, as the planner asks for them, and what they say of a host. Any thread: functions of a snapshot. */
+#pragma once
+#include "inventory/inventory.h"
+#include "model/model.h"
+#include "plan/place.h"
+#include "plan/rules.h"
+
+/* A VM that has no id yet stands in rules (by its labels) as this one. */
+#define ROOM_DRAFT G_MAXUINT64
+
+typedef struct {
+  const InvSnapshot *snap; /* borrowed; outlives it */
+  GArray *rules;           /* PlanRule: those that are enabled; names borrowed from the snapshot */
+  GPtrArray *lists;        /* owns what rules point at */
+  GHashTable *arrivals;    /* WsId of a VM that moves -> WsId of the host it goes to */
+  WsId emptied;            /* a host whose VMs bind nobody, for they leave it; so do those of hosts that enter maintenance */
+} RoomRules;
+
+/* `draft` (may be NULL): a VM that is not in the snapshot yet. `changed` (may be NULL): a rule as it would be, in the place of the one with its id. */
+RoomRules *room_rules_new(const InvSnapshot *snap, WsId cluster, const WsVm *draft, const WsAffinityRule *changed);
+void room_rules_free(RoomRules *rules);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RoomRules, room_rules_free)
+
+/* Of VMs that run (or are being made or started), of moving ones both hosts. arg: RoomRules. */
+guint room_rules_hosts_of(WsId vm, WsId hosts[2], void *arg);
+/* Why a rule keeps the VM from this host, or NULL. `together`: keep together counts. Caller frees. */
+char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together);
+guint room_rules_dislikes(RoomRules *rules, WsId vm, WsId host);
+/* Marks hosts (of this cluster) that rules keep the VM from, and those that it should not be on. `texts` keeps the reasons: one that frees. */
+void room_rules_weigh(RoomRules *rules, WsId vm, PlanHost *hosts, guint n, GPtrArray *texts);
+/* From now on the VM counts as on its way to this host. */
+void room_rules_sends(RoomRules *rules, WsId vm, WsId host);
+/* The contract's list of what breaks them now, of one rule (0: of all). Caller frees. */
+WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only);
+/* WS_ERROR_RULE_CONFLICT naming the two rules. */
+bool room_rules_check(RoomRules *rules, GError **error);
+/* VMs that move now, and where to, by their tasks' records. Caller unrefs. */
+GHashTable *room_arrivals(const InvSnapshot *snap);

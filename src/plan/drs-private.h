@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Inside of DRS: where each VM is, what hosts carry, known at once after each move. */
+#pragma once
+#include "plan/drs.h"
+
+typedef struct {
+  double cpu;          /* threads wanted */
+  gint64 memory_used;
+  gint64 promised, vcpus;       /* after all moves so far */
+  gint64 held, held_vcpus;      /* while the moves of this wave are under way: on both ends */
+} DrsHostState;
+
+typedef struct {
+  const PlanDrs *problem;
+  const PlanDrsOptions *options;
+  double horizon_s;
+  guint32 *at;         /* host of each VM */
+  guint32 *left;       /* host that it is leaving in this wave; PLAN_DRS_NOWHERE: it stays */
+  DrsHostState *hosts;
+  GArray **rules;      /* by VM: guint32, rules that it is in; NULL: none */
+  bool sees_both;      /* rules see VMs that move on both hosts */
+  guint wave;
+  GArray *moves;       /* PlanDrsMove */
+} DrsState;
+
+void drs_state_init(DrsState *state, const PlanDrs *problem, const PlanDrsOptions *options);
+void drs_state_clear(DrsState *state);
+
+static inline double drs_vm_cpu(const PlanDrsVm *vm)
+{
+  return (vm->cpu + vm->cpu_forecast) / 2;
+}
+
+PlanDrsLoad drs_load(const DrsState *state, guint32 host);
+/* Of a host with so much more on it; threads. */
+double drs_stress(const DrsState *state, guint32 host, double more_cpu, gint64 more_memory_used);
+double drs_all_stress(const DrsState *state);
+bool drs_is_hot(const DrsState *state, guint32 host);
+PlanWhere drs_where(DrsState *state);
+
+/* Why this VM cannot go there, or NULL: static text, or *owned (caller frees), which is also what is returned. `together`: as in rules.h. */
+const char *drs_refusal(DrsState *state, guint32 vm, guint32 host, bool together, char **owned);
+/* The same, but only whether; cheap. `room`: memory and vCPUs count too. */
+bool drs_may(DrsState *state, guint32 vm, guint32 host, bool together, bool room);
+guint drs_dislikes(DrsState *state, guint32 vm, guint32 host);
+/* Processor seconds that the move of these VMs (all on one host) saves, cost taken off. */
+double drs_gain(const DrsState *state, const guint32 *vms, guint n, guint32 to);
+/* Moves it, with reasons and alternatives. */
+void drs_move(DrsState *state, guint32 vm, guint32 to, PlanDrsReason reason, guint32 rule, double gain_s);
+/* Puts one there that runs nowhere yet. */
+void drs_enter(DrsState *state, guint32 vm, guint32 host);

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/* How many more VMs of one size fit into a cluster, now and when hosts are lost: the VMs of lost hosts first find room on the others, the largest first.
+ * What is promised counts, not what is used. Pure. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct {
+  gint64 memory_limit_bytes, vcpus_limit; /* 0: no limit is known */
+} PlanFitHost;
+
+typedef struct {
+  guint32 host;
+  gint64 memory_bytes, vcpus;
+} PlanFitVm;
+
+typedef enum { PLAN_FIT_MEMORY = 1, PLAN_FIT_VCPUS, PLAN_FIT_NOTHING } PlanFitLimit; /* in the order of the contract */
+
+typedef struct {
+  gint64 fit, fit_now;  /* G_MAXINT64 / 2 and more: no limit is known */
+  bool survives;        /* the VMs of lost hosts find room */
+  guint32 worst[2];     /* the hosts whose loss leaves least */
+  guint n_worst;
+  PlanFitLimit limited_by;
+} PlanFit;
+
+#define PLAN_FIT_PAIRS_MAX 200 /* hosts; with more of them pairs are not tried */
+
+/* `lost`: 0, 1 or 2 hosts, whichever they are. False: there are too many hosts for pairs. */
+bool plan_fit(const PlanFitHost *hosts, guint n_hosts, const PlanFitVm *vms, guint n_vms, gint64 memory_bytes, gint64 vcpus, guint lost, PlanFit *fit);

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Affinity rules: what each means, whether a set of them contradicts itself, and what breaks them.
+ *
+ * must, must not and keep apart are hard: a host that breaks them is not chosen. keep together is hard where a host is chosen, but a VM that is sent
+ * somewhere by name may leave its fellows: they follow, one by one. should and should not only say which of the possible hosts are better.
+ *
+ * A VM may count at two places at a time: while it moves it is on both hosts. A VM that runs nowhere binds nobody.
+ * Ids are only compared; a planner may number its own VMs and hosts from 1. Pure. */
+#pragma once
+#include "base/id.h"
+#include <stdbool.h>
+
+/* In the order of the contract. */
+typedef enum {
+  PLAN_RULE_KEEP_TOGETHER = 1,
+  PLAN_RULE_KEEP_APART,
+  PLAN_RULE_MUST_RUN_ON,
+  PLAN_RULE_MUST_NOT_RUN_ON,
+  PLAN_RULE_SHOULD_RUN_ON,
+  PLAN_RULE_SHOULD_NOT_RUN_ON,
+} PlanRuleKind;
+
+typedef struct {
+  WsId id;
+  const char *name; /* for reasons; borrowed */
+  PlanRuleKind kind;
+  const WsId *vms, *hosts; /* borrowed; each once, in rising order */
+  guint n_vms, n_hosts;
+} PlanRule;
+
+/* Where VMs are: writes at most two hosts, returns how many. */
+typedef struct {
+  guint (*hosts_of)(WsId vm, WsId hosts[2], void *arg);
+  void *arg;
+} PlanWhere;
+
+static inline bool plan_rule_is_hard(PlanRuleKind kind)
+{
+  return kind <= PLAN_RULE_MUST_NOT_RUN_ON;
+}
+
+static inline bool plan_rule_names_hosts(PlanRuleKind kind)
+{
+  return kind >= PLAN_RULE_MUST_RUN_ON;
+}
+
+bool plan_rule_has_vm(const PlanRule *rule, WsId vm);
+bool plan_rule_has_host(const PlanRule *rule, WsId host);
+
+/* Would the VM break the rule on this host, with all others where they are? *other (may be NULL): the VM that it collides with; 0: none.
+ * A VM that the rule is not about breaks nothing. */
+bool plan_rule_breaks(const PlanRule *rule, WsId vm, WsId host, const PlanWhere *where, WsId *other);
+/* First hard rule that it would break, or NULL. `together`: keep together counts. */
+const PlanRule *plan_rules_refusal(const PlanRule *rules, guint n, WsId vm, WsId host, bool together, const PlanWhere *where, WsId *other);
+/* How many soft rules it would break. */
+guint plan_rules_dislikes(const PlanRule *rules, guint n, WsId vm, WsId host, const PlanWhere *where);
+/* "rule web keeps it apart from db-1": a phrase. `other`: name of the VM it collides with; NULL: none. Caller frees. */
+char *plan_rule_reason(const PlanRule *rule, const char *other);
+
+typedef struct {
+  guint rule; /* index */
+  WsId vm, host, other;
+} PlanViolation;
+
+/* All that breaks them now: of VMs that should be apart all but one for each host, of those that should be together those that are not where most are.
+ * Caller unrefs. */
+GArray *plan_rules_violations(const PlanRule *rules, guint n, const PlanWhere *where);
+
+typedef struct {
+  guint a, b;         /* indexes; may be the same */
+  const char *reason; /* static text, a phrase */
+} PlanConflict;
+
+/* Is there a way to keep all of them, however many hosts and however much room there is? True: there is none, and *conflict names two that cannot be. */
+bool plan_rules_conflict(const PlanRule *rules, guint n, PlanConflict *conflict);

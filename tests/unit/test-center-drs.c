@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+/* DRS and affinity rules in a real manager with simulated hosts: rules refuse and are healed, recommendations are accepted, a manager that is killed
+ * half-way goes on. What is planned is tried in test-plan-drs. */
+#include "center-runs.h"
+#include "model/model.h"
+#include <string.h>
+
+#define SECOND_US ((gint64)G_USEC_PER_SEC)
+
+static bool take_first(const void *object, void *arg)
+{
+  *(const void **)arg = object;
+  return false;
+}
+
+static WsId first_pool(CenterRig *rig)
+{
+  g_autoptr(InvSnapshot) head = inv_head(rig->center.inventory);
+  const WsHostPool *found = NULL;
+  inv_each(head, &ws_type_host_pool, take_first, &found);
+  return found->id;
+}
+
+static const char *rules_level; /* of the cluster */
+
+static void make_cluster(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsCluster *cluster = inv_create(txn, &ws_type_cluster);
+  cluster->name = g_strdup("c");
+  cluster->host_pool = first_pool(rig);
+  cluster->drs = ws_cluster_drs_new();
+  ws_apply_defaults(&ws_type_cluster_drs, cluster->drs);
+  cluster->drs->interval_s = 5;
+  if (g_strcmp0(rules_level, "manual") == 0)
+    cluster->drs->rules = WS_CLUSTER_DRS_RULES_MANUAL;
+  rig_world_name(rig->world, "cluster", cluster->id);
+  for (guint i = 0; i < RIG_HOSTS; i++) {
+    WsHost *host = inv_edit_id(txn, &ws_type_host, rig->world->names[i].id);
+    host->cluster = cluster->id;
+    host->host_pool = cluster->host_pool;
+  }
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void make_rule(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
+  rule->name = g_strdup("apart");
+  rule->cluster = rig_world_find(rig->world, "cluster");
+  rule->kind = WS_AFFINITY_RULE_KIND_KEEP_APART;
+  rule->enabled = true;
+  ws_array_add(&rule->vms, rig_world_find(rig->world, "sharer"));
+  ws_array_add(&rule->vms, rig_world_find(rig->world, "resting"));
+  rig_world_name(rig->world, "rule", rule->id);
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static WsId host_of(CenterRig *rig, const char *vm)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  return ((const WsVm *)inv_find(snap, &ws_type_vm, rig_world_find(rig->world, vm)))->host;
+}
+
+static bool is_apart(CenterRig *rig)
+{
+  return host_of(rig, "sharer") != host_of(rig, "resting");
+}
+
+static bool count_one(const void *object, void *arg)
+{
+  ++*(guint *)arg;
+  return true;
+}
+
+static guint moves(CenterRig *rig)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  guint n = 0;
+  inv_each_by(snap, &ws_type_task, ws_type_field(&ws_type_task, "kind", 4), 0, "vm_migrate", count_one, &n);
+  return n;
+}
+
+static guint advices(CenterRig *rig, const char *state)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  guint n = 0;
+  inv_each_by(snap, &ws_type_drs_recommendation, ws_type_field(&ws_type_drs_recommendation, "state", 5), 0, state, count_one, &n);
+  return n;
+}
+
+static bool rule_is_broken(CenterRig *rig)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsAffinityRule *rule = inv_find(snap, &ws_type_affinity_rule, rig_world_find(rig->world, "rule"));
+  return rule->health && rule->health->level > WS_HEALTH_LEVEL_OK;
+}
+
+/* Both run on the first host when the rule comes. */
+static void prepare(CenterRig *rig)
+{
+  center_rig_run(rig, make_cluster, rig);
+  center_rig_do(rig, NULL, "vm_start", "resting", NULL);
+  g_assert_false(is_apart(rig));
+  center_rig_run(rig, make_rule, rig);
+}
+
+/* ---- rules ---- */
+
+static void heal(CenterRig *rig)
+{
+  prepare(rig);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_true(is_apart(rig));
+  g_assert_cmpuint(moves(rig), ==, 1);
+  g_assert_cmpuint(advices(rig, "applied"), ==, 1);
+  g_assert_cmpuint(advices(rig, "accepted"), ==, 0);
+  g_assert_false(rule_is_broken(rig));
+  center_rig_run_for(rig, 600 * SECOND_US); /* and then nothing moves */
+  g_assert_cmpuint(moves(rig), ==, 1);
+  center_rig_settle(rig);
+}
+
+static void broken_rule_is_healed_once_with_balancing_off(void)
+{
+  rules_level = NULL;
+  runs_on_site(heal, "heal");
+}
+
+static void refuse(CenterRig *rig)
+{
+  static const char *const ways[][3] = {{"vm_start", "resting", NULL}, {"vm_migrate", "sharer", "{'host':'@second'}"}};
+  center_rig_run(rig, make_cluster, rig);
+  center_rig_run(rig, make_rule, rig);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpuint(center_rig_start(rig, ways[i][0], ways[i][1], ways[i][2], &error), ==, 0);
+    g_assert_nonnull(error);
+    if (!strstr(error->message, "rule apart keeps it apart from"))
+      g_error("%s: %s", ways[i][0], error->message);
+    if (i == 0) { /* the other one goes, then it may start; back it may not come */
+      center_rig_do(rig, NULL, "vm_migrate", "resting", "{'host':'@second'}");
+      center_rig_do(rig, NULL, "vm_start", "resting", NULL);
+    }
+  }
+}
+
+static void start_and_move_are_refused_naming_rule_and_vm(void)
+{
+  rules_level = NULL;
+  runs_on_site(refuse, "refuse");
+}
+
+/* ---- recommendations ---- */
+
+static void advise(CenterRig *rig)
+{
+  prepare(rig);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_false(is_apart(rig));
+  g_assert_true(rule_is_broken(rig));
+  g_assert_cmpuint(moves(rig), ==, 0);
+  g_assert_cmpuint(advices(rig, "pending"), ==, 1); /* one, however often it looked */
+  g_assert_cmpuint(advices(rig, "expired"), ==, 0);
+}
+
+static void accept_it(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  g_autoptr(InvSnapshot) head = inv_head(rig->center.inventory);
+  const WsDrsRecommendation *found = NULL;
+  inv_each(head, &ws_type_drs_recommendation, take_first, &found);
+  ((WsDrsRecommendation *)inv_edit(txn, found))->state = WS_DRS_RECOMMENDATION_STATE_ACCEPTED;
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void see_accepted_done(CenterRig *rig)
+{
+  center_rig_run_for(rig, 30 * SECOND_US);
+  center_rig_run(rig, accept_it, rig);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_true(is_apart(rig));
+  g_assert_cmpuint(advices(rig, "applied"), ==, 1);
+}
+
+/* It waits over a restart, until somebody accepts it. */
+static void manual_level_advises_and_does_what_is_accepted(void)
+{
+  rules_level = "manual";
+  runs_on_site(advise, "advise");
+  runs_on_same_site(see_accepted_done, "accept");
+}
+
+static void go_away(CenterRig *rig)
+{
+  advise(rig);
+  center_rig_do(rig, NULL, "vm_power_off", "resting", NULL);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_cmpuint(advices(rig, "pending"), ==, 0);
+  g_assert_cmpuint(advices(rig, "expired"), ==, 1);
+  g_assert_false(rule_is_broken(rig));
+}
+
+static void advice_expires_when_its_reason_is_gone(void)
+{
+  rules_level = "manual";
+  runs_on_site(go_away, "expire");
+}
+
+/* ---- a manager that is killed half-way ---- */
+
+static gint kill_at;
+
+/* From here on the manager is killed at one of the commits and acts of its host that healing takes. */
+static void stop_half_way(CenterRig *rig)
+{
+  prepare(rig);
+  rig->world->n_points = 0;
+  rig->world->at = kill_at;
+  rig->world->fault = RIG_KILL;
+  center_rig_run_for(rig, 60 * SECOND_US);
+}
+
+static void see_it_through(CenterRig *rig)
+{
+  center_rig_run_for(rig, 180 * SECOND_US);
+  g_assert_true(is_apart(rig));
+  g_assert_cmpuint(moves(rig), ==, 1);
+  g_assert_cmpuint(advices(rig, "accepted"), ==, 0);
+  g_assert_cmpuint(advices(rig, "failed"), ==, 0);
+}
+
+static void manager_that_is_killed_half_way_goes_on(void)
+{
+  rules_level = NULL;
+  bool lived = false;
+  for (kill_at = 1; !lived; kill_at += runs_stride()) {
+    lived = runs_may_die(stop_half_way, "stop");
+    runs_world->fault = RIG_NO_FAULT;
+    runs_on_same_site(see_it_through, "go on");
+  }
+  g_assert_cmpint(kill_at, >, 5);
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  runs_prepare();
+  g_test_add_func("/center/drs/broken_rule_is_healed_once_with_balancing_off", broken_rule_is_healed_once_with_balancing_off);
+  g_test_add_func("/center/drs/start_and_move_are_refused_naming_rule_and_vm", start_and_move_are_refused_naming_rule_and_vm);
+  g_test_add_func("/center/drs/manual_level_advises_and_does_what_is_accepted", manual_level_advises_and_does_what_is_accepted);
+  g_test_add_func("/center/drs/advice_expires_when_its_reason_is_gone", advice_expires_when_its_reason_is_gone);
+  g_test_add_func("/center/drs/manager_that_is_killed_half_way_goes_on", manager_that_is_killed_half_way_goes_on);
+  int result = g_test_run();
+  runs_end();
+  return result;
+}

@@ -150,3 +150,22 @@ bool ws_span_parse(const char *text, gint64 *us)
   *us = sum;
   return true;
 }
+
+/* ---- versions ---- */
+
+int ws_version_compare(const char *a, const char *b)
+{
+  if (!a || !b)
+    return (a != NULL) - (b != NULL);
+  for (;;) {
+    char *a_end, *b_end;
+    guint64 x = g_ascii_strtoull(a, &a_end, 10), y = g_ascii_strtoull(b, &b_end, 10);
+    if (x != y)
+      return x < y ? -1 : 1;
+    bool a_more = a_end > a && *a_end == '.', b_more = b_end > b && *b_end == '.';
+    if (!a_more && !b_more)
+      return 0;
+    a = a_more ? a_end + 1 : "";
+    b = b_more ? b_end + 1 : "";
+  }
+}

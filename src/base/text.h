@@ -4,6 +4,10 @@
 #include <glib.h>
 #include <stdbool.h>
 
+/* Versions such as "0.9.12": < 0, 0, > 0 as a is older than b, the same, newer. Numbers between points count, each as a number; what follows
+ * them ("-3~bpo12") does not. NULL is older than all. */
+int ws_version_compare(const char *a, const char *b);
+
 #define WS_SIZE_TEXT_MAX 16
 #define WS_SPAN_TEXT_MAX 32
 

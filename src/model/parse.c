@@ -3,7 +3,7 @@
  * the field.
  *
  * What is checked depends on the mode (type.h): CREATE trusts nothing, RPC checks limits but skips unknown
- * fields, STORED takes what an older or newer version of this program wrote. Keys mostly come in the
+ * fields, REQUEST only those that ask for nothing, STORED takes what an older or newer version of this program wrote. Keys mostly come in the
  * contract's order, because we write them so: the next field is guessed before it is looked up. */
 #include "model/type-private.h"
 #include "base/clock.h"
@@ -194,6 +194,11 @@ static bool parse_enum(WsParser *parser, const WsField *field, void *slot, const
     }
   if (parser->mode == WS_PARSE_STORED)
     return true; /* a newer version's word: absent for us */
+  if (parser->mode == WS_PARSE_RPC && !(field->kind == WS_KIND_ENUM && (field->flags & WS_FIELD_REQUIRED))) {
+    if (field->kind == WS_KIND_ENUM && field->default_json)
+      ws_field_apply_default(field, slot);
+    return true;
+  }
   g_autofree char *words = g_strjoinv(", ", (char **)field->names);
   g_autofree char *expected = g_strdup_printf("one of %s", words);
   return ws_parse_fail(parser, WS_ERROR_BAD_VALUE, path, expected);
@@ -292,7 +297,7 @@ static bool parse_items(WsParser *parser, const WsField *field, WsArray *array, 
     WsPath at = {.up = path, .index = array->len++};
     if (!ws_parse_value(parser, field, field->item_kind, item, &at))
       return false;
-    if (parser->mode == WS_PARSE_STORED && ws_value_is_absent(field->item_kind, item))
+    if ((parser->mode == WS_PARSE_STORED || parser->mode == WS_PARSE_RPC) && ws_value_is_absent(field->item_kind, item))
       array->len--; /* a word or a type that this version does not know */
   }
   if (failed) {
@@ -401,6 +406,16 @@ static const WsField *find_field(const WsType *type, const char *key, gsize n, g
   return field;
 }
 
+/* What a newer peer writes of a field that it does not use. */
+static bool asks_for_nothing(const char *raw, gsize n)
+{
+  static const char *const nothing[] = {"null", "false", "0", "\"\"", "[]", "{}"};
+  for (guint i = 0; i < G_N_ELEMENTS(nothing); i++)
+    if (n == strlen(nothing[i]) && memcmp(raw, nothing[i], n) == 0)
+      return true;
+  return false;
+}
+
 static bool is_system_key(const WsType *type, const char *key, gsize n)
 {
   return ws_type_is_resource(type) &&
@@ -431,8 +446,11 @@ bool ws_parse_next_field(WsParser *parser, const WsType *type, WsSeen *seen, gui
     }
     const char *raw;
     gsize n;
+    g_autofree char *name = parser->mode == WS_PARSE_REQUEST ? ws_path_format(path, *key, *key_len) : NULL;
     if (!ws_json_take_raw(&parser->reader, &raw, &n, parser->error))
       return false;
+    if (parser->mode == WS_PARSE_REQUEST && !asks_for_nothing(raw, n))
+      return ws_fail(parser->error, WS_ERROR_UNSUPPORTED, "what", name, NULL);
   }
   *more = false;
   if (failed)
@@ -468,7 +486,7 @@ bool ws_parse_complete(WsParser *parser, const WsType *type, void *object, const
     if (ws_seen_has(seen, i))
       continue;
     /* An empty list is not written, so between peers its absence is the empty list. */
-    bool empty_list = parser->mode == WS_PARSE_RPC && (field->kind == WS_KIND_ARRAY || field->kind == WS_KIND_MAP);
+    bool empty_list = (parser->mode == WS_PARSE_RPC || parser->mode == WS_PARSE_REQUEST) && (field->kind == WS_KIND_ARRAY || field->kind == WS_KIND_MAP);
     if ((field->flags & WS_FIELD_REQUIRED) && parser->mode != WS_PARSE_STORED && !parser->free_hand && !empty_list) {
       WsPath at = {.up = path, .name = field->name, .name_len = ws_field_name_len(field)};
       return ws_parse_fail(parser, WS_ERROR_REQUIRED, &at, NULL);
@@ -488,6 +506,7 @@ static bool accepts_null(const WsParser *parser, const WsField *field)
   case WS_PARSE_STORED:
     return true;
   case WS_PARSE_RPC:
+  case WS_PARSE_REQUEST:
     return !(field->flags & WS_FIELD_REQUIRED);
   }
   g_assert_not_reached();

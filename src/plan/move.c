@@ -58,6 +58,8 @@ static PlanMoveVerdict gone_over(const PlanMoveSight *s)
     return PLAN_MOVE_IS_WENT;
   if (s->target == PLAN_MOVE_PAUSED)
     return s->was_paused ? PLAN_MOVE_IS_WENT : PLAN_MOVE_DO_RELEASE;
+  if (s->target == PLAN_MOVE_OFF) /* it was complete there, may have run, and ended: the disks there are the newer ones, or the same */
+    return PLAN_MOVE_IS_WENT;
   if (is_nothing(s->target))
     return PLAN_MOVE_IS_ENDED;
   return s->target == PLAN_MOVE_UNKNOWN || s->target == PLAN_MOVE_POST_COPY_FAILED ? PLAN_MOVE_DO_ASK : PLAN_MOVE_DO_WAIT;

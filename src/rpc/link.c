@@ -83,6 +83,11 @@ bool rpc_link_is_up(const RpcLink *link)
   return link->state == LINK_UP;
 }
 
+bool rpc_link_misfits(const RpcLink *link)
+{
+  return link->misfits;
+}
+
 guint rpc_link_version(const RpcLink *link)
 {
   return link->state == LINK_UP ? link->version : 0;
@@ -202,6 +207,7 @@ void rpc_link_opened(RpcLink *link, const RpcCarrier *carrier, void *carrier_arg
   link->carrier = *carrier;
   link->carrier_arg = carrier_arg;
   link->generation++;
+  link->misfits = false;
   link->state = LINK_HELLO;
   link->version = 0;
   link->last_heard_us = link->rate_us = link->garbage_us = now_us;
@@ -225,6 +231,7 @@ static void take_hello(RpcLink *link, const WsRpcLinkHello *hello)
     g_autofree char *reason =
       g_strdup_printf("protocol versions %d to %d here, %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT " there",
                       RPC_PROTOCOL_MIN, RPC_PROTOCOL_MAX, hello->protocol_min, hello->protocol_max);
+    link->misfits = true;
     cut(link, reason);
     return;
   }

@@ -44,6 +44,9 @@ struct RpcLink {
   GQueue notifications; /* of RpcCall: waiting for their turn */
   RpcCall *notifying;   /* the one whose turn it is */
   bool notifier_runs;   /* the coroutine that serves them lives */
+  guint unknown;        /* notifications that are not known, ever */
+
+  bool misfits; /* the last carrier ended for want of a common protocol version */
 };
 
 /* link.c */

@@ -11,6 +11,9 @@
  * that are served for it are told to stop (rpc_call_cancelled), for nobody waits for them any more; the caller repeats
  * them on the next link, which is why methods are idempotent.
  *
+ * Peers may be of different versions. What one is asked for and does not know, a method or a parameter that is set, it refuses, and the caller
+ * gets WS_ERROR_PEER_OLDER; what it is told and does not know - fields of answers, notifications - it skips (docs/architecture.md, Versions).
+ *
  * Unknown methods, bad parameters, a second answer, or garbage close nothing: they are answered or dropped and logged. A peer that
  * goes on (RPC_GARBAGE_MAX), floods (RPC_RATE_MAX) or piles up notifications (RPC_BACKLOG_MAX) is cut.
  *
@@ -73,6 +76,7 @@ const char *rpc_link_peer(const RpcLink *link);
 void *rpc_link_arg(const RpcLink *link); /* what was given to rpc_link_new() */
 bool rpc_link_is_up(const RpcLink *link);
 guint rpc_link_version(const RpcLink *link); /* agreed protocol version; 0: not up */
+bool rpc_link_misfits(const RpcLink *link);  /* the last carrier was closed because no protocol version is known to both sides */
 /* Fails what waits, tells the peer `reason`, calls `down`. Without a carrier: nothing. */
 void rpc_link_close(RpcLink *link, const char *reason);
 
@@ -102,7 +106,8 @@ void rpc_link_lost(RpcLink *link, const char *reason);             /* the carrie
  * Progress notifications of the call reset the deadline and go to on_progress (may be NULL). When *cancel (may be NULL) becomes
  * non-zero, the peer is asked to stop, and its answer is what counts: usually WS_ERROR_CANCELLED. Typed forms are generated:
  * rpc_volume_copy(link, ...). Errors besides the peer's own: WS_ERROR_HOST_UNREACHABLE, WS_ERROR_DEADLINE_EXCEEDED, WS_ERROR_CANCELLED,
- * WS_ERROR_TOO_LARGE, WS_ERROR_TOO_MANY_REQUESTS. */
+ * WS_ERROR_TOO_LARGE, WS_ERROR_TOO_MANY_REQUESTS, WS_ERROR_PEER_OLDER (it does not know the method, or a parameter that is set: nothing was
+ * done). */
 typedef void (*RpcProgress)(gint64 done, gint64 total, const char *unit, void *arg);
 bool rpc_call(RpcLink *link, const RpcMethod *method, const void *params, void **result, RpcProgress on_progress, void *arg,
               volatile gint *cancel, GError **error);

@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "model/model.h"
 
+#define UNKNOWN_TOLD 10 /* notifications of a newer peer, in the log */
+
 struct RpcCall {
   gint ref_count; /* atomic */
   RpcLink *link;
@@ -215,12 +217,24 @@ static void serve_notifications(void *arg)
 
 /* ---- arriving ---- */
 
+/* A notification that is not known is of a newer version, and no fault: its rate alone is held to a limit. */
 static void refuse(RpcLink *link, const RpcMessage *message, const GError *why)
 {
   if (message->kind == RPC_REQUEST)
     rpc_link_send(link, rpc_message_new_failure(message->id, why));
-  else
+  else if (ws_error_code(why) != WS_ERROR_UNSUPPORTED)
     rpc_link_garbage(link, message->method, why);
+  else if (link->unknown++ < UNKNOWN_TOLD)
+    ws_log(WS_LOG_NOTICE, "link-notification-unknown", "peer", link->peer, "method", message->method, NULL);
+}
+
+/* "vm.define: spec.tpm_version": so that the caller knows it for its own. */
+static void name_what_is_unknown(const RpcMessage *message, GError *why)
+{
+  if (ws_error_code(why) != WS_ERROR_UNSUPPORTED)
+    return;
+  g_autofree char *what = g_strdup_printf("%s: %s", message->method, ws_error_param(why, "what"));
+  ws_error_set_param(why, "what", what);
 }
 
 static const RpcService *find_service(RpcLink *link, const RpcMessage *message, GError **error)
@@ -252,7 +266,9 @@ void rpc_serve_message(RpcLink *link, const RpcMessage *message)
 
   if (type)
     params = ws_object_parse(type, message->body ? message->body : "{}", message->body ? message->body_bytes : 2,
-                             WS_PARSE_RPC, &error);
+                             message->kind == RPC_REQUEST ? WS_PARSE_REQUEST : WS_PARSE_RPC, &error);
+  if (type && error)
+    name_what_is_unknown(message, error);
   if (error) {
     refuse(link, message, error);
     return;

@@ -6,6 +6,8 @@
 
 #define LOAD_US (10 * G_USEC_PER_SEC)
 #define STEP_US (200 * 1000) /* between two signs of progress */
+#define OLDER_NODE  3
+#define OLDER_EVERY 8 /* seeds */
 
 SimHost *sim_host_new(SimWorld *world, SimNet *net, guint node, const char *name)
 {
@@ -18,6 +20,7 @@ SimHost *sim_host_new(SimWorld *world, SimNet *net, guint node, const char *name
   sim_random_seed(&host->random, sim_world_seed(world), 1000 + node);
   host->faults.call_us = 3000;
   host->faults.call_most_us = 20000;
+  host->is_older = node == OLDER_NODE && sim_world_seed(world) % OLDER_EVERY == 0;
   host->domains = g_ptr_array_new();
   host->folders = g_ptr_array_new();
   host->pools = g_ptr_array_new();
@@ -175,7 +178,7 @@ static WsHostFacts *facts_of(SimHost *host)
   facts->virtualisation = ws_host_virtualisation_new();
   facts->virtualisation->kind = WS_HOST_VIRTUALISATION_KIND_KVM;
   facts->versions = ws_host_versions_new();
-  facts->versions->agent = g_strdup(WS_VERSION);
+  facts->versions->agent = g_strdup(host->is_older ? "0.0.9" : WS_VERSION);
   return facts;
 }
 
@@ -397,18 +400,30 @@ static const RpcEvents link_events = {.up = on_up, .down = on_down};
 
 /* ---- the agent ---- */
 
-static const RpcService *all_services(guint *n)
+static bool knows(bool is_older, const RpcMethod *method)
 {
-  static GArray *all;
-  if (!all) {
+  static const RpcMethod *const newer[] = {&rpc_method_vm_reset, &rpc_method_vm_disk_resize, &rpc_method_volume_clone, &rpc_method_vm_hibernate};
+  for (guint i = 0; is_older && i < G_N_ELEMENTS(newer); i++)
+    if (newer[i] == method)
+      return false;
+  return true;
+}
+
+static const RpcService *all_services(bool is_older, guint *n)
+{
+  static GArray *lists[2];
+  GArray **all = &lists[is_older];
+  if (!*all) {
     const SimServices parts[] = {sim_host_move_services(), sim_host_vm_services(), sim_host_storage_services(), sim_host_network_services(),
                                  {own_services, G_N_ELEMENTS(own_services)}};
-    all = g_array_new(FALSE, FALSE, sizeof(RpcService));
+    *all = g_array_new(FALSE, FALSE, sizeof(RpcService));
     for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
-      g_array_append_vals(all, parts[i].services, parts[i].n);
+      for (guint k = 0; k < parts[i].n; k++)
+        if (knows(is_older, parts[i].services[k].method))
+          g_array_append_val(*all, parts[i].services[k]);
   }
-  *n = all->len;
-  return (const RpcService *)(void *)all->data;
+  *n = (*all)->len;
+  return (const RpcService *)(void *)(*all)->data;
 }
 
 void sim_host_start_agent(SimHost *host)
@@ -416,7 +431,7 @@ void sim_host_start_agent(SimHost *host)
   guint n;
   if (!host->powered || host->loop)
     return;
-  const RpcService *services = all_services(&n);
+  const RpcService *services = all_services(host->is_older, &n);
   sim_host_note(host, "agent starts");
   host->starts++;
   host->lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_queue_free);

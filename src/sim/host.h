@@ -78,6 +78,7 @@ struct SimHost {
   SimRandom random;
   SimHostFaults faults;
   bool powered;
+  bool is_older; /* its agent is of an older version, and knows less (host.c) */
 
   /* who it is to the manager; serial NULL: not enrolled */
   WsId id;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Batches: a step whose body is a number of child tasks, some at a time.
  *
- * The children are recorded, queued, in the transaction that records the step's start: from then on they are all there whatever
- * happens, and what the caller passes in is not looked at again. A queued child is a record without a coroutine. The counts in the
- * parent's record are volatile; after a crash they are counted anew. */
+ * The children are recorded, queued: the first ones in the transaction that records the step's start, the rest in further ones, so that no
+ * batch holds the core loop for long. None begins before all are there. A batch that was cut short in between is given the same list again by
+ * its function, and goes on where its records end. A queued child is a record without a coroutine. The counts in the parent's record are
+ * volatile; after a crash they are counted anew. */
 #include "task/task-private.h"
 
 #define CANCELS_PER_COMMIT 500
@@ -17,7 +18,7 @@ struct Batch {
   Task *parent;
   const char *step;
   const TaskKind *kind;
-  const TaskChild *wanted; /* before they are recorded */
+  const TaskChild *wanted; /* borrowed while the function runs; NULL afterwards */
   guint n_wanted, parallel;
   GArray *children; /* of Child, by ordinal; NULL: not loaded yet */
   guint next;       /* those before it are not queued any more */
@@ -86,17 +87,24 @@ static void count_all(Batch *batch)
 
 /* ---- recording and loading ---- */
 
-static bool record_children(Task *parent, InvTxn *txn, void *ctx, GError **error)
+static WsId record_child(Batch *batch, InvTxn *txn, guint i)
+{
+  WsTask *row = inv_create(txn, &ws_type_task);
+  g_autoptr(WsTask) rec = task_new_child_record(batch->parent, batch->kind, batch->wanted[i].target, batch->wanted[i].args);
+
+  rec->ordinal = i;
+  rec->batch_step = g_strdup(batch->step);
+  record_swap(row, rec);
+  return row->id;
+}
+
+/* With the step's start, also of one that is tried again. */
+static bool record_first(Task *parent, InvTxn *txn, void *ctx, GError **error)
 {
   Batch *batch = ctx;
 
-  for (guint i = 0; i < batch->n_wanted; i++) {
-    WsTask *row = inv_create(txn, &ws_type_task);
-    g_autoptr(WsTask) rec = task_new_child_record(parent, batch->kind, batch->wanted[i].target, batch->wanted[i].args);
-    rec->ordinal = i;
-    rec->batch_step = g_strdup(batch->step);
-    record_swap(row, rec);
-  }
+  for (guint i = 0; i < MIN(batch->n_wanted, parent->engine->children_at_once); i++)
+    record_child(batch, txn, i);
   return true;
 }
 
@@ -123,7 +131,27 @@ static void load_children(Batch *batch)
     return;
   batch->children = g_array_new(FALSE, TRUE, sizeof(Child));
   inv_each_by(snap, &ws_type_task, parent, batch->parent->rec->id, NULL, load_child, batch);
-  count_all(batch);
+}
+
+/* The rest. Stops when the parent is to stop: what is not recorded by then never is. */
+static void record_rest(Batch *batch)
+{
+  Task *parent = batch->parent;
+
+  for (guint tries = 0; batch->children->len < batch->n_wanted && !g_atomic_int_get(&parent->cancel);) {
+    g_autoptr(InvTxn) txn = inv_begin(parent->engine->inv);
+    guint from = batch->children->len, until = MIN(batch->n_wanted, from + parent->engine->children_at_once);
+    for (guint i = from; i < until; i++) { /* known from now on: whoever sees its record may cancel it */
+      Child child = {record_child(batch, txn, i), WS_TASK_STATE_QUEUED};
+      g_array_append_val(batch->children, child);
+    }
+    if (inv_commit(txn, NULL, NULL)) {
+      tries = 0;
+      continue;
+    }
+    g_array_set_size(batch->children, from);
+    task_nap(parent, task_backoff_us(tries++));
+  }
 }
 
 /* ---- running ---- */
@@ -283,7 +311,11 @@ static void run_all(Batch *batch, bool stop)
   bool stopped = false;
 
   load_children(batch);
+  count_all(batch);
   parent->batch = batch;
+  if (!stop)
+    record_rest(batch);
+  count_all(batch);
   launch_begun(batch);
   while (!all_ended(batch)) {
     if (!stopped && (stop || g_atomic_int_get(&parent->cancel))) {
@@ -348,8 +380,9 @@ bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, gu
   g_ptr_array_add(task->batches, batch);
   g_assert(n <= TASK_CHILDREN_MAX && task->depth + 1 < TASK_DEPTH_MAX);
   ok = step_run(task, &(Step){.name = batch->step, .body = run_batch, .undo = stop_batch, .ctx = batch, .batch = true,
-                              .at_start = record_children}, error);
+                              .at_start = record_first}, error);
   batch->wanted = NULL; /* the caller's */
+  batch->n_wanted = 0;
   for (guint i = 0; i < n; i++)
     if (children[i].args)
       ws_object_free(kind->args_type, children[i].args);

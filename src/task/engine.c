@@ -25,6 +25,7 @@ TaskEngine *task_engine_new(Inventory *inv, WsLoop *loop, void *center)
   engine->touched = g_hash_table_new(NULL, NULL);
   engine->keep = 2000;
   engine->keep_us = G_TIME_SPAN_HOUR;
+  engine->children_at_once = TASK_CHILDREN_AT_ONCE;
   return engine;
 }
 

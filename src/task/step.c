@@ -230,7 +230,8 @@ static bool undo_once(Task *task, guint i, GError **error)
   locks_drop_new(task);
   inv_txn_free(txn);
   /* What it would undo, or would delete, is gone: all the better. And an agent that does not know the call has never done it. */
-  if (!failure || ws_error_code(failure) == WS_ERROR_NOT_FOUND || ws_error_code(failure) == WS_ERROR_UNSUPPORTED)
+  WsErrorCode code = failure ? ws_error_code(failure) : WS_ERROR_NOT_FOUND;
+  if (code == WS_ERROR_NOT_FOUND || code == WS_ERROR_UNSUPPORTED || code == WS_ERROR_PEER_OLDER)
     return commit_step(task, inv_begin(task->engine->inv), nth_step(task, i), WS_TASK_STEP_STATE_UNDONE, error);
   g_propagate_error(error, g_steal_pointer(&failure));
   return false;

@@ -66,6 +66,7 @@ struct TaskEngine {
   guint n_ended; /* ended tasks in the inventory, children too */
   guint keep;
   gint64 keep_us;
+  guint children_at_once; /* of a batch, recorded in one transaction */
   WsTimer *sweep_timer;
   bool sweeping;
 };

@@ -64,6 +64,7 @@ typedef bool (*TaskUndo)(Task *task, void *ctx, GError **error);
 #define TASK_RETRY_MAX_MS 15000   /* waits between repeats grow from 500 ms to this */
 #define TASK_PROGRESS_MS 250      /* progress and log lines are published at most this often */
 #define TASK_RUNNING_MAX 800      /* tasks at a time (without children); more are refused with too_many_requests */
+#define TASK_CHILDREN_AT_ONCE 500 /* recorded in one transaction: 3 ms of the core loop */
 #define TASK_CHILDREN_MAX 10000   /* of one batch */
 #define TASK_LOG_MAX 200          /* lines kept */
 #define TASK_DEPTH_MAX 3          /* a task, its children, their children */
@@ -189,7 +190,8 @@ volatile gint *task_cancel_flag(Task *task);   /* (any thread) non-zero when so;
 /* What the finished task points at ("vm-42"), shown as result. */
 void task_set_object(Task *task, const WsType *type, WsId id);
 /* Runs a child per item, `parallel` at a time, and waits; it is a step of its own, named after `kind`. Takes over the children's args (not the
- * array). All children are recorded in one transaction and survive a crash. Failures are per child: when some failed it returns true
+ * array). All children are recorded before the first begins, TASK_CHILDREN_AT_ONCE in a transaction, and survive a crash; a function that is
+ * run anew passes the same list. Failures are per child: when some failed it returns true
  * and the parent ends "partly done"; when all did, false with the error of the first. A cancel of the parent cancels them. */
 typedef struct { WsId target; void *args; } TaskChild;
 bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error);

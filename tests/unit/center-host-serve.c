@@ -54,6 +54,10 @@ SERVE_AS(host_facts, void, WsRpcHostFactsResult)
   (*result)->facts = ws_host_facts_new();
   (*result)->facts->hostname = g_strdup(host_sim_of(call)->name);
   (*result)->facts->architecture = WS_ARCHITECTURE_X86_64;
+  if (host_sim_of(call)->version) {
+    (*result)->facts->versions = ws_host_versions_new();
+    (*result)->facts->versions->agent = g_strdup(host_sim_of(call)->version);
+  }
   (*result)->facts->memory_bytes = (gint64)64 << 30;
   (*result)->facts->cpu = ws_host_cpu_new();
   (*result)->facts->cpu->threads = 16;

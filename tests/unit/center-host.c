@@ -217,17 +217,35 @@ bool host_sim_is_connected(const HostSim *sim)
   return sim->connected && rpc_link_is_up(sim->link);
 }
 
-HostSim *host_sim_new(WsLoop *loop, const char *name, HostTruth *truth, HostDisks *disks, HostAct act, void *arg)
+static void make_link(HostSim *sim, const char *const *unknown)
 {
   static const RpcEvents events = {NULL, NULL};
+  guint n = 0;
+  for (guint i = 0; i < host_n_services + host_n_move_services; i++) {
+    RpcService service = i < host_n_services ? host_services[i] : host_move_services[i - host_n_services];
+    if (!unknown || !g_strv_contains(unknown, service.method->name))
+      sim->services[n++] = service;
+  }
+  sim->link = rpc_link_new(sim->loop, sim->services, n, &events, sim);
+  rpc_link_set_peer(sim->link, "manager");
+}
+
+void host_sim_set_version(HostSim *sim, const char *version, const char *const *unknown)
+{
+  host_sim_cut(sim);
+  rpc_link_unref(sim->link);
+  sim->services = g_new(RpcService, host_n_services + host_n_move_services); /* the old ones may be at work yet */
+  sim->version = version;
+  make_link(sim, unknown);
+}
+
+HostSim *host_sim_new(WsLoop *loop, const char *name, HostTruth *truth, HostDisks *disks, HostAct act, void *arg)
+{
   HostSim *sim = g_new0(HostSim, 1);
   *sim = (HostSim){.loop = loop, .name = g_strdup(name), .truth = truth, .disks = disks, .act = act, .arg = arg};
   sim->ends = g_ptr_array_new_with_free_func(g_free);
   sim->services = g_new(RpcService, host_n_services + host_n_move_services);
-  memcpy(sim->services, host_services, host_n_services * sizeof *host_services);
-  memcpy(sim->services + host_n_services, host_move_services, host_n_move_services * sizeof *host_move_services);
-  sim->link = rpc_link_new(loop, sim->services, host_n_services + host_n_move_services, &events, sim);
-  rpc_link_set_peer(sim->link, "manager");
+  make_link(sim, NULL);
   ws_loop_after(loop, HOST_GOODBYE_US, host_end_guests, sim); /* asked while another process was the host */
   ws_loop_after(loop, HOST_MOVE_US, host_end_moves, sim);
   return sim;

@@ -108,6 +108,8 @@ void host_sim_cut(HostSim *sim); /* both sides lose the link */
 /* Its power fails, and comes back at once: guests end, and nobody is told. Its link is not touched. */
 void host_sim_fail_power(HostSim *sim);
 bool host_sim_is_connected(const HostSim *sim);
+/* From now on its agent is of that version, and does not know these methods ("vm.reset"; ends with NULL). Its link is cut. */
+void host_sim_set_version(HostSim *sim, const char *version, const char *const *unknown);
 /* Lists and events are on their way for so long after they were made: what is done meanwhile is answered
  * before they come. 0: as made. */
 void host_sim_delay(HostSim *sim, gint64 lists_us, gint64 events_us);

@@ -172,6 +172,20 @@ static void bad_spans_are_refused(void)
   }
 }
 
+static void versions_are_numbers_between_points(void)
+{
+  static const struct {
+    const char *a, *b;
+    int order;
+  } cases[] = {{"0.1.0", "0.1.0", 0},  {"0.9", "0.10", -1},       {"1.0", "1", 0},         {"1.0.1", "1", 1},
+               {"2", "10.1", -1},      {"0.1.0-3~bpo", "0.1.0", 0}, {NULL, "0", -1},        {NULL, NULL, 0},
+               {"0.0.9", "0.1.0", -1}, {"99.1", "0.1.0", 1},      {"", "0.1", -1}};
+  for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+    g_assert_cmpint(ws_version_compare(cases[i].a, cases[i].b), ==, cases[i].order);
+    g_assert_cmpint(ws_version_compare(cases[i].b, cases[i].a), ==, -cases[i].order);
+  }
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -183,5 +197,6 @@ int main(int argc, char **argv)
   TEST(spans_format);
   TEST(spans_parse);
   TEST(bad_spans_are_refused);
+  TEST(versions_are_numbers_between_points);
   return g_test_run();
 }

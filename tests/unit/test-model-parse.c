@@ -232,8 +232,36 @@ static void peers_are_checked_but_may_be_newer(void)
   g_assert_null(thing_parse("{\"name\":\"x\",\"count\":5}", WS_PARSE_RPC, &error));
   assert_error(error, WS_ERROR_OUT_OF_RANGE, "field", "count", NULL);
   error = NULL;
-  g_assert_null(thing_parse("{\"name\":\"x\",\"colour\":\"pink\"}", WS_PARSE_RPC, &error));
+  g_autoptr(Thing) pink = thing_parse("{\"name\":\"x\",\"colour\":\"pink\",\"colours\":[\"red\",\"pink\"]}", WS_PARSE_RPC, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(pink->colours.len, ==, 1);
+  g_autoptr(Thing) plain = thing_parse("{\"name\":\"x\"}", WS_PARSE_RPC, &error);
+  g_assert_cmpint(pink->colour, ==, plain->colour);
+}
+
+/* What a newer peer asks for must not be done in part. */
+static void requests_are_understood_or_refused(void)
+{
+  static const char *const nothing[] = {"null", "false", "0", "\"\"", "[]", "{}"};
+  static const char *const something[] = {"true", "1", "\"a\"", "[0]", "{\"a\":1}"};
+  GError *error = NULL;
+  for (guint i = 0; i < G_N_ELEMENTS(nothing); i++) {
+    g_autofree char *json = g_strdup_printf("{\"name\":\"x\",\"future\":%s}", nothing[i]);
+    g_autoptr(Thing) thing = thing_parse(json, WS_PARSE_REQUEST, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(thing->count, ==, 20);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS(something); i++) {
+    g_autofree char *json = g_strdup_printf("{\"name\":\"x\",\"inner\":{\"word\":\"w\",\"future\":%s}}", something[i]);
+    g_assert_null(thing_parse(json, WS_PARSE_REQUEST, &error));
+    assert_error(error, WS_ERROR_UNSUPPORTED, "what", "inner.future", NULL);
+    error = NULL;
+  }
+  g_assert_null(thing_parse("{\"name\":\"x\",\"colour\":\"pink\"}", WS_PARSE_REQUEST, &error));
   assert_error(error, WS_ERROR_BAD_VALUE, "field", "colour", NULL);
+  error = NULL;
+  g_assert_null(thing_parse("{\"future\":0}", WS_PARSE_REQUEST, &error));
+  assert_error(error, WS_ERROR_REQUIRED, "field", "name", NULL);
 }
 
 static void names_are_trimmed(void)
@@ -284,6 +312,7 @@ int main(int argc, char **argv)
   g_test_add_func("/model/parse/stored_rows_of_other_versions_are_read",
                   stored_rows_of_other_versions_are_read);
   g_test_add_func("/model/parse/peers_are_checked_but_may_be_newer", peers_are_checked_but_may_be_newer);
+  g_test_add_func("/model/parse/requests_are_understood_or_refused", requests_are_understood_or_refused);
   g_test_add_func("/model/parse/names_are_trimmed", names_are_trimmed);
   g_test_add_func("/model/parse/length_counts_characters_not_bytes", length_counts_characters_not_bytes);
   g_test_add_func("/model/parse/chosen_fields_are_written", chosen_fields_are_written);

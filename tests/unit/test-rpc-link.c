@@ -296,10 +296,70 @@ static void unknown_method_is_refused_and_the_link_stays(void)
   begin_open();
   Caller *caller = begin_call(link_(0), &unknown, 1, 1);
   pipe_settle(loop);
-  g_assert_error(caller->error, WS_ERROR, WS_ERROR_UNSUPPORTED);
+  g_assert_error(caller->error, WS_ERROR, WS_ERROR_PEER_OLDER);
   g_assert_cmpstr(ws_error_param(caller->error, "what"), ==, "test.unknown");
   g_assert_true(rpc_link_is_up(link_(0)));
   caller_free(caller);
+  end();
+}
+
+/* ---- peers of another version ---- */
+
+static void what_a_newer_peer_asks_for_is_done_or_refused(void)
+{
+  begin();
+  RawPeer *peer = raw_peer_new(loop, services, G_N_ELEMENTS(services));
+  raw_peer_open(peer);
+  raw_peer_says(peer, "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"test.echo\",\"params\":{\"call\":1,\"done\":1,\"shiny\":true}}");
+  g_assert_nonnull(strstr(raw_peer_last(peer), "test.echo: shiny"));
+  raw_peer_says(peer, "{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"test.echo\",\"params\":{\"call\":1,\"done\":0,\"shiny\":false}}");
+  pipe_run_for(loop, 1000);
+  g_assert_nonnull(strstr(raw_peer_last(peer), "\"id\":8,\"result\""));
+  raw_peer_free(peer);
+  end();
+}
+
+static void what_a_newer_peer_tells_is_skipped(void)
+{
+  begin();
+  RawPeer *peer = raw_peer_new(loop, services, G_N_ELEMENTS(services));
+  raw_peer_open(peer);
+  for (guint i = 0; i < 10 * RPC_GARBAGE_MAX; i++)
+    raw_peer_says(peer, "{\"jsonrpc\":\"2.0\",\"method\":\"test.shiny\",\"params\":{}}");
+  raw_peer_says(peer, "{\"jsonrpc\":\"2.0\",\"method\":\"link.shiny\"}");
+  g_assert_null(peer->closed);
+  Caller *caller = begin_call(peer->link, &echo, 1, 1);
+  raw_peer_says(peer, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"call\":1,\"done\":4,\"shiny\":true}}");
+  pipe_settle(loop);
+  g_assert_true(caller->ok);
+  caller_free(caller);
+  raw_peer_free(peer);
+  end();
+}
+
+static void refuse_as(RawPeer *peer, const char *what, int code)
+{
+  static guint id;
+  Caller *caller = begin_call(peer->link, &echo, 1, 1);
+  g_autofree char *text = g_strdup_printf("{\"jsonrpc\":\"2.0\",\"id\":%u,\"error\":{\"code\":-32601,\"message\":\"x\",\"data\":"
+                                          "{\"code\":\"unsupported\",\"params\":{\"what\":\"%s\"}}}}", ++id, what);
+  raw_peer_says(peer, text);
+  pipe_settle(loop);
+  g_assert_error(caller->error, WS_ERROR, code);
+  g_assert_cmpstr(ws_error_param(caller->error, "what"), ==, what);
+  caller_free(caller);
+}
+
+static void an_older_peer_is_told_from_one_that_cannot(void)
+{
+  begin();
+  RawPeer *peer = raw_peer_new(loop, NULL, 0);
+  raw_peer_open(peer);
+  refuse_as(peer, "test.echo", WS_ERROR_PEER_OLDER);
+  refuse_as(peer, "test.echo: shiny", WS_ERROR_PEER_OLDER);
+  refuse_as(peer, "test.echoes", WS_ERROR_UNSUPPORTED);
+  refuse_as(peer, "a VM that is off", WS_ERROR_UNSUPPORTED);
+  raw_peer_free(peer);
   end();
 }
 
@@ -743,6 +803,9 @@ int main(int argc, char **argv)
   add(result_comes_back_to_its_call);
   add(error_comes_out_as_it_went_in);
   add(unknown_method_is_refused_and_the_link_stays);
+  add(what_a_newer_peer_asks_for_is_done_or_refused);
+  add(what_a_newer_peer_tells_is_skipped);
+  add(an_older_peer_is_told_from_one_that_cannot);
   add(bad_parameter_is_refused_naming_its_field);
   add(call_on_a_link_that_is_down_fails_at_once);
   add(notifications_are_served_one_by_one_in_order);

@@ -2,7 +2,8 @@
 /* Batches: how many run at a time, what the parent makes of its children's ends, cancel from above and of one. */
 #include "task-rig.h"
 
-#define MANY 40
+#define MANY    40
+#define AT_ONCE 7 /* recorded in one transaction */
 
 static TaskRig *rig;
 static WsId volumes[MANY];
@@ -16,6 +17,7 @@ typedef struct {
   bool then_step;  /* the parent has a step after the batch */
   bool free;       /* children hold nothing */
   guint n_at_once, max_at_once, n_bodies;
+  guint n_recorded; /* tasks there when the first child acts */
 } Script;
 static Script script;
 static bool gate;
@@ -35,6 +37,8 @@ static bool work(Task *task, void *ctx, GError **error)
   guint i = index_of(task_target(task));
 
   world_make(i);
+  if (script.n_bodies == 0)
+    script.n_recorded = inv_count(task_snapshot(task), &ws_type_task);
   script.n_bodies++;
   script.n_at_once++;
   script.max_at_once = MAX(script.max_at_once, script.n_at_once);
@@ -104,6 +108,7 @@ static void begin(guint n, guint parallel)
   WsPool *pool;
 
   rig = task_rig_new(NULL);
+  rig->engine->children_at_once = AT_ONCE;
   task_engine_register(rig->engine, kinds, G_N_ELEMENTS(kinds));
   task_engine_resume(rig->engine);
   world_clear();
@@ -189,6 +194,40 @@ static void queued_children_are_records_of_the_same_request(void)
   end();
 }
 
+static bool count_by_revision(const void *object, void *arg)
+{
+  const WsTask *rec = object;
+  GHashTable *counts = arg;
+  gpointer key = GUINT_TO_POINTER((guint)rec->revision);
+
+  if (rec->state == WS_TASK_STATE_QUEUED)
+    g_hash_table_replace(counts, key, GUINT_TO_POINTER(GPOINTER_TO_UINT(g_hash_table_lookup(counts, key)) + 1));
+  return true;
+}
+
+static void children_are_recorded_in_parts_before_the_first_begins(void)
+{
+  g_autoptr(GHashTable) counts = g_hash_table_new(NULL, NULL);
+  GHashTableIter iter;
+  void *n;
+
+  begin(MANY, 1);
+  script.wait = true;
+  WsId id = task_rig_accept(rig, "parent", 0, NULL);
+  task_rig_until(rig, script.n_bodies > 0);
+  g_assert_cmpuint(script.n_recorded, ==, MANY + 1);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->inv.inv);
+  inv_each(snap, &ws_type_task, count_by_revision, counts);
+  g_assert_cmpuint(g_hash_table_size(counts), >=, MANY / AT_ONCE);
+  g_hash_table_iter_init(&iter, counts);
+  while (g_hash_table_iter_next(&iter, NULL, &n))
+    g_assert_cmpuint(GPOINTER_TO_UINT(n), <=, AT_ONCE);
+  gate = true;
+  assert_state(task_rig_end(rig, id), WS_TASK_STATE_DONE);
+  g_assert_cmpuint(script.n_bodies, ==, MANY);
+  end();
+}
+
 static void batch_with_failures_is_partly_done(void)
 {
   begin(10, 4);
@@ -220,6 +259,7 @@ static void child_that_is_refused_counts_as_failed(void)
   begin(MANY + 1, MANY + 1); /* the last one wants the first one's volume */
   script.wait = true;
   WsId id = start();
+  task_rig_until(rig, script.n_at_once > 0); /* all are recorded by then */
   g_assert_cmpstr(task_rig_end(rig, nth_child(id, MANY)->id)->error->code, ==, "busy");
   gate = true;
   assert_state(task_rig_end(rig, id), WS_TASK_STATE_PARTLY_DONE);
@@ -426,6 +466,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   add(batch_runs_as_many_at_a_time_as_asked);
   add(queued_children_are_records_of_the_same_request);
+  add(children_are_recorded_in_parts_before_the_first_begins);
   add(batch_with_failures_is_partly_done);
   add(batch_of_failures_fails_as_the_first);
   add(child_that_is_refused_counts_as_failed);

@@ -298,6 +298,7 @@ static TaskRig *open_rig(const char *path)
 {
   TaskRig *rig = task_rig_new(path);
 
+  rig->engine->children_at_once = 2; /* so that it is killed between the parts of a batch's record, too */
   task_engine_register(rig->engine, kinds, G_N_ELEMENTS(kinds));
   task_engine_resume(rig->engine);
   return rig;

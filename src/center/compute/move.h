@@ -46,7 +46,7 @@ typedef struct {
   MoveNic nics[32];
   guint n_nics;
   /* known while this run of the function lasts */
-  bool begun, left_behind, cancelled;
+  bool begun, left_behind, cancelled, went;
   char *reason;          /* why it did not succeed; owned */
   gint64 downtime_ms, carried_bytes;
   gint64 told_passes;    /* of its memory, in the log */

@@ -336,8 +336,13 @@ bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, G
     gint64 now_us = ws_clock_monotonic_us(center->clock);
     /* It stays; but what arrived is to be dropped, and for a while a target that is away is waited for. */
     bool waits = verdict == PLAN_MOVE_IS_STAYED && look.sight.target == PLAN_MOVE_UNKNOWN && now_us < patience_us;
-    if (outcome_of(verdict, outcome) && !waits)
+    if (outcome_of(verdict, outcome) && !waits) {
+      /* Known once, and not yet on record (a full disk): it may have run there since, and ended. */
+      move->went = move->went || *outcome == MOVE_WENT;
+      if (*outcome == MOVE_ENDED && move->went)
+        *outcome = MOVE_WENT;
       break;
+    }
     if (verdict == PLAN_MOVE_DO_START && task_cancelled(task))
       return ws_fail(error, WS_ERROR_CANCELLED, NULL);
     if (verdict == PLAN_MOVE_DO_START) {

@@ -151,8 +151,8 @@ void hosts_set_power(WsHost *host, int state, int source, gint64 now_us)
 
 /* renewed: it has come with its present certificate, so the one before is done with. */
 /* false: it could not be recorded (a full disk); to be tried again. */
-/* again: it may be recorded as it is already, and is then since when it was. */
-static bool set_connection(Center *center, WsId id, bool up, bool again, bool renewed, const char *address, const char *reason)
+/* again: it may be recorded as it is already, and is then since when it was. misfit: why its agent's protocol is none of ours; NULL: it may be. */
+static bool set_connection(Center *center, WsId id, bool up, bool again, bool renewed, const char *address, const char *misfit)
 {
   g_autoptr(GError) error = NULL;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
@@ -166,9 +166,13 @@ static bool set_connection(Center *center, WsId id, bool up, bool again, bool re
   if (!again || (int)host->connection->state != connection)
     host->connection->since = now;
   host->connection->state = connection;
-  g_free(host->connection->reason);
-  host->connection->reason = g_strdup(reason);
-  int state = up ? WS_HOST_STATE_CONNECTED : WS_HOST_STATE_LOST;
+  int state = up ? WS_HOST_STATE_CONNECTED : misfit ? WS_HOST_STATE_INCOMPATIBLE : WS_HOST_STATE_LOST;
+  if (!up && again && host->state == WS_HOST_STATE_INCOMPATIBLE)
+    state = WS_HOST_STATE_INCOMPATIBLE;
+  else {
+    g_free(host->connection->reason);
+    host->connection->reason = up ? NULL : g_strdup(misfit ? misfit : "the link is down");
+  }
   if ((int)host->state != state)
     host->state_since = now;
   host->state = state;
@@ -210,6 +214,7 @@ typedef struct {
   Center *center;
   WsId host;
   bool again; /* what its link's beginning or end brought is looked at anew */
+  char *misfit; /* of its end; NULL: another reason */
 } HostJob;
 
 #define CATCH_UP_US (10 * (gint64)G_USEC_PER_SEC)
@@ -223,7 +228,7 @@ void hosts_catch_up(Center *center, WsId host)
   if (!g_hash_table_add(center->links->catching_up, g_memdup2(&host, sizeof host)))
     return;
   HostJob *job = g_new(HostJob, 1);
-  *job = (HostJob){center, host, true};
+  *job = (HostJob){center, host, true, NULL};
   ws_loop_after(center->loop, CATCH_UP_US, catch_up, job);
 }
 
@@ -248,19 +253,20 @@ static void follow_up(void *arg)
 static void follow_down(void *arg)
 {
   g_autofree HostJob *job = arg;
+  g_autofree char *misfit = job->misfit;
   if (hosts_is_connected(job->center, job->host))
     return; /* back again meanwhile */
-  if (!set_connection(job->center, job->host, false, job->again, false, NULL, "the link is down"))
+  if (!set_connection(job->center, job->host, false, job->again, false, NULL, misfit))
     hosts_catch_up(job->center, job->host);
   center_alarm_open(job->center, CENTER_MAJOR, &ws_type_host, job->host, "host_lost");
   for (guint i = 0; i < job->center->links->downs->len; i++)
     ((HostDown)job->center->links->downs->pdata[i])(job->center, job->host);
 }
 
-static void start_job(Peer *peer, WsCoFunc func)
+static void start_job(Peer *peer, WsCoFunc func, const char *misfit)
 {
   HostJob *job = g_new(HostJob, 1);
-  *job = (HostJob){peer->center, peer->host, false};
+  *job = (HostJob){peer->center, peer->host, false, g_strdup(misfit)};
   ws_co_start(peer->center->loop, func, job);
 }
 
@@ -285,7 +291,7 @@ static void catch_up(void *arg)
 
 static void on_up(RpcLink *link, void *arg)
 {
-  start_job(arg, follow_up);
+  start_job(arg, follow_up, NULL);
 }
 
 static void on_down(RpcLink *link, const char *reason, void *arg)
@@ -295,7 +301,7 @@ static void on_down(RpcLink *link, const char *reason, void *arg)
   ws_log(WS_LOG_NOTICE, "host-link-down", "host", ws_id_format("host", peer->host, id), "reason", reason, NULL);
   if (!peer->replaced) {
     g_hash_table_remove(peer->center->links->peers, &peer->host);
-    start_job(peer, follow_down);
+    start_job(peer, follow_down, rpc_link_misfits(link) ? reason : NULL);
   }
   peer_free(peer);
 }
@@ -334,7 +340,7 @@ static void watch_for_clones(Peer *peer, const Peer *old)
   peer->flips_us = recent ? old->flips_us : now_us;
   peer->other = g_strdup(old->address);
   if (peer->flips >= FLIPS_MAX)
-    start_job(peer, tell_twice);
+    start_job(peer, tell_twice, NULL);
 }
 
 static void admit(void *arg)

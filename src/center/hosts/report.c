@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What hosts say of themselves: facts on connect and when devices change, load every few seconds. */
+#include "base/text.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/room.h"
@@ -22,6 +23,21 @@ static void tell_lower_cpu(Center *center, WsId id, const WsHostGuestCpu *before
                  NULL);
 }
 
+/* Shown, and told once: what an older one cannot do it refuses by itself (docs/architecture.md, Versions). */
+static void tell_version(Center *center, WsId id, const char *before, const char *agent)
+{
+  int order = ws_version_compare(agent, WS_VERSION);
+  const char *kind = order < 0 ? "host_agent_older" : "host_agent_newer";
+  center_alarm_close(center, &ws_type_host, id, order < 0 ? "host_agent_newer" : "host_agent_older");
+  if (order == 0) {
+    center_alarm_close(center, &ws_type_host, id, kind);
+    return;
+  }
+  center_alarm_open(center, CENTER_MINOR, &ws_type_host, id, kind);
+  if (g_strcmp0(before, agent) != 0)
+    center_event(center, CENTER_MINOR, &ws_type_host, id, "host report", kind, "agent", agent, "manager", WS_VERSION, NULL);
+}
+
 static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError **error)
 {
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
@@ -34,13 +50,17 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
   host->facts = ws_host_facts_copy(facts);
   if ((int)facts->architecture)
     host->architecture = (int)facts->architecture;
+  g_autofree char *agent_before = g_strdup(host->agent_version), *agent = NULL;
   if (facts->versions && facts->versions->agent) {
+    agent = g_strdup(facts->versions->agent);
     g_free(host->agent_version);
     host->agent_version = g_strdup(facts->versions->agent);
   }
   if (!inv_commit(txn, NULL, error))
     return false;
   tell_lower_cpu(center, id, before);
+  if (agent)
+    tell_version(center, id, agent_before, agent);
   if (first)
     hosts_report_check(center, id);
   return true;

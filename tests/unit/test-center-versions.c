@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A host whose agent is of another version than the manager: what both know works, what one does not know is refused by name, and people
+ * are told (docs/architecture.md, Versions). */
+#include "center-runs.h"
+#include "center/hosts/hosts.h"
+#include <string.h>
+
+static const WsHost *host_of(CenterRig *rig)
+{
+  static const WsHost *kept;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  ws_resource_unref(kept);
+  kept = (const WsHost *)ws_resource_ref(inv_find(snap, &ws_type_host, rig->hosts[0].id));
+  return kept;
+}
+
+static bool is_alarmed(CenterRig *rig, const char *kind)
+{
+  return center_alarm_is_open(&rig->center, &ws_type_host, rig->hosts[0].id, kind);
+}
+
+static void become(CenterRig *rig, const char *version, const char *const *unknown)
+{
+  center_rig_link(rig, 0, false);
+  host_sim_set_version(rig->hosts[0].sim, version, unknown);
+  center_rig_link(rig, 0, true);
+  center_rig_settle(rig);
+  g_assert_cmpstr(host_of(rig)->agent_version, ==, version);
+  g_assert_cmpint(host_of(rig)->state, ==, WS_HOST_STATE_CONNECTED);
+}
+
+/* The task fails because of this method, and nothing is left of it. */
+static void assert_refused_by_name(CenterRig *rig, const char *kind, const char *target, const char *json, const char *method)
+{
+  g_autoptr(GError) error = NULL;
+  g_autofree char *before = center_rig_portrait(rig);
+  center_rig_start(rig, kind, target, json, &error);
+  g_assert_no_error(error);
+  center_rig_settle(rig);
+  const WsTask *task = center_rig_last_task(rig);
+  g_assert_cmpint(task->state, >, WS_TASK_STATE_PARTLY_DONE);
+  g_assert_cmpstr(task->error->code, ==, "peer_older");
+  g_assert_cmpstr(ws_map_get(&task->error->params, "what"), ==, method);
+  g_autofree char *after = center_rig_portrait(rig), *quarrel = center_rig_quarrel(rig);
+  g_assert_null(quarrel);
+  g_assert_cmpstr(before, ==, after);
+}
+
+static void serve_an_older_agent(CenterRig *rig)
+{
+  static const char *const unknown[] = {"vm.reset", "vm.define", "volume.clone", NULL};
+  become(rig, "0.0.9", unknown);
+  g_assert_true(is_alarmed(rig, "host_agent_older"));
+  assert_refused_by_name(rig, "vm_reset", "running", NULL, "vm.reset");
+  assert_refused_by_name(rig, "volume_clone", "volume", "{'name':'c'}", "volume.clone");
+  assert_refused_by_name(rig, "vm_create", NULL, "{'name':'new','host':'@host','memory_bytes':134217728,'disks':[{'new_volume':"
+                         "{'size_bytes':1048576,'pool':'@pool'}}]}", "vm.define");
+  center_rig_do(rig, NULL, "vm_power_off", "running", NULL);
+  center_rig_do(rig, NULL, "vm_start", "running", NULL);
+  center_rig_do(rig, NULL, "volume_create", NULL, "{'name':'n','pool':'@pool','size_bytes':4194304}");
+
+  become(rig, WS_VERSION, NULL); /* it was upgraded */
+  g_assert_false(is_alarmed(rig, "host_agent_older"));
+  center_rig_do(rig, NULL, "vm_reset", "running", NULL);
+}
+
+static void older_agent_does_what_it_knows(void)
+{
+  runs_on_site(serve_an_older_agent, "an older agent");
+}
+
+static void serve_a_newer_agent(CenterRig *rig)
+{
+  become(rig, "99.1", NULL);
+  g_assert_true(is_alarmed(rig, "host_agent_newer"));
+  g_assert_false(is_alarmed(rig, "host_agent_older"));
+  center_rig_do(rig, NULL, "vm_reset", "running", NULL);
+  become(rig, WS_VERSION, NULL);
+  g_assert_false(is_alarmed(rig, "host_agent_newer"));
+}
+
+static void newer_agent_is_told_and_works(void)
+{
+  runs_on_site(serve_a_newer_agent, "a newer agent");
+}
+
+/* ---- another protocol altogether ---- */
+
+static bool swallow(void *carrier, GBytes *message)
+{
+  return true;
+}
+
+static void let_go(void *carrier, const char *reason)
+{
+}
+
+static void meet_another_protocol(CenterRig *rig)
+{
+  static const RpcCarrier carrier = {.send = swallow, .close = let_go};
+  static const char hello[] = "{\"jsonrpc\":\"2.0\",\"method\":\"link.hello\",\"params\":{\"protocol_min\":7,\"protocol_max\":9,"
+                              "\"program\":\"winserverd 99.1\"}}";
+  center_rig_link(rig, 0, false);
+  center_rig_run_for(rig, G_USEC_PER_SEC);
+  g_autoptr(RpcLink) link = hosts_admit(&rig->center, rig->hosts[0].id, "192.0.2.1");
+  rpc_link_opened(link, &carrier, NULL);
+  rpc_link_received(link, hello, strlen(hello));
+  center_rig_run_for(rig, G_USEC_PER_SEC);
+  g_assert_cmpint(host_of(rig)->state, ==, WS_HOST_STATE_INCOMPATIBLE);
+  g_assert_nonnull(strstr(host_of(rig)->connection->reason, "7 to 9"));
+  center_rig_link(rig, 0, true);
+  center_rig_settle(rig);
+  g_assert_cmpint(host_of(rig)->state, ==, WS_HOST_STATE_CONNECTED);
+  g_assert_null(host_of(rig)->connection->reason);
+}
+
+static void host_without_a_common_protocol_is_incompatible(void)
+{
+  runs_on_site(meet_another_protocol, "another protocol");
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  runs_prepare();
+  g_test_add_func("/center/versions/older_agent_does_what_it_knows", older_agent_does_what_it_knows);
+  g_test_add_func("/center/versions/newer_agent_is_told_and_works", newer_agent_is_told_and_works);
+  g_test_add_func("/center/versions/host_without_a_common_protocol_is_incompatible", host_without_a_common_protocol_is_incompatible);
+  int result = g_test_run();
+  runs_end();
+  return result;
+}

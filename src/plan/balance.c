@@ -5,56 +5,21 @@
  * none gains enough. Then each VM that was moved is judged anew from where it was at first: it stays if that costs less than a move must gain, or goes by
  * one move to where it does most good now. What is left is put in an order in which each step is allowed. In the end VMs may move a second time; so
  * nothing is left to gain, and as a sweep depends on the state alone, nothing is planned for a cluster that was balanced so. */
-#include "plan/balance.h"
-#include "plan/spread-private.h"
+#include "plan/balance-private.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ALL_TARGETS 40   /* hosts up to which every one is a target */
 #define FEW_TARGETS 8   /* in a larger cluster */
-#define LOOKS       24 /* moves, of all that were estimated, whose score is computed */
+#define MORE_MOVES  5 /* of a large cluster's host, made beside the best one */
 #define ALL_VMS     2500 /* VMs up to which each move is the best of all */
 #define SMALLEST    1e-6 /* deviation that an estimate reckons with */
-#define GAIN        0.05 /* divided by the hosts: what a move must gain by default */
+#define GAIN        0.09 /* divided by the hosts: what a move must gain by default */
 #define ROUNDS_MAX  8
 #define ROUNDS_LARGE 1
 #define THOUGHTS    2 /* times that moves are reconsidered, one after the other, in a small cluster */
 #define NOTHING     1e-9
-
-typedef struct {
-  guint32 vm, host, second;
-  PlanStepKind kind;
-  double score;
-} Move;
-
-/* The best by estimate, best first. */
-typedef struct {
-  Move moves[LOOKS]; /* score: estimated change of the cluster's */
-  guint n;
-} Looks;
-
-/* 1 / capacity. */
-typedef struct {
-  double memory, disk, cpus, spindles;
-} Inverse;
-
-typedef struct {
-  const PlanCluster *cluster;
-  Spread *spread;
-  Inverse *inverse; /* [host] */
-  double slope[N_MEASURES], mean[N_MEASURES]; /* of the score by the sum of squares of each measure */
-  const PlanBalanceOptions *options;
-  double score, min_gain;
-  guint32 *first_order, *second_order, *sources; /* hosts: most room first, for each role; most loaded first */
-  double *first_key, *second_key;                /* [host] */
-  guint32 n_targets;
-  guint32 accepted_since_sort, n_moved;
-  PlanStepKind *kind;       /* [vm]: how it gets from where it was at first to where it is; PLAN_N_STEPS: it has not moved */
-  guint32 *moved;           /* VMs that moved, in that order */
-  bool again;               /* VMs may move a second time: each move is a step at once */
-  GArray *steps;            /* PlanStep */
-} Balance;
 
 /* ---- order of hosts ---- */
 
@@ -145,17 +110,7 @@ static bool places_after(const Balance *b, guint32 vm, PlanStepKind kind, guint3
 /* Score after the move, or infinity where it is not allowed. The state is as before. */
 static double score_after(Balance *b, const Move *move)
 {
-  Spread *s = b->spread;
-  guint32 host = s->host[move->vm], second = s->second[move->vm];
-  double score = INFINITY;
-  spread_take(s, move->vm);
-  if (spread_fits(s, move->vm, move->host, move->second)) {
-    spread_put(s, move->vm, move->host, move->second);
-    score = spread_score(s, NULL);
-    spread_take(s, move->vm);
-  }
-  spread_put(s, move->vm, host, second);
-  return score;
+  return spread_try(b->spread, move->vm, move->host, move->second);
 }
 
 /* ---- estimates ----
@@ -306,6 +261,23 @@ static bool is_full(const Balance *b)
 
 /* ---- sweeps ---- */
 
+/* Of the moves that were looked at, more than the best one: what gains half as much still, of VMs that have not moved since. */
+static guint32 make_others(Balance *b, const Looks *looks, double gain)
+{
+  guint32 made = 0;
+  for (guint k = 0; k < looks->n && made < MORE_MOVES && !is_full(b); k++) {
+    Move move = looks->moves[k];
+    if (b->kind[move.vm] != PLAN_N_STEPS || b->again)
+      continue;
+    move.score = score_after(b, &move);
+    if (b->score - move.score < MAX(gain / 2, b->min_gain))
+      continue;
+    make(b, &move);
+    made++;
+  }
+  return made;
+}
+
 /* The best moves of what is on this host, one after the other. */
 static guint32 relieve(Balance *b, guint32 host)
 {
@@ -316,16 +288,18 @@ static guint32 relieve(Balance *b, guint32 host)
     bool urgent = !b->cluster->hosts[host].in_service;
     if (urgent)
       best.score = b->score;
-    Move start = best;
+    double before = b->score, least = best.score;
     Looks looks = {.n = 0};
     learn_slopes(b);
     for (guint32 k = 0; k < s->n_vms[host]; k++)
       estimate_vm(b, s->vms[host][k], &looks);
     choose(b, &looks, &best);
-    if (best.score >= start.score)
+    if (best.score >= least)
       return made;
     make(b, &best);
     made++;
+    if (b->cluster->n_vms > ALL_VMS && !urgent)
+      made += make_others(b, &looks, before - best.score);
   }
   return made;
 }
@@ -355,6 +329,12 @@ static guint32 sweep(Balance *b)
   guint32 n = b->cluster->n_hosts, made = 0;
   if (b->cluster->n_vms <= ALL_VMS)
     made = sweep_all_vms(b);
+  if (b->options->only_evacuate) {
+    for (guint32 h = 0; h < n && !is_full(b); h++)
+      if (!b->cluster->hosts[h].in_service)
+        made += relieve(b, h);
+    return made;
+  }
   sort_hosts(b);
   g_autofree double *heat = g_new(double, (gsize)n + 1); /* most loaded first, hosts out of service before all */
   for (guint32 h = 0; h < n; h++) {
@@ -363,10 +343,7 @@ static guint32 sweep(Balance *b)
   }
   g_qsort_with_data(b->sources, (gint)n, sizeof *b->sources, by_key, heat);
   for (guint32 k = 0; k < n && !is_full(b); k++) {
-    guint32 host = b->sources[k];
-    if (b->options->only_evacuate && b->cluster->hosts[host].in_service)
-      continue;
-    made += relieve(b, host);
+    made += relieve(b, b->sources[k]);
   }
   return made;
 }
@@ -399,7 +376,8 @@ static void reconsider(Balance *b, guint32 vm)
 
 static void reconsider_all(Balance *b)
 {
-  sort_hosts(b);
+  if (!b->options->only_evacuate)
+    sort_hosts(b);
   for (guint32 k = 0; k < b->n_moved; k++)
     reconsider(b, b->moved[k]);
   guint32 n = 0;
@@ -437,6 +415,7 @@ static void put_in_order(Balance *b)
     }
   }
   b->n_moved = 0;
+  spread_add_up(b->spread);
   b->score = spread_score(b->spread, NULL);
 }
 
@@ -450,32 +429,97 @@ static void find_stranded(const Balance *b, PlanBalanceResult *result)
 
 static void search(Balance *b)
 {
+  sort_hosts(b);
   bool small = b->cluster->n_vms <= ALL_VMS;
   guint thoughts = small ? THOUGHTS : 1, rounds = small ? ROUNDS_MAX : ROUNDS_LARGE;
   for (guint round = 0; round < rounds && sweep(b); round++)
     for (guint k = 0; k < thoughts; k++)
       reconsider_all(b);
+  if (small && !b->options->only_evacuate && !b->options->max_steps && b->n_moved) {
+    balance_anneal(b);
+    reconsider_all(b);
+  }
   put_in_order(b);
   b->again = true;
   for (guint round = 0; round < ROUNDS_MAX && sweep(b); round++)
     ;
 }
 
-void plan_balance(const PlanCluster *c, const PlanBalanceOptions *options, PlanBalanceResult *result)
+/* Everything is where it was. */
+static void go_back(Balance *b)
 {
+  Spread *s = b->spread;
+  for (guint k = b->steps->len; k--;) {
+    const PlanStep *step = &g_array_index(b->steps, PlanStep, k);
+    const guint32 places[] = {step->host_before, step->second_before, step->host, step->second};
+    spread_move(s, step->vm, step->host_before, step->second_before);
+    for (guint i = 0; i < G_N_ELEMENTS(places); i++)
+      if (places[i] != PLAN_NO_HOST)
+        b->sources[places[i]] = G_MAXUINT32;
+  }
+  for (guint32 h = 0; h < b->cluster->n_hosts; h++)
+    if (b->sources[h] == G_MAXUINT32)
+      spread_sort_lists(s, h);
+  spread_add_up(s);
+}
+
+/* ---- a planner that stays ---- */
+
+struct PlanBalancer {
+  PlanCluster cluster; /* hosts and VMs are its own */
+  Spread *spread;
+};
+
+PlanBalancer *plan_balancer_new(const PlanCluster *c)
+{
+  PlanBalancer *p = g_new0(PlanBalancer, 1);
+  p->cluster = *c;
+  p->cluster.hosts = g_memdup2(c->hosts, c->n_hosts * sizeof *c->hosts);
+  p->cluster.vms = g_new(PlanBalanceVm, (gsize)c->n_vms + 1); /* room for one that is to be placed */
+  if (c->n_vms)
+    memcpy(p->cluster.vms, c->vms, c->n_vms * sizeof *c->vms);
+  p->spread = spread_new(&p->cluster);
+  return p;
+}
+
+void plan_balancer_free(PlanBalancer *p)
+{
+  if (!p)
+    return;
+  spread_free(p->spread);
+  g_free(p->cluster.hosts);
+  g_free(p->cluster.vms);
+  g_free(p);
+}
+
+void plan_balancer_set_in_service(PlanBalancer *p, guint32 host, bool in_service)
+{
+  p->cluster.hosts[host].in_service = in_service;
+  spread_set_service(p->spread);
+}
+
+void plan_balancer_move(PlanBalancer *p, guint32 vm, guint32 host, guint32 second)
+{
+  PlanBalanceVm *v = &p->cluster.vms[vm];
+  const guint32 places[] = {v->host, v->second, host, second};
+  spread_move(p->spread, vm, host, second);
+  v->host = host;
+  v->second = second;
+  for (guint i = 0; i < G_N_ELEMENTS(places); i++)
+    if (places[i] != PLAN_NO_HOST)
+      spread_sort_lists(p->spread, places[i]);
+}
+
+void plan_balancer_plan(PlanBalancer *p, const PlanBalanceOptions *options, PlanBalanceResult *result)
+{
+  const PlanCluster *c = &p->cluster;
   gsize n = (gsize)c->n_hosts + 1;
-  Balance b = {.cluster = c, .spread = spread_new(c), .options = options, .steps = g_array_new(FALSE, FALSE, sizeof(PlanStep))};
+  Balance b = {.cluster = c, .spread = p->spread, .inverse = p->spread->inverse, .options = options, .steps = g_array_new(FALSE, FALSE, sizeof(PlanStep))};
   b.first_order = g_new(guint32, n);
   b.second_order = g_new(guint32, n);
-  b.sources = g_new(guint32, n);
+  b.sources = g_new0(guint32, n);
   b.first_key = g_new(double, n);
   b.second_key = g_new(double, n);
-  b.inverse = g_new(Inverse, n);
-  for (guint32 h = 0; h < c->n_hosts; h++) {
-    const PlanBalanceHost *host = &c->hosts[h];
-    b.inverse[h] = (Inverse){host->memory ? 1 / (double)host->memory : 0, host->disk ? 1 / (double)host->disk : 0, host->cpus > 0 ? 1 / host->cpus : 0,
-                             host->spindles > 0 ? 1 / host->spindles : 0};
-  }
   b.kind = g_new(PlanStepKind, (gsize)c->n_vms + 1);
   b.moved = g_new(guint32, (gsize)c->n_vms + 1);
   for (guint32 v = 0; v < c->n_vms; v++)
@@ -487,12 +531,19 @@ void plan_balance(const PlanCluster *c, const PlanBalanceOptions *options, PlanB
   search(&b);
   find_stranded(&b, result);
   result->score_after = b.steps->len ? b.score : result->score_before; /* what was tried and taken back leaves traces of rounding */
+  go_back(&b);
   result->n_steps = b.steps->len;
   result->steps = (PlanStep *)(void *)g_array_free(b.steps, FALSE);
-  spread_free(b.spread);
-  void *arrays[] = {b.first_order, b.second_order, b.sources, b.first_key, b.second_key, b.kind, b.moved, b.inverse};
+  void *arrays[] = {b.first_order, b.second_order, b.sources, b.first_key, b.second_key, b.kind, b.moved};
   for (guint k = 0; k < G_N_ELEMENTS(arrays); k++)
     g_free(arrays[k]);
+}
+
+void plan_balance(const PlanCluster *c, const PlanBalanceOptions *options, PlanBalanceResult *result)
+{
+  PlanBalancer *p = plan_balancer_new(c);
+  plan_balancer_plan(p, options, result);
+  plan_balancer_free(p);
 }
 
 void plan_balance_result_clear(PlanBalanceResult *result)
@@ -501,34 +552,69 @@ void plan_balance_result_clear(PlanBalanceResult *result)
   result->n_steps = 0;
 }
 
+/* By how much the score changes, to first order, when the VM comes to the host; its copy on a second one is not looked at. */
+static double estimate_arrival(const Balance *b, const PlanBalanceVm *v, guint32 host)
+{
+  const Inverse *x = &b->inverse[host];
+  double amounts[N_MEASURES] = {0}, sum = 0;
+  amounts[M_MEMORY_FREE] = v->runs ? -(double)v->memory * x->memory : 0;
+  amounts[M_DISK_FREE] = v->disks == PLAN_DISKS_SHARED ? 0 : -(double)v->disk * x->disk;
+  amounts[M_VCPUS] = v->runs ? v->vcpus * x->cpus : 0;
+  amounts[M_SPINDLES] = v->spindles * x->spindles;
+  for (guint k = 0; k < PLAN_N_LOADS; k++)
+    amounts[M_LOAD + k] = v->load[k];
+  for (guint m = 0; m < N_MEASURES; m++)
+    sum += b->slope[m] * amounts[m] * (amounts[m] + 2 * (b->spread->hosts[host].m[m] - b->mean[m]));
+  return sum;
+}
+
+static void try_arrival(Spread *s, guint32 vm, guint32 host, guint32 *best, double *score)
+{
+  double after = spread_arrival(s, vm, host);
+  if (after < *score - NOTHING || (after < *score + NOTHING && host < *best && *best != PLAN_NO_HOST)) {
+    *score = MIN(after, *score);
+    *best = host;
+  }
+}
+
+guint32 plan_balancer_place(PlanBalancer *p, const PlanBalanceVm *vm, double *score)
+{
+  Spread *s = p->spread;
+  guint32 index = p->cluster.n_vms, best = PLAN_NO_HOST;
+  p->cluster.vms[index] = *vm;
+  Balance b = {.cluster = &p->cluster, .spread = s, .inverse = s->inverse};
+  Looks looks = {.n = 0};
+  learn_slopes(&b);
+  *score = INFINITY;
+  for (guint32 h = 0; h < p->cluster.n_hosts; h++) {
+    if (p->cluster.n_hosts <= ALL_TARGETS) { /* few enough to compute each score */
+      try_arrival(s, index, h, &best, score);
+      continue;
+    }
+    double estimate = estimate_arrival(&b, vm, h);
+    if ((looks.n == LOOKS && estimate >= looks.moves[LOOKS - 1].score) || !spread_fits(s, index, h, PLAN_NO_HOST))
+      continue;
+    guint at = looks.n < LOOKS ? looks.n++ : LOOKS - 1;
+    for (; at > 0 && looks.moves[at - 1].score > estimate; at--)
+      looks.moves[at] = looks.moves[at - 1];
+    looks.moves[at] = (Move){.host = h, .score = estimate};
+  }
+  for (guint k = 0; k < looks.n; k++)
+    try_arrival(s, index, looks.moves[k].host, &best, score);
+  return best;
+}
+
 guint32 plan_balance_place(const PlanCluster *c, const PlanBalanceVm *vm, double *score)
 {
-  PlanCluster with = *c;
-  g_autofree PlanBalanceVm *vms = g_new(PlanBalanceVm, (gsize)c->n_vms + 1);
-  if (c->n_vms)
-    memcpy(vms, c->vms, c->n_vms * sizeof *vms);
-  Spread *s = spread_new(c);
-  vms[c->n_vms] = *vm;
-  with.vms = vms;
-  with.n_vms = c->n_vms + 1;
-  s->cluster = &with;
-  s->host = g_renew(guint32, s->host, (gsize)with.n_vms + 1);
-  s->second = g_renew(guint32, s->second, (gsize)with.n_vms + 1);
-  guint32 best = PLAN_NO_HOST;
-  *score = INFINITY;
-  for (guint32 h = 0; h < c->n_hosts; h++) {
-    if (!spread_fits(s, c->n_vms, h, PLAN_NO_HOST))
-      continue;
-    spread_put(s, c->n_vms, h, PLAN_NO_HOST);
-    double after = spread_score(s, NULL);
-    spread_take(s, c->n_vms);
-    if (after < *score - NOTHING) {
-      *score = after;
-      best = h;
-    }
-  }
-  spread_free(s);
-  return best;
+  PlanBalancer *p = plan_balancer_new(c);
+  guint32 host = plan_balancer_place(p, vm, score);
+  plan_balancer_free(p);
+  return host;
+}
+
+double plan_balancer_score(const PlanBalancer *p, double parts[PLAN_N_SCORE_PARTS])
+{
+  return spread_score(p->spread, parts);
 }
 
 double plan_balance_score(const PlanCluster *c, double parts[PLAN_N_SCORE_PARTS])

@@ -69,6 +69,8 @@ typedef struct {
   double score; /* of the cluster after it */
 } PlanStep;
 
+#define PLAN_N_SCORE_PARTS 14
+
 typedef struct {
   double min_gain; /* of one move; 0: the default, which grows with the score at the beginning and falls with the number of VMs */
   guint32 max_steps; /* 0: no limit */
@@ -82,10 +84,21 @@ typedef struct {
   guint32 n_stranded; /* VMs on hosts out of service that nothing can take */
 } PlanBalanceResult;
 
+/* A planner that stays: it keeps what it knows of the cluster and answers at once. It copies hosts and VMs; the tags are borrowed. One thread at a time. */
+typedef struct PlanBalancer PlanBalancer;
+PlanBalancer *plan_balancer_new(const PlanCluster *cluster);
+void plan_balancer_free(PlanBalancer *balancer); /* NULL: nothing */
+/* What has changed: a host goes into service or out of it, a VM is on other hosts. */
+void plan_balancer_set_in_service(PlanBalancer *balancer, guint32 host, bool in_service);
+void plan_balancer_move(PlanBalancer *balancer, guint32 vm, guint32 host, guint32 second);
+/* As plan_balance(), plan_balance_place() and plan_balance_score() of the cluster as it is; nothing is moved. */
+void plan_balancer_plan(PlanBalancer *balancer, const PlanBalanceOptions *options, PlanBalanceResult *result);
+guint32 plan_balancer_place(PlanBalancer *balancer, const PlanBalanceVm *vm, double *score);
+double plan_balancer_score(const PlanBalancer *balancer, double parts[PLAN_N_SCORE_PARTS]);
+
 void plan_balance(const PlanCluster *cluster, const PlanBalanceOptions *options, PlanBalanceResult *result);
 void plan_balance_result_clear(PlanBalanceResult *result);
 /* The score alone, in its parts (names in plan_score_part_name()). */
-#define PLAN_N_SCORE_PARTS 14
 double plan_balance_score(const PlanCluster *cluster, double parts[PLAN_N_SCORE_PARTS]);
 const char *plan_score_part_name(guint part);
 /* The host on which one more VM (its host and second are not looked at) leaves the best score; PLAN_NO_HOST: none has room. */

@@ -11,11 +11,11 @@
 
 #define SEARCHES      3
 #define STEPS_FOR_VM  600     /* tried in one search, for each VM */
-#define STEPS_MIN     200000
+#define STEPS_MIN     600000
 #define HOT           0.7     /* temperatures, in slots */
 #define COLD          0.03
 #define LEFTOVERS     0.5     /* worth of a leftover of nearly a slot, at first */
-#define MOVE_PRICE    0.02    /* in slots: a move that frees nothing is not made */
+#define MOVE_PRICE    0.02     /* in slots: a move that frees nothing is not made */
 
 typedef struct {
   const PlanNumaCluster *c;
@@ -24,6 +24,9 @@ typedef struct {
   guint32 *moved, *place; /* those that are elsewhere; [vm]: where in there */
   guint32 n_moved, limit;
   gint64 slots;
+  guint32 *best;         /* [vm]: node, when there were most slots, */
+  gint64 best_slots;     /* so many, */
+  guint32 best_moved;    /* with so few moved */
   PlanChance chance;
 } Defrag;
 
@@ -157,18 +160,59 @@ static void try_move(Defrag *d, double least, double weight)
     relocate(d, back, back_from, weight);
 }
 
+/* Two VMs change places, as far as the limit allows; undone unless what that gains is at least `least`. */
+static void try_swap(Defrag *d, double least, double weight)
+{
+  guint32 a = plan_chance_below(&d->chance, d->c->n_vms), b = plan_chance_below(&d->chance, d->c->n_vms), at_a = d->at[a], at_b = d->at[b], n_before = d->n_moved;
+  const PlanNumaVm *x = &d->c->vms[a], *y = &d->c->vms[b];
+  if (x->fixed || y->fixed || x->both != y->both || at_a == at_b || x->cpus == y->cpus)
+    return;
+  add(d, a, at_a, -1);
+  bool good = has_room(d, b, at_a);
+  add(d, a, at_a, 1);
+  add(d, b, at_b, -1);
+  good = good && has_room(d, a, at_b);
+  add(d, b, at_b, 1);
+  if (!good)
+    return;
+  double gain = relocate(d, a, at_b, weight) + relocate(d, b, at_a, weight) - MOVE_PRICE * ((double)d->n_moved - (double)n_before);
+  if (gain >= least && d->n_moved <= d->limit)
+    return;
+  relocate(d, b, at_b, weight);
+  relocate(d, a, at_a, weight);
+}
+
+static void keep_best(Defrag *d)
+{
+  if (d->slots < d->best_slots || (d->slots == d->best_slots && d->n_moved >= d->best_moved))
+    return;
+  d->best_slots = d->slots;
+  d->best_moved = d->n_moved;
+  memcpy(d->best, d->at, d->c->n_vms * sizeof *d->best);
+}
+
 static void anneal(Defrag *d)
 {
   guint64 steps = MAX((guint64)d->c->n_vms * STEPS_FOR_VM, STEPS_MIN);
   double heat = HOT, weight = LEFTOVERS;
+  d->best_slots = -1;
+  keep_best(d);
   for (guint64 k = 0; k < steps; k++) {
     if (k % 256 == 0) {
       double spent = (double)k / (double)steps;
       heat = HOT * pow(COLD / HOT, spent);
-      weight = LEFTOVERS * (1 - spent);
+      weight = LEFTOVERS * (1 - spent * spent);
     }
-    try_move(d, heat * log(plan_chance_unit(&d->chance) + 1e-12), weight);
+    double least = heat * log(plan_chance_unit(&d->chance) + 1e-12);
+    if (k % 4)
+      try_move(d, least, weight);
+    else
+      try_swap(d, least, weight);
+    keep_best(d);
   }
+  for (guint32 v = 0; v < d->c->n_vms; v++)
+    if (d->at[v] != d->best[v])
+      relocate(d, v, d->best[v], 0);
 }
 
 /* ---- order ---- */
@@ -238,13 +282,13 @@ static gint64 trim(GArray *steps, gint64 slots)
 static void defrag_init(Defrag *d, const PlanNumaCluster *c)
 {
   gsize n = (gsize)c->n_hosts * 2 + 1, n_vms = (gsize)c->n_vms + 1;
-  *d = (Defrag){.c = c, .cpus = g_new(gint64, n), .memory = g_new(gint64, n), .at = g_new(guint32, n_vms), .moved = g_new(guint32, n_vms), .place = g_new(guint32, n_vms)};
+  *d = (Defrag){.c = c, .cpus = g_new(gint64, n), .memory = g_new(gint64, n), .at = g_new(guint32, n_vms), .moved = g_new(guint32, n_vms), .place = g_new(guint32, n_vms), .best = g_new(guint32, n_vms)};
   go_home(d);
 }
 
 static void defrag_clear(Defrag *d)
 {
-  void *arrays[] = {d->cpus, d->memory, d->at, d->moved, d->place};
+  void *arrays[] = {d->cpus, d->memory, d->at, d->moved, d->place, d->best};
   for (guint k = 0; k < G_N_ELEMENTS(arrays); k++)
     g_free(arrays[k]);
 }
@@ -271,7 +315,7 @@ void plan_defrag(const PlanNumaCluster *c, guint32 limit, guint64 seed, PlanDefr
   Defrag d;
   defrag_init(&d, c);
   *result = (PlanDefragResult){.slots_before = is_sound(&d) ? d.slots : -1, .slots_after = is_sound(&d) ? d.slots : -1};
-  d.limit = limit;
+  d.limit = MIN(limit, c->n_vms);
   for (guint k = 0; k < SEARCHES && is_sound(&d) && limit && c->n_vms; k++) {
     plan_chance_seed(&d.chance, seed + k * 0x9e3779b9u);
     anneal(&d);

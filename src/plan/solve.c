@@ -31,7 +31,9 @@
 #define ZOOM_COLD   0.02 /* down to this share of a first temperature, in units as above from 10 ^ */
 #define ZOOM_LEAST  (-2) /* up to 10 ^ */
 #define ZOOM_MOST   1
-#define LACK        30   /* price of a need that does not hold, in the same units */
+#define LACK        10   /* price of a need that does not hold, in the same units; only where neighbourhoods are small, and */
+#define LACK_END    0.55 /* up to here, it may fail to hold for a while */
+#define SMALL_NEAR  4    /* hosts of a neighbourhood on average, below which it is small */
 
 typedef struct {
   const PlanProblem *problem;
@@ -41,6 +43,7 @@ typedef struct {
   guint32 n_large;
   guint32 *rank;  /* [item]: its place there */
   double unit;    /* of temperatures */
+  bool soft_needs;
   guint n_threads;
 } Solve;
 
@@ -154,6 +157,7 @@ static void *run_worker(void *arg)
       plan_anneal_keep(a);
       first = false;
     }
+    a->state->lack_never = first || !w->solve->soft_needs || spent >= LACK_END;
     if (spent >= ZOOM) {
       zoom(w);
       continue;
@@ -269,6 +273,7 @@ bool plan_solve(const PlanProblem *p, const PlanSearch *search, guint32 *at, Pla
     return true;
   }
   Solve s = {.problem = p, .search = search, .unit = (double)result->begin.total / p->n_items, .n_threads = CLAMP(search->n_threads, 1, THREADS_MAX)};
+  s.soft_needs = p->n_hosts < (guint64)SMALL_NEAR * p->n_neighbourhoods;
   s.tables = plan_tables_new(p);
   large_first(&s);
   if (s.n_large)

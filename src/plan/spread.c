@@ -2,6 +2,7 @@
 /* Hosts, VMs and their score. See spread-private.h. */
 #include "plan/spread-private.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* hbal's names and weights (Ganeti 3.0). What it counts twice, now and after VMs that are announced, is once here with both weights. */
@@ -50,14 +51,16 @@ double spread_score(const Spread *s, double *parts)
 
 /* ---- what a host adds to the sums ---- */
 
-static void measure(const PlanBalanceHost *h, SpreadHost *n)
+static void measure(Spread *s, guint32 host)
 {
-  n->m[M_MEMORY_FREE] = h->memory ? (double)n->memory_free / (double)h->memory : 0;
-  n->m[M_DISK_FREE] = h->disk ? (double)n->disk_free / (double)h->disk : 0;
-  n->m[M_RESERVED] = h->memory ? (double)n->reserved / (double)h->memory : 0;
-  n->m[M_VCPUS] = h->cpus > 0 ? n->vcpus / h->cpus : 0;
+  SpreadHost *n = &s->hosts[host];
+  const Inverse *x = &s->inverse[host];
+  n->m[M_MEMORY_FREE] = (double)n->memory_free * x->memory;
+  n->m[M_DISK_FREE] = (double)n->disk_free * x->disk;
+  n->m[M_RESERVED] = (double)n->reserved * x->memory;
+  n->m[M_VCPUS] = n->vcpus * x->cpus;
   memcpy(n->m + M_LOAD, n->load, sizeof n->load);
-  n->m[M_SPINDLES] = h->spindles > 0 ? n->spindles / h->spindles : 0;
+  n->m[M_SPINDLES] = n->spindles * x->spindles;
 }
 
 static void count(Spread *s, guint32 host, int sign)
@@ -103,7 +106,6 @@ static void add_peer(Spread *s, guint32 second, guint32 first, gint64 memory)
   p->peers[k].memory += memory;
   if (p->peers[k].memory == 0)
     p->peers[k] = p->peers[--p->n];
-  set_reserved(s, second);
 }
 
 static void count_tags(Spread *s, const PlanBalanceVm *vm, guint32 host, bool put)
@@ -133,6 +135,20 @@ static void unlist_vm(Spread *s, guint32 vm, guint32 host)
   s->vms[host][k] = s->vms[host][--s->n_vms[host]];
 }
 
+/* What is not a whole number. */
+static inline void add_use(Spread *s, const PlanBalanceVm *vm, guint32 host, guint32 second, int sign)
+{
+  SpreadHost *a = &s->hosts[host];
+  a->vcpus += vm->runs ? sign * (double)vm->vcpus : 0;
+  a->spindles += sign * vm->spindles;
+  for (guint k = 0; k < PLAN_N_LOADS; k++)
+    a->load[k] += sign * vm->load[k];
+  if (second == PLAN_NO_HOST)
+    return;
+  s->hosts[second].spindles += sign * vm->spindles;
+  s->hosts[second].load[PLAN_LOAD_DISK] += sign * vm->load[PLAN_LOAD_DISK];
+}
+
 /* sign 1: on these hosts; -1: off them. What the file says of the first hosts already holds them: only the rest is added then. */
 static void change(Spread *s, guint32 index, guint32 host, guint32 second, int sign, bool room)
 {
@@ -142,21 +158,18 @@ static void change(Spread *s, guint32 index, guint32 host, guint32 second, int s
     a->memory_free -= vm->runs ? sign * vm->memory : 0;
     a->disk_free -= vm->disks == PLAN_DISKS_SHARED ? 0 : sign * vm->disk;
   }
-  a->vcpus += vm->runs ? sign * (double)vm->vcpus : 0;
-  a->spindles += sign * vm->spindles;
-  for (guint k = 0; k < PLAN_N_LOADS; k++)
-    a->load[k] += sign * vm->load[k];
+  add_use(s, vm, host, second, sign);
   a->n_first += (guint32)sign;
   count_tags(s, vm, host, sign > 0);
   if (second == PLAN_NO_HOST)
     return;
   SpreadHost *b = &s->hosts[second];
   b->disk_free -= room ? sign * vm->disk : 0;
-  b->spindles += sign * vm->spindles;
-  b->load[PLAN_LOAD_DISK] += sign * vm->load[PLAN_LOAD_DISK];
   b->n_second += (guint32)sign;
-  if (vm->is_reserved_for && vm->memory)
+  if (vm->is_reserved_for && vm->memory) {
     add_peer(s, second, host, sign * vm->memory);
+    set_reserved(s, second);
+  }
 }
 
 static void settle(Spread *s, guint32 vm, guint32 host, guint32 second, int sign)
@@ -165,10 +178,10 @@ static void settle(Spread *s, guint32 vm, guint32 host, guint32 second, int sign
   if (second != PLAN_NO_HOST)
     count(s, second, -1);
   change(s, vm, host, second, sign, true);
-  measure(&s->cluster->hosts[host], &s->hosts[host]);
+  measure(s, host);
   count(s, host, 1);
   if (second != PLAN_NO_HOST) {
-    measure(&s->cluster->hosts[second], &s->hosts[second]);
+    measure(s, second);
     count(s, second, 1);
   }
 }
@@ -195,6 +208,57 @@ void spread_move(Spread *s, guint32 vm, guint32 host, guint32 second)
   list_vm(s, vm, host);
   if (second != PLAN_NO_HOST)
     list_vm(s, vm, second);
+}
+
+double spread_try(Spread *s, guint32 index, guint32 host, guint32 second)
+{
+  const PlanBalanceVm *vm = &s->cluster->vms[index];
+  guint32 old = s->host[index], old_second = s->second[index], places[] = {old, old_second, host, second};
+  SpreadHost saved[G_N_ELEMENTS(places)];
+  double sum[N_MEASURES], squares[N_MEASURES], score = INFINITY;
+  gint64 n_lacking = s->n_lacking, n_offline = s->n_offline, n_offline_first = s->n_offline_first, n_conflicts = s->n_conflicts;
+  for (guint k = 0; k < G_N_ELEMENTS(places); k++)
+    if (places[k] != PLAN_NO_HOST)
+      saved[k] = s->hosts[places[k]];
+  memcpy(sum, s->sum, sizeof sum);
+  memcpy(squares, s->squares, sizeof squares);
+  bool peers = vm->is_reserved_for && vm->memory, fits;
+  spread_take(s, index);
+  fits = spread_fits(s, index, host, second);
+  if (fits) {
+    settle(s, index, host, second, 1);
+    score = spread_score(s, NULL);
+    count_tags(s, vm, host, false);
+    if (peers && second != PLAN_NO_HOST)
+      add_peer(s, second, host, -vm->memory);
+  }
+  count_tags(s, vm, old, true);
+  if (peers && old_second != PLAN_NO_HOST)
+    add_peer(s, old_second, old, vm->memory);
+  for (guint k = 0; k < G_N_ELEMENTS(places); k++)
+    if (places[k] != PLAN_NO_HOST)
+      s->hosts[places[k]] = saved[k];
+  memcpy(s->sum, sum, sizeof sum);
+  memcpy(s->squares, squares, sizeof squares);
+  s->n_lacking = n_lacking;
+  s->n_offline = n_offline;
+  s->n_offline_first = n_offline_first;
+  s->n_conflicts = n_conflicts;
+  return score;
+}
+
+double spread_arrival(Spread *s, guint32 vm, guint32 host)
+{
+  if (!spread_fits(s, vm, host, PLAN_NO_HOST))
+    return INFINITY;
+  Spread saved = *s; /* the sums */
+  SpreadHost there = s->hosts[host];
+  settle(s, vm, host, PLAN_NO_HOST, 1);
+  double score = spread_score(s, NULL);
+  count_tags(s, &s->cluster->vms[vm], host, false);
+  *s = saved;
+  s->hosts[host] = there;
+  return score;
 }
 
 bool spread_can_run(const Spread *s, const PlanBalanceVm *vm, guint32 host)
@@ -248,6 +312,47 @@ bool spread_room_is_kept(const Spread *s, guint32 vm)
 
 /* ---- the whole ---- */
 
+static void add_up_hosts(Spread *s)
+{
+  memset(s->sum, 0, sizeof s->sum);
+  memset(s->squares, 0, sizeof s->squares);
+  s->n_live = 0;
+  s->n_lacking = s->n_offline = s->n_offline_first = s->n_conflicts = 0;
+  for (guint32 h = 0; h < s->cluster->n_hosts; h++) {
+    s->n_live += s->cluster->hosts[h].in_service;
+    measure(s, h);
+    count(s, h, 1);
+  }
+}
+
+void spread_set_service(Spread *s)
+{
+  add_up_hosts(s);
+}
+
+static int by_number(const void *a, const void *b)
+{
+  guint32 x = *(const guint32 *)a, y = *(const guint32 *)b;
+  return x < y ? -1 : x > y;
+}
+
+void spread_sort_lists(Spread *s, guint32 host)
+{
+  qsort(s->vms[host], s->n_vms[host], sizeof *s->vms[host], by_number);
+}
+
+void spread_add_up(Spread *s)
+{
+  for (guint32 h = 0; h < s->cluster->n_hosts; h++) {
+    SpreadHost *host = &s->hosts[h];
+    host->vcpus = host->spindles = 0;
+    memset(host->load, 0, sizeof host->load);
+  }
+  for (guint32 v = 0; v < s->cluster->n_vms; v++)
+    add_use(s, &s->cluster->vms[v], s->host[v], s->second[v], 1);
+  add_up_hosts(s);
+}
+
 Spread *spread_new(const PlanCluster *c)
 {
   Spread *s = g_new0(Spread, 1);
@@ -260,10 +365,13 @@ Spread *spread_new(const PlanCluster *c)
   s->n_vms = g_new0(guint32, (gsize)c->n_hosts + 1);
   s->vms_size = g_new0(guint32, (gsize)c->n_hosts + 1);
   s->tag_count = c->n_tags ? g_new0(guint32, (gsize)c->n_hosts * c->n_tags) : NULL;
+  s->inverse = g_new0(Inverse, (gsize)c->n_hosts + 1);
   for (guint32 h = 0; h < c->n_hosts; h++) {
+    const PlanBalanceHost *host = &c->hosts[h];
+    s->inverse[h] = (Inverse){host->memory ? 1 / (double)host->memory : 0, host->disk ? 1 / (double)host->disk : 0, host->cpus > 0 ? 1 / host->cpus : 0,
+                              host->spindles > 0 ? 1 / host->spindles : 0};
     s->hosts[h].memory_free = c->hosts[h].memory_free;
     s->hosts[h].disk_free = c->hosts[h].disk_free;
-    s->n_live += c->hosts[h].in_service;
   }
   for (guint32 v = 0; v < c->n_vms; v++) {
     s->host[v] = c->vms[v].host;
@@ -273,10 +381,7 @@ Spread *spread_new(const PlanCluster *c)
     if (s->second[v] != PLAN_NO_HOST)
       list_vm(s, v, s->second[v]);
   }
-  for (guint32 h = 0; h < c->n_hosts; h++) {
-    measure(&c->hosts[h], &s->hosts[h]);
-    count(s, h, 1);
-  }
+  add_up_hosts(s);
   return s;
 }
 
@@ -286,7 +391,7 @@ void spread_free(Spread *s)
     g_free(s->peers[h].peers);
     g_free(s->vms[h]);
   }
-  void *arrays[] = {s->hosts, s->peers, s->host, s->second, s->tag_count, s->vms, s->n_vms, s->vms_size};
+  void *arrays[] = {s->hosts, s->inverse, s->peers, s->host, s->second, s->tag_count, s->vms, s->n_vms, s->vms_size};
   for (guint k = 0; k < G_N_ELEMENTS(arrays); k++)
     g_free(arrays[k]);
   g_free(s);

@@ -75,13 +75,15 @@ int winplan_balance(const Options *o)
   if (!ganeti || !take_out_of_service(ganeti, o, &error))
     return winplan_complain(error);
   double parts[PLAN_N_SCORE_PARTS];
+  PlanBalancer *balancer = plan_balancer_new(&ganeti->cluster);
   gint64 read_us = ws_clock_monotonic_us(ws_clock_system());
-  plan_balance_score(&ganeti->cluster, parts);
+  plan_balancer_score(balancer, parts);
   print_parts("Initial coefficients", parts);
   PlanBalanceOptions options = {.max_steps = o->limit, .only_evacuate = o->only_evacuate};
   PlanBalanceResult result;
-  plan_balance(&ganeti->cluster, &options, &result);
+  plan_balancer_plan(balancer, &options, &result);
   gint64 done_us = ws_clock_monotonic_us(ws_clock_system());
+  plan_balancer_free(balancer);
   for (guint32 k = 0; k < result.n_steps; k++)
     print_step(ganeti, k + 1, &result.steps[k]);
   printf("Cluster score improved from %.8f to %.8f\n", result.score_before, result.score_after);

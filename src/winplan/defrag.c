@@ -113,7 +113,7 @@ static void write_numa(GString *out, const Mix *mix, guint n_hosts, guint n_vms,
     if (find_room(free_cpus, n_hosts, plan_chance_below(&c, n_hosts), &v))
       vms[made++] = v;
   }
-  for (guint left = made; left > n_vms;) {
+  for (guint left = made, wanted = MIN(n_vms, made * 3 / 4); left > wanted;) {
     guint k = plan_chance_below(&c, made);
     left -= vms[k].stays;
     vms[k].stays = false;

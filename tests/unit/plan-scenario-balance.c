@@ -147,9 +147,9 @@ static void do_step(PlanCluster *c, const PlanStep *step)
   take_room(c, vm, 1);
   g_assert_cmpint(to->disk_free, >=, 0);
   if (comes) {
-    g_assert_cmpint(to->memory_free, >=, 0);
+    g_assert_true(to->memory_free >= 0 || !vm->runs);
     g_assert_cmpuint(conflicts_on(c, step->host), <=, conflicts);
-    g_assert_true(c->vcpu_ratio <= 0 || vcpus_on(c, step->host) <= c->vcpu_ratio * to->cpus);
+    g_assert_true(c->vcpu_ratio <= 0 || !vm->runs || vcpus_on(c, step->host) <= c->vcpu_ratio * to->cpus);
   }
   if (step->second != PLAN_NO_HOST) {
     g_assert_true(c->hosts[step->second].in_service);
@@ -271,7 +271,7 @@ void scenario_one_more(json_t *scenario)
     return;
   s->c.vms[s->c.n_vms++].host = host;
   take_room(&s->c, &s->c.vms[s->c.n_vms - 1], 1);
-  g_assert_cmpfloat_with_epsilon(plan_balance_score(&s->c, parts), score, 1e-9);
+  g_assert_cmpfloat_with_epsilon(plan_balance_score(&s->c, parts), score, 1e-6);
 }
 
 /* ---- fragments ---- */

@@ -424,7 +424,7 @@ static gint largest_first(gconstpointer a, gconstpointer b, gpointer problem)
 
 static char *reasons_of(DrsState *state, guint32 vm)
 {
-  GString *out = g_string_new(NULL);
+  GString *out = g_string_new(state->problem->n_hosts ? NULL : "there is no host");
   for (guint32 host = 0; host < state->problem->n_hosts && host < PLAN_DRS_ALTERNATIVES; host++) {
     g_autofree char *owned = NULL;
     const char *reason = drs_refusal(state, vm, host, true, &owned);

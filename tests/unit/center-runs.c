@@ -305,6 +305,18 @@ void runs_on_same_site(void (*func)(CenterRig *rig), const char *name)
   g_assert_true(in_process(run_on_site, &scene));
 }
 
+static void run_at_once(const Scene *scene)
+{
+  on_site(center_rig_open(dir, runs_world));
+}
+
+void runs_on_same_site_at_once(void (*func)(CenterRig *rig), const char *name)
+{
+  const Scene scene = {.name = name};
+  on_site = func;
+  g_assert_true(in_process(run_at_once, &scene));
+}
+
 gint runs_stride(void)
 {
   return STRIDE;

@@ -21,6 +21,8 @@ void runs_on_site(void (*func)(CenterRig *rig), const char *name);
 bool runs_may_die(void (*func)(CenterRig *rig), const char *name);
 /* The same after another, with all as that left it: the manager was restarted. */
 void runs_on_same_site(void (*func)(CenterRig *rig), const char *name);
+/* As before, but func comes at once, before the hosts have: for what does not come to rest by itself. */
+void runs_on_same_site_at_once(void (*func)(CenterRig *rig), const char *name);
 /* The same after another, with the inventory as it was at first: a backup was restored. The hosts are as they are now. */
 void runs_on_older_site(void (*func)(CenterRig *rig), const char *name);
 /* 1; more under a sanitizer, where a process costs so much that only some points are tried. */

@@ -17,7 +17,7 @@ typedef struct {
   InvSnapshot *snap;
   WsId cluster;
   gint64 now_us, wall_us;
-  bool plan, forced;
+  bool due, plan, forced; /* due: it is looked at, not only sampled */
   DrsPicture *picture; /* set where it was planned */
   PlanDrsResult result;
   WsAffinityViolations *violations;
@@ -64,6 +64,8 @@ static bool work(void *arg, GError **error)
   if (!cluster)
     return true;
   drs_sample(look->drs, look->snap, look->cluster, look->now_us);
+  if (!look->due)
+    return true;
   look->picture = drs_picture_new(look->drs, look->snap, cluster, NULL, look->now_us);
   g_mutex_lock(&look->drs->lock);
   DrsCluster *known = drs_cluster(look->drs, look->cluster);
@@ -187,7 +189,8 @@ bool drs_look(Center *center, WsId id, bool now, GError **error)
   Look *look = g_new0(Look, 1);
   *look = (Look){.drs = drs, .snap = snap, .cluster = id, .now_us = now_us, .wall_us = ws_clock_wall_us(center->clock), .forced = now};
   /* While moves are under way the figures are of neither state. */
-  look->plan = !accepted && !known->applying && (now || is_due(drs, known, interval_s, now_us));
+  look->due = is_due(drs, known, interval_s, now_us) || now;
+  look->plan = look->due && !accepted && !known->applying;
   bool ok = look_and_plan(center, known, look, error);
   known->looking = false;
   drs_apply(center, id);
@@ -206,6 +209,19 @@ void drs_note_moved(Center *center, WsId vm)
 
 /* ---- the timer ---- */
 
+static bool is_standby(const void *object, void *arg)
+{
+  *(bool *)arg = (int)((const WsHost *)object)->standby != 0;
+  return !*(bool *)arg;
+}
+
+static bool has_sleepers(const InvSnapshot *snap, WsId cluster)
+{
+  bool any = false;
+  inv_each_by(snap, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), cluster, NULL, is_standby, &any);
+  return any;
+}
+
 static bool add_cluster(const void *object, void *arg)
 {
   const WsCluster *cluster = object;
@@ -214,6 +230,8 @@ static bool add_cluster(const void *object, void *arg)
   drs_count(pair[0], cluster->id, &pending, &accepted);
   if (drs_concerns(pair[0], cluster) || pending || accepted)
     g_array_append_val((GArray *)pair[1], cluster->id);
+  if (dpm_concerns(cluster) || has_sleepers(pair[0], cluster->id))
+    g_array_append_val((GArray *)pair[2], cluster->id);
   return true;
 }
 
@@ -234,9 +252,9 @@ static void forget_demands(Drs *drs, const InvSnapshot *snap)
 static void look_at_all(void *arg)
 {
   Center *center = arg;
-  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(WsId));
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(WsId)), powered = g_array_new(FALSE, FALSE, sizeof(WsId));
   InvSnapshot *snap = inv_snapshot(center->inventory);
-  void *pair[] = {snap, ids};
+  void *pair[] = {snap, ids, powered};
   inv_each(snap, &ws_type_cluster, add_cluster, pair);
   close_orphans(center, snap);
   forget_demands(center->drs, snap);
@@ -246,6 +264,8 @@ static void look_at_all(void *arg)
     if (!drs_look(center, g_array_index(ids, WsId, i), false, &error))
       ws_log_error(WS_LOG_WARNING, "drs-did-not-look", error, NULL);
   }
+  for (guint i = 0; i < powered->len; i++)
+    dpm_look(center, g_array_index(powered, WsId, i));
   drs_forget_old(center);
   if (!center->drs->stopped && !center->drs->timer)
     center->drs->timer = ws_loop_after(center->loop, TICK_US, drs_on_timer, center);
@@ -263,6 +283,8 @@ void drs_start(Center *center)
   Drs *drs = center->drs = g_new0(Drs, 1);
   g_mutex_init(&drs->lock);
   drs->memories = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+  drs->tried = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  drs->acting = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   drs->timer = ws_loop_after(center->loop, TICK_US, drs_on_timer, center);
 }
 
@@ -282,6 +304,8 @@ void drs_free(Center *center)
   g_hash_table_unref(drs->memories);
   if (drs->clusters)
     g_hash_table_unref(drs->clusters);
+  g_hash_table_unref(drs->tried);
+  g_hash_table_unref(drs->acting);
   g_mutex_clear(&drs->lock);
   g_clear_pointer(&center->drs, g_free);
 }

@@ -5,6 +5,7 @@
  *     drs_picture.c  from the inventory and the memory of demands to the planner's problem
  *     drs_advice.c   a plan becomes recommendations; old ones expire
  *     drs_apply.c    accepted recommendations become moves
+ *     dpm.c          hosts that sleep and wake
  *     drs_calls.c    accept, refresh; drs_views.c: explain, status, fit, what-if
  *
  * Threads: core loop, in coroutines; pictures are made on a worker or in views, so the memory of demands has a lock. */
@@ -27,6 +28,7 @@ typedef struct {
   gint64 next_us;        /* monotonic: looked at again then */
   gint64 looked_us;      /* wall; 0: never */
   gint64 uneven_since_us; /* monotonic; 0: it is not */
+  gint64 dpm_next_us, low_since_us, high_since_us; /* the same of DPM; 0: it is not */
   gint64 batch;          /* of its newest plan */
   bool looking, applying; /* a coroutine is at it; core loop only */
   GHashTable *hot;       /* WsId of a host -> gint64 monotonic since when; one block each */
@@ -36,6 +38,8 @@ struct Drs {
   GMutex lock;           /* of all below */
   GHashTable *memories;  /* WsId -> DrsMemory */
   GHashTable *clusters;  /* WsId -> DrsCluster */
+  GHashTable *tried;     /* hosts that DPM switches: WsId -> monotonic, when last; core loop only */
+  GHashTable *acting;    /* WsId of hosts at which DPM is at work; core loop only */
   WsTimer *timer;        /* core loop only */
   bool stopped;          /* core loop only */
 };
@@ -52,7 +56,8 @@ typedef struct {
   GArray *plan_hosts, *plan_vms, *plan_rules; /* what plan points at */
   GPtrArray *reach;     /* const char * */
   GHashTable *reach_rows; /* what VMs ask of a host, as text -> row + 1 */
-  GPtrArray *texts, *lists;
+  GHashTable *groups;   /* active port groups, as text */
+  GPtrArray *lists;
   RoomRules *rules;
   const InvSnapshot *snap;
 } DrsPicture;
@@ -87,3 +92,8 @@ void drs_forget_old(Center *center);
 /* ---- drs_apply.c ---- */
 /* Does what was accepted in this cluster, in its order; returns at once. */
 void drs_apply(Center *center, WsId cluster);
+
+/* ---- dpm.c ---- */
+bool dpm_concerns(const WsCluster *cluster);
+/* Does the next thing for hosts that sleep or wake; where DPM is on and it is due, plans. In a coroutine. */
+void dpm_look(Center *center, WsId cluster);

@@ -134,19 +134,28 @@ static bool add_host(const void *object, void *arg)
 
 /* ---- where a VM can go ---- */
 
+static void append_group(GString *out, const WsPortGroup *group)
+{
+  g_string_append_printf(out, "%d %d %s\n", group->vlan ? (int)group->vlan->mode : 0,
+                         group->vlan && group->vlan->tag != WS_INT_UNSET ? (int)group->vlan->tag : 0, group->name);
+}
+
 /* What it asks of a host, as text: VMs of one text share a row. */
 static char *needs_of(const DrsPicture *picture, const WsVm *vm, const WsHost *at)
 {
   GString *out = g_string_new(NULL);
-  bool custom = vm->cpu && vm->cpu->mode == WS_VM_CPU_MODE_CUSTOM;
-  g_string_append_printf(out, "%" G_GUINT64_FORMAT " %d", at->id, (int)vm->architecture);
+  bool custom = vm->cpu && vm->cpu->mode == WS_VM_CPU_MODE_CUSTOM, own = !custom && at->facts && at->facts->guest_cpu;
+  g_string_append_printf(out, "%d %" G_GUINT64_FORMAT, (int)vm->architecture, own ? at->id : 0);
   for (guint i = 0; i < vm->disks.len + vm->cdroms.len; i++) {
     WsId id = i < vm->disks.len ? vm->disks.items[i]->volume : vm->cdroms.items[i - vm->disks.len]->volume;
     const WsVolume *volume = id ? inv_find(picture->snap, &ws_type_volume, id) : NULL;
     g_string_append_printf(out, " p%" G_GUINT64_FORMAT, volume ? volume->pool : 0);
   }
-  for (guint i = 0; i < vm->nics.len; i++)
-    g_string_append_printf(out, " n%" G_GUINT64_FORMAT, vm->nics.items[i]->port_group);
+  for (guint i = 0; i < vm->nics.len; i++) {
+    const WsPortGroup *group = inv_find(picture->snap, &ws_type_port_group, vm->nics.items[i]->port_group);
+    if (group)
+      append_group(out, group);
+  }
   g_string_append_printf(out, " %s", custom && vm->cpu->model ? vm->cpu->model : "-");
   for (guint i = 0; custom && i < vm->cpu->features.len; i++)
     g_string_append_printf(out, " %s", vm->cpu->features.items[i]);
@@ -165,32 +174,31 @@ static bool pools_reach(const DrsPicture *picture, const WsVm *vm, WsId host)
   return true;
 }
 
-typedef struct {
-  const InvSnapshot *snap;
-  WsId host;
-  const WsPortGroup *like;
-  bool found;
-} GroupLook;
-
-static bool look_at_group(const void *object, void *arg)
+/* Active port groups of all hosts: "host mode tag name". */
+static bool add_group(const void *object, void *arg)
 {
-  GroupLook *look = arg;
+  DrsPicture *picture = arg;
   const WsPortGroup *group = object;
-  const WsPortGroupVlan *a = group->vlan, *b = look->like->vlan;
-  const WsSwitch *sw = inv_find(look->snap, &ws_type_switch, group->switch_);
-  look->found = sw && sw->host == look->host && group->state == WS_PORT_GROUP_STATE_ACTIVE && g_strcmp0(group->name, look->like->name) == 0 &&
-                (a ? (int)a->mode : 0) == (b ? (int)b->mode : 0) && (!a || !b || a->tag == b->tag);
-  return !look->found;
+  const WsSwitch *sw = inv_find(picture->snap, &ws_type_switch, group->switch_);
+  GString *key = g_string_new(NULL);
+  if (sw && group->state == WS_PORT_GROUP_STATE_ACTIVE) {
+    g_string_printf(key, "%" G_GUINT64_FORMAT " ", sw->host);
+    append_group(key, group);
+    g_hash_table_add(picture->groups, g_string_free(key, FALSE));
+  } else
+    g_string_free(key, TRUE);
+  return true;
 }
 
 static bool networks_reach(const DrsPicture *picture, const WsVm *vm, WsId host)
 {
   for (guint i = 0; i < vm->nics.len; i++) {
     const WsPortGroup *like = inv_find(picture->snap, &ws_type_port_group, vm->nics.items[i]->port_group);
-    GroupLook look = {picture->snap, host, like, false};
+    g_autoptr(GString) key = g_string_new(NULL);
+    g_string_printf(key, "%" G_GUINT64_FORMAT " ", host);
     if (like)
-      inv_each(picture->snap, &ws_type_port_group, look_at_group, &look);
-    if (like && !look.found)
+      append_group(key, like);
+    if (like && !g_hash_table_contains(picture->groups, key->str))
       return false;
   }
   return true;
@@ -233,7 +241,7 @@ static guint32 row_of(Build *b, const WsVm *vm, const WsHost *at)
   g_hash_table_insert(picture->reach_rows, needs, GUINT_TO_POINTER(row + 1));
   for (guint i = 0; i < b->seen_hosts->len; i++) {
     const WsHost *to = b->seen_hosts->pdata[i];
-    g_ptr_array_add(picture->reach, to == at ? NULL : (gpointer)reach_refusal(picture, vm, at, to));
+    g_ptr_array_add(picture->reach, (gpointer)reach_refusal(picture, vm, at, to));
   }
   return row;
 }
@@ -374,7 +382,8 @@ DrsPicture *drs_picture_new(Drs *drs, const InvSnapshot *snap, const WsCluster *
   picture->plan_rules = g_array_new(FALSE, TRUE, sizeof(PlanRule));
   picture->reach = g_ptr_array_new();
   picture->reach_rows = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  picture->texts = g_ptr_array_new_with_free_func(g_free);
+  picture->groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  inv_each(snap, &ws_type_port_group, add_group, picture);
   picture->lists = g_ptr_array_new_with_free_func(unref_array);
   picture->rules = room_rules_new(snap, cluster->id, NULL, rule);
   take_settings(picture, cluster);
@@ -406,7 +415,7 @@ void drs_picture_free(DrsPicture *picture)
   g_array_unref(picture->plan_rules);
   g_ptr_array_unref(picture->reach);
   g_hash_table_unref(picture->reach_rows);
-  g_ptr_array_unref(picture->texts);
+  g_hash_table_unref(picture->groups);
   g_ptr_array_unref(picture->lists);
   room_rules_free(picture->rules);
   ws_cluster_drs_free(picture->settings);

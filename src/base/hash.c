@@ -82,6 +82,16 @@ char *ws_sha256_hex(const void *bytes, gsize n)
   return hex_of(digest, sizeof digest);
 }
 
+#define MACHINE_SALT "winsphere machine "
+
+char *ws_machine_hash(const char *machine_id)
+{
+  if (!*machine_id)
+    return NULL;
+  g_autofree char *salted = g_strconcat(MACHINE_SALT, machine_id, NULL);
+  return ws_sha256_hex(salted, strlen(salted));
+}
+
 bool ws_equal_constant_time(const void *a, const void *b, gsize n)
 {
   return CRYPTO_memcmp(a, b, n) == 0;

@@ -14,6 +14,10 @@ char *ws_sha256_end(WsSha256 *sha); /* frees sha; hex, caller frees */
 void ws_sha256_free(WsSha256 *sha); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(WsSha256, ws_sha256_free)
 
+/* How a machine is told apart: SHA-256 of its machine-id with a salt of ours, for the id itself is nobody else's business (machine-id(5)). NULL
+ * for an empty one. Caller frees. */
+char *ws_machine_hash(const char *machine_id);
+
 /* Same bytes? In a time that depends on n only. */
 bool ws_equal_constant_time(const void *a, const void *b, gsize n);
 

@@ -36,6 +36,7 @@ static void config_copy(CenterConfig *to, const CenterConfig *from)
   *to = *from;
   to->data_dir = g_strdup(from->data_dir);
   to->database = g_strdup(from->database);
+  to->packages_dir = g_strdup(from->packages_dir ? from->packages_dir : "/usr/share/winsphere/packages");
   to->web_dir = g_strdup(from->web_dir);
   to->bind_address = g_strdup(from->bind_address ? from->bind_address : "0.0.0.0");
   to->names = g_strdupv(from->names);
@@ -57,6 +58,7 @@ static void config_clear(CenterConfig *config)
 {
   g_free(config->data_dir);
   g_free(config->database);
+  g_free(config->packages_dir);
   g_free(config->web_dir);
   g_free(config->bind_address);
   g_strfreev(config->names);

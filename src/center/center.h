@@ -21,6 +21,7 @@ typedef struct Drs Drs;
 typedef struct {
   char *data_dir;     /* database, keys, CA: mode 0700 */
   char *database;     /* address or path; NULL: as center/database.h says */
+  char *packages_dir; /* packages of the host agent, for machines that are added over SSH; NULL: /usr/share/winsphere/packages */
   char *web_dir;      /* static console files; NULL: none served */
   char *bind_address; /* "0.0.0.0" */
   char **names;       /* extra names and addresses for the server certificate, NULL-ended; may be NULL */

@@ -75,6 +75,7 @@ static bool parse_options(int argc, char **argv, Options *options)
       {"backup", 0, 0, G_OPTION_ARG_FILENAME, &options->backup, "Write a backup of the database and the keys to FILE, and end", "FILE"},
       {"restore", 0, 0, G_OPTION_ARG_FILENAME, &options->restore, "Make database and keys what the backup FILE holds, and end", "FILE"},
       {"move-database", 0, 0, G_OPTION_ARG_FILENAME, &options->move, "Move the database to ADDRESS (or: file), and end", "ADDRESS"},
+      {"packages", 0, 0, G_OPTION_ARG_FILENAME, &options->config.packages_dir, "Directory of the host agent's packages (/usr/share/winsphere/packages)", "DIR"},
       {"web", 'w', 0, G_OPTION_ARG_FILENAME, &options->config.web_dir, "Directory of the web console's files", "DIR"},
       {"bind", 'b', 0, G_OPTION_ARG_STRING, &options->config.bind_address, "Address to listen on (0.0.0.0)", "ADDRESS"},
       {"port", 'p', 0, G_OPTION_ARG_INT, &options->port, "Port to listen on (8443); 0: any", "PORT"},

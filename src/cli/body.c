@@ -271,6 +271,14 @@ static json_t *base_body(Cli *cli, GError **error)
   return body;
 }
 
+/* "--password-file FILE" is "--password @FILE", for all that is secret, as login has it. NULL: it is not that. */
+static const CliOption *secret_in_file(const CliCommand *command, const char *key)
+{
+  g_autofree char *name = g_str_has_suffix(key, "-file") ? g_strndup(key, strlen(key) - strlen("-file")) : NULL;
+  const CliOption *o = name ? option_named(command, name) : NULL;
+  return o && o->field->kind == WS_KIND_STRING && o->field->flags & WS_FIELD_SECRET ? o : NULL;
+}
+
 json_t *body_build(Cli *cli, const CliCommand *command, GError **error)
 {
   json_t *body = base_body(cli, error);
@@ -280,14 +288,17 @@ json_t *body_build(Cli *cli, const CliCommand *command, GError **error)
     return NULL;
   g_hash_table_iter_init(&iter, cli->options);
   while (g_hash_table_iter_next(&iter, &key, &values)) {
-    const CliOption *o = option_named(command, key);
-    if (!o && is_global(key))
+    const CliOption *o = option_named(command, key), *secret = o ? NULL : secret_in_file(command, key);
+    if (!o && !secret && is_global(key))
       continue;
     json_t *value = NULL;
-    g_autofree char *path = g_strdup(o ? o->path : key);
+    g_autofree char *path = g_strdup(o ? o->path : secret ? secret->path : key);
     g_strdelimit(path, "-", '_');
-    const WsField *part = o ? NULL : part_named(command, path);
-    if (part)
+    const WsField *part = o || secret ? NULL : part_named(command, path);
+    g_autofree char *in_file = secret ? g_strconcat("@", ((GPtrArray *)values)->pdata[0], NULL) : NULL;
+    if (secret)
+      value = value_of(cli, secret->field, WS_KIND_STRING, key, NULL, in_file, error);
+    else if (part)
       value = part_of(cli, part->sub, key, ((GPtrArray *)values)->pdata[0], error);
     else if (!o)
       bad(key, "an option of this command (see --help)", error);

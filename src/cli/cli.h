@@ -41,6 +41,10 @@ void cli_print_error(const Cli *cli, const GError *error);
 bool session_load(Cli *cli, GError **error); /* WS_ERROR_UNAUTHENTICATED: none */
 bool session_login(Cli *cli, const char *url, GError **error);
 bool session_logout(Cli *cli, GError **error);
+/* A line typed by a person, or piped in; the question is shown on a terminal only. Caller frees; a secret one with ws_secret_free(). */
+char *session_prompt(const char *question, bool echo);
+/* Yes or no, at a terminal; nobody there: no. */
+bool session_ask(const char *question);
 
 /* body.c */
 /* NULL without error: nothing to send. */
@@ -51,7 +55,12 @@ char *resolve_id(Cli *cli, const WsType *type, const char *text, GError **error)
 
 /* run.c */
 bool run_command(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error);
+/* The same with a body that is there already; `id`: "" for none. */
+bool run_with_body(Cli *cli, const CliNoun *noun, const CliCommand *command, const char *id, const json_t *body, GError **error);
 const char *cli_option(const Cli *cli, const char *name); /* first value; NULL: not given */
+
+/* add.c: winctl host add */
+bool add_host(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error);
 
 /* output.c */
 void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json); /* an object */

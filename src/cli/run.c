@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One command: path, question, body, call, answer. See cli.h. */
+#include "base/hash.h"
 #include "cli/cli.h"
 #include "model/model.h"
 #include "model/texts.h"
@@ -174,24 +175,27 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
   return true;
 }
 
-static bool call_once(Cli *cli, const CliNoun *noun, const CliCommand *command, const char *id, GError **error)
+bool run_with_body(Cli *cli, const CliNoun *noun, const CliCommand *command, const char *id, const json_t *body, GError **error)
 {
   g_autofree char *path = path_with_id(command, id);
   g_autofree char *query = query_build(cli, noun, command, error);
-  bool sends = command->body || command->kind == WS_ROUTE_CREATE || command->kind == WS_ROUTE_UPDATE || command->kind == WS_ROUTE_VERB ||
-               command->kind == WS_ROUTE_COLLECTION_VERB;
-  json_t *body = sends ? body_build(cli, command, error) : NULL, *answer = NULL;
-  if (sends && !body)
-    return false;
+  json_t *answer = NULL;
   bool empty = !body || json_object_size(body) == 0;
   char *text = body && !(empty && !command->body) ? json_dumps(body, 0) : NULL;
-  json_decref(body);
   g_autofree char *url = g_strconcat(path, query, NULL);
   bool ok = cli_call(cli, command->method, url, text, &answer, error) && show(cli, noun, command, answer, error);
-  if (text) /* it may hold a password */
-    memset(text, 0, strlen(text));
-  g_free(text);
+  ws_secret_free(text); /* it may hold a password */
   json_decref(answer);
+  return ok;
+}
+
+static bool call_once(Cli *cli, const CliNoun *noun, const CliCommand *command, const char *id, GError **error)
+{
+  bool sends = command->body || command->kind == WS_ROUTE_CREATE || command->kind == WS_ROUTE_UPDATE || command->kind == WS_ROUTE_VERB ||
+               command->kind == WS_ROUTE_COLLECTION_VERB;
+  json_t *body = sends ? body_build(cli, command, error) : NULL;
+  bool ok = (!sends || body) && run_with_body(cli, noun, command, id, body, error);
+  json_decref(body);
   return ok;
 }
 
@@ -241,6 +245,8 @@ bool run_command(Cli *cli, const CliNoun *noun, const CliCommand *command, GErro
   g_autofree char *query = NULL;
   if (command->kind == WS_ROUTE_LIST && cli->watch)
     return (query = query_build(cli, noun, command, error)) && watch_list(cli, noun, query, error);
+  if (noun->type == &ws_type_host && strcmp(command->name, "add") == 0)
+    return add_host(cli, noun, command, error);
   if (!has_id(command))
     return call_once(cli, noun, command, "", error);
   if (!cli->ids->len)

@@ -69,7 +69,7 @@ bool session_load(Cli *cli, GError **error)
 
 /* ---- whom to trust ---- */
 
-static bool ask(const char *question)
+bool session_ask(const char *question)
 {
   char line[16];
   g_printerr("%s [y/N] ", question);
@@ -84,7 +84,7 @@ static bool check_fingerprint(Cli *cli, const char *actual, GError **error)
            ws_fail(error, WS_ERROR_CERTIFICATE_REFUSED, "reason", "the site's CA has another fingerprint", NULL);
   g_autofree char *question = g_strdup_printf(
       cli_words(cli, "The site's CA has the SHA-256 fingerprint\n  %s\nIs that right?", "站点 CA 的 SHA-256 指纹为\n  %s\n是否正确？"), actual);
-  return ask(question) ||
+  return session_ask(question) ||
          ws_fail(error, WS_ERROR_CERTIFICATE_REFUSED, "reason", "the CA was not confirmed; give --ca FILE or --fingerprint HEX", NULL);
 }
 
@@ -107,7 +107,7 @@ static bool get_ca(Cli *cli, const char *url, const char *path, GError **error)
 
 /* ---- the password ---- */
 
-static char *prompt(const char *question, bool echo)
+char *session_prompt(const char *question, bool echo)
 {
   char line[512];
   struct termios old, quiet;
@@ -126,14 +126,14 @@ static char *prompt(const char *question, bool echo)
   }
   char *text = g_strdup(got ? got : "");
   text[strcspn(text, "\r\n")] = '\0';
-  memset(line, 0, sizeof line);
+  explicit_bzero(line, sizeof line);
   return text;
 }
 
 static char *get_password(Cli *cli, GError **error)
 {
   const char *file = cli_option(cli, "password-file");
-  char *text = file ? ws_file_read(file, 512, NULL, error) : prompt(cli_words(cli, "Password: ", "密码："), false); /* or a pipe */
+  char *text = file ? ws_file_read(file, 512, NULL, error) : session_prompt(cli_words(cli, "Password: ", "密码："), false); /* or a pipe */
   if (text)
     text[strcspn(text, "\r\n")] = '\0';
   return text;
@@ -163,7 +163,7 @@ bool session_login(Cli *cli, const char *url, GError **error)
     address[strlen(address) - 1] = '\0';
   if (!get_ca(cli, address, ca, error))
     return false;
-  g_autofree char *user = cli_option(cli, "user") ? g_strdup(cli_option(cli, "user")) : prompt(cli_words(cli, "User: ", "用户名："), true);
+  g_autofree char *user = cli_option(cli, "user") ? g_strdup(cli_option(cli, "user")) : session_prompt(cli_words(cli, "User: ", "用户名："), true);
   char *password = get_password(cli, error);
   if (!password)
     return false;

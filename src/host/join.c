@@ -37,21 +37,18 @@ static bool fetch_ca(const AgentConfig *config, const char *manager_url, const c
 
 /* ---- the request ---- */
 
-#define MACHINE_SALT "winsphere machine "
-
 static char *first_word(const char *path)
 {
   char *text = ws_file_read(path, 256, NULL, NULL);
   return text ? g_strstrip(text) : NULL;
 }
 
-/* Which machine this is, so that one that is in the site already is known. The machine-id itself is not told: machine-id(5) asks for that. */
+/* Which machine this is, so that one that is in the site already is known. */
 static void add_machine(WsJsonWriter *w)
 {
   g_autofree char *id = first_word("/etc/machine-id"), *uuid = first_word("/sys/class/dmi/id/product_uuid");
   if (id && *id) {
-    g_autofree char *salted = g_strconcat(MACHINE_SALT, id, NULL);
-    g_autofree char *hash = ws_sha256_hex(salted, strlen(salted));
+    g_autofree char *hash = ws_machine_hash(id);
     ws_json_key(w, "machine_hash");
     ws_json_string(w, hash);
   }

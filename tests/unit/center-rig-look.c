@@ -280,7 +280,7 @@ char *center_rig_quarrel(CenterRig *rig)
   for (guint i = 0; i < RIG_HOSTS; i++)
     if (inv_find(snap, &ws_type_host, rig->hosts[i].id))
       look_at_host(&look, rig->hosts[i].id, &rig->world->hosts[i]);
-    else
+    else if (i < RIG_MEMBERS)
       all = false;
   if (all) /* a host removed by force keeps its files */
     look_at_files(&look);

@@ -11,6 +11,7 @@
 #include "center/turns.h"
 #include "center/verbs.h"
 #include "inventory/inventory-private.h"
+#include "ssh/remote.h"
 #include "task/task-private.h"
 #include <errno.h>
 #include <signal.h>
@@ -20,7 +21,6 @@
 #include <unistd.h>
 
 #define RECONNECT_US ((gint64)3 * G_USEC_PER_SEC)
-#define AWAY_US      ((gint64)400 * G_USEC_PER_SEC)
 #define OFF_US       ((gint64)600 * G_USEC_PER_SEC)
 #define QUIET_US     ((gint64)3 * G_USEC_PER_SEC) /* longer than a guest takes to shut down */
 #define FULL_OPS 20 /* operations for which a full disk is full */
@@ -73,6 +73,7 @@ static bool disk_is_idle(CenterRig *rig)
 }
 
 static void cut(void *arg);
+static bool may_come(const RigHost *host);
 
 static HostTruth *truth_of(const RigHost *host)
 {
@@ -149,7 +150,7 @@ static bool is_idle(CenterRig *rig)
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   for (guint i = 0; i < RIG_HOSTS; i++)
     if (host_sim_is_connected(rig->hosts[i].sim) !=
-        (rig->hosts[i].id && !rig->world->away[i] && inv_find(snap, &ws_type_host, rig->hosts[i].id)))
+        (may_come(&rig->hosts[i]) && inv_find(snap, &ws_type_host, rig->hosts[i].id)))
       return false;
   return !g_hash_table_size(rig->center.stale_vms) && task_engine_n_running(rig->center.tasks) == 0 &&
          g_hash_table_size(rig->center.tasks->tasks) == 0;
@@ -197,6 +198,13 @@ void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg)
 
 static void connect_host(void *arg);
 
+static bool may_come(const RigHost *host)
+{
+  const RigWorld *world = host->rig->world;
+  guint i = (guint)(host - host->rig->hosts);
+  return host->id && !world->away[i] && (i < RIG_MEMBERS || world->machine.runs);
+}
+
 static void connect_after(RigHost *host, gint64 us)
 {
   if (!host->connecting)
@@ -209,7 +217,7 @@ static void connect_host(void *arg)
   RigHost *host = arg;
   host->connecting = false;
   g_autoptr(InvSnapshot) snap = inv_snapshot(host->rig->center.inventory);
-  if (!inv_find(snap, &ws_type_host, host->id) || host->rig->world->away[host - host->rig->hosts])
+  if (!may_come(host) || !inv_find(snap, &ws_type_host, host->id))
     return;
   if (g_atomic_int_get(&truth_of(host)->is_off)) {
     connect_after(host, RECONNECT_US);
@@ -219,11 +227,16 @@ static void connect_host(void *arg)
   host_sim_connect(host->sim, end);
 }
 
+void rig_connect_soon(RigHost *host)
+{
+  connect_after(host, RECONNECT_US);
+}
+
 static void cut(void *arg)
 {
   RigHost *host = arg;
   host_sim_cut(host->sim);
-  connect_after(host, host->rig->world->fault == RIG_AWAY ? AWAY_US : RECONNECT_US);
+  connect_after(host, host->rig->world->fault == RIG_AWAY ? RIG_AWAY_US : RECONNECT_US);
 }
 
 void center_rig_link(CenterRig *rig, guint host, bool on)
@@ -244,7 +257,7 @@ void center_rig_switch(CenterRig *rig, guint host, bool on)
 
 /* ---- faults ---- */
 
-static void kill_point(RigWorld *world, const char *where)
+void rig_point(RigWorld *world, const char *where)
 {
   if (world->fault != RIG_KILL || g_atomic_int_add(&world->n_points, 1) + 1 != world->at)
     return;
@@ -270,7 +283,7 @@ static int store_point(const char *point, void *arg)
   RigWorld *world = ((CenterRig *)arg)->world;
   bool is_sync = strcmp(point, "sync") == 0;
   if (strcmp(point, "commit") == 0 || strcmp(point, "committed") == 0)
-    kill_point(world, point);
+    rig_point(world, point);
   if (world->fault == RIG_NO_SYNC)
     return is_sync && hits(world, g_atomic_int_add(&world->n_ops, 1) + 1, point) ? EIO : 0;
   if ((world->fault != RIG_FULL && world->fault != RIG_IO_ERROR) || is_sync || strcmp(point, "committed") == 0)
@@ -311,7 +324,7 @@ static void tap_memory(RigWorld *world)
   g_assert_cmpint(sqlite3_config(SQLITE_CONFIG_MALLOC, &tapped), ==, SQLITE_OK);
 }
 
-static void cancel_task(void *arg)
+void rig_cancel_task(void *arg)
 {
   CenterRig *rig = arg;
   g_autoptr(GError) refused = NULL;
@@ -327,7 +340,7 @@ static bool act(const char *method, HostMoment moment, void *arg, GError **error
   char file[208];
   if (!world->lied_to && host_shared_file(world->hosts, RIG_HOSTS, file))
     g_error("at %s two running VMs write %s", method, file);
-  kill_point(world, method);
+  rig_point(world, method);
   if (moment == HOST_BEFORE)
     world->n_acts++;
   if (world->fault <= RIG_KILL || world->fault >= RIG_FULL || world->n_acts != world->at)
@@ -339,7 +352,7 @@ static bool act(const char *method, HostMoment moment, void *arg, GError **error
   if (world->fault == RIG_FAIL)
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", "/simulated", NULL);
   if (world->fault == RIG_CANCEL)
-    ws_co_start(rig->center.loop, cancel_task, rig);
+    ws_co_start(rig->center.loop, rig_cancel_task, rig);
   else
     ws_loop_after(rig->center.loop, 0, cut, host); /* not under the handler's feet */
   return true;
@@ -369,6 +382,7 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world)
   center->clock = &rig->clock;
   center->loop = ws_loop_new(&rig->clock);
   center->config.data_dir = g_strdup(dir);
+  center->config.packages_dir = g_strdup(dir);
   center->store = store_open(path, center->loop, &error);
   g_assert_no_error(error);
   center->inventory = inv_open(center->loop, center->store, &error);
@@ -385,10 +399,11 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world)
   center->audit = audit_new(center, &error);
   g_assert_no_error(error);
   ws_exec_set_recorder(bmc, rig);
-  static const char *const host_names[RIG_HOSTS] = {"host", "second"};
+  rig_machine_listen(rig);
+  static const char *const host_names[RIG_HOSTS] = {"host", "second", "machine"};
   for (guint i = 0; i < RIG_HOSTS; i++) {
     RigHost *host = &rig->hosts[i];
-    *host = (RigHost){rig, world->names[i].id, host_sim_new(center->loop, host_names[i], &world->hosts[i], &world->disks, act, host)};
+    *host = (RigHost){rig, i < RIG_MEMBERS ? world->names[i].id : world->machine.host, host_sim_new(center->loop, host_names[i], &world->hosts[i], &world->disks, act, host)};
   }
   host_sim_meet(rig->hosts[0].sim, rig->hosts[1].sim);
   center_rig_run(rig, resume, center);
@@ -402,6 +417,7 @@ void center_rig_close(CenterRig *rig)
   Center *center = &rig->center;
   store_set_fault(center->store, NULL, NULL);
   ws_exec_set_recorder(NULL, NULL);
+  remote_set_fake(NULL);
   for (guint i = 0; i < RIG_HOSTS; i++)
     host_sim_free(rig->hosts[i].sim);
   hosts_free(center->links);
@@ -419,6 +435,7 @@ void center_rig_close(CenterRig *rig)
   g_hash_table_unref(center->pools_of_hosts);
   ws_loop_free(center->loop);
   g_free(center->config.data_dir);
+  g_free(center->config.packages_dir);
   g_free(rig);
 }
 

@@ -13,7 +13,8 @@
 #include "center/center.h"
 
 #define RIG_NAMES 64
-#define RIG_HOSTS 2
+#define RIG_HOSTS 3
+#define RIG_MEMBERS 2 /* are in the site from the beginning; the last one is a machine that may be added over SSH (center-machine.c) */
 
 typedef enum {
   RIG_NO_FAULT,
@@ -41,6 +42,11 @@ typedef struct {
   gint n_off_told;
   gint64 now_us;      /* goes on where the manager before stopped */
   bool away[RIG_HOSTS]; /* its power is off, and stays so */
+  struct {
+    WsId host; /* what it is when it has joined; 0: nothing */
+    bool installed, runs;
+    gint64 away_us; /* nobody answers there until then */
+  } machine;
   bool lied_to; /* the manager was told that a host is off which is not: two may run for a while */
   RigFault fault;
   gint at;            /* the point or act where it happens; 0: never */
@@ -64,6 +70,15 @@ struct CenterRig {
   } hosts[RIG_HOSTS];
   WsId task; /* asked for last, as soon as it is known */
 };
+
+/* A point: the process is killed here if it is the one. */
+void rig_point(RigWorld *world, const char *where);
+void rig_connect_soon(RigHost *host);
+/* The machine's SSH server is there from now on. */
+void rig_machine_listen(CenterRig *rig);
+bool rig_machine_is_clean(const RigWorld *world);
+void rig_cancel_task(void *rig);
+#define RIG_AWAY_US ((gint64)400 * G_USEC_PER_SEC)
 
 RigWorld *rig_world_new(void); /* for ever */
 void rig_world_name(RigWorld *world, const char *name, WsId id);

@@ -136,8 +136,15 @@ static bool is_done(const WsTask *rec)
   return rec->state == WS_TASK_STATE_DONE;
 }
 
+/* The process that knew the password is gone: what is not begun with the machine by then cannot be, and what was is waited for in vain. */
+static bool forgot_secret(const Scene *scene, RigFault fault, const char *code)
+{
+  return scene->has_secret && (fault == RIG_KILL || fault == RIG_NO_SYNC) &&
+         (strcmp(code, "secret_gone") == 0 || strcmp(code, "deadline_exceeded") == 0);
+}
+
 /* What may have become of the task, by what happened. */
-static void check_outcome(const Scene *scene, const WsTask *rec)
+static void check_outcome(const Scene *scene, const WsTask *rec, RigFault fault)
 {
   static const WsFailure none = {.code = (char *)"-"};
   const WsFailure *why = rec->error ? rec->error : &none;
@@ -153,7 +160,7 @@ static void check_outcome(const Scene *scene, const WsTask *rec)
       g_error("the host was away and it is %s (%s)", ws_task_state_names[rec->state - 1], why->code);
     return;
   default:
-    if (!is_done(rec))
+    if (!is_done(rec) && !forgot_secret(scene, fault, why->code))
       g_error("nothing stood against it, and it is %s (%s, %s)", ws_task_state_names[rec->state - 1], why->code,
               why->cause ? why->cause : "");
   }
@@ -186,9 +193,11 @@ static void check(const Scene *scene)
   bool undone = !rec || !is_done(rec);
   g_autofree char *quarrel = center_rig_quarrel(rig);
   if (rec)
-    check_outcome(scene, rec);
+    check_outcome(scene, rec, fault);
   if (quarrel && !(undone && scene->no_way_back))
     g_error("%s: %s", rec ? ws_task_state_names[rec->state - 1] : "never begun", quarrel);
+  if (undone && scene->has_secret && fault != RIG_KILL && fault != RIG_NO_SYNC && fault != RIG_AWAY && !rig_machine_is_clean(runs_world))
+    g_error("undone, and something is left on the machine");
   if (undone && !scene->acts_only && !scene->no_way_back) {
     g_autofree char *after = center_rig_portrait(rig);
     if (strcmp(before, after) != 0)

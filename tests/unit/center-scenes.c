@@ -101,6 +101,9 @@ const Scene scenes[] = {
     {"host_power_on", "host_power_on", "host", "{'timeout_s':86400}", .acts_only = true},
     {"host_set_firewall", "host_set_firewall", "host", "{'rules':[{'source':'10.0.0.0/8','protocol':'tcp','ports':'22'}]}"},
     {"host_check_power", "host_check_power", "host", NULL},
+    {"host_add", "host_add", NULL,
+     "{'address':'192.0.2.30','password':'secret','name':'added','host_key':'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'}",
+     .has_secret = true},
     {"host_delete", "host_delete", "host", "{'force':true}"},
 };
 const guint n_scenes = G_N_ELEMENTS(scenes);
@@ -110,11 +113,11 @@ const guint n_scenes = G_N_ELEMENTS(scenes);
 /* The first names of the world: center-rig.c goes by that. */
 static void enter_hosts(void *arg)
 {
-  static const char *const names[RIG_HOSTS] = {"host", "second"};
+  static const char *const names[RIG_MEMBERS] = {"host", "second"};
   CenterRig *rig = arg;
   g_autoptr(GError) error = NULL;
   g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  for (guint i = 0; i < RIG_HOSTS; i++) {
+  for (guint i = 0; i < RIG_MEMBERS; i++) {
     WsHost *host = inv_create(txn, &ws_type_host);
     host->name = g_strdup(names[i]);
     host->state = WS_HOST_STATE_JOINING;

@@ -8,6 +8,7 @@ typedef struct {
   bool no_way_back; /* from some step on it can only go forward: when it fails it can be asked for again */
   bool host_off;    /* the first host has lost its power before, and is back when all is over */
   bool acts_only;   /* changes what is not kept: undone does not mean as before */
+  bool has_secret;  /* that no record keeps: a manager that was started anew may have to give up */
 } Scene;
 extern const Scene scenes[];
 extern const guint n_scenes;

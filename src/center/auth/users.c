@@ -457,7 +457,7 @@ static const struct {
     {"system administrator", "Everything.", {"*"}},
     {"resource administrator",
      "Hosts, storage, networks and virtual machines.",
-     {"vm.*", "host.*", "cluster.*", "site.*", "pool.*", "volume.*", "image.*", "network.*", "task.*", "event.read", "alarm.*"}},
+     {"vm.*", "group.*", "host.*", "cluster.*", "site.*", "pool.*", "volume.*", "image.*", "network.*", "task.*", "event.read", "alarm.*"}},
     {"operations administrator",
      "Sees everything, runs virtual machines, handles alarms.",
      {"*.read", "vm.power", "vm.console", "task.cancel", "alarm.write", "backup.write"}},

@@ -15,23 +15,34 @@
 
 /* ---- join tokens ---- */
 
+char *hosts_fill_token(Center *center, WsJoinToken *token, GError **error)
+{
+  g_autofree char *fingerprint = center_pki_fingerprint(center, error);
+  if (!fingerprint)
+    return NULL;
+  char *secret = ws_token_new(center->clock, "wsj_");
+  g_free(token->token_hash);
+  token->token_hash = ws_sha256_hex(secret, strlen(secret));
+  token->expires = ws_clock_wall_us(center->clock) + token->minutes * 60 * (gint64)G_USEC_PER_SEC;
+  char *text = g_strdup_printf("%s.%s", secret, fingerprint);
+  ws_secret_free(secret);
+  return text;
+}
+
 bool join_token_create(ApiCall *call, GError **error)
 {
   Center *center = api_call_center(call);
   WsJoinToken *body = api_call_body(call);
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"create join token", NULL});
-  g_autofree char *fingerprint = center_pki_fingerprint(center, error);
-  if (!fingerprint)
-    return false;
-  g_autofree char *secret = ws_token_new(center->clock, "wsj_");
   g_autoptr(InvTxn) txn = api_call_begin(call);
   WsJoinToken *token = inv_create(txn, &ws_type_join_token);
   ws_resource_take_fields(&ws_type_join_token, token, body);
-  token->token_hash = ws_sha256_hex(secret, strlen(secret));
-  token->expires = ws_clock_wall_us(center->clock) + token->minutes * 60 * (gint64)G_USEC_PER_SEC;
+  char *text = hosts_fill_token(center, token, error);
+  if (!text)
+    return false;
   g_autoptr(WsJoinToken) answer = ws_join_token_copy(token);
-  answer->token = g_strdup_printf("%s.%s", secret, fingerprint);
+  answer->token = text;
   api_call_set_object(call, &ws_type_join_token, token->id);
   return api_call_commit(call, txn, error) && api_call_answer_made(call, &ws_type_join_token, answer);
 }
@@ -303,19 +314,24 @@ static bool drop_switch(const void *object, void *arg)
   return true;
 }
 
-/* With force: all that lay on it goes with it; on the host itself nothing changes. */
+void hosts_drop(Center *center, InvTxn *txn, WsId host)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  DropAll drop = {txn, head, host};
+  inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, drop_vm, &drop);
+  inv_each(head, &ws_type_pool, drop_pool, &drop);
+  inv_each_by(head, &ws_type_switch, ws_type_field(&ws_type_switch, "host", 4), host, NULL, drop_switch, &drop);
+  inv_delete(txn, &ws_type_host, host);
+}
+
 static bool forget_host(Task *task, void *ctx, GError **error)
 {
   Remove *r = ctx;
   InvTxn *txn = task_txn(task);
-  g_autoptr(InvSnapshot) head = inv_head(r->center->inventory);
-  DropAll drop = {txn, head, r->id};
-  if (r->force) {
-    inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), r->id, NULL, drop_vm, &drop);
-    inv_each(head, &ws_type_pool, drop_pool, &drop);
-    inv_each_by(head, &ws_type_switch, ws_type_field(&ws_type_switch, "host", 4), r->id, NULL, drop_switch, &drop);
-  }
-  inv_delete(txn, &ws_type_host, r->id);
+  if (r->force)
+    hosts_drop(r->center, txn, r->id);
+  else
+    inv_delete(txn, &ws_type_host, r->id);
   return true;
 }
 

@@ -58,5 +58,10 @@ void hosts_check_certificates(Center *center);
  * never comes. Caller frees the name. Any thread. */
 char *hosts_expect_stream(Center *center, WsId host, const HttpSocketEvents *events, void *arg, GDestroyNotify destroy);
 
+/* Gives a token that was just made its secret and its end; the text for the host, which is kept nowhere. Caller forgets it (ws_secret_free()). */
+char *hosts_fill_token(Center *center, WsJoinToken *token, GError **error);
+/* The host and all that lies on it leave the inventory; on the host itself nothing changes. */
+void hosts_drop(Center *center, InvTxn *txn, WsId host);
+
 /* Ends the link of a host that leaves the inventory. At start. */
 void hosts_watch_removals(Center *center);

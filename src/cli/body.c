@@ -276,7 +276,7 @@ static const CliOption *secret_in_file(const CliCommand *command, const char *ke
 {
   g_autofree char *name = g_str_has_suffix(key, "-file") ? g_strndup(key, strlen(key) - strlen("-file")) : NULL;
   const CliOption *o = name ? option_named(command, name) : NULL;
-  return o && o->field->kind == WS_KIND_STRING && o->field->flags & WS_FIELD_SECRET ? o : NULL;
+  return o && cli_is_secret(o) ? o : NULL;
 }
 
 json_t *body_build(Cli *cli, const CliCommand *command, GError **error)

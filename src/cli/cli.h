@@ -47,6 +47,11 @@ char *session_prompt(const char *question, bool echo);
 bool session_ask(const char *question);
 
 /* body.c */
+/* Its value may also come by --NAME-file FILE. */
+static inline bool cli_is_secret(const CliOption *option)
+{
+  return option->field->kind == WS_KIND_STRING && option->field->flags & WS_FIELD_SECRET;
+}
 /* NULL without error: nothing to send. */
 json_t *body_build(Cli *cli, const CliCommand *command, GError **error);
 char *query_build(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error);

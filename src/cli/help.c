@@ -67,6 +67,8 @@ void help_command(const Cli *cli, const CliNoun *noun, const CliCommand *command
     const char *label = cli->lang == WS_LANG_ZH ? o->zh : NULL;
     g_print("  --%s %s%s\n      %s%s%s\n", o->name, words, o->required ? cli_words(cli, "  (required)", "（必填）") : "",
             label ? label : "", label && o->help ? "  " : "", o->help ? o->help : "");
+    if (cli_is_secret(o))
+      g_print("  --%s-file FILE\n      %s\n", o->name, cli_words(cli, "The same from a file.", "同上，从文件读取。"));
   }
   print_globals(cli);
 }
@@ -84,8 +86,11 @@ void help_completion(void)
     for (guint j = 0; j < cli_nouns[i].n_commands; j++) {
       const CliCommand *command = &cli_nouns[i].commands[j];
       g_print("  '%s %s') words='", cli_nouns[i].name, command->name);
-      for (guint k = 0; k < command->n_options; k++)
+      for (guint k = 0; k < command->n_options; k++) {
         g_print("--%s ", command->options[k].name);
+        if (cli_is_secret(&command->options[k]))
+          g_print("--%s-file ", command->options[k].name);
+      }
       g_print("';;\n");
     }
   g_print("  esac\n  if [ $COMP_CWORD = 2 ]; then case $noun in\n");

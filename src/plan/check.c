@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan/check.h"
+#include "plan/nics.h"
 #include <string.h>
 
 #define GIB ((gint64)1 << 30)
@@ -100,5 +101,6 @@ WsHostCheck *plan_host_check(const WsHost *host, const WsHost *twin)
   add_measured(check, facts->readiness);
   add_clock(check, host);
   add(check, LINE(MACHINE_ID), !facts->machine_id ? FAIL : twin ? FAIL : PASS, twin ? twin->name : facts->machine_id, NULL);
+  plan_nics_add_lines(check, host);
   return check;
 }

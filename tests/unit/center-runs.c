@@ -177,6 +177,14 @@ static void ask_again(CenterRig *rig, const Scene *scene)
     g_error("asked again: %s", quarrel);
 }
 
+/* A task's own token does not outlive it, nor does what it let in, unless that is its result. */
+static void check_tokens(CenterRig *rig, bool undone)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  g_assert_cmpuint(inv_count(snap, &ws_type_join_token), ==, 0);
+  g_assert_cmpuint(inv_count(snap, &ws_type_host), ==, undone ? RIG_MEMBERS : RIG_HOSTS);
+}
+
 static void check(const Scene *scene)
 {
   RigFault fault = runs_world->fault;
@@ -198,6 +206,8 @@ static void check(const Scene *scene)
     g_error("%s: %s", rec ? ws_task_state_names[rec->state - 1] : "never begun", quarrel);
   if (undone && scene->has_secret && fault != RIG_KILL && fault != RIG_NO_SYNC && fault != RIG_AWAY && !rig_machine_is_clean(runs_world))
     g_error("undone, and something is left on the machine");
+  if (scene->has_secret)
+    check_tokens(rig, undone);
   if (undone && !scene->acts_only && !scene->no_way_back) {
     g_autofree char *after = center_rig_portrait(rig);
     if (strcmp(before, after) != 0)

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What hosts say of themselves: facts on connect and when devices change, load every few seconds. */
 #include "base/text.h"
+#include "center/api/call.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/room.h"
 #include "model/model.h"
+#include "plan/nics.h"
 #include "rpc/methods.h"
 #include "center/verbs.h"
 
@@ -56,6 +58,7 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
     g_free(host->agent_version);
     host->agent_version = g_strdup(facts->versions->agent);
   }
+  plan_nics_judge(host);
   if (!inv_commit(txn, NULL, error))
     return false;
   tell_lower_cpu(center, id, before);
@@ -64,6 +67,31 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
   if (first)
     hosts_report_check(center, id);
   return true;
+}
+
+/* What NICs are for is judged in the transaction that says it, as it is when the machine changes. */
+bool host_update(ApiCall *call, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
+  const WsHost *seen = api_call_find_target(call, head, error);
+  gsize n;
+  const char *patch = api_call_patch(call, &n);
+  bool changed = false;
+  if (!seen)
+    return false;
+  g_autoptr(InvTxn) txn = api_call_begin(call);
+  WsHost *host = inv_edit(txn, seen);
+  WsId id = seen->id;
+  if (!ws_object_merge_patch(&ws_type_host, host, patch, n, &changed, error))
+    return false;
+  if (plan_nics_named_twice(host))
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "nic_roles", "expected", "each NIC once", NULL);
+  plan_nics_judge(host);
+  if (api_call_is_dry_run(call))
+    return inv_check(txn, error) && api_call_answer_dry(call, (const char *[]){changed ? "update" : NULL, NULL});
+  if (!changed)
+    return api_call_answer_value(call, 200, &ws_type_host, seen);
+  return api_call_commit(call, txn, error) && api_call_answer_object(call, 200, &ws_type_host, id, error);
 }
 
 static bool resync_facts(Center *center, WsId host, RpcLink *link, GError **error)

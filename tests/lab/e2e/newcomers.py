@@ -31,7 +31,7 @@ class Newcomers(Case):
     def tokens(self):
         return self.api.items("join-tokens")
 
-    def nothing_is_left(self, machine):
+    def is_clean(self, machine):
         check(not self.tokens(), self.tokens())
         check(not machine.agents(), "an agent runs")
         check(machine.run("test", "-e", f"{STATE}/host.crt")[0] != 0, "it has a certificate")
@@ -71,7 +71,7 @@ class Newcomers(Case):
     def machine_without_agent_needs_a_package(self):
         error = self.refused("agent_missing", self.first)
         check("amd64" in error.message, error)
-        self.nothing_is_left(self.first)
+        self.is_clean(self.first)
 
     def host_of_another_manager_is_left_alone(self):
         self.first.inside("mkdir", "-p", STATE)
@@ -91,12 +91,11 @@ class Newcomers(Case):
         task = self.api.wait(self.api.post("hosts/add", self.body(self.first, manager=f"https://{self.site.manager_address}:1")))
         check(task["state"] == "rolled_back" and task["error"]["code"] == "remote_failed", task)
         check(not self.first.has_package(), "the package is still there")
-        self.nothing_is_left(self.first)
+        self.is_clean(self.first)
 
     # ---- the way there ----
 
     def person_confirms_the_key_and_types_the_password(self):
-        self.first.inside("virsh", "define", "/dev/stdin", text=LOCAL_VM)
         words = self.at_terminal([self.site.program("winctl"), "host", "add", self.first.address, "--port", str(PORT), "--name", "one",
                                   "--cluster", self.site.cluster, "--wait"], (b"[y/N]", b"y\n"), (b"assword", PASSWORD.encode() + b"\n"))
         check(self.first.fingerprint() in words, words)
@@ -105,8 +104,12 @@ class Newcomers(Case):
         check(host["state"] == "connected" and host["cluster"] == self.site.cluster, host)
         check(host["ssh"] == {"address": self.first.address, "port": PORT, "user": "root", "host_key": self.first.fingerprint()}, host["ssh"])
         check(self.first.has_package() and self.first.agents(), "no package or agent")
-        wait_for("the VM of the host", lambda: [vm for vm in self.api.items("vms") if vm["name"] == "stranger" and vm["host"] == host["id"]], 30)
         check(not self.tokens(), self.tokens())
+
+    def vms_of_the_machine_are_seen(self):
+        self.first.inside("virsh", "define", "/dev/stdin", text=LOCAL_VM)
+        host = next(host["id"] for host in self.api.items("hosts") if host["name"] == "one")
+        wait_for("the VM of the host", lambda: [vm for vm in self.api.items("vms") if vm["name"] == "stranger" and vm["host"] == host], 30)
 
     def at_terminal(self, argv, *talk):
         """Runs winctl on a terminal of its own and answers its questions; its words."""
@@ -156,19 +159,20 @@ class Newcomers(Case):
         check(ended["state"] == "rolled_back" and ended["error"]["code"] == "secret_gone", ended)
         check("host_add_left" in [line["text"] for line in ended["log"]], ended["log"])
         self.second.inside("touch", "/run/enough")
-        wait_for("the installation to end", self.second.has_package, 60)
-        self.nothing_is_left(self.second)
+        wait_for("the installation to end", lambda: self.second.run("pgrep", "-x", "dpkg")[0] != 0, 60)
+        self.is_clean(self.second)
 
-    def key_does_where_there_is_an_agent(self):
+    def key_does_as_well(self):
         with open(self.second.path("login"), encoding="ascii") as file:
             key = file.read()
         task = self.api.do("hosts/add", self.body(self.second, password=None, private_key=key, name="two"))
         host = self.api.get(f"hosts/{task['result']}")
         check(host["name"] == "two" and host["state"] == "connected", host)
-        check("host_add_has_agent" in [line["text"] for line in self.api.get(f"tasks/{task['id']}")["log"]], task)
 
     def removed_host_can_be_added_again(self):
+        """And its agent is there already."""
         host = next(host for host in self.api.items("hosts") if host["name"] == "two")["id"]
         self.api.do(f"hosts/{host}", {"force": True}, "DELETE")
-        self.api.do("hosts/add", self.body(self.second, name="again"))
+        task = self.api.do("hosts/add", self.body(self.second, name="again"))
+        check("host_add_has_agent" in [line["text"] for line in self.api.get(f"tasks/{task['id']}")["log"]], task)
         check([h["name"] for h in self.api.items("hosts") if h["state"] == "connected"].count("again") == 1, self.api.items("hosts"))

@@ -296,6 +296,12 @@ static bool do_drop(RpcCall *call, const void *arg, void **result, GError **erro
   return true;
 }
 
+/* The simulated hosts' disks are the inventory's to keep apart: nothing is started here that the manager does not ask for. */
+static bool do_pass(RpcCall *call, const void *arg, void **result, GError **error)
+{
+  return sim_host_work(sim_host_of_call(call), call, NULL, error);
+}
+
 static bool do_close(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
@@ -316,7 +322,7 @@ SimServices sim_host_move_services(void)
       {&rpc_method_vm_migrate_prepare, do_prepare}, {&rpc_method_vm_migrate_start, do_start},
       {&rpc_method_vm_migrate_status, do_status},   {&rpc_method_vm_migrate_cancel, do_cancel},
       {&rpc_method_vm_migrate_release, do_release}, {&rpc_method_vm_migrate_drop, do_drop},
-      {&rpc_method_vm_migrate_close, do_close},
+      {&rpc_method_vm_migrate_close, do_close},     {&rpc_method_vm_lease_pass, do_pass},
   };
   return (SimServices){services, G_N_ELEMENTS(services)};
 }

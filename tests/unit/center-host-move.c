@@ -269,6 +269,24 @@ SERVE_PLAIN(vm_migrate_drop, VmMigrateDrop)
   return host_after(sim, "vm.migrate_drop");
 }
 
+SERVE_PLAIN(vm_lease_pass, VmLeasePass)
+{
+  HostSim *sim = host_sim_of(call);
+  HostDomain *d = host_find_domain(sim->truth, params->uuid);
+  if (!d)
+    return ws_fail(error, WS_ERROR_NOT_FOUND, "object", params->uuid, NULL);
+  if (!params->back && host_is_on(d))
+    return ws_fail(error, WS_ERROR_WRONG_STATE, "object", d->name, "verb", "become another host's", "state", ws_power_state_names[d->power - 1], NULL);
+  if (params->back && (d->lease != WS_VM_LEASE_STATE_LOST || d->generation != params->generation))
+    return true;
+  if (!host_before(sim, "vm.lease_pass", error))
+    return false;
+  host_lease_release(sim, d);
+  d->generation = MAX(d->generation, params->generation);
+  d->lease = params->back ? WS_VM_LEASE_STATE_FREE : WS_VM_LEASE_STATE_LOST;
+  return host_after(sim, "vm.lease_pass");
+}
+
 SERVE_PLAIN(vm_migrate_close, VmMigrateClose)
 {
   HostSim *sim = host_sim_of(call);
@@ -353,5 +371,6 @@ const RpcService host_move_services[] = {
   ROW(vm_migrate_release, vm_migrate_release),
   ROW(vm_migrate_drop, vm_migrate_drop),
   ROW(vm_migrate_close, vm_migrate_close),
+  ROW(vm_lease_pass, vm_lease_pass),
 };
 const guint host_n_move_services = G_N_ELEMENTS(host_move_services);

@@ -291,6 +291,38 @@ static void moved_guest_takes_its_lease_along(Fixture *f, gconstpointer unused)
   g_assert_error(error, WS_ERROR, (int)WS_ERROR_LEASE_OUTDATED);
 }
 
+/* Of a VM that is off: no pool is shared, the copy that is left is whole. */
+static void copy_that_an_offline_move_leaves_is_not_started(Fixture *f, gconstpointer unused)
+{
+  must_take(f, &f->a, 5);
+  virt_lease_release(f->a.hv, UUID);
+  g_assert_true(virt_lease_pass(f->a.hv, UUID, 6, false, NULL));
+  g_assert_true(virt_lease_pass(f->a.hv, UUID, 6, false, NULL)); /* repeated */
+  must_refuse(f, &f->a, 5, WS_ERROR_LEASE_OUTDATED);
+  must_refuse(f, &f->a, 6, WS_ERROR_LEASE_OUTDATED);
+  hypervisor_free(f->a.hv);
+  host_up(f, &f->a);
+  must_refuse(f, &f->a, 6, WS_ERROR_LEASE_OUTDATED);
+  virt_lease_forget(f->a.hv, UUID);
+  must_refuse(f, &f->a, 6, WS_ERROR_LEASE_OUTDATED);
+  assert_lease(&f->a, 6, WS_VM_LEASE_STATE_LOST);
+}
+
+static void offline_move_that_was_undone_leaves_the_vm_startable(Fixture *f, gconstpointer unused)
+{
+  VirtAsk by_itself = VIRT_ASK_NONE;
+  by_itself.own_only = true;
+  g_assert_true(virt_lease_pass(f->a.hv, UUID, 6, true, NULL)); /* it was never passed on */
+  must_take(f, &f->a, 5);
+  virt_lease_release(f->a.hv, UUID);
+  g_assert_true(virt_lease_pass(f->a.hv, UUID, 6, false, NULL));
+  g_assert_true(virt_lease_pass(f->a.hv, UUID, 6, true, NULL));
+  assert_lease(&f->a, 6, WS_VM_LEASE_STATE_FREE);
+  g_assert_true(virt_lease_take(f->a.hv, f->domain, 7, UUID, &by_itself, NULL)); /* also with its host */
+  virt_lease_release(f->a.hv, UUID);
+  must_take(f, &f->a, 7);
+}
+
 /* ---- disks that change pools: whoever tries to start the VM from what lies in either pool is refused at each moment ---- */
 
 static void must_refuse_in(Fixture *f, Host *host, WsId pool, gint64 generation, WsErrorCode code)
@@ -464,6 +496,8 @@ int main(int argc, char **argv)
   ADD(of_two_at_once_one_has_it);
   ADD(record_outlives_the_agent);
   ADD(moved_guest_takes_its_lease_along);
+  ADD(copy_that_an_offline_move_leaves_is_not_started);
+  ADD(offline_move_that_was_undone_leaves_the_vm_startable);
   ADD(lease_is_beside_the_disks_at_each_step_of_their_move);
   ADD(move_of_disks_that_stays_leaves_no_record_there);
   ADD(agent_that_dies_in_the_move_gives_both_back);

@@ -117,6 +117,8 @@ static bool move_body(Task *task, void *ctx, GError **error)
   }
   if (outcome != MOVE_WENT)
     return fail_move(task, move, outcome, error);
+  if (!move->live && !move_pass_lease(task, move, false, error))
+    return false;
   g_autoptr(WsVmReport) report = report_of(move);
   if (!move->live)
     move_measure(task, move);

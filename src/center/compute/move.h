@@ -71,6 +71,8 @@ void move_settle_ways(const InvSnapshot *snap, Move *move);
 GArray *move_rooms(const InvSnapshot *snap, const WsVm *vm, WsId cluster);
 /* Step: waits until not too many others leave or reach the two hosts. */
 bool move_wait_turn(Task *task, void *ctx, GError **error);
+/* Of one that is off: its host does not start what lies there any more; back: it may again. */
+bool move_pass_lease(Task *task, Move *move, bool back, GError **error);
 #define MOVE_TURN "wait its turn"
 
 /* ---- move_disks.c: steps; ctx is the Move ---- */

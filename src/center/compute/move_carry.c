@@ -46,6 +46,23 @@ static bool check_both(Task *task, Move *move, const WsRpcVmMigrateStatusResult 
   return fail_carried(task, move, error);
 }
 
+/* Before the inventory says that the VM is elsewhere its old host has it on disk that it went: an older inventory, or a person at that host,
+ * cannot start the copy there. A host that does not know the call, or the VM any more, has nothing to say. */
+bool move_pass_lease(Task *task, Move *move, bool back, GError **error)
+{
+  const WsVm *vm = inv_find(task_snapshot(task), &ws_type_vm, move->vm.id);
+  g_autoptr(GError) failed = NULL;
+  RpcLink *link = hosts_link(move->vm.center, move->vm.host, error);
+  WsRpcVmLeasePass params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .generation = vm ? vm->run_generation : 0, .back = back};
+  if (!link)
+    return false;
+  if (params.generation < 1 || rpc_vm_lease_pass(link, &params, NULL, NULL, NULL, &failed) || ws_error_code(failed) == WS_ERROR_PEER_OLDER ||
+      (back && ws_error_code(failed) == WS_ERROR_NOT_FOUND))
+    return true;
+  g_propagate_error(error, g_steal_pointer(&failed));
+  return false;
+}
+
 bool move_carry(Task *task, Move *move, GError **error)
 {
   for (;;) {
@@ -89,6 +106,8 @@ bool move_uncarry(Task *task, Move *move, GError **error)
     move_cancel(move);
     ws_co_sleep(POLL_US);
   }
+  if (!move_pass_lease(task, move, true, error))
+    return false;
   move_close(move);
   g_autoptr(GError) left = NULL;
   move_drop(move, &left); /* a target that is away loses it when it is back: take_elsewhere() in report.c */

@@ -108,6 +108,8 @@ bool hypervisor_vm_migrate_cancel(Hypervisor *hv, const WsRpcVmMigrateCancel *pa
 bool hypervisor_vm_migrate_release(Hypervisor *hv, const WsRpcVmMigrateRelease *params, WsPower **power, GError **error);
 /* WS_ERROR_WRONG_STATE: it runs. */
 bool hypervisor_vm_migrate_drop(Hypervisor *hv, const WsRpcVmMigrateDrop *params, GError **error);
+/* WS_ERROR_WRONG_STATE: it runs, or has saved memory. */
+bool hypervisor_vm_lease_pass(Hypervisor *hv, const WsRpcVmLeasePass *params, GError **error);
 bool hypervisor_vm_migrate_close(Hypervisor *hv, const WsRpcVmMigrateClose *params, GError **error);
 
 /* Compares the right to run of each running VM with the records beside its disks: while this host was alone, another may have been given it.

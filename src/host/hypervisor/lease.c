@@ -312,6 +312,20 @@ void virt_lease_lose(Hypervisor *hv, const char *uuid, gint64 generation)
   virt_lease_leave(hv, uuid);
 }
 
+/* Between enter and leave. */
+bool virt_lease_pass(Hypervisor *hv, const char *uuid, gint64 generation, bool back, GError **error)
+{
+  Lease lease = lease_of(hv, uuid);
+  if (!hv->leases || (back && (lease.state != LEASE_LOST || lease.generation != generation)))
+    return true; /* it was never passed on */
+  if (!back && lease.state == LEASE_HELD)
+    give_back(hv, uuid, &lease, lease.generation);
+  lease.generation = MAX(lease.generation, generation);
+  lease.state = back ? LEASE_FREE : LEASE_LOST;
+  lease.autostart = false; /* the manager defines it anew where it stays */
+  return lease_keep(hv, uuid, &lease, error);
+}
+
 bool virt_lease_expect(Hypervisor *hv, const char *uuid, gint64 generation, GError **error)
 {
   if (!hv->leases || generation == WS_INT_UNSET)

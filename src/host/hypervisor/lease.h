@@ -38,6 +38,8 @@ void virt_lease_release(Hypervisor *hv, const char *uuid);
 void virt_lease_give_up(Hypervisor *hv, const char *uuid);
 /* The guest went over to another host, under this generation (WS_INT_UNSET: not told). */
 void virt_lease_lose(Hypervisor *hv, const char *uuid, gint64 generation);
+/* The VM is off, and about to be another host's under this generation; back: it stays after all. Durable on return. */
+bool virt_lease_pass(Hypervisor *hv, const char *uuid, gint64 generation, bool back, GError **error);
 /* A guest is about to come, with this generation: when it is seen to run, the right is this host's. */
 bool virt_lease_expect(Hypervisor *hv, const char *uuid, gint64 generation, GError **error);
 /* It is all here, and the host before runs it no more: the right is this host's. */

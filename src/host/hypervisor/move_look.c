@@ -332,6 +332,21 @@ bool hypervisor_vm_migrate_release(Hypervisor *hv, const WsRpcVmMigrateRelease *
   return *power != NULL;
 }
 
+bool hypervisor_vm_lease_pass(Hypervisor *hv, const WsRpcVmLeasePass *params, GError **error)
+{
+  g_autoptr(VirtConn) conn = virt_conn_acquire(hv, error);
+  VIRT_AUTO_DOMAIN domain = conn ? virt_find(conn, params->vm, params->uuid, error) : NULL;
+  if (!domain)
+    return false;
+  virt_lease_enter(hv, params->uuid); /* nobody starts it meanwhile */
+  WsPowerState state = virt_state(domain);
+  bool may = params->back || (state == WS_POWER_STATE_OFF && virDomainHasManagedSaveImage(domain, 0) != 1);
+  bool ok = may ? virt_lease_pass(hv, params->uuid, params->generation, params->back, error)
+                : virt_wrong_state(error, params->vm, params->uuid, "become another host's", state);
+  virt_lease_leave(hv, params->uuid);
+  return ok;
+}
+
 bool hypervisor_vm_migrate_drop(Hypervisor *hv, const WsRpcVmMigrateDrop *params, GError **error)
 {
   g_autoptr(VirtConn) conn = virt_conn_acquire(hv, error);

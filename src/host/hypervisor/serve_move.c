@@ -28,6 +28,7 @@ ANSWERS(migrate_check, MigrateCheck)
 ANSWERS(migrate_status, MigrateStatus)
 PLAIN(migrate_cancel, MigrateCancel)
 PLAIN(migrate_close, MigrateClose)
+PLAIN(lease_pass, LeasePass)
 
 static bool run_look(Hypervisor *hv, const void *params, void **result, GError **error)
 {

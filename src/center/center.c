@@ -4,6 +4,7 @@
  * Order of start: data directory and certificates, store and inventory, tasks, the domains, the first administrator, unfinished tasks,
  * and only then the door: nobody is let in before everything is as it was. */
 #include "center/center.h"
+#include "base/seal.h"
 #include "base/log.h"
 #include "base/pki.h"
 #include "center/api/batch.h"
@@ -75,6 +76,13 @@ static bool prepare_data_dir(const char *path, GError **error)
   return true;
 }
 
+/* The simulator has several managers in one process, and nothing to hide. */
+static bool load_seal(Center *center, GError **error)
+{
+  g_autofree char *path = g_build_filename(center->config.data_dir, CENTER_SECRETS_KEY, NULL);
+  return center->config.stand || ws_seal_load(path, error);
+}
+
 static bool open_inventory(Center *center, GError **error)
 {
   g_autofree char *address = center_database_address(center->config.data_dir, center->config.database, error);
@@ -124,11 +132,31 @@ static bool make_first_admin(Center *center, GError **error)
   return password && users_make_first(center, password, error);
 }
 
+static bool write_anew(const void *object, void *arg)
+{
+  const WsHost *host = object;
+  if (host->bmc && host->bmc->password)
+    inv_write_anew(arg, &ws_type_host, host->id);
+  return true;
+}
+
+/* Of a version that left them in clear: each is written again, and sealed by that. What tasks under way carry goes with their end. */
+static bool seal_old_secrets(Center *center, GError **error)
+{
+  if (!ws_seal_path() || ws_seal_n_plain() == 0)
+    return true;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  inv_each(snap, &ws_type_host, write_anew, txn);
+  ws_log(WS_LOG_NOTICE, "secrets-sealed", "key", ws_seal_path(), NULL);
+  return inv_commit(txn, NULL, error);
+}
+
 static void start_in_coroutine(void *arg)
 {
   Start *start = arg;
   Center *center = start->center;
-  if (make_first_admin(center, &start->error) && users_refresh_roles(center, &start->error)) {
+  if (make_first_admin(center, &start->error) && users_refresh_roles(center, &start->error) && seal_old_secrets(center, &start->error)) {
     task_engine_resume(center->tasks);
     domains_resume(center);
     sweep_start(center);
@@ -156,7 +184,7 @@ Center *center_new(const CenterConfig *config, WsClock *clock, WsLoop *loop, GEr
   center->clock = clock;
   center->loop = loop;
   center->started_us = ws_clock_wall_us(clock);
-  if (prepare_data_dir(center->config.data_dir, error) && center_pki_prepare(center, error) &&
+  if (prepare_data_dir(center->config.data_dir, error) && center_pki_prepare(center, error) && load_seal(center, error) &&
       open_inventory(center, error) && open_rooms(center, error) && run_start(center, error) && door_open(center, error)) {
     center_event(center, CENTER_INFO, NULL, 0, "start", "manager_started", "version", WS_VERSION, NULL);
     return center;

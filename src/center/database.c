@@ -9,7 +9,7 @@
 
 #define KEY_BYTES_MAX (1 << 16)
 
-static const char *const key_files[] = {"ca.crt", "ca.key", "server.crt", "server.key"};
+static const char *const key_files[] = {"ca.crt", "ca.key", "server.crt", "server.key", CENTER_SECRETS_KEY, NULL};
 
 /* ---- which one ---- */
 
@@ -31,7 +31,7 @@ GPtrArray *center_key_files(const char *data_dir, GError **error)
 {
   g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func((GDestroyNotify)copy_file_free);
 
-  for (guint i = 0; i < G_N_ELEMENTS(key_files); i++) {
+  for (guint i = 0; key_files[i]; i++) {
     g_autofree char *path = g_build_filename(data_dir, key_files[i], NULL);
     gsize n;
     if (!g_file_test(path, G_FILE_TEST_EXISTS))
@@ -61,7 +61,7 @@ static bool restore_key(const char *data_dir, const CopyFile *file, GError **err
   gsize n;
   const char *bytes = g_bytes_get_data(file->bytes, &n);
 
-  if (!g_strv_contains((const char *const[]){"ca.crt", "ca.key", "server.crt", "server.key", NULL}, file->name) ||
+  if (!g_strv_contains(key_files, file->name) ||
       is_same(path, file->bytes))
     return true;
   if (g_rename(path, kept) != 0 && errno != ENOENT)

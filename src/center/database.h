@@ -5,6 +5,8 @@
 #pragma once
 #include "inventory/copy.h"
 
+#define CENTER_SECRETS_KEY "secrets.key" /* in the data directory: what the database's passwords are sealed with (base/seal.h) */
+
 /* Caller frees. `option` may be NULL. */
 char *center_database_address(const char *data_dir, const char *option, GError **error);
 

@@ -77,6 +77,8 @@ InvTxn *inv_begin(Inventory *inv);
 void *inv_edit(InvTxn *txn, const void *seen);
 /* The head's version, whatever it is; NULL when it does not exist or was deleted in this transaction. */
 void *inv_edit_id(InvTxn *txn, const WsType *type, WsId id);
+/* Its row is written again, as it is: in another form on disk. One that is gone is left. */
+void inv_write_anew(InvTxn *txn, const WsType *type, WsId id);
 /* A new object with an id never used before; fill it in. */
 void *inv_create(InvTxn *txn, const WsType *type);
 /* The same with an id from inv_new_id(). No object has or had it; else it is a programming error. */

@@ -232,6 +232,7 @@ static bool set_pragmas(StoreSqlite *q, GError **error)
 
   if (!sqlite_run(q, q->db,
                   "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;"
+                  "PRAGMA secure_delete=ON;" /* what is deleted, and what an older version left in clear, is not found in free pages */
                   "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864",
                   error) ||
       (SIM_PLANT(store_never_syncs) && !sqlite_run(q, q->db, "PRAGMA synchronous=OFF", error)))

@@ -354,6 +354,10 @@ static bool load_row(WsId id, Revision revision, const char *body, gsize n, void
 
   if (object && object->id == id)
     return load->each(object, load->arg, error);
+  if (reason && ws_error_code(reason) == WS_ERROR_SECRETS_SEALED) { /* the database is whole, its key is not here */
+    g_propagate_error(error, reason);
+    return false;
+  }
   cause = g_strdup_printf("table %s, row %" G_GUINT64_FORMAT ": %s", load->type->plural, id,
                           reason ? reason->message : "the body does not belong to the row");
   g_clear_error(&reason);

@@ -13,6 +13,7 @@ typedef struct {
   WsResource *seen; /* the version the change was decided on; NULL: created, or deleted whatever it is */
   WsResource *copy; /* what it becomes; NULL: it goes */
   bool created;
+  bool anew;  /* written though it is as it was */
   bool stale; /* two versions of it were used as `seen` */
 } Entry;
 
@@ -114,6 +115,12 @@ void *inv_edit_id(InvTxn *txn, const WsType *type, WsId id)
   return seen ? inv_edit(txn, seen) : NULL;
 }
 
+void inv_write_anew(InvTxn *txn, const WsType *type, WsId id)
+{
+  if (inv_edit_id(txn, type, id))
+    find_entry(txn, type, id)->anew = true;
+}
+
 void *inv_create_with_id(InvTxn *txn, const WsType *type, WsId id)
 {
   WsResource *object = ws_object_new(type);
@@ -183,7 +190,7 @@ static bool compare(const Entry *entry, const void *now, bool *effective, GError
     return fail_on(entry, WS_ERROR_CONFLICT, error);
   if (!now)
     return fail_on(entry, WS_ERROR_NOT_FOUND, error);
-  *effective = !entry->copy || !ws_object_equal(entry->type, now, entry->copy);
+  *effective = entry->anew || !entry->copy || !ws_object_equal(entry->type, now, entry->copy);
   return true;
 }
 
@@ -211,7 +218,7 @@ static bool collect_changes(InvTxn *txn, InvPending *pending, bool *volatile_onl
     if (entry->copy)
       entry->copy->revision = revision;
     g_assert(!txn->unstored || entry->copy); /* a delete would come back with the next start */
-    *volatile_only = *volatile_only &&
+    *volatile_only = *volatile_only && !entry->anew &&
                      (txn->unstored ||
                       (now && entry->copy && ws_object_differs_only_volatile(entry->type, now, entry->copy)));
     pending->changes[pending->n_changes++] = (InvChange){

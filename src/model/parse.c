@@ -6,6 +6,8 @@
  * fields, REQUEST only those that ask for nothing, STORED takes what an older or newer version of this program wrote. Keys mostly come in the
  * contract's order, because we write them so: the next field is guessed before it is looked up. */
 #include "model/type-private.h"
+#include "base/hash.h"
+#include "base/seal.h"
 #include "base/clock.h"
 #include <stdlib.h>
 
@@ -158,6 +160,14 @@ static void trim(const char **s, gsize *n)
   *n = (gsize)(end - start);
 }
 
+/* Takes `stored` over. */
+static bool unseal(WsParser *parser, const WsField *field, char *stored, void *slot)
+{
+  *(char **)slot = ws_unseal(stored, field->name, parser->error);
+  ws_secret_free(stored);
+  return *(char **)slot != NULL;
+}
+
 static bool parse_string(WsParser *parser, const WsField *field, void *slot, const WsPath *path)
 {
   const char *s;
@@ -177,8 +187,7 @@ static bool parse_string(WsParser *parser, const WsField *field, void *slot, con
   char *copy = g_malloc(n + 1);
   memcpy(copy, s, n);
   copy[n] = '\0';
-  *(char **)slot = copy;
-  return true;
+  return parser->mode == WS_PARSE_STORED && (field->flags & WS_FIELD_SECRET) ? unseal(parser, field, copy, slot) : (*(char **)slot = copy, true);
 }
 
 static bool parse_enum(WsParser *parser, const WsField *field, void *slot, const WsPath *path)

@@ -3,6 +3,7 @@
  * maps, empty ones too. */
 #include "model/type-private.h"
 #include "base/clock.h"
+#include "base/seal.h"
 
 /* ---- which fields ---- */
 
@@ -85,6 +86,13 @@ static void write_map(const WsMap *map, WsJsonWriter *w)
   ws_json_end_object(w);
 }
 
+/* On disk secrets are not in clear. */
+static void write_sealed(const WsField *field, const char *text, WsJsonWriter *w)
+{
+  g_autofree char *sealed = ws_seal(text, field->name);
+  ws_json_string(w, sealed);
+}
+
 static void write_value(const WsField *field, WsKind kind, const void *slot, WsWriteMode mode,
                         WsJsonWriter *w)
 {
@@ -99,7 +107,10 @@ static void write_value(const WsField *field, WsKind kind, const void *slot, WsW
     ws_json_double(w, *(const double *)slot);
     break;
   case WS_KIND_STRING:
-    ws_json_string(w, *(char *const *)slot);
+    if (mode == WS_WRITE_STORED && (field->flags & WS_FIELD_SECRET))
+      write_sealed(field, *(char *const *)slot, w);
+    else
+      ws_json_string(w, *(char *const *)slot);
     break;
   case WS_KIND_ENUM: {
     int value = *(const int *)slot;

@@ -6,11 +6,14 @@ usage: center-bmc.py WINCENTERD
 
 The machine behind the BMC is a file with 0 or 1. Hosts are enrolled but never dial in.
 """
+import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -230,10 +233,75 @@ def password_is_told_to_nobody(m, admin):
         assert PASSWORD not in log.read()
 
 
+def files_with(m, word):
+    """Names of the files of the data directory that hold these bytes."""
+    found = []
+    for folder, _, names in os.walk(m.data):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                if word.encode() in file.read():
+                    found.append(name)
+    return found
+
+
+def restarted(m, edit=None):
+    """The manager again, on the same port, with `edit` done to its database in between."""
+    port = m.port
+    m.stop()
+    if edit:
+        edit(os.path.join(m.data, "winsphere.db"))
+    m.start(port)
+
+
+def in_clear(path):
+    """The database as a version before secrets were sealed left it."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        rows = db.execute("SELECT id, body FROM hosts WHERE body LIKE '%sealed:1:%'").fetchall()
+        assert rows, "no password is sealed"
+        for row, body in rows:
+            text = body.decode() if isinstance(body, bytes) else body
+            text = re.sub('"sealed:1:[^"]*"', json.dumps(PASSWORD), text)
+            db.execute("UPDATE hosts SET body = ? WHERE id = ?", (text.encode() if isinstance(body, bytes) else text, row))
+
+
+def password_is_sealed_on_disk(m, admin):
+    host = host_with(m, admin, "sealed")
+    key = os.path.join(m.data, "secrets.key")
+    assert os.stat(key).st_mode & 0o777 == 0o600, oct(os.stat(key).st_mode)
+    assert files_with(m, PASSWORD) == [], files_with(m, PASSWORD)
+    restarted(m)
+    BMC.set(True)
+    assert verb(admin, host, "check_power")["state"] == "done" and power(admin, host)["state"] == "on"
+
+
+def password_of_an_older_version_is_sealed_when_the_manager_starts(m, admin):
+    host = host_with(m, admin, "older")
+    restarted(m, in_clear)
+    m.stop()  # and what the log of the database held is folded in
+    assert files_with(m, PASSWORD) == [], files_with(m, PASSWORD)
+    m.start(m.port)
+    assert verb(admin, host, "check_power")["state"] == "done"
+
+
+def database_without_its_key_does_not_start_and_says_so(m, admin):
+    host = host_with(m, admin, "keyless")
+    key, port = os.path.join(m.data, "secrets.key"), m.port
+    m.stop()
+    os.rename(key, key + ".away")
+    run = subprocess.run([m.program, "--data-dir", m.data, "--bind", "127.0.0.1", "--port", "0"], stdin=subprocess.DEVNULL,
+                         capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert run.returncode != 0 and "secrets.key" in run.stderr and "cannot be read" in run.stderr, run
+    assert "damaged" not in run.stderr, run.stderr
+    os.rename(key + ".away", key)
+    m.start(port)
+    assert verb(admin, host, "check_power")["state"] == "done"
+
+
 center.TESTS = [power_is_what_the_bmc_says, hard_power_off_ends_when_the_power_is_off, orderly_power_off_needs_the_agent,
                 power_on_waits_for_the_agent_and_says_that_it_did_not_come, order_that_is_taken_and_not_carried_out_is_no_success,
                 refusal_says_what_is_wrong, bmc_that_is_not_there_is_unreachable, without_settings_nothing_begins, cancel_ends_the_wait,
-                password_is_told_to_nobody]
+                password_is_told_to_nobody, password_is_sealed_on_disk, password_of_an_older_version_is_sealed_when_the_manager_starts,
+                database_without_its_key_does_not_start_and_says_so]
 
 if __name__ == "__main__":
     try:

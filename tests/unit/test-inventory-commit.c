@@ -98,6 +98,19 @@ static void unchanged_copy_gives_no_new_revision(void)
   g_assert_cmpuint(revision_now(rig), ==, before);
 }
 
+static void object_written_anew_gets_a_revision_though_it_is_the_same(void)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(true);
+  WsId pool = make_pool(rig, "p");
+  Revision before = revision_now(rig);
+  InvTxn *txn = inv_begin(rig->inv);
+
+  inv_write_anew(txn, &ws_type_pool, pool);
+  inv_write_anew(txn, &ws_type_pool, pool + 1000); /* gone */
+  inv_rig_commit_ok(rig, txn);
+  g_assert_cmpuint(revision_now(rig), ==, before + 1);
+}
+
 static void object_that_comes_and_goes_in_one_transaction_is_nothing(void)
 {
   g_autoptr(InvRig) rig = inv_rig_new(true);
@@ -640,6 +653,7 @@ int main(int argc, char **argv)
   TEST(created_object_is_found_by_id_and_by_index);
   TEST(edit_gives_a_new_version_and_leaves_snapshots_alone);
   TEST(unchanged_copy_gives_no_new_revision);
+  TEST(object_written_anew_gets_a_revision_though_it_is_the_same);
   TEST(object_that_comes_and_goes_in_one_transaction_is_nothing);
   TEST(aborted_transaction_leaves_nothing);
   TEST(edit_of_a_version_that_is_no_longer_the_newest_conflicts);

@@ -70,7 +70,7 @@ static SimFolder *take_folder(SimHost *host, const WsRpcPoolPrepare *params, GEr
   SimFolder *folder = sim_host_find_folder(host, params->path);
   /* What is shared is mounted by every host, at the same path. */
   SimHost *other;
-  for (guint i = 0; !folder && params->kind == WS_RPC_POOL_PREPARE_KIND_SHARED_DIRECTORY && (other = sim_host_nth(i)); i++)
+  for (guint i = 0; !folder && params->kind != WS_RPC_POOL_PREPARE_KIND_DIRECTORY && (other = sim_host_nth(i)); i++)
     if ((folder = sim_host_find_folder(other, params->path)))
       g_ptr_array_add(host->folders, folder);
   if (!folder && params->create) {

@@ -9,6 +9,7 @@
 
 const Scene scenes[] = {
     {"pool_create", "pool_create", NULL, "{'name':'new','hosts':['@host'],'path':'/pools/new'}"},
+    {"pool_create_nfs", "pool_create", NULL, "{'name':'filer','kind':'nfs','hosts':['@host','@second'],'nfs':{'server':'filer','export':'/vol'}}"},
     {"pool_delete", "pool_delete", "idle_pool", NULL, .no_way_back = true},
     {"pool_suspend", "pool_suspend", "idle_pool", NULL},
     {"pool_start", "pool_start", "suspended_pool", NULL},

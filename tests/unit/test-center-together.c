@@ -305,6 +305,32 @@ static void adopted_vm_starts_with_its_first_right(void)
   runs_on_site(adopt_and_start, "an adopted VM");
 }
 
+/* ---- an export ---- */
+
+#define FILER "'nfs':{'server':'Filer','export':'/vol'}"
+
+static void ask_for_exports(CenterRig *rig)
+{
+  assert_refused(rig, WS_ERROR_REQUIRED, "pool_create", NULL, "{'name':'x','kind':'nfs','hosts':['@host']}");
+  assert_refused(rig, WS_ERROR_REQUIRED, "pool_create", NULL, "{'name':'x','hosts':['@host']}");
+  assert_refused(rig, WS_ERROR_BAD_VALUE, "pool_create", NULL, "{'name':'x','hosts':['@host'],'path':'/pools/x'," FILER "}");
+  center_rig_do(rig, "filer", "pool_create", NULL, "{'name':'filer','kind':'nfs','hosts':['@host']," FILER "}");
+  const WsPool *pool = look(rig, &ws_type_pool, "filer");
+  g_autofree char *path = g_strconcat("/var/lib/winsphere/pools/nfs-", pool->uuid, NULL);
+  g_assert_cmpstr(pool->path, ==, path);
+  center_rig_do(rig, NULL, "pool_attach", "filer", "{'host':'@second'}"); /* at the same place there */
+  assert_refused(rig, WS_ERROR_ALREADY_EXISTS, "pool_create", NULL,
+                 "{'name':'again','kind':'nfs','hosts':['@second'],'nfs':{'server':'filer','export':'/vol'}}");
+  center_rig_do(rig, NULL, "pool_create", NULL, "{'name':'more','kind':'nfs','hosts':['@host'],'nfs':{'server':'filer','export':'/vol2'}}");
+  center_rig_settle(rig);
+  assert_no_quarrel(rig);
+}
+
+static void export_is_one_pool_at_the_same_place_everywhere(void)
+{
+  runs_on_site(ask_for_exports, "exports");
+}
+
 /* ---- networks ---- */
 
 typedef struct {
@@ -564,6 +590,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   runs_prepare();
   g_test_add_func("/center/together/adopted_vm_starts_with_its_first_right", adopted_vm_starts_with_its_first_right);
+  g_test_add_func("/center/together/export_is_one_pool_at_the_same_place_everywhere", export_is_one_pool_at_the_same_place_everywhere);
   g_test_add_func("/center/together/running_vms_keep_an_old_processor_out", running_vms_keep_an_old_processor_out);
   g_test_add_func("/center/together/volume_is_attached_to_one_vm_only", volume_is_attached_to_one_vm_only);
   g_test_add_func("/center/together/inventory_refuses_a_volume_in_two_vms", inventory_refuses_a_volume_in_two_vms);

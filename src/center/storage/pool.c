@@ -9,6 +9,9 @@
 #include "plan/estate.h"
 #include "rpc/methods.h"
 #include "center/verbs.h"
+#include <string.h>
+
+#define NFS_FOLDER "/var/lib/winsphere/pools/nfs-" /* where no path is named: the identity follows */
 
 /* ---- shared by the domain ---- */
 
@@ -70,6 +73,7 @@ typedef struct {
   const WsPool *args;
   WsId id;
   const char *uuid;
+  char *path; /* owned by the task function */
 } Create;
 
 static bool enter_pool(Task *task, void *ctx, GError **error)
@@ -82,6 +86,8 @@ static bool enter_pool(Task *task, void *ctx, GError **error)
   pool->state = WS_POOL_STATE_CREATING;
   pool->created = pool->state_since = ws_clock_wall_us(c->center->clock);
   pool->uuid = g_strdup(c->uuid);
+  g_free(pool->path);
+  pool->path = g_strdup(c->path);
   task_lock_new(task, txn, pool);
   task_set_object(task, &ws_type_pool, c->id);
   return true;
@@ -106,6 +112,8 @@ static bool prepare_pool(Task *task, void *ctx, GError **error)
     draft->id = c->id;
     g_free(draft->uuid);
     draft->uuid = g_strdup(c->uuid);
+    g_free(draft->path);
+    draft->path = g_strdup(c->path);
     if (!storage_tell_pool(c->center, draft, args->hosts.items[i], i == 0, false, &answer, error))
       return false;
     g_ptr_array_add(answers, answer);
@@ -131,21 +139,46 @@ static bool unprepare_pool(Task *task, void *ctx, GError **error)
 
 typedef struct {
   const WsPool *asked, *found;
+  const char *path, *field; /* what is the same */
 } PathLook;
 
-static bool same_path(const void *object, void *arg)
+static bool same_export(const WsPoolNfs *a, const WsPoolNfs *b)
+{
+  return a && b && g_ascii_strcasecmp(a->server, b->server) == 0 && strcmp(a->export, b->export) == 0;
+}
+
+static bool same_place(const void *object, void *arg)
 {
   const WsPool *pool = object;
   PathLook *look = arg;
+  if (same_export(pool->nfs, look->asked->nfs)) {
+    look->found = pool;
+    look->field = "nfs";
+  }
   for (guint i = 0; i < look->asked->hosts.len && !look->found; i++)
-    if (plan_pool_has_host(pool, look->asked->hosts.items[i]) && g_strcmp0(pool->path, look->asked->path) == 0)
+    if (plan_pool_has_host(pool, look->asked->hosts.items[i]) && g_strcmp0(pool->path, look->path) == 0) {
       look->found = pool;
+      look->field = "path";
+    }
   return !look->found;
+}
+
+/* What its kind asks for. */
+static bool check_kind(const WsPool *args, GError **error)
+{
+  bool nfs = args->kind == WS_POOL_KIND_NFS;
+  if (args->kind == WS_POOL_KIND_DIRECTORY && args->hosts.len != 1)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "hosts", "expected", "exactly one host for a directory", NULL);
+  if (nfs && !args->nfs)
+    return ws_fail(error, WS_ERROR_REQUIRED, "field", "nfs", NULL);
+  if (!nfs && args->nfs)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "nfs", "expected", "nothing: it is for pools of kind nfs", NULL);
+  return nfs || args->path || ws_fail(error, WS_ERROR_REQUIRED, "field", "path", NULL);
 }
 
 static bool check_new(Task *task, Create *c, GError **error)
 {
-  PathLook look = {c->args, NULL};
+  PathLook look = {c->args, NULL, c->path, NULL};
   for (guint i = 0; i < c->args->hosts.len; i++) {
     for (guint j = 0; j < i; j++)
       if (c->args->hosts.items[i] == c->args->hosts.items[j])
@@ -153,23 +186,24 @@ static bool check_new(Task *task, Create *c, GError **error)
     if (!hosts_link(c->center, c->args->hosts.items[i], error))
       return false;
   }
-  inv_each(task_snapshot(task), &ws_type_pool, same_path, &look);
-  return !look.found || ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", look.found->name, "field", "path", NULL);
+  inv_each(task_snapshot(task), &ws_type_pool, same_place, &look);
+  return !look.found || ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", look.found->name, "field", look.field, NULL);
 }
 
 bool pool_create(Task *task, GError **error)
 {
   Create c = {.center = task_center(task), .args = task_args(task)};
   char uuid[40];
-  if (c.args->kind == WS_POOL_KIND_DIRECTORY && c.args->hosts.len != 1)
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "hosts", "expected", "exactly one host for a directory", NULL);
+  if (!check_kind(c.args, error))
+    return false;
+  c.uuid = task_choose(task, "uuid", ws_uuid_new(c.center->clock, uuid));
+  g_autofree char *path = c.path = c.args->path ? g_strdup(c.args->path) : g_strconcat(NFS_FOLDER, c.uuid, NULL);
   if (!task_is_resumed(task) && !check_new(task, &c, error))
     return false;
   g_autofree TaskLockRef *locks = g_new0(TaskLockRef, c.args->hosts.len);
   for (guint i = 0; i < c.args->hosts.len; i++)
     locks[i] = (TaskLockRef){&ws_type_host, c.args->hosts.items[i], true};
   c.id = task_new_id(task, "pool");
-  c.uuid = task_choose(task, "uuid", ws_uuid_new(c.center->clock, uuid));
   return task_lock(task, locks, c.args->hosts.len, error) && TASK_STEP(task, "enter", enter_pool, remove_pool_object, &c, error) &&
          TASK_STEP(task, "prepare", prepare_pool, unprepare_pool, &c, error);
 }

@@ -19,6 +19,7 @@ bool storage_tell_pool(Center *center, const WsPool *pool, WsId host, bool creat
                              .kind = (int)pool->kind,
                              .path = pool->path,
                              .uuid = pool->uuid,
+                             .nfs = pool->nfs,
                              .create = create,
                              .suspended = suspended};
   return link && rpc_pool_prepare(link, &params, result, NULL, NULL, NULL, error);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The registry of pools, the pool as one call uses it, file locks and reservations.
+/* Pools: taken up, looked at, listed, removed.
  *
  * `Storage.lock` guards the registry and is never held over I/O: a call copies what it needs and works on its own
- * descriptors. pools.json in the agent's state directory is the registry's durable form; it is small and written whole. */
+ * descriptors. */
 #include "base/error.h"
-#include "base/files.h"
 #include "base/log.h"
 #include "host/storage/pool_dir.h"
 #include "host/storage/pool_watch.h"
@@ -12,120 +11,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define REGISTRY_FILE "pools.json"
-#define TAG_FILE "tag"
-#define MAX_REGISTRY_BYTES (4 << 20)
 /* A pool is full below the lesser of 1 % and 1 GiB. */
 #define FULL_BYTES (G_GUINT64_CONSTANT(1) << 30)
-
-/* ---- registry ---- */
-
-static void storage_pool_free(gpointer data)
-{
-  StoragePool *p = data;
-  g_free(p->path);
-  g_free(p->uuid);
-  g_free(p->filesystem);
-  if (p->names)
-    g_hash_table_unref(p->names);
-  g_free(p);
-}
-
-StoragePool *storage_find_pool(Storage *storage, WsId id)
-{
-  return g_hash_table_lookup(storage->pools, &id);
-}
-
-/* Under lock: the registry as text. */
-static char *registry_to_json(Storage *storage)
-{
-  json_t *root = json_array();
-  GHashTableIter iter;
-  StoragePool *p;
-  g_hash_table_iter_init(&iter, storage->pools);
-  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&p))
-    json_array_append_new(root, json_pack("{s:I s:s s:s s:b}", "pool", (json_int_t)p->id, "path", p->path,
-                                          "uuid", p->uuid, "suspended", p->suspended));
-  char *text = json_dumps(root, JSON_INDENT(1));
-  json_decref(root);
-  return text;
-}
-
-static bool save_registry(Storage *storage, GError **error)
-{
-  g_mutex_lock(&storage->lock);
-  char *text = registry_to_json(storage);
-  g_mutex_unlock(&storage->lock);
-  g_autofree char *path = g_build_filename(storage->state_dir, REGISTRY_FILE, NULL);
-  bool ok = ws_file_write(path, text, strlen(text), 0600, error);
-  free(text); /* jansson's */
-  return ok;
-}
-
-static StoragePool *storage_pool_new(WsId id, const char *path, const char *uuid, bool suspended)
-{
-  StoragePool *p = g_new0(StoragePool, 1);
-  *p = (StoragePool){.id = id, .path = g_strdup(path), .uuid = g_strdup(uuid), .suspended = suspended};
-  return p;
-}
-
-static bool load_registry(Storage *storage, GError **error)
-{
-  g_autofree char *path = g_build_filename(storage->state_dir, REGISTRY_FILE, NULL);
-  if (access(path, F_OK) != 0)
-    return true; /* the first start */
-  gsize n;
-  g_autofree char *text = ws_file_read(path, MAX_REGISTRY_BYTES, &n, error);
-  if (!text)
-    return false;
-  json_error_t why;
-  json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why), *item;
-  size_t i;
-  if (!json_is_array(root)) {
-    json_decref(root);
-    return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", "it is damaged", NULL);
-  }
-  json_array_foreach (root, i, item) {
-    json_int_t id = 0;
-    const char *pool_path = NULL, *uuid = NULL;
-    int suspended = 0;
-    if (json_unpack(item, "{s:I s:s s:s s:b}", "pool", &id, "path", &pool_path, "uuid", &uuid, "suspended",
-                    &suspended) == 0) {
-      StoragePool *p = storage_pool_new((WsId)id, pool_path, uuid, suspended);
-      g_hash_table_insert(storage->pools, &p->id, p);
-    }
-  }
-  json_decref(root);
-  return true;
-}
-
-/* What tells this host's unfinished files from those of others in a shared pool; drawn once. */
-static bool load_tag(Storage *storage, GError **error)
-{
-  g_autofree char *path = g_build_filename(storage->state_dir, TAG_FILE, NULL);
-  guint32 drawn;
-  char tag[16];
-  gsize n = 0;
-  if (access(path, F_OK) == 0) {
-    g_autofree char *text = ws_file_read(path, sizeof tag - 1, &n, error);
-    if (!text)
-      return false;
-    if (n != 8 || strspn(text, "0123456789abcdef") != 8)
-      return ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", "it is damaged", NULL);
-    storage->new_prefix = g_strdup_printf(NEW_PREFIX "%s-", text);
-    return true;
-  }
-  storage->clock->random_bytes(storage->clock, &drawn, sizeof drawn);
-  g_snprintf(tag, sizeof tag, "%08x", drawn);
-  storage->new_prefix = g_strdup_printf(NEW_PREFIX "%s-", tag);
-  return ws_file_write(path, tag, strlen(tag), 0600, error);
-}
 
 /* ---- status ---- */
 
@@ -138,50 +30,75 @@ static WsPoolStatus *unreachable_status(const StoragePool *p, const char *reason
   return s;
 }
 
-WsPoolStatus *pool_look(Storage *storage, WsId id)
+/* What a look needs of a pool, copied under the lock. */
+typedef struct {
+  StoragePool p; /* its texts are ours */
+  WsPoolNfs *nfs;
+  ReachGate *gate;
+} Copied;
+
+static void copied_clear(Copied *c)
+{
+  g_free(c->p.path);
+  g_free(c->p.uuid);
+  g_free(c->p.filesystem);
+  ws_pool_nfs_free(c->nfs);
+  reach_gate_unref(c->gate);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Copied, copied_clear)
+
+static bool copy_pool(Storage *storage, WsId id, Copied *c)
 {
   g_mutex_lock(&storage->lock);
   StoragePool *found = storage_find_pool(storage, id);
-  if (!found) {
-    g_mutex_unlock(&storage->lock);
-    return NULL;
+  if (found) {
+    c->p = *found;
+    c->p.path = g_strdup(found->path);
+    c->p.uuid = g_strdup(found->uuid);
+    c->p.filesystem = g_strdup(found->filesystem);
+    c->p.names = NULL;
+    c->nfs = found->nfs ? ws_pool_nfs_copy(found->nfs) : NULL;
+    c->gate = reach_gate_ref(found->gate);
   }
-  StoragePool p = *found;
-  p.path = g_strdup(p.path);
-  p.uuid = g_strdup(p.uuid);
-  p.filesystem = g_strdup(p.filesystem);
-  p.names = NULL;
   g_mutex_unlock(&storage->lock);
-  g_autofree char *path = p.path, *uuid = p.uuid, *filesystem = p.filesystem;
+  return found != NULL;
+}
 
-  g_autoptr(GError) error = NULL;
-  int fd = pool_dir_open(storage->allowed_roots, path, false, &error);
-  if (fd < 0)
-    return unreachable_status(&p, ws_error_cause(error));
-  g_autofree char *identity = pool_dir_identity(fd, path, &error);
-  struct statvfs fs;
-  bool ok = fstatvfs(fd, &fs) == 0;
-  close(fd);
-  if (!identity || g_strcmp0(identity, uuid) != 0)
-    return unreachable_status(&p, identity ? "another pool is at its path"
-                                  : error  ? ws_error_cause(error)
-                                           : "the folder is no pool: is its file system mounted?");
-  if (!ok)
-    return unreachable_status(&p, "its file system does not answer");
+static WsPoolStatus *status_of(Copied *c, const struct statvfs *fs);
 
+WsPoolStatus *pool_look(Storage *storage, WsId id)
+{
+  g_auto(Copied) c = {.nfs = NULL};
+  g_auto(Reached) reached = REACHED_NONE;
+  if (!copy_pool(storage, id, &c))
+    return NULL;
+  pool_reach(storage->allowed_roots, c.p.path, c.nfs, c.gate, &reached);
+  if (reached.dir_fd < 0)
+    return unreachable_status(&c.p, reached.why);
+  if (g_strcmp0(reached.identity, c.p.uuid) != 0)
+    return unreachable_status(&c.p, reached.identity ? "another pool is at its path"
+                                    : reached.why    ? reached.why
+                                                     : "the folder is no pool: is its file system mounted?");
+  if (!reached.has_fs)
+    return unreachable_status(&c.p, "its file system does not answer");
+  return status_of(&c, &reached.fs);
+}
+
+static WsPoolStatus *status_of(Copied *c, const struct statvfs *fs)
+{
   WsPoolStatus *s = ws_pool_status_new();
-  guint64 available = (guint64)fs.f_bavail * fs.f_frsize;
-  available = available > p.reserved_bytes ? available - p.reserved_bytes : 0;
-  s->uuid = g_strdup(uuid);
-  s->filesystem = g_steal_pointer(&filesystem);
-  s->reflink = p.reflink;
-  s->capacity_bytes = (gint64)(fs.f_blocks * fs.f_frsize);
+  guint64 available = (guint64)fs->f_bavail * fs->f_frsize;
+  available = available > c->p.reserved_bytes ? available - c->p.reserved_bytes : 0;
+  s->uuid = g_strdup(c->p.uuid);
+  s->filesystem = g_steal_pointer(&c->p.filesystem);
+  s->reflink = c->p.reflink;
+  s->capacity_bytes = (gint64)(fs->f_blocks * fs->f_frsize);
   s->available_bytes = (gint64)available;
-  s->allocated_bytes = (gint64)p.allocated_bytes;
+  s->allocated_bytes = (gint64)c->p.allocated_bytes;
   s->state = WS_POOL_STATUS_STATE_ACTIVE;
-  if (p.suspended)
+  if (c->p.suspended)
     s->state = WS_POOL_STATUS_STATE_SUSPENDED;
-  else if (fs.f_flag & ST_RDONLY) {
+  else if (fs->f_flag & ST_RDONLY) {
     s->state = WS_POOL_STATUS_STATE_DEGRADED;
     s->reason = g_strdup("its file system is read-only");
   } else if (available < MIN((guint64)s->capacity_bytes / 100, FULL_BYTES))
@@ -246,20 +163,31 @@ static void list_file(const char *name, const struct stat *st, void *arg)
 
 /* ---- the door: pools ---- */
 
-/* First use in this run: what the directory is, and what a crash left in it. */
-static void take_up(Storage *storage, StoragePool *p)
+/* What the folder is, and what a crash left in it: before anything is made there. */
+bool pool_take_up(Storage *storage, WsId id, int dir_fd)
 {
-  g_autoptr(GError) error = NULL;
-  int fd = pool_dir_open(storage->allowed_roots, p->path, false, &error);
-  g_autofree char *identity = fd < 0 ? NULL : pool_dir_identity(fd, p->path, &error);
-  if (g_strcmp0(identity, p->uuid) == 0) {
-    pool_dir_sweep(fd, p->path, storage->new_prefix);
-    p->filesystem = pool_dir_filesystem(fd);
-    p->reflink = pool_dir_can_reflink(fd, storage->new_prefix);
-  } else
-    ws_log_error(WS_LOG_WARNING, "pool-unreachable", error, "path", p->path, NULL);
-  if (fd >= 0)
-    close(fd);
+  g_mutex_lock(&storage->lock);
+  StoragePool *p = storage_find_pool(storage, id);
+  bool settled = !p || p->taken_up != NOT_TAKEN_UP, ours = !p || p->taken_up == TAKEN_UP;
+  g_autofree char *path = p ? g_strdup(p->path) : NULL;
+  if (!settled)
+    p->taken_up = IS_BEING_TAKEN_UP;
+  g_mutex_unlock(&storage->lock);
+  if (settled)
+    return ours;
+  pool_dir_sweep(dir_fd, path, storage->new_prefix);
+  char *filesystem = pool_dir_filesystem(dir_fd);
+  bool reflink = pool_dir_can_reflink(dir_fd, storage->new_prefix);
+  g_mutex_lock(&storage->lock);
+  if ((p = storage_find_pool(storage, id))) {
+    p->taken_up = TAKEN_UP;
+    p->reflink = reflink;
+    g_free(p->filesystem);
+    p->filesystem = g_steal_pointer(&filesystem);
+  }
+  g_mutex_unlock(&storage->lock);
+  g_free(filesystem);
+  return true;
 }
 
 /* Two pools in one another would each count, sweep and report the other's files. */
@@ -279,9 +207,28 @@ static bool check_apart(Storage *storage, WsId id, const char *path, GError **er
   return true;
 }
 
+/* From here on the folder is the export's: an empty mount point is never marked or written to. */
+static bool mount_for(Storage *storage, const WsRpcPoolPrepare *params, GError **error)
+{
+  if (!nfs_check(params->nfs, error))
+    return false;
+  if (nfs_state(params->nfs, params->path) == NFS_MOUNTED)
+    return true;
+  int fd = pool_dir_open(storage->allowed_roots, params->path, true, error);
+  if (fd < 0)
+    return false;
+  close(fd);
+  if (nfs_mount(params->nfs, params->path, error))
+    return true;
+  rmdir(params->path); /* ours, if it is empty; a mount point stays */
+  return false;
+}
+
 /* Makes the directory the pool with this UUID, or finds that it is. */
 static bool claim_directory(Storage *storage, const WsRpcPoolPrepare *params, GError **error)
 {
+  if (params->kind == WS_RPC_POOL_PREPARE_KIND_NFS && !mount_for(storage, params, error))
+    return false;
   int fd = pool_dir_open(storage->allowed_roots, params->path, params->create, error);
   if (fd < 0)
     return false;
@@ -308,9 +255,29 @@ static bool claim_directory(Storage *storage, const WsRpcPoolPrepare *params, GE
   return ok;
 }
 
+static bool same_nfs(const WsPoolNfs *a, const WsPoolNfs *b)
+{
+  return a && b ? ws_pool_nfs_equal(a, b) : a == b;
+}
+
+/* A suspended one is looked at as well: its state is shown. */
+static void take_up_now(Storage *storage, WsId id)
+{
+  g_auto(Copied) c = {.nfs = NULL};
+  g_auto(Reached) reached = REACHED_NONE;
+  if (!copy_pool(storage, id, &c) || c.p.taken_up != NOT_TAKEN_UP)
+    return;
+  pool_reach(storage->allowed_roots, c.p.path, c.nfs, c.gate, &reached);
+  if (reached.dir_fd >= 0 && g_strcmp0(reached.identity, c.p.uuid) == 0)
+    pool_take_up(storage, id, reached.dir_fd);
+  else
+    ws_log(WS_LOG_WARNING, "pool-unreachable", "path", c.p.path, "cause", reached.why ? reached.why : "it has no identity of ours", NULL);
+}
+
 bool storage_pool_prepare(Storage *storage, const WsRpcPoolPrepare *params, WsPoolStatus **status,
                           GError **error)
 {
+  const WsPoolNfs *nfs = params->kind == WS_RPC_POOL_PREPARE_KIND_NFS ? params->nfs : NULL;
   if (!pool_dir_check_path(storage->allowed_roots, params->path, error))
     return false;
   g_mutex_lock(&storage->lock);
@@ -321,24 +288,15 @@ bool storage_pool_prepare(Storage *storage, const WsRpcPoolPrepare *params, WsPo
 
   g_mutex_lock(&storage->lock);
   StoragePool *p = storage_find_pool(storage, params->pool);
-  bool is_new = !p || !g_str_equal(p->path, params->path) || !g_str_equal(p->uuid, params->uuid);
-  g_mutex_unlock(&storage->lock);
-  if (is_new) {
-    p = storage_pool_new(params->pool, params->path, params->uuid, params->suspended);
-    take_up(storage, p);
-    g_mutex_lock(&storage->lock);
-    p->prepared_at = ++storage->n_prepared;
+  if (!p || !g_str_equal(p->path, params->path) || !g_str_equal(p->uuid, params->uuid) || !same_nfs(p->nfs, nfs)) {
+    p = storage_pool_new(params->pool, params->path, params->uuid, nfs ? ws_pool_nfs_copy(nfs) : NULL, params->suspended);
     g_hash_table_replace(storage->pools, &p->id, p);
-    g_mutex_unlock(&storage->lock);
-  } else {
-    g_mutex_lock(&storage->lock);
-    if ((p = storage_find_pool(storage, params->pool))) {
-      p->suspended = params->suspended;
-      p->prepared_at = ++storage->n_prepared;
-    }
-    g_mutex_unlock(&storage->lock);
   }
-  if (!save_registry(storage, error))
+  p->suspended = params->suspended;
+  p->prepared_at = ++storage->n_prepared;
+  g_mutex_unlock(&storage->lock);
+  take_up_now(storage, params->pool);
+  if (!registry_save(storage, error))
     return false;
   pool_watch_wake(storage->watch);
   *status = pool_look(storage, params->pool);
@@ -374,23 +332,43 @@ bool storage_pool_refresh(Storage *storage, WsId id, WsRpcPoolRefreshResult **re
   return true;
 }
 
-bool storage_pool_remove(Storage *storage, WsId id, bool keep, GError **error)
+/* What was mounted for it; the folder below goes when it is empty. */
+static bool unmount_for(Storage *storage, WsId id, GError **error)
+{
+  g_auto(Copied) c = {.nfs = NULL};
+  if (!copy_pool(storage, id, &c) || !c.nfs)
+    return true;
+  if (!reach_gate_unmount(c.gate, c.nfs, c.p.path, error))
+    return false;
+  rmdir(c.p.path);
+  return true;
+}
+
+/* Its folder goes with it when there is nothing but our mark in it. */
+static void clear_folder(Storage *storage, WsId id)
 {
   g_auto(Pool) pool = POOL_CLOSED;
-  /* Its folder goes with it when there is nothing but our mark in it. */
-  if (!keep && pool_open(storage, id, "be removed", &pool, NULL)) {
-    pool_dir_sweep(pool.dir_fd, pool.path, storage->new_prefix);
-    bool empty = pool_dir_is_empty(pool.dir_fd);
-    if (empty)
-      pool_dir_drop_leases(pool.dir_fd);
-    if (empty && unlinkat(pool.dir_fd, POOL_IDENTITY_FILE, 0) == 0)
-      rmdir(pool.path); /* a mount point stays: EBUSY */
-  }
+  if (!pool_open(storage, id, "be removed", &pool, NULL))
+    return;
+  pool_dir_sweep(pool.dir_fd, pool.path, storage->new_prefix);
+  bool empty = pool_dir_is_empty(pool.dir_fd);
+  if (empty)
+    pool_dir_drop_leases(pool.dir_fd);
+  if (empty && unlinkat(pool.dir_fd, POOL_IDENTITY_FILE, 0) == 0)
+    rmdir(pool.path); /* a mount point stays: EBUSY */
+}
+
+bool storage_pool_remove(Storage *storage, WsId id, bool keep, GError **error)
+{
+  if (!keep)
+    clear_folder(storage, id);
+  if (!unmount_for(storage, id, error))
+    return false;
   g_mutex_lock(&storage->lock);
   g_hash_table_remove(storage->pools, &id);
   g_mutex_unlock(&storage->lock);
   pool_watch_wake(storage->watch);
-  return save_registry(storage, error);
+  return registry_save(storage, error);
 }
 
 guint64 storage_pool_moment(Storage *storage)
@@ -471,7 +449,7 @@ Storage *storage_new(const StorageConfig *config, GError **error)
   storage->pools = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, storage_pool_free);
   storage->busy = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   storage->uploads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, upload_free);
-  if (!load_tag(storage, error) || !load_registry(storage, error)) {
+  if (!registry_load_tag(storage, error) || !registry_load(storage, error)) {
     storage_free(storage);
     return NULL;
   }
@@ -479,7 +457,8 @@ Storage *storage_new(const StorageConfig *config, GError **error)
   StoragePool *p;
   g_hash_table_iter_init(&iter, storage->pools);
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&p))
-    take_up(storage, p);
+    if (!p->nfs) /* which may have to be mounted, and its server may be away: the watch sees to it, or who needs it first */
+      take_up_now(storage, p->id);
   if (config->changed)
     storage->watch = pool_watch_new(storage, config);
   return storage;

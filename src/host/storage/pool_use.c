@@ -28,6 +28,8 @@ bool pool_open(Storage *storage, WsId id, const char *verb, Pool *pool, GError *
   g_mutex_lock(&storage->lock);
   StoragePool *p = storage_find_pool(storage, id);
   g_autofree char *uuid = p ? g_strdup(p->uuid) : NULL;
+  g_autoptr(WsPoolNfs) nfs = p && p->nfs ? ws_pool_nfs_copy(p->nfs) : NULL;
+  g_autoptr(ReachGate) gate = p ? reach_gate_ref(p->gate) : NULL;
   bool suspended = p && p->suspended;
   pool->path = p ? g_strdup(p->path) : NULL;
   g_mutex_unlock(&storage->lock);
@@ -35,14 +37,17 @@ bool pool_open(Storage *storage, WsId id, const char *verb, Pool *pool, GError *
     return ws_fail(error, WS_ERROR_NOT_FOUND, "object", pool->name, NULL);
   if (suspended)
     return wrong_state(pool->name, verb, "suspended", NULL, error);
-  g_autoptr(GError) why = NULL;
-  pool->dir_fd = pool_dir_open(storage->allowed_roots, pool->path, false, &why);
-  if (pool->dir_fd < 0)
-    return wrong_state(pool->name, verb, "unreachable", ws_error_cause(why), error);
-  g_autofree char *identity = pool_dir_identity(pool->dir_fd, pool->path, &why);
-  if (g_strcmp0(identity, uuid) != 0)
+  g_auto(Reached) reached = REACHED_NONE;
+  pool_reach(storage->allowed_roots, pool->path, nfs, gate, &reached);
+  if (reached.dir_fd < 0)
+    return wrong_state(pool->name, verb, "unreachable", reached.why, error);
+  if (g_strcmp0(reached.identity, uuid) != 0)
     return wrong_state(pool->name, verb, "unreachable",
-                       identity ? "another pool is at its path" : "its folder has no identity", error);
+                       reached.identity ? "another pool is at its path" : "its folder has no identity", error);
+  if (!pool_take_up(storage, id, reached.dir_fd))
+    return wrong_state(pool->name, verb, "unreachable", "it is being taken up", error);
+  pool->dir_fd = reached.dir_fd;
+  reached.dir_fd = -1;
   return true;
 }
 

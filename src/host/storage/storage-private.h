@@ -2,6 +2,7 @@
 /* Shared inside the storage room: a pool opened for one call, files made under a temporary name, space set aside. */
 #pragma once
 #include "host/storage/image_header.h"
+#include "host/storage/pool_reach.h"
 #include "host/storage/storage.h"
 #include <sys/types.h>
 
@@ -15,6 +16,9 @@ typedef enum { PROVISIONING_THIN = 1, PROVISIONING_LAZY, PROVISIONING_EAGER } Pr
 typedef struct {
   WsId id;
   char *path, *uuid;
+  WsPoolNfs *nfs;  /* what we mount there; NULL: nothing, it is a local folder or somebody else's mount */
+  ReachGate *gate;
+  enum { NOT_TAKEN_UP, IS_BEING_TAKEN_UP, TAKEN_UP } taken_up; /* in this run: what a crash left in it is swept before anything is made there */
   bool suspended;
   guint64 prepared_at; /* see storage_pool_moment(); 0: before this start */
   guint64 reserved_bytes;
@@ -159,8 +163,15 @@ typedef struct {
 /* Makes `file` a copy of what a guest would see in the source: reserves, copies or converts, grows, publishes. */
 bool volume_copy(const VolumeCopy *copy, guint64 *size_bytes, guint64 *allocated_bytes, GError **error);
 
-/* ---- registry (pool.c) ---- */
+/* ---- registry (pool_registry.c, pool.c) ---- */
+StoragePool *storage_pool_new(WsId id, const char *path, const char *uuid, WsPoolNfs *nfs, bool suspended); /* takes nfs over */
+void storage_pool_free(void *data);
+bool registry_load(Storage *storage, GError **error);
+bool registry_save(Storage *storage, GError **error);
+bool registry_load_tag(Storage *storage, GError **error); /* drawn at the first start */
 StoragePool *storage_find_pool(Storage *storage, WsId id); /* under lock */
+/* Once for each run, when the folder is reached for the first time. false: another call is at it. */
+bool pool_take_up(Storage *storage, WsId id, int dir_fd);
 WsPoolStatus *pool_look(Storage *storage, WsId id);        /* NULL: no such pool */
 struct stat;
 /* Calls `each` for every file that may be a volume (not for names with a leading dot); returns the space all take. */

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 
-from whole_site import Failure, Refused
+from whole_site import Failure, Refused, Skip
 
 
 def cases_of(group):
@@ -32,6 +32,8 @@ def run_groups(site, groups, wanted):
                 try:
                     getattr(cases, name)()
                     print(f"ok {number} - {name}")
+                except Skip as why:
+                    print(f"ok {number} - {name} # SKIP {why}")
                 except (Failure, Refused, OSError, LookupError, TypeError, ValueError) as error:
                     failed += 1
                     where = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[1:]]

@@ -30,6 +30,10 @@ TASK_DEADLINE_S = 60
 ANSWER_DEADLINE_S = 90
 
 
+class Skip(Exception):
+    """The case cannot be tried on this machine; says why."""
+
+
 class Refused(Exception):
     """An answer of 400 and above."""
 

@@ -14,7 +14,7 @@ import { noteMade } from '../../live/follow'
 import { useRows } from '../../live/store'
 import { t } from '../../texts'
 
-const KINDS = ['directory', 'shared_directory'] as const
+const KINDS = ['directory', 'shared_directory', 'nfs'] as const
 const CHECK_MS = 400
 
 export function NewPool({ host }: { host?: string }) {
@@ -29,8 +29,9 @@ export function NewPool({ host }: { host?: string }) {
   useEffect(() => {
     if (only && !value.hosts.length) set({ ...value, hosts: [only] })
   }, [only])
-  const body = clean(value)
-  const whole = value.name && value.hosts.length && /^\/.+\/[^/]+$/.test(value.path)
+  const nfs = value.kind === 'nfs'
+  const body = clean(nfs ? { ...value, path: undefined } : { ...value, nfs: undefined })
+  const whole = value.name && value.hosts.length && (nfs ? value.nfs?.server && value.nfs?.export?.startsWith('/') : /^\/.+\/[^/]+$/.test(value.path))
   const text = JSON.stringify(body)
   useEffect(() => {
     setState({})
@@ -77,7 +78,9 @@ export function NewPool({ host }: { host?: string }) {
         <div className="fields">
           <Labelled label={t('name')} required error={at('name')} id="pool-name"><Input id="pool-name" value={value.name} maxLength={255} autoFocus onChange={(e) => name(e.target.value)} /></Labelled>
           <Labelled label={t('hosts')} required error={at('hosts')}><RefsSelect type="Host" label={t('hosts')} filter="state=connected" value={value.hosts} onChange={(ids) => set({ ...value, hosts: value.kind === 'directory' ? ids.slice(-1) : ids })} /></Labelled>
-          <Labelled label={t('path')} required error={at('path')} help={t('path_help')} id="pool-path" wide><Input id="pool-path" value={value.path} className="mono" spellCheck={false} onChange={(e) => set({ ...value, path: e.target.value })} /></Labelled>
+          {nfs && <Labelled label={t('nfs_server')} required error={at('nfs.server')} id="pool-server"><Input id="pool-server" value={value.nfs?.server} className="mono" spellCheck={false} onChange={(e) => set({ ...value, nfs: { ...value.nfs, server: e.target.value } })} /></Labelled>}
+          {nfs && <Labelled label={t('nfs_export')} required error={at('nfs.export')} help={t('nfs_export_help')} id="pool-export"><Input id="pool-export" value={value.nfs?.export} className="mono" spellCheck={false} onChange={(e) => set({ ...value, nfs: { ...value.nfs, export: e.target.value } })} /></Labelled>}
+          {!nfs && <Labelled label={t('path')} required error={at('path')} help={t('path_help')} id="pool-path" wide><Input id="pool-path" value={value.path} className="mono" spellCheck={false} onChange={(e) => set({ ...value, path: e.target.value })} /></Labelled>}
         </div>
         <button type="button" className="grouphead" aria-expanded={more} onClick={() => setMore(!more)}><Icon name={more ? 'down' : 'right'} size={12} /> {t('more_settings')}</button>
         {more && <Fields type="Pool" only={['overcommit_ratio', 'description', 'labels']} value={value} change={set} errors={errors} />}

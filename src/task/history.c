@@ -6,6 +6,7 @@
 #include "task/task-private.h"
 
 #define ROWS_PER_COMMIT 250
+#define LOOKS_PER_TURN 500 /* for children of a task: 2 ms of the core loop */
 #define RETRY_US (30 * G_USEC_PER_SEC)
 
 typedef struct {
@@ -79,9 +80,12 @@ static bool add_member(const void *object, void *arg)
 static bool collect(Family *family, const WsTask *root)
 {
   add_member(root, family);
-  for (guint i = 0; family->all_ended && i < family->recs->len; i++)
+  for (guint i = 0; family->all_ended && i < family->recs->len; i++) {
     inv_each_by(family->snap, &ws_type_task, family->parent, ((const WsTask *)family->recs->pdata[i])->id, NULL,
                 add_member, family);
+    if (i % LOOKS_PER_TURN == LOOKS_PER_TURN - 1) /* a batch has 10,000 of them */
+      ws_co_sleep(0);
+  }
   return family->all_ended;
 }
 

@@ -175,8 +175,10 @@ static void take_settings(WsVm *vm, const WsVmSpec *spec)
 void compute_fill_found(Center *center, InvTxn *txn, WsVm *vm, const WsVmReport *report)
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  if (report->spec)
+  if (report->spec) {
+    compute_release_volumes(txn, vm); /* it may have others now */
     take_settings(vm, report->spec);
+  }
   clear_blockers(vm);
   for (guint i = 0; i < report->blockers.len; i++)
     add_blocker(vm, g_strdup(report->blockers.items[i]));

@@ -3,8 +3,8 @@
  *
  * Each thread anneals a state of its own with its own random numbers, cooled by the share of the budget that is spent, from a temperature at which large
  * items still change places to one at which only small ones do, with a descent before and after. Then it takes few hosts at a time and anneals what is on
- * them, over and over. The cheapest result wins. (Threads that deal the hosts out among them and work on one assignment were tried: what groups need
- * in their neighbourhoods leaves each too little to do.) */
+ * them, over and over, all threads from the cheapest that any of them has by then. The cheapest result wins. (Threads that deal the hosts out among them
+ * and work on one assignment were tried: what groups need in their neighbourhoods leaves each too little to do.) */
 #include "plan/solve.h"
 #include "base/error.h"
 #include "plan/anneal-private.h"
@@ -44,14 +44,20 @@ typedef struct {
   guint32 *rank;  /* [item]: its place there */
   double unit;    /* of temperatures */
   bool soft_needs;
+  GMutex lock;     /* of what follows: where threads wait for each other before the zoom */
+  GCond arrived;
+  guint n_arrived[2];
   guint n_threads;
 } Solve;
 
-typedef struct {
+typedef struct Worker Worker;
+struct Worker {
   Solve *solve;
+  Worker *all;            /* of the threads */
   PlanAnneal anneal;
   guint32 *hosts, *items; /* of a zoom */
-} Worker;
+  bool has_shared;
+};
 
 /* ---- a few hosts at a time ---- */
 
@@ -140,6 +146,46 @@ static void zoom(Worker *w)
   a->n_large = n_large;
 }
 
+/* ---- threads meet ---- */
+
+/* Waits until all threads have come to that meeting, or have ended. */
+static void meet(Worker *w, guint meeting)
+{
+  Solve *s = w->solve;
+  g_mutex_lock(&s->lock);
+  s->n_arrived[meeting]++;
+  g_cond_broadcast(&s->arrived);
+  while (s->n_arrived[meeting] < s->n_threads)
+    g_cond_wait(&s->arrived, &s->lock);
+  g_mutex_unlock(&s->lock);
+}
+
+/* All go on from the cheapest that any of them has. */
+static void share_best(Worker *w)
+{
+  plan_anneal_keep(&w->anneal);
+  meet(w, 0);
+  const PlanAnneal *best = &w->all[0].anneal;
+  for (guint k = 1; k < w->solve->n_threads; k++)
+    if (w->all[k].anneal.best_cost < best->best_cost)
+      best = &w->all[k].anneal;
+  plan_state_set(w->anneal.state, best->best);
+  meet(w, 1); /* nobody writes before all have read */
+  w->has_shared = true;
+}
+
+/* Who ends early is not waited for. */
+static void leave_meetings(Worker *w)
+{
+  if (w->has_shared)
+    return;
+  g_mutex_lock(&w->solve->lock);
+  w->solve->n_arrived[0]++;
+  w->solve->n_arrived[1]++;
+  g_cond_broadcast(&w->solve->arrived);
+  g_mutex_unlock(&w->solve->lock);
+}
+
 static void *run_worker(void *arg)
 {
   Worker *w = arg;
@@ -159,6 +205,8 @@ static void *run_worker(void *arg)
     }
     a->state->lack_never = first || !w->solve->soft_needs || spent >= LACK_END;
     if (spent >= ZOOM) {
+      if (!w->has_shared)
+        share_best(w);
       zoom(w);
       continue;
     }
@@ -167,6 +215,7 @@ static void *run_worker(void *arg)
     plan_anneal_steps(a, BATCH, first || spent >= LAST ? 0 : heat * w->solve->unit);
   }
   plan_anneal_keep(a);
+  leave_meetings(w);
   return NULL;
 }
 
@@ -245,9 +294,15 @@ static void search_all(Solve *s, guint32 *at, PlanResult *result)
 {
   const PlanProblem *p = s->problem;
   g_autofree Worker *workers = g_new0(Worker, s->n_threads);
-  for (guint i = 0; i < s->n_threads; i++)
+  for (guint i = 0; i < s->n_threads; i++) {
     worker_init(&workers[i], s, i, result->begin.total);
+    workers[i].all = workers;
+  }
+  g_mutex_init(&s->lock);
+  g_cond_init(&s->arrived);
   run_all(workers, s->n_threads);
+  g_mutex_clear(&s->lock);
+  g_cond_clear(&s->arrived);
   gint64 best = G_MAXINT64;
   for (guint i = 0; i < s->n_threads; i++) {
     PlanAnneal *a = &workers[i].anneal;

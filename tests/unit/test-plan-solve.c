@@ -52,6 +52,26 @@ static void same_seed_gives_the_same_answer(void)
   }
 }
 
+/* One thread ends before the others come to the meeting, or after it: nobody waits for ever, and the answer is allowed. */
+static double by_fewer_steps(void *arg, guint64 steps)
+{
+  gint *calls = arg;
+  return g_atomic_int_add(calls, 1) > 60 ? 1 : (double)steps / 30000;
+}
+
+static void thread_that_ends_early_is_not_waited_for(void)
+{
+  for (guint64 seed = 1; seed <= 20; seed++) {
+    g_autoptr(PlanProblem) p = random_problem(seed, 20, 150);
+    g_autofree guint32 *at = g_new0(guint32, p->n_items);
+    gint calls = (gint)seed * 3;
+    PlanResult result;
+    PlanSearch search = {.seed = seed, .n_threads = 3, .spent = by_fewer_steps, .arg = &calls};
+    g_assert_true(plan_solve(p, &search, at, &result, NULL));
+    g_assert_cmpint(result.end.total, <=, result.begin.total);
+  }
+}
+
 static void no_budget_leaves_everything_where_it_is(void)
 {
   g_autoptr(PlanProblem) p = random_problem(7, 10, 80);
@@ -120,6 +140,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/every_answer_is_allowed_and_no_worse", every_answer_is_allowed_and_no_worse);
   g_test_add_func("/same_seed_gives_the_same_answer", same_seed_gives_the_same_answer);
+  g_test_add_func("/thread_that_ends_early_is_not_waited_for", thread_that_ends_early_is_not_waited_for);
   g_test_add_func("/no_budget_leaves_everything_where_it_is", no_budget_leaves_everything_where_it_is);
   g_test_add_func("/each_rule_refuses", each_rule_refuses);
   g_test_add_func("/refuses_what_does_not_fit", refuses_what_does_not_fit);

@@ -78,6 +78,27 @@ export function live(site, browser, makeSite) {
       await page.waitForSelector(`.layernode[data-node=${site.pools[0]}]`)
       good()
     }],
+    ['the tree shows VMs by business groups, and follows who moves them', async () => {
+      const [vm, other] = site.vms
+      const shop = (await site.call('POST', '/business-groups', { name: 'shop' })).id
+      const front = (await site.call('POST', '/business-groups', { name: 'front end', parent: shop })).id
+      await site.call('POST', `/business-groups/${front}/take`, { vms: [vm] })
+      await at(`/vms/${vm}`)
+      await page.click('.treepane .ant-segmented-item >> text=Groups')
+      await page.waitForSelector(`.line[data-id=${vm}][aria-level="3"]`) // its way is unfolded
+      await page.waitForSelector(`.line[data-id=${other}][aria-level="1"]`) // in no group
+      await site.call('POST', `/business-groups/${shop}/take`, { vms: [vm, other] })
+      await soon(page, `.line[data-id=${vm}][aria-level="2"]`, 'the move')
+      await soon(page, `.line[data-id=${other}][aria-level="2"]`, 'the other')
+      await site.call('POST', `/business-groups/${shop}/release`, { vms: [vm, other] })
+      await soon(page, `.line[data-id=${vm}][aria-level="1"]`, 'its way out')
+      await at(`/business-groups/${shop}`)
+      await page.waitForSelector('h1 >> text=shop')
+      await page.click('.treepane .ant-segmented-item >> text=Hosts')
+      await site.call('DELETE', `/business-groups/${front}`)
+      await site.call('DELETE', `/business-groups/${shop}`)
+      good()
+    }],
     ['a lost host is seen, and comes back', async () => {
       const host = site.hosts[2].id
       await at(`/hosts/${host}`)

@@ -36,7 +36,7 @@ export function TreePane({ width, setWidth }: { width: number; setWidth: (w: num
     <aside className="treepane" style={{ width: wide }} aria-label={t('inventory')}>
       <Segmented
         block size="small" value={view} onChange={(v) => setView(v as View)} aria-label={t('tree_view')}
-        options={[{ value: 'hosts', label: t('tree_hosts') }, { value: 'pools', label: t('tree_pools') }, { value: 'networks', label: t('tree_networks') }]}
+        options={[{ value: 'hosts', label: t('tree_hosts') }, { value: 'groups', label: t('tree_groups') }, { value: 'pools', label: t('tree_pools') }, { value: 'networks', label: t('tree_networks') }]}
       />
       <Site />
       <Lines key={view} view={view} />
@@ -61,6 +61,11 @@ function Site() {
 async function wayTo(id: string, view: View, object: any): Promise<string[]> {
   if (view === 'pools') return object.pool ? [object.pool] : []
   if (view === 'networks') return object.switch ? [object.switch] : []
+  if (view === 'groups') {
+    const groups: string[] = []
+    for (let above = object.group ?? object.parent; above && pluralOf(above) === 'business-groups' && !groups.includes(above); above = (await get(`/business-groups/${above}?fields=parent`)).parent) groups.unshift(above)
+    return groups
+  }
   let host = object
   const way: string[] = []
   if (object.host && pluralOf(id) === 'vms') {
@@ -88,7 +93,7 @@ function Lines({ view }: { view: View }) {
   const path = usePath()
   const [, , current] = path.split('/')
   const { object } = useObject(current && pluralOf(current) ? current : undefined)
-  const way = object ? [object.cluster, object.host_pool, object.host, object.pool, object.switch].join() : ''
+  const way = object ? [object.cluster, object.host_pool, object.host, object.group, object.parent, object.pool, object.switch].join() : ''
   useEffect(() => {
     if (tree && object && current) void wayTo(current, view, object).then((ids) => tree.reveal(ids), () => undefined)
   }, [tree, current, way, view])

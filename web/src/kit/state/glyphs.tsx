@@ -49,6 +49,7 @@ export const GLYPHS: Record<string, ReactNode> = {
 export const ICONS: Record<string, ReactNode> = {
   site: <path d="M2 14V6l6-4 6 4v8M2 14h12M6.4 14v-4h3.2v4" {...line} strokeWidth={1.4} />,
   'host-pools': <path d="M2 3.5h5l1.4 1.8H14V13H2z" {...line} strokeWidth={1.4} />,
+  'business-groups': <path d="M2 5.5h12V13H2zM5.5 5.5V3h5v2.5M2 9h12" {...line} strokeWidth={1.4} />,
   clusters: <path d="M2 2.5h5v4H2zM9 2.5h5v4H9zM5.5 9.5h5v4h-5zM4.5 6.5v1.6h7V6.5M8 8.1v1.4" {...line} strokeWidth={1.3} />,
   hosts: <path d="M2.4 2.6h11.2v4.6H2.4zM2.4 8.8h11.2v4.6H2.4zM4.8 4.9h.1M4.8 11.1h.1M8.6 4.9h3M8.6 11.1h3" {...line} strokeWidth={1.4} />,
   vms: <path d="M1.8 2.6h12.4v8.6H1.8zM5.4 13.8h5.2M8 11.4v2.2" {...line} strokeWidth={1.4} />,

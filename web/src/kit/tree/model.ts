@@ -9,10 +9,10 @@ import { noteName } from '../../live/store'
 /** How children of a node are found: type, the field that names the parent, further terms. */
 interface Branch { plural: string; field?: string; terms?: string; leaf?: boolean }
 
-export type View = 'hosts' | 'pools' | 'networks'
+export type View = 'hosts' | 'groups' | 'pools' | 'networks'
 
 const FIELDS: Record<string, string> = {
-  vms: 'name,power,activity,health,host,management', hosts: 'name,state,mode,activity,health,cluster,host_pool', clusters: 'name,health,activity,host_pool', 'host-pools': 'name,health', pools: 'name,state,activity,health',
+  vms: 'name,power,activity,health,host,group,management', 'business-groups': 'name,parent', hosts: 'name,state,mode,activity,health,cluster,host_pool', clusters: 'name,health,activity,host_pool', 'host-pools': 'name,health', pools: 'name,state,activity,health',
   volumes: 'name,state,activity,health,pool', switches: 'name,state,activity,health,host', 'port-groups': 'name,state,activity,health,switch',
 }
 
@@ -22,6 +22,10 @@ const BRANCHES: Record<View, Record<string, Branch[]>> = {
     'host-pools': [{ plural: 'clusters', field: 'host_pool' }, { plural: 'hosts', field: 'host_pool', terms: 'cluster=""' }],
     clusters: [{ plural: 'hosts', field: 'cluster' }],
     hosts: [{ plural: 'vms', field: 'host', terms: 'management!=in_bin', leaf: true }],
+  },
+  groups: {
+    '': [{ plural: 'business-groups', terms: 'parent=""' }, { plural: 'vms', terms: 'group="" and management!=in_bin', leaf: true }],
+    'business-groups': [{ plural: 'business-groups', field: 'parent' }, { plural: 'vms', field: 'group', terms: 'management!=in_bin', leaf: true }],
   },
   pools: { '': [{ plural: 'pools' }], pools: [{ plural: 'volumes', field: 'pool', leaf: true }] },
   networks: { '': [{ plural: 'switches' }], switches: [{ plural: 'port-groups', field: 'switch', leaf: true }] },
@@ -77,7 +81,7 @@ export class Tree {
       const rows = parts.flatMap((p) => p.items)
       for (const row of rows) noteName(row.id, row.name)
       this.children.set(id, rows)
-      if (this.fresh && rows.length <= UNFOLD) for (const row of rows) if (['host-pools', 'clusters'].includes(this.pluralOf(row.id))) this.open.add(row.id)
+      if (this.fresh && rows.length <= UNFOLD) for (const row of rows) if (['host-pools', 'clusters', 'business-groups'].includes(this.pluralOf(row.id))) this.open.add(row.id)
       for (const row of rows) if (this.open.has(row.id) && !this.children.has(row.id)) void this.read(row.id, this.pluralOf(row.id))
       this.paint()
     } catch { /* the list's page tells why */ } finally {
@@ -159,8 +163,9 @@ export class Tree {
   private parentOf(plural: string, object: any): string | undefined {
     if (plural === 'vms' && object.management === 'in_bin') return undefined
     if (plural === 'hosts') return object.cluster ?? object.host_pool
-    for (const [, branches] of Object.entries(BRANCHES[this.view])) for (const b of branches) if (b.plural === plural) return b.field ? object[b.field] : ''
-    return undefined
+    const mine = Object.values(BRANCHES[this.view]).flat().filter((b) => b.plural === plural)
+    for (const b of mine) if (b.field && object[b.field]) return object[b.field]
+    return mine.some((b) => !b.field) ? '' : undefined
   }
 
   private drop(id: string): boolean {

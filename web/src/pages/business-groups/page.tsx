@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+import { registerColumns } from '../../kit/table/columns'
+import { registerVerbs } from '../../kit/verbs/forms'
+import { registerPage } from '../registry'
+
+export function register() {
+  registerPage({ plural: 'business-groups', parent: (o) => o.parent })
+  registerColumns('business-groups', { columns: ['name', 'parent', 'description', 'created'] })
+  registerVerbs('business-groups', { take: { main: 1, icon: 'plus' }, release: { main: 2, icon: 'close' } })
+}

@@ -175,6 +175,7 @@ static bool end_once(Task *task, InvTxn *txn, WsTaskState state, GError **error)
   locks_hide(task, own);
   if (state == WS_TASK_STATE_ABANDONED && task->engine->on_abandoned)
     task->engine->on_abandoned(own, task->rec, task->engine->center);
+  record_swap(task->rec, before); /* what the function holds of its record, its choices, stays where it is should the commit fail */
   set_ended(task, state);
   record_write(task, own);
   if (!inv_commit(own, NULL, error)) {

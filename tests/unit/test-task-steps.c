@@ -161,7 +161,28 @@ static bool talking(Task *task, GError **error)
          TASK_STEP(task, "talk", talk, NULL, NULL, error);
 }
 
+/* A commit that the inventory refuses: a volume in no pool. */
+static bool make_nowhere(Task *task, void *ctx, GError **error)
+{
+  WsVolume *v = inv_create(task_txn(task), &ws_type_volume);
+  v->name = g_strdup("nowhere");
+  v->pool = 999999;
+  return true;
+}
+
+static bool keeping(Task *task, GError **error)
+{
+  const char *word = task_choose(task, "word", "kept");
+  bool ok = TASK_LAST(task, "end", make_nowhere, NULL, error);
+
+  g_assert_false(ok);
+  g_assert_true(word == task_choose(task, "word", "other")); /* the very text: it was not freed meanwhile */
+  g_assert_cmpstr(word, ==, "kept");
+  return false;
+}
+
 static const TaskKind kinds[] = {
+  {"keeping", keeping, NULL, &ws_type_volume, "keeping"},
   {"scripted", scripted, &ws_type_volume_clone, &ws_type_volume, "cloning"},
   {"deleting", deleting, NULL, &ws_type_volume, "deleting"},
   {"making", making, NULL, &ws_type_volume, "making"},
@@ -684,6 +705,15 @@ static void body_whose_change_met_another_is_run_again(void)
   end();
 }
 
+static void choices_outlive_an_end_that_could_not_be_committed(void)
+{
+  begin();
+  const WsTask *rec = task_rig_end(rig, task_rig_accept(rig, "keeping", volume, NULL));
+  g_assert_cmpint(rec->state, >, WS_TASK_STATE_PARTLY_DONE);
+  g_assert_nonnull(rec->error);
+  end();
+}
+
 static void last_step_may_delete_the_target(void)
 {
   begin();
@@ -883,6 +913,7 @@ int main(int argc, char **argv)
   add(changes_of_a_step_come_with_its_completion);
   add(changes_of_a_failed_body_are_dropped);
   add(body_whose_change_met_another_is_run_again);
+  add(choices_outlive_an_end_that_could_not_be_committed);
   add(last_step_may_delete_the_target);
   add(change_that_is_refused_fails_the_step);
   add(undo_may_delete_what_was_never_made);

@@ -56,9 +56,9 @@ static bool looks(CenterRig *rig, int standby, int mode, bool connected)
   return (int)host->standby == standby && (int)host->mode == mode && (host->state == WS_HOST_STATE_CONNECTED) == connected;
 }
 
-static void wait_until(CenterRig *rig, int standby, int mode, bool connected)
+static void wait_until(CenterRig *rig, int standby, int mode, bool connected, guint seconds)
 {
-  for (guint i = 0; i < 1800 && !looks(rig, standby, mode, connected); i++)
+  for (guint i = 0; i < seconds && !looks(rig, standby, mode, connected); i++)
     center_rig_run_for(rig, SECOND_US);
   g_assert_true(looks(rig, standby, mode, connected));
 }
@@ -75,9 +75,9 @@ static void prepare(CenterRig *rig)
 static void sleep_and_wake(CenterRig *rig)
 {
   prepare(rig);
-  wait_until(rig, WS_HOST_STANDBY_ASLEEP, WS_HOST_MODE_MAINTENANCE, false);
+  wait_until(rig, WS_HOST_STANDBY_ASLEEP, WS_HOST_MODE_MAINTENANCE, false, 600);
   center_rig_run(rig, want_both, rig);
-  wait_until(rig, 0, WS_HOST_MODE_NORMAL, true);
+  wait_until(rig, 0, WS_HOST_MODE_NORMAL, true, 60); /* it went to sleep just now, and is woken all the same */
 }
 
 static void idle_host_sleeps_and_is_woken_when_it_is_needed(void)
@@ -93,14 +93,14 @@ static void fall_asleep(CenterRig *rig)
   rig->world->n_points = 0;
   rig->world->at = kill_at;
   rig->world->fault = RIG_KILL;
-  wait_until(rig, WS_HOST_STANDBY_ASLEEP, WS_HOST_MODE_MAINTENANCE, false);
+  wait_until(rig, WS_HOST_STANDBY_ASLEEP, WS_HOST_MODE_MAINTENANCE, false, 600);
 }
 
 static void see_it_wake(CenterRig *rig)
 {
   center_rig_run(rig, want_both, rig);
   center_rig_run_for(rig, 60 * SECOND_US); /* what was begun comes to its end: it may be asleep by now */
-  wait_until(rig, 0, WS_HOST_MODE_NORMAL, true);
+  wait_until(rig, 0, WS_HOST_MODE_NORMAL, true, 600);
   center_rig_run_for(rig, 60 * SECOND_US);
   g_assert_true(looks(rig, 0, WS_HOST_MODE_NORMAL, true));
 }

@@ -121,10 +121,12 @@ static bool set_standby(Center *center, WsId id, int standby, bool in_service)
     host->mode = WS_HOST_MODE_NORMAL;
     host->mode_since = ws_clock_wall_us(center->clock);
   }
-  if (inv_commit(txn, NULL, &error))
-    return true;
-  ws_log_error(WS_LOG_WARNING, "dpm-not-recorded", error, NULL);
-  return false;
+  if (!inv_commit(txn, NULL, &error)) {
+    ws_log_error(WS_LOG_WARNING, "dpm-not-recorded", error, NULL);
+    return false;
+  }
+  g_hash_table_remove(center->drs->tried, &id); /* what was tried was something else */
+  return true;
 }
 
 static bool run_task(Center *center, const char *kind, WsId host, void *args, GError **error)
@@ -137,8 +139,15 @@ static bool run_task(Center *center, const char *kind, WsId host, void *args, GE
   return task_wait(center->tasks, started.task_id, error);
 }
 
+/* None is sent to sleep for a while. */
 static void tell_failed(Center *center, WsId host, const GError *error)
 {
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsHost *object = inv_find(snap, &ws_type_host, host);
+  g_mutex_lock(&center->drs->lock);
+  if (object && object->cluster)
+    drs_cluster(center->drs, object->cluster)->sleep_after_us = ws_clock_monotonic_us(center->clock) + AGAIN_US;
+  g_mutex_unlock(&center->drs->lock);
   center_event(center, CENTER_MINOR, &ws_type_host, host, "dpm", "dpm_failed", "reason", error ? error->message : "-", NULL);
 }
 
@@ -304,7 +313,8 @@ void dpm_look(Center *center, WsId id)
   *look = (Look){.drs = center->drs, .snap = snap, .cluster = id, .now_us = now_us};
   if (!ws_co_blocking(center->workers, work, look, look_free, 0, NULL))
     return;
-  if (automatic && look->plan.action != PLAN_DPM_NOTHING &&
+  bool waits = look->plan.action == PLAN_DPM_SLEEP && now_us < known->sleep_after_us;
+  if (automatic && look->plan.action != PLAN_DPM_NOTHING && !waits &&
       set_standby(center, look->host, look->plan.action == PLAN_DPM_SLEEP ? WS_HOST_STANDBY_EMPTYING : WS_HOST_STANDBY_WAKING, false)) {
     tell_begins(center, look);
     g_autoptr(InvSnapshot) now = inv_snapshot(center->inventory);

@@ -29,6 +29,7 @@ typedef struct {
   gint64 looked_us;      /* wall; 0: never */
   gint64 uneven_since_us; /* monotonic; 0: it is not */
   gint64 dpm_next_us, low_since_us, high_since_us; /* the same of DPM; 0: it is not */
+  gint64 sleep_after_us; /* monotonic: no host is sent to sleep before */
   gint64 batch;          /* of its newest plan */
   bool looking, applying; /* a coroutine is at it; core loop only */
   GHashTable *hot;       /* WsId of a host -> gint64 monotonic since when; one block each */

@@ -113,6 +113,31 @@ static void running_vms_keep_an_old_processor_out(void)
   runs_on_site(ask_old_processor_to_join, "an old processor");
 }
 
+/* ---- a VM that changes while its move is planned ---- */
+
+static void goes_off(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsVm *vm = inv_edit_id(txn, &ws_type_vm, rig_world_find(rig->world, "sharer"));
+  vm->power->state = WS_POWER_STATE_OFF;
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+/* The commit is on its way to the disk when the move asks its hosts. */
+static void ask_to_move_what_changes(CenterRig *rig)
+{
+  ws_co_start(rig->center.loop, goes_off, rig);
+  assert_refused(rig, WS_ERROR_CONFLICT, "vm_migrate", "sharer", "{'host':'@second'}");
+}
+
+static void move_is_not_begun_on_what_was_so(void)
+{
+  runs_on_site(ask_to_move_what_changes, "a VM that goes off while its move is planned");
+}
+
 /* ---- one volume, two VMs ---- */
 
 static void ask_twice_for_one_volume(CenterRig *rig)
@@ -613,6 +638,7 @@ int main(int argc, char **argv)
   g_test_add_func("/center/together/vm_never_comes_back_with_a_part_of_its_disks", vm_never_comes_back_with_a_part_of_its_disks);
   g_test_add_func("/center/together/pool_stays_where_a_vm_moves_to", pool_stays_where_a_vm_moves_to);
   g_test_add_func("/center/together/file_is_taken_back_by_the_host_that_made_it", file_is_taken_back_by_the_host_that_made_it);
+  g_test_add_func("/center/together/move_is_not_begun_on_what_was_so", move_is_not_begun_on_what_was_so);
   g_test_add_func("/center/together/move_ends_with_a_target_that_is_given_up", move_ends_with_a_target_that_is_given_up);
   int result = g_test_run();
   runs_end();

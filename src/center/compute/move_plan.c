@@ -466,6 +466,28 @@ static bool check_target(Task *task, Plan *plan, Move *move, GError **error)
   return !*reasons || ws_fail(error, WS_ERROR_CANNOT_MOVE, "object", plan->vm->name, "host", plan->to->name, "reasons", reasons, NULL);
 }
 
+/* Whether two snapshots say the same of where the VM and its disks are. */
+static bool is_same(const InvSnapshot *before, const WsVm *a, const InvSnapshot *after, const WsVm *b)
+{
+  bool same = a->host == b->host && a->management == b->management && compute_power_state(a) == compute_power_state(b) && a->disks.len == b->disks.len;
+  for (guint i = 0; same && i < a->disks.len; i++) {
+    const WsVolume *x = inv_find(before, &ws_type_volume, a->disks.items[i]->volume);
+    const WsVolume *y = inv_find(after, &ws_type_volume, b->disks.items[i]->volume);
+    same = x && y && x->id == y->id && x->pool == y->pool;
+  }
+  return same;
+}
+
+/* The hosts were asked before anything was locked: another task may have come to its end meanwhile, and the VM be somewhere else. From here to
+ * the locks nothing waits. */
+static bool is_still_so(Task *task, const Plan *plan, GError **error)
+{
+  const WsVm *now = task_find_target(task, error);
+  char text[WS_ID_TEXT_MAX];
+  return now && (is_same(plan->snap, plan->vm, task_snapshot(task), now) ||
+                 ws_fail(error, WS_ERROR_CONFLICT, "object", ws_id_format(ws_type_vm.prefix, now->id, text), NULL));
+}
+
 bool move_plan(Task *task, Move *move, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
@@ -483,7 +505,7 @@ bool move_plan(Task *task, Move *move, GError **error)
   move->live = state != WS_POWER_STATE_OFF;
   move->was_paused = state == WS_POWER_STATE_PAUSED;
   move->began_us = ws_clock_wall_us(move->vm.center->clock);
-  if (!(move->target ? check_target(task, &plan, move, error) : choose_target(task, &plan, move, error)))
+  if (!(move->target ? check_target(task, &plan, move, error) : choose_target(task, &plan, move, error)) || !is_still_so(task, &plan, error))
     return false;
   keep(task, move);
   recall(task, move);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What administrators do, each with the most clicks it may take. A journey that gets longer fails.
-import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { check, click, makeSheet, openPage, same, sleep, until } from '../kit.mjs'
 
@@ -12,6 +12,17 @@ const url = (page) => new URL(page.url()).pathname
 async function good(page) {
   page.wrong = page.wrong.filter((w) => !/422/.test(w)) // simulated hosts have no screen
   same(page.wrong, [], 'what went wrong in the browser')
+}
+
+/** A machine's SSH server, which lets nobody in by the password that is tried here. */
+function sshServer(dir) {
+  const key = join(dir, 'ssh_host_key')
+  const port = 2299
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
+  mkdirSync('/run/sshd', { recursive: true })
+  writeFileSync(join(dir, 'sshd_config'), `Port ${port}\nListenAddress 127.0.0.1\nHostKey ${key}\nPidFile none\nUsePAM no\nPermitRootLogin yes\nStrictModes no\n`)
+  const process = spawn('/usr/sbin/sshd', ['-D', '-f', join(dir, 'sshd_config')], { stdio: 'ignore' })
+  return { port, fingerprint: execFileSync('ssh-keygen', ['-lf', key + '.pub']).toString().split(' ')[1], stop: () => process.kill() }
 }
 
 export function work(site, browser) {
@@ -38,6 +49,29 @@ export function work(site, browser) {
       await page.waitForURL(`**/vms/${vm}`)
       most(page, 0)
       await good(page)
+    }],
+    ['a machine is added over SSH: its key is shown before its password is sent', async () => {
+      const server = sshServer(site.dir)
+      try {
+        await at('/hosts')
+        page.allowed = [/409/, /503/] // the key is not confirmed, the password is wrong; the server begins
+        await click(page, '[data-test=create]')
+        await page.click('[data-test=add-way] >> text=Over SSH')
+        await page.fill('[data-test=ssh-address]', '127.0.0.1')
+        await page.fill('input[aria-label=Port]', String(server.port))
+        await page.fill('[data-test=ssh-password]', 'nobody has this one')
+        await until('the machine shows its key', async () => {
+          await click(page, '[data-test=ssh-go]')
+          await page.waitForSelector('[data-test=ssh-fingerprint], .errorbox')
+          return page.$('[data-test=ssh-fingerprint]')
+        })
+        same(await page.textContent('[data-test=ssh-fingerprint]'), server.fingerprint)
+        await click(page, '[data-test=ssh-go]')
+        await page.waitForSelector('.errorbox >> text=does not let root in')
+        await good(page)
+      } finally {
+        server.stop()
+      }
     }],
     ['twelve VMs are deployed from an image in two clicks, and the review says how', async () => {
       await at(`/vms/deploy?image=${site.images[0]}`)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adding a host: one command with a token to copy, and the host as it comes.
+// Adding a host: over SSH, or one command with a token to copy, and the host as it comes.
 import { useState } from 'react'
-import { Button, Input, Modal } from 'antd'
+import { Button, Input, Modal, Segmented } from 'antd'
 import { post } from '../../api/client'
 import { ErrorBox, tell } from '../../kit/error/ErrorBox'
 import { Labelled } from '../../kit/form/Fields'
@@ -13,10 +13,12 @@ import { Icon, Glyph } from '../../kit/state/glyphs'
 import { ObjectState } from '../../kit/state/State'
 import { useObject } from '../../live/store'
 import { t } from '../../texts'
+import { SshHost } from './SshHost'
 
 interface Made { id: string; token: string; expires: string }
 
 export function JoinHost({ cluster: first }: { cluster?: string }) {
+  const [way, setWay] = useState<'token' | 'ssh'>('token')
   const [name, setName] = useState('')
   const [cluster, setCluster] = useState<string | undefined>(first)
   const [made, setMade] = useState<Made>()
@@ -35,9 +37,10 @@ export function JoinHost({ cluster: first }: { cluster?: string }) {
   return (
     <Modal
       open title={t('add_host')} onCancel={closeOverlay} width={640} destroyOnHidden
-      footer={made ? <Button type="primary" onClick={closeOverlay}>{t('close')}</Button> : [<Button key="no" onClick={closeOverlay}>{t('cancel')}</Button>, <Button key="go" type="primary" loading={busy} onClick={() => void make()} data-test="confirm">{t('make_command')}</Button>]}
+      footer={way === 'ssh' ? null : made ? <Button type="primary" onClick={closeOverlay}>{t('close')}</Button> : [<Button key="no" onClick={closeOverlay}>{t('cancel')}</Button>, <Button key="go" type="primary" loading={busy} onClick={() => void make()} data-test="confirm">{t('make_command')}</Button>]}
     >
-      {made ? <Command made={made} /> : (
+      {!made && <Segmented block className="ways" value={way} onChange={(v) => setWay(v as 'token' | 'ssh')} aria-label={t('add_host')} options={[{ value: 'token', label: t('add_by_token') }, { value: 'ssh', label: t('add_by_ssh') }]} data-test="add-way" />}
+      {way === 'ssh' ? <SshHost cluster={first} /> : made ? <Command made={made} /> : (
         <div className="stack">
           <p className="lead">{t('add_host_how')}</p>
           <div className="fields">

@@ -2,6 +2,7 @@
 // What administrators do, each with the most clicks it may take. A journey that gets longer fails.
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { check, click, makeSheet, openPage, same, sleep, until } from '../kit.mjs'
 
@@ -14,10 +15,17 @@ async function good(page) {
   same(page.wrong, [], 'what went wrong in the browser')
 }
 
+const freePort = () => new Promise((resolve) => {
+  const server = createServer().listen(0, '127.0.0.1', () => {
+    const { port } = server.address()
+    server.close(() => resolve(port))
+  })
+})
+
 /** A machine's SSH server, which lets nobody in by the password that is tried here. */
-function sshServer(dir) {
+async function sshServer(dir) {
   const key = join(dir, 'ssh_host_key')
-  const port = 2299
+  const port = await freePort()
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
   mkdirSync('/run/sshd', { recursive: true })
   writeFileSync(join(dir, 'sshd_config'), `Port ${port}\nListenAddress 127.0.0.1\nHostKey ${key}\nPidFile none\nUsePAM no\nPermitRootLogin yes\nStrictModes no\n`)
@@ -51,7 +59,7 @@ export function work(site, browser) {
       await good(page)
     }],
     ['a machine is added over SSH: its key is shown before its password is sent', async () => {
-      const server = sshServer(site.dir)
+      const server = await sshServer(site.dir)
       try {
         await at('/hosts')
         page.allowed = [/409/, /503/] // the key is not confirmed, the password is wrong; the server begins

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/pki.h"
+#include "center/database.h"
 #include "model/model.h"
 #include <ifaddrs.h>
 #include <netdb.h>
@@ -79,7 +80,7 @@ static bool prepare_server(Center *center, const WsCa *ca, bool *renewed, GError
 /* A start that was cut short may have left a key without its certificate, and halves of files. */
 static bool clear_unfinished(Center *center, const WsCa *ca, GError **error)
 {
-  static const char *const names[] = {"ca.crt", "ca.key", "server.crt", "server.key", "initial-password"};
+  static const char *const names[] = {"ca.crt", "ca.key", "server.crt", "server.key", "initial-password", CENTER_SECRETS_KEY};
   for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
     g_autofree char *path = path_of(center, names[i]);
     ws_file_drop_unfinished(path);

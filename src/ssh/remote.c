@@ -18,6 +18,7 @@
 #define RUN_MS        30000
 #define TURN_MS       100   /* how often deadline and cancel are looked at */
 #define CHUNK         32768 /* SSH's usual packet */
+#define LAST_WORDS_US (2 * G_USEC_PER_SEC)
 #define STDERR_MAX    4096
 
 static const RemoteFake *fake;
@@ -366,19 +367,18 @@ static bool feed(Program *program, GError **error)
   return true;
 }
 
-/* Its status may come before its last words: these are taken until the channel closes or nothing more comes. */
+/* Its status may come before its last words: these are taken until the channel closes, or for a moment when what it has started in the background
+ * keeps it open. */
 static bool follow(Program *program, GError **error)
 {
   while (program->status < 0 && !program->closed)
     if (!feed(program, error) || !turn(program, program->sent_all ? TURN_MS : 1, error))
       return false;
-  while (!program->closed && !ssh_channel_is_eof(program->channel)) {
-    gsize before = program->out->len + program->said->len;
+  for (gint64 until_us = g_get_monotonic_time() + LAST_WORDS_US; !program->closed && !ssh_channel_is_eof(program->channel);)
     if (!turn(program, TURN_MS, error))
       return false;
-    if (program->out->len + program->said->len == before)
+    else if (g_get_monotonic_time() >= until_us)
       break;
-  }
   if (program->too_large)
     return ws_fail(error, WS_ERROR_TOO_LARGE, "limit", G_STRINGIFY(REMOTE_OUTPUT_MAX), NULL);
   return program->status >= 0 || fail_unreachable(&program->remote->target, "the program's end was not told", error);

@@ -29,7 +29,7 @@ static void make_cluster(void *arg)
   cluster->dpm->interval_s = 5;
   cluster->dpm->duration_s = cluster->dpm->spare_hosts = 0;
   rig_world_name(rig->world, "cluster", cluster->id);
-  for (guint i = 0; i < RIG_HOSTS; i++) {
+  for (guint i = 0; i < RIG_MEMBERS; i++) {
     WsHost *host = inv_edit_id(txn, &ws_type_host, rig->world->names[i].id);
     host->cluster = cluster->id;
     host->host_pool = pool->id;

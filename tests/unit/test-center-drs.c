@@ -37,7 +37,7 @@ static void make_cluster(void *arg)
   if (g_strcmp0(rules_level, "manual") == 0)
     cluster->drs->rules = WS_CLUSTER_DRS_RULES_MANUAL;
   rig_world_name(rig->world, "cluster", cluster->id);
-  for (guint i = 0; i < RIG_HOSTS; i++) {
+  for (guint i = 0; i < RIG_MEMBERS; i++) {
     WsHost *host = inv_edit_id(txn, &ws_type_host, rig->world->names[i].id);
     host->cluster = cluster->id;
     host->host_pool = cluster->host_pool;

@@ -363,6 +363,21 @@ static void calls_fail_plainly_while_libvirt_is_away(void)
   ws_workers_free(workers);
 }
 
+/* Events of a reset come when a restart through ACPI has been asked for since: the guest has not restarted by that. */
+static void late_event_of_a_reset_is_no_restart(Fixture *f, const void *data)
+{
+  virt_facts_set_restarting(f->hv, TEST_UUID, true);
+  virt_facts_note_reset(f->hv, TEST_UUID); /* no reset of ours: the guest's */
+  g_assert_false(virt_facts_is_restarting(f->hv, TEST_UUID));
+  virt_facts_set_restarting(f->hv, TEST_UUID, true);
+  virt_facts_note_own_reset(f->hv, TEST_UUID);
+  g_assert_false(virt_facts_is_restarting(f->hv, TEST_UUID));
+  virt_facts_set_restarting(f->hv, TEST_UUID, true);
+  virt_facts_note_reset(f->hv, TEST_UUID);
+  virt_facts_note_reset(f->hv, TEST_UUID);
+  g_assert_true(virt_facts_is_restarting(f->hv, TEST_UUID));
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -380,6 +395,7 @@ int main(int argc, char **argv)
   ADD(adopted_stranger_is_ours_until_released);
   ADD(running_vm_is_not_undefined);
   ADD(stats_cover_running_domains);
+  ADD(late_event_of_a_reset_is_no_restart);
   g_test_add_func("/hypervisor/libvirt/calls_fail_plainly_while_libvirt_is_away", calls_fail_plainly_while_libvirt_is_away);
   return g_test_run();
 }

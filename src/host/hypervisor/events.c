@@ -220,7 +220,7 @@ static int on_lifecycle(virConnectPtr c, virDomainPtr domain, int event, int det
 static void on_reboot(virConnectPtr c, virDomainPtr domain, void *arg)
 {
   Noted *noted = note(arg, domain, WS_RPC_VM_EVENT_KIND_REBOOTED);
-  virt_facts_set_restarting(noted->hv, noted->uuid, false);
+  virt_facts_note_reset(noted->hv, noted->uuid);
   hand_over(noted);
 }
 

@@ -180,6 +180,31 @@ void virt_facts_set_restarting(Hypervisor *hv, const char *uuid, bool restarting
   g_mutex_unlock(&hv->lock);
 }
 
+/* QEMU tells of one reset two or three times, the last some 60 ms after it (7.2), later when the machine is busy; no guest goes down for a restart
+ * and resets in less than two seconds. */
+#define RESET_EVENTS_US (10 * (gint64)G_USEC_PER_SEC)
+#define GOING_DOWN_US   (2 * (gint64)G_USEC_PER_SEC)
+
+void virt_facts_note_own_reset(Hypervisor *hv, const char *uuid)
+{
+  g_mutex_lock(&hv->lock);
+  VirtFacts *facts = virt_facts(hv, uuid);
+  facts->reset_us = g_get_monotonic_time();
+  facts->restarting_us = 0;
+  g_mutex_unlock(&hv->lock);
+}
+
+void virt_facts_note_reset(Hypervisor *hv, const char *uuid)
+{
+  g_mutex_lock(&hv->lock);
+  VirtFacts *facts = virt_facts(hv, uuid);
+  gint64 now_us = g_get_monotonic_time();
+  bool ours = facts->reset_us && now_us - facts->reset_us < RESET_EVENTS_US && now_us - facts->restarting_us < GOING_DOWN_US;
+  if (!ours)
+    facts->restarting_us = 0;
+  g_mutex_unlock(&hv->lock);
+}
+
 bool virt_facts_is_restarting(Hypervisor *hv, const char *uuid)
 {
   g_mutex_lock(&hv->lock);

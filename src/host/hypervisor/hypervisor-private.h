@@ -42,6 +42,7 @@ typedef struct {
   VirtCounters quick, slow; /* last readings, see stats.c */
   WsVmUsage *slow_usage; /* what the slow ones came to: disk rates, memory; NULL: nothing yet */
   gint64 restarting_us;  /* monotonic: asked through ACPI to restart; 0: not */
+  gint64 reset_us;       /* monotonic: last reset by us; 0: none */
   bool stuck;            /* its QEMU did not answer when asked for the slow ones, and has not yet */
 } VirtFacts;
 
@@ -121,6 +122,9 @@ WsPower *virt_power(Hypervisor *hv, virDomainPtr domain, GError **error);
  * So it is remembered here until the guest has restarted, or has not listened for two minutes. */
 void virt_facts_set_restarting(Hypervisor *hv, const char *uuid, bool restarting);
 bool virt_facts_is_restarting(Hypervisor *hv, const char *uuid);
+/* It was reset by us: nothing is left to restart. Events of that may come late, when a restart has been asked for since, and are not that one's. */
+void virt_facts_note_own_reset(Hypervisor *hv, const char *uuid);
+void virt_facts_note_reset(Hypervisor *hv, const char *uuid); /* the event: of a reset of ours, or the guest has restarted */
 /* State of a domain now, without remembering; 0 on error. */
 WsPowerState virt_state(virDomainPtr domain);
 WsId virt_facts_vm(Hypervisor *hv, const char *uuid);

@@ -177,7 +177,7 @@ bool hypervisor_vm_reset(Hypervisor *hv, const WsRpcVmReset *params, WsPower **p
     return virt_wrong_state(error, params->vm, params->uuid, "reset", call.state);
   if (virDomainReset(call.domain, 0) < 0)
     return virt_fail(error, params->vm, params->uuid, "reset");
-  virt_facts_set_restarting(hv, params->uuid, false);
+  virt_facts_note_own_reset(hv, params->uuid);
   /* After a panic libvirt leaves it stopped. */
   if (call.state == WS_POWER_STATE_CRASHED && virt_state(call.domain) == WS_POWER_STATE_PAUSED && virDomainResume(call.domain) < 0)
     return virt_fail(error, params->vm, params->uuid, "reset");

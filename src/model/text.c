@@ -130,7 +130,7 @@ static inline bool may_be_here(const unsigned char *text, const unsigned char *t
 {
   unsigned char seen = 0;
   for (int i = 0; i < STRIDE; i++)
-    seen |= (unsigned char)((folded_byte(text[i]) == first) & (folded_byte(text_end[i]) == last));
+    seen |= (unsigned char)((unsigned char)(folded_byte(text[i]) == first) & (unsigned char)(folded_byte(text_end[i]) == last));
   return seen;
 }
 

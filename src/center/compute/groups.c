@@ -39,7 +39,8 @@ typedef struct {
 static bool look_below(const void *object, void *arg)
 {
   Below *below = arg;
-  below->deepest = MAX(below->deepest, ++below->depth);
+  below->depth++;
+  below->deepest = MAX(below->deepest, below->depth);
   if (below->depth <= DEPTH_MAX)
     inv_each_by(below->snap, &ws_type_business_group, ws_type_field(&ws_type_business_group, "parent", 6),
                 ((const WsBusinessGroup *)object)->id, NULL, look_below, below);

@@ -85,7 +85,7 @@ static void read_direct_boot(VirtReading *r, const xmlNode *os)
   const xmlNode *note = virt_xml_child(r->note, "boot");
   if (!virt_xml_child(os, "kernel"))
     return;
-  if (!note) {
+  if (!virt_xml_get(note, "kernel") || !virt_xml_get(note, "pool")) { /* not ours, or somebody has edited it */
     virt_read_block(r, "os/kernel: a kernel booted directly");
     return;
   }

@@ -12,7 +12,7 @@
 #pragma once
 #include "rpc/methods.h"
 
-#define HOST_DOMAINS 16
+#define HOST_DOMAINS 32
 #define HOST_FILES   64
 #define HOST_POOLS   10
 #define HOST_MOVES   2

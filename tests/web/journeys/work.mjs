@@ -163,7 +163,7 @@ export function work(site, browser) {
     ['a host is added in two clicks: a command without the token, and the host as it comes', async () => {
       await at('/hosts')
       await click(page, '[data-test=create]')
-      await page.fill('.ant-modal input', 'kvm-99')
+      await page.fill('.ant-modal input[aria-label="Host name"]', 'kvm-99')
       await click(page, '[data-test=confirm]')
       const token = (await page.textContent('[data-test=join-token]')).trim()
       check(!(await page.textContent('[data-test=join-command]')).includes(token), 'the token stands in a command line')

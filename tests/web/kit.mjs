@@ -40,13 +40,18 @@ export class Site {
       else if (line === 'ready') site.ready = true
       else site.answers.shift()?.(line === 'ok')
     })
-    await until('the estate', () => site.ready || site.process.exitCode !== null)
+    await until('the estate', () => site.ready || site.ended)
     if (!site.ready) throw new Error('the estate does not start')
     site.url = `https://127.0.0.1:${site.port}`
     site.agent = new Agent({ ca: readFileSync(join(site.dir, 'ca.crt')), keepAlive: true, checkServerIdentity: () => undefined })
     site.password = readFileSync(join(site.dir, 'initial-password'), 'utf8').trim()
     site.token = (await site.call('POST', '/sessions', { user_name: 'admin', password: site.password })).token
     return site
+  }
+
+  /** Also by a signal, which leaves no exit code. */
+  get ended() {
+    return this.process.exitCode !== null || this.process.signalCode !== null
   }
 
   command(line) {
@@ -130,7 +135,7 @@ export class Site {
   async stop() {
     this.process.stdin.end()
     this.agent.destroy()
-    await until('its end', () => this.process.exitCode !== null)
+    await until('its end', () => this.ended)
     rmSync(this.dir, { recursive: true, force: true })
   }
 }

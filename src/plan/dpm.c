@@ -85,7 +85,8 @@ static bool can_empty(const PlanDrs *problem, const PlanDrsOptions *drs, const P
   PlanDrs p = *problem;
   PlanDrsResult result;
   memcpy(hosts, problem->hosts, problem->n_hosts * sizeof *hosts);
-  memcpy(vms, problem->vms, problem->n_vms * sizeof *vms);
+  if (problem->n_vms) /* NULL must not be copied from, not even nothing of it */
+    memcpy(vms, problem->vms, problem->n_vms * sizeof *vms);
   p.hosts = hosts;
   p.vms = vms;
   hosts[host].empties = true;

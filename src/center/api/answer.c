@@ -91,6 +91,8 @@ bool api_call_answer_value(ApiCall *call, int status, const WsType *type, const 
   char id[WS_ID_TEXT_MAX];
   ws_object_write(type, object, WS_WRITE_CLIENT, NULL, &w);
   set_answer(call, status, body);
+  if (!(type->flags & WS_TYPE_RESOURCE))
+    return true; /* a result that is no object of the inventory */
   call->etag = resource->revision;
   if (status == 201 || status == 202)
     call->location =

@@ -63,7 +63,7 @@ void api_call_set_object(ApiCall *call, const WsType *type, WsId id);
 bool api_call_answer_object(ApiCall *call, int status, const WsType *type, WsId id, GError **error);
 /* With the caller's copy of an object that was just committed, which holds what is shown only once; it takes the object's revision. */
 bool api_call_answer_made(ApiCall *call, const WsType *type, void *copy);
-/* With an object that is not (only) in the inventory. */
+/* With an object that is not (only) in the inventory, or with a result that is none: then without ETag and Location. */
 bool api_call_answer_value(ApiCall *call, int status, const WsType *type, const void *object);
 /* Any JSON body; taken over. */
 bool api_call_answer_json(ApiCall *call, int status, GString *body);

@@ -65,6 +65,10 @@ bool api_call_answer_object(ApiCall *call, int status, const WsType *type, WsId 
 bool api_call_answer_made(ApiCall *call, const WsType *type, void *copy);
 /* With an object that is not (only) in the inventory, or with a result that is none: then without ETag and Location. */
 bool api_call_answer_value(ApiCall *call, int status, const WsType *type, const void *object);
+/* The whole of a PATCH that is one commit: finds the target, merges the patch, asks `updated` (NULL: nothing more to check), answers. It sees the
+ * object before and after, may refuse, and may edit others in the transaction; also in a dry run, whose transaction is dropped. */
+typedef bool (*ApiUpdated)(InvTxn *txn, const InvSnapshot *head, const void *before, void *after, GError **error);
+bool api_call_update(ApiCall *call, ApiUpdated updated, GError **error);
 /* Any JSON body; taken over. */
 bool api_call_answer_json(ApiCall *call, int status, GString *body);
 bool api_call_answer_none(ApiCall *call); /* 204 */

@@ -111,7 +111,7 @@ static bool create_generic(ApiCall *call, GError **error)
   return api_call_commit(call, txn, error) && api_call_answer_object(call, 201, type, id, error);
 }
 
-static bool update_generic(ApiCall *call, GError **error)
+bool api_call_update(ApiCall *call, ApiUpdated updated, GError **error)
 {
   const WsType *type = call->route->type;
   g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
@@ -121,7 +121,8 @@ static bool update_generic(ApiCall *call, GError **error)
   g_autoptr(InvTxn) txn = api_call_begin(call);
   void *object = inv_edit(txn, seen);
   bool changed = false;
-  if (!ws_object_merge_patch(type, object, call->patch, call->patch_bytes, &changed, error))
+  if (!ws_object_merge_patch(type, object, call->patch, call->patch_bytes, &changed, error) ||
+      (updated && !updated(txn, head, seen, object, error)))
     return false;
   if (call->dry_run)
     return inv_check(txn, error) && api_call_answer_dry(call, (const char *[]){changed ? "update" : NULL, NULL});
@@ -237,7 +238,7 @@ static bool execute(ApiCall *call, GError **error)
   case WS_ROUTE_CREATE:
     return create_generic(call, error);
   case WS_ROUTE_UPDATE:
-    return update_generic(call, error);
+    return api_call_update(call, NULL, error);
   case WS_ROUTE_DELETE:
     return delete_generic(call, error);
   default:

@@ -163,29 +163,20 @@ static bool take_along(const void *object, void *arg)
   return true;
 }
 
-bool cluster_update(ApiCall *call, GError **error)
+static bool cluster_updated(InvTxn *txn, const InvSnapshot *head, const void *before, void *after, GError **error)
 {
-  g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
-  const WsCluster *seen = api_call_find_target(call, head, error);
-  gsize n;
-  const char *patch = api_call_patch(call, &n);
-  bool changed = false;
-  if (!seen)
+  const WsCluster *seen = before, *cluster = after;
+  if (!check_cluster(head, cluster, seen->id, error))
     return false;
-  g_autoptr(InvTxn) txn = api_call_begin(call);
-  WsCluster *cluster = inv_edit(txn, seen);
-  WsId id = seen->id;
-  if (!ws_object_merge_patch(&ws_type_cluster, cluster, patch, n, &changed, error) ||
-      !check_cluster(head, cluster, id, error))
-    return false;
-  if (api_call_is_dry_run(call))
-    return api_call_answer_dry(call, (const char *[]){changed ? "update cluster" : NULL, NULL});
-  if (!changed)
-    return api_call_answer_value(call, 200, &ws_type_cluster, seen);
   Settle settle = {txn, cluster->host_pool};
   if (cluster->host_pool != seen->host_pool)
-    inv_each_by(head, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), id, NULL, take_along, &settle);
-  return api_call_commit(call, txn, error) && api_call_answer_object(call, 200, &ws_type_cluster, id, error);
+    inv_each_by(head, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), seen->id, NULL, take_along, &settle);
+  return true;
+}
+
+bool cluster_update(ApiCall *call, GError **error)
+{
+  return api_call_update(call, cluster_updated, error);
 }
 
 /* ---- hosts in the tree ---- */

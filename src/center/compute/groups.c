@@ -106,25 +106,14 @@ bool business_group_create(ApiCall *call, GError **error)
   return api_call_commit(call, txn, error) && api_call_answer_object(call, 201, &ws_type_business_group, id, error);
 }
 
+static bool group_updated(InvTxn *txn, const InvSnapshot *head, const void *before, void *after, GError **error)
+{
+  return check_group(head, after, ((const WsBusinessGroup *)before)->id, error);
+}
+
 bool business_group_update(ApiCall *call, GError **error)
 {
-  g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
-  const WsBusinessGroup *seen = api_call_find_target(call, head, error);
-  gsize n;
-  const char *patch = api_call_patch(call, &n);
-  bool changed = false;
-  if (!seen)
-    return false;
-  g_autoptr(InvTxn) txn = api_call_begin(call);
-  WsBusinessGroup *group = inv_edit(txn, seen);
-  WsId id = seen->id;
-  if (!ws_object_merge_patch(&ws_type_business_group, group, patch, n, &changed, error) || !check_group(head, group, id, error))
-    return false;
-  if (api_call_is_dry_run(call))
-    return api_call_answer_dry(call, (const char *[]){changed ? "update business group" : NULL, NULL});
-  if (!changed)
-    return api_call_answer_value(call, 200, &ws_type_business_group, seen);
-  return api_call_commit(call, txn, error) && api_call_answer_object(call, 200, &ws_type_business_group, id, error);
+  return api_call_update(call, group_updated, error);
 }
 
 typedef struct {

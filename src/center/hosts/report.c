@@ -70,28 +70,17 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
 }
 
 /* What NICs are for is judged in the transaction that says it, as it is when the machine changes. */
+static bool host_updated(InvTxn *txn, const InvSnapshot *head, const void *before, void *after, GError **error)
+{
+  if (plan_nics_named_twice(after))
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "nic_roles", "expected", "each NIC once", NULL);
+  plan_nics_judge(after);
+  return true;
+}
+
 bool host_update(ApiCall *call, GError **error)
 {
-  g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
-  const WsHost *seen = api_call_find_target(call, head, error);
-  gsize n;
-  const char *patch = api_call_patch(call, &n);
-  bool changed = false;
-  if (!seen)
-    return false;
-  g_autoptr(InvTxn) txn = api_call_begin(call);
-  WsHost *host = inv_edit(txn, seen);
-  WsId id = seen->id;
-  if (!ws_object_merge_patch(&ws_type_host, host, patch, n, &changed, error))
-    return false;
-  if (plan_nics_named_twice(host))
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "nic_roles", "expected", "each NIC once", NULL);
-  plan_nics_judge(host);
-  if (api_call_is_dry_run(call))
-    return inv_check(txn, error) && api_call_answer_dry(call, (const char *[]){changed ? "update" : NULL, NULL});
-  if (!changed)
-    return api_call_answer_value(call, 200, &ws_type_host, seen);
-  return api_call_commit(call, txn, error) && api_call_answer_object(call, 200, &ws_type_host, id, error);
+  return api_call_update(call, host_updated, error);
 }
 
 static bool resync_facts(Center *center, WsId host, RpcLink *link, GError **error)

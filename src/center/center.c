@@ -230,6 +230,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_clear_pointer(&center->stale_vms, g_hash_table_unref);
   g_clear_pointer(&center->pools_of_hosts, g_hash_table_unref);
+  g_clear_pointer(&center->firewalls_under_way, g_hash_table_unref);
   files_free(center);
   g_clear_pointer(&center->keys_under_way, g_hash_table_unref);
   config_clear(&center->config);

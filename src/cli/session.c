@@ -112,16 +112,16 @@ char *session_prompt(const char *question, bool echo)
   char line[512];
   struct termios old, quiet;
   bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
-  if (terminal)
-    g_printerr("%s", question);
-  if (terminal && !echo) {
+  if (terminal && !echo) { /* before the question: what is typed in answer to it must be neither shown nor thrown away */
     quiet = old;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
   }
+  if (terminal)
+    g_printerr("%s", question);
   char *got = fgets(line, sizeof line, stdin);
   if (terminal && !echo) {
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &old);
     g_printerr("\n");
   }
   char *text = g_strdup(got ? got : "");

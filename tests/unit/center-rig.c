@@ -433,6 +433,7 @@ void center_rig_close(CenterRig *rig)
   g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_hash_table_unref(center->stale_vms);
   g_hash_table_unref(center->pools_of_hosts);
+  g_hash_table_unref(center->firewalls_under_way);
   ws_loop_free(center->loop);
   g_free(center->config.data_dir);
   g_free(center->config.packages_dir);

@@ -2,6 +2,7 @@
 /* Two things at the same time on one object, and hosts that go for good: what one task alone does not show. */
 #include "center-runs.h"
 #include "center/cluster/cluster.h"
+#include "center/network/network.h"
 #include "center/room.h"
 #include "task/task-private.h"
 #include <string.h>
@@ -610,6 +611,39 @@ static void move_ends_with_a_target_that_is_given_up(void)
   runs_on_site(give_the_target_up, "the target of a move is removed");
 }
 
+/* ---- a host that connects while it is told its firewall ---- */
+
+#define RULES(source) "{'rules':[{'source':'" source "','protocol':'tcp','ports':'22'}]}"
+
+static void tell_again(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  WsId host = rig_world_find(rig->world, "host");
+  g_assert_true(network_resync_firewall(&rig->center, host, hosts_link(&rig->center, host, &error), &error));
+  g_assert_no_error(error);
+}
+
+/* The host has the new list and the inventory not yet, when what connecting brings looks there. */
+static void connect_between_act_and_record(CenterRig *rig)
+{
+  center_rig_do(rig, NULL, "host_set_firewall", "host", RULES("10.0.0.0/8"));
+  start_ok(rig, "host_set_firewall", "host", RULES("192.0.2.0/24"));
+  while (!strstr(rig->world->hosts[0].firewall, "192.0.2.0"))
+    center_rig_run_for(rig, 1);
+  const WsHost *host = look(rig, &ws_type_host, "host");
+  g_assert_cmpstr(host->firewall->rules.items[0]->source, ==, "10.0.0.0/8");
+  ws_co_start(rig->center.loop, tell_again, rig);
+  center_rig_settle(rig);
+  assert_no_quarrel(rig);
+  g_assert_nonnull(strstr(rig->world->hosts[0].firewall, "192.0.2.0"));
+}
+
+static void firewall_told_while_it_is_set_is_the_new_one(void)
+{
+  runs_on_site(connect_between_act_and_record, "a host connects while its firewall is set");
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -640,6 +674,7 @@ int main(int argc, char **argv)
   g_test_add_func("/center/together/file_is_taken_back_by_the_host_that_made_it", file_is_taken_back_by_the_host_that_made_it);
   g_test_add_func("/center/together/move_is_not_begun_on_what_was_so", move_is_not_begun_on_what_was_so);
   g_test_add_func("/center/together/move_ends_with_a_target_that_is_given_up", move_ends_with_a_target_that_is_given_up);
+  g_test_add_func("/center/together/firewall_told_while_it_is_set_is_the_new_one", firewall_told_while_it_is_set_is_the_new_one);
   int result = g_test_run();
   runs_end();
   return result;

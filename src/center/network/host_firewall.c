@@ -86,14 +86,21 @@ bool host_set_firewall(Task *task, GError **error)
 {
   Set set = {task_center(task), task_target(task), task_args(task)};
   TaskLockRef lock = {&ws_type_host, set.host, false};
-  return task_find_target(task, error) && check_rules(set.args, error) &&
-         (task_is_resumed(task) || hosts_link(set.center, set.host, error)) && task_lock(task, &lock, 1, error) &&
-         task_last_step(task, "apply", apply, take_back, &set, error);
+  if (!task_find_target(task, error) || !check_rules(set.args, error) ||
+      !(task_is_resumed(task) || hosts_link(set.center, set.host, error)) || !task_lock(task, &lock, 1, error))
+    return false;
+  g_hash_table_add(set.center->firewalls_under_way, g_memdup2(&set.host, sizeof set.host));
+  bool ok = task_last_step(task, "apply", apply, take_back, &set, error);
+  g_hash_table_remove(set.center->firewalls_under_way, &set.host);
+  return ok;
 }
 
 bool network_resync_firewall(Center *center, WsId id, RpcLink *link, GError **error)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   const WsHost *host = inv_find(snap, &ws_type_host, id);
-  return !host || !host->firewall || tell(link, host->firewall, error);
+  /* While a task has told it another one and not recorded that yet, the inventory's is of before; the task says the right one, or takes it back. */
+  if (!host || !host->firewall || g_hash_table_contains(center->firewalls_under_way, &id))
+    return true;
+  return tell(link, host->firewall, error);
 }

@@ -90,6 +90,7 @@ bool serve_network_switch_changed(RpcCall *call, const WsRpcNetworkSwitchChanged
 
 void network_start(Center *center)
 {
+  center->firewalls_under_way = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   hosts_add_resync(center, network_resync_firewall);
   hosts_add_resync(center, resync_networks);
 }

@@ -3,7 +3,10 @@
 import contextlib
 import os
 import pty
+import select
 import subprocess
+import termios
+import time
 
 from newcomer_site import PASSWORD, PLAIN_USER, PORT
 from runkit.processes import wait_for
@@ -11,6 +14,7 @@ from whole_site import Case, check, refused
 
 LOCAL_VM = "<domain type='qemu'><name>stranger</name><memory unit='MiB'>32</memory><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
 SLOW = "#!/bin/sh\n# Waits until somebody says that it is enough.\ntouch /run/installing\nwhile [ ! -e /run/enough ]; do sleep 0.1; done\n"
+TERMINAL_DEADLINE_S = 120
 STATE = "/var/lib/winsphere/host"
 
 
@@ -112,20 +116,31 @@ class Newcomers(Case):
         wait_for("the VM of the host", lambda: [vm for vm in self.api.items("vms") if vm["name"] == "stranger" and vm["host"] == host], 30)
 
     def at_terminal(self, argv, *talk):
-        """Runs winctl on a terminal of its own and answers its questions; its words."""
+        """Runs winctl on a terminal of its own and answers its questions; its words. A password's question comes when nothing is shown any more."""
         ours, its = pty.openpty()
         process = subprocess.Popen(argv, stdin=its, stdout=its, stderr=its, env=self.site.product.environment, start_new_session=True)
         os.close(its)
         said = b""
-        for question, answer in talk:
-            while question not in said.split(b"\n")[-1]:
-                said += os.read(ours, 4096)
-            os.write(ours, answer)
-        with contextlib.suppress(OSError):  # the terminal's end
-            while piece := os.read(ours, 4096):
-                said += piece
-        os.close(ours)
-        check(process.wait(90) == 0, said.decode(errors="replace"))
+        end = time.monotonic() + TERMINAL_DEADLINE_S
+
+        def read():
+            check(select.select([ours], [], [], max(0, end - time.monotonic()))[0], lambda: f"nothing more came after {said!r}")
+            return os.read(ours, 4096)
+
+        try:
+            for question, answer in talk:
+                while question not in said.split(b"\n")[-1]:
+                    said += read()
+                check(b"assword" not in question or not termios.tcgetattr(ours)[3] & termios.ECHO, "a password would be shown, or lost")
+                os.write(ours, answer)
+            with contextlib.suppress(OSError):  # the terminal's end
+                while piece := read():
+                    said += piece
+            check(process.wait(90) == 0, said.decode(errors="replace"))
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
         return said.decode(errors="replace")
 
     def machine_is_not_added_twice(self):

@@ -42,6 +42,7 @@ struct WatchHub {
   Center *center;
   InvWatch *feed;
   Revision at; /* last revision fed */
+  InvChange changes[2 * BATCH_MAX]; /* those at hand */
   GHashTable *subscriptions; /* key -> Subscription */
   GPtrArray *watchers;       /* all */
   gint pump_posted; /* atomic */
@@ -338,30 +339,49 @@ static void dismiss_by(WatchHub *hub, const InvChange *change)
 
 static void notify(void *arg);
 
+/* What there is until now, up to two batches. To the end, so that what comes while the watchers are fed is told with the next ones. */
+static bool read_feed(WatchHub *hub, guint *n, GError **error)
+{
+  guint got = 1;
+  for (*n = 0; got > 0 && *n <= BATCH_MAX; *n += got)
+    if (!inv_watch_next(hub->feed, hub->changes + *n, BATCH_MAX, &got, error))
+      return false;
+  return true;
+}
+
+static void feed_changes(WatchHub *hub, guint n)
+{
+  hub->at = hub->changes[n - 1].revision;
+  for (guint i = 0; i < n; i++)
+    dismiss_by(hub, &hub->changes[i]);
+  feed_all(hub, hub->changes, n, hub->at);
+  inv_changes_release(hub->changes, n);
+}
+
+/* The hub itself fell out of the log: all begin anew from a list. */
+static void begin_anew(WatchHub *hub, const GError *error)
+{
+  for (guint i = 0; i < hub->watchers->len; i++)
+    tell_relist(hub->watchers->pdata[i], error);
+  inv_watch_free(hub->feed);
+  hub->feed = inv_watch_new(hub->center->inventory, 0, notify, hub);
+}
+
 static void pump(void *arg)
 {
   WatchHub *hub = arg;
-  InvChange changes[BATCH_MAX];
-  guint n;
+  guint n = 0;
   g_atomic_int_set(&hub->pump_posted, 0);
-  for (;;) {
+  do {
     g_autoptr(GError) error = NULL;
-    if (!inv_watch_next(hub->feed, changes, BATCH_MAX, &n, &error)) {
-      /* The hub itself fell out of the log: all begin anew from a list. */
-      for (guint i = 0; i < hub->watchers->len; i++)
-        tell_relist(hub->watchers->pdata[i], error);
-      inv_watch_free(hub->feed);
-      hub->feed = inv_watch_new(hub->center->inventory, 0, notify, hub);
+    bool ok = read_feed(hub, &n, &error);
+    if (n > 0)
+      feed_changes(hub, n);
+    if (!ok) {
+      begin_anew(hub, error);
       return;
     }
-    if (n == 0)
-      return;
-    hub->at = changes[n - 1].revision;
-    for (guint i = 0; i < n; i++)
-      dismiss_by(hub, &changes[i]);
-    feed_all(hub, changes, n, hub->at);
-    inv_changes_release(changes, n);
-  }
+  } while (n > BATCH_MAX);
 }
 
 static void post_pump(WatchHub *hub)

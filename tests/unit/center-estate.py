@@ -257,6 +257,19 @@ def metrics_name_every_object_also_the_dead(m, admin):
     assert center.Client(m).raw("GET", "/metrics")[0] == 401
 
 
+def dashboards_and_rules_ask_for_what_there_is(m, admin):
+    text = admin.raw("GET", "/metrics")[2].decode()
+    there = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+    folder = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../packaging/monitoring")
+    made_now = subprocess.run([os.path.join(folder, "make-dashboards"), "--check"], capture_output=True, text=True, check=False)
+    assert made_now.returncode == 0, made_now.stderr
+    for name in os.listdir(folder):
+        if name.endswith((".json", "alerts.yaml")):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                asked = set(re.findall(r"\bwinsphere_[a-z_]+", file.read()))
+            assert asked and asked <= there, (name, asked - there)
+
+
 def what_no_agent_has_told_is_not_made_up(m, admin):
     cluster = made(admin.call("POST", "/clusters", {"name": "untold", "host_pool": first_pool(admin)["id"]}))
     host = enrol(m, admin, "silent", cluster=cluster["id"])
@@ -316,7 +329,7 @@ center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_toke
                 hosts_move_between_clusters_and_out, cluster_takes_its_hosts_along_to_another_host_pool,
                 what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
                 host_that_is_not_connected_cannot_enter_maintenance,
-                metrics_name_every_object_also_the_dead, search_finds_by_what_people_know,
+                metrics_name_every_object_also_the_dead, dashboards_and_rules_ask_for_what_there_is, search_finds_by_what_people_know,
                 winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read, what_no_agent_has_told_is_not_made_up,
                 affinity_rule_says_what_it_lacks, drs_of_an_empty_cluster_answers]
 

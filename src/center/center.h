@@ -52,6 +52,7 @@ struct Center {
   GHashTable *moves_begun; /* compute/move_target.c: tasks whose turn has come, and whose records do not say so yet */
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *pools_of_hosts; /* storage/pool_hosts.c */
+  GPtrArray *promises; /* compute/place.c: RoomPromise, of tasks that make VMs */
   GHashTable *firewalls_under_way; /* network/host_firewall.c: ids of hosts that a task is telling theirs */
   Drs *drs; /* cluster/drs.h */
   GHashTable *web_files;

@@ -35,9 +35,21 @@ static bool counts(const WsVm *vm)
   return plan_vm_is_placed(vm) || g_strcmp0(verb, "creating") == 0 || g_strcmp0(verb, "starting") == 0;
 }
 
+/* NULL: it is none of those that are promised. */
+static const RoomPromise *promise_of(const RoomRules *rules, WsId id)
+{
+  WsId i = ROOM_DRAFT - 1 - id;
+  return id != ROOM_DRAFT && rules->promises && i < rules->promises->len ? rules->promises->pdata[i] : NULL;
+}
+
 guint room_rules_hosts_of(WsId id, WsId hosts[2], void *arg)
 {
   const RoomRules *rules = arg;
+  const RoomPromise *promise = promise_of(rules, id);
+  if (promise) {
+    hosts[0] = promise->host;
+    return 1;
+  }
   const WsVm *vm = id == ROOM_DRAFT ? NULL : inv_find(rules->snap, &ws_type_vm, id);
   const WsHost *host = vm && counts(vm) ? inv_find(rules->snap, &ws_type_host, vm->host) : NULL;
   const WsId *to = host ? g_hash_table_lookup(rules->arrivals, &id) : NULL;
@@ -121,6 +133,11 @@ static GArray *vms_of(RoomRules *rules, const WsAffinityRule *rule, const WsVm *
   inv_each_by(rules->snap, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), rule->cluster, NULL, add_vms_of_host, &by);
   if (draft && fits_label(&draft->labels, rule->vm_label))
     g_array_append_val(ids, draft_id);
+  for (guint i = 0; rules->promises && i < rules->promises->len; i++) {
+    WsId id = ROOM_DRAFT - 1 - i;
+    if (fits_label(&((const RoomPromise *)rules->promises->pdata[i])->draft->labels, rule->vm_label))
+      g_array_append_val(ids, id);
+  }
   return ids;
 }
 
@@ -167,12 +184,13 @@ static void unref_list(gpointer list)
   g_array_unref(list);
 }
 
-RoomRules *room_rules_new(const InvSnapshot *snap, WsId cluster, const WsVm *draft, const WsAffinityRule *changed)
+static RoomRules *new_rules(const InvSnapshot *snap, WsId cluster, const WsVm *draft, const WsAffinityRule *changed, const GPtrArray *promises)
 {
   RoomRules *rules = g_new0(RoomRules, 1);
   Gather gather = {rules, draft, changed};
   G_STATIC_ASSERT((int)PLAN_RULE_SHOULD_NOT_RUN_ON == (int)WS_AFFINITY_RULE_KIND_SHOULD_NOT_RUN_ON);
   rules->snap = snap;
+  rules->promises = promises;
   rules->rules = g_array_new(FALSE, FALSE, sizeof(PlanRule));
   rules->lists = g_ptr_array_new_with_free_func(unref_list);
   if (cluster)
@@ -181,6 +199,16 @@ RoomRules *room_rules_new(const InvSnapshot *snap, WsId cluster, const WsVm *dra
     add_rule(&gather, changed);
   rules->arrivals = rules->rules->len ? room_arrivals(snap) : g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   return rules;
+}
+
+RoomRules *room_rules_new(const InvSnapshot *snap, WsId cluster, const WsVm *draft, const WsAffinityRule *changed)
+{
+  return new_rules(snap, cluster, draft, changed, NULL);
+}
+
+RoomRules *room_rules_new_with(const InvSnapshot *snap, WsId cluster, const WsVm *draft, const GPtrArray *promises)
+{
+  return new_rules(snap, cluster, draft, NULL, promises);
 }
 
 void room_rules_free(RoomRules *rules)
@@ -205,7 +233,8 @@ void room_rules_sends(RoomRules *rules, WsId vm, WsId host)
 
 static const char *name_of(const RoomRules *rules, WsId vm)
 {
-  const WsVm *found = vm && vm != ROOM_DRAFT ? inv_find(rules->snap, &ws_type_vm, vm) : NULL;
+  const RoomPromise *promise = promise_of(rules, vm);
+  const WsVm *found = promise ? promise->draft : vm && vm != ROOM_DRAFT ? inv_find(rules->snap, &ws_type_vm, vm) : NULL;
   return found ? found->name : NULL;
 }
 

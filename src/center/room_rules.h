@@ -9,8 +9,17 @@
 /* A VM that has no id yet stands in rules (by its labels) as this one. */
 #define ROOM_DRAFT G_MAXUINT64
 
+/* A VM whose host is chosen and that is not in the inventory yet. */
+typedef struct {
+  WsId vm; /* what it will be */
+  WsId host;
+  WsVm *draft;
+  bool starts; /* as soon as it is there: it needs its room now */
+} RoomPromise;
+
 typedef struct {
   const InvSnapshot *snap; /* borrowed; outlives it */
+  const GPtrArray *promises; /* RoomPromise; borrowed; NULL: none. The i-th stands in rules as ROOM_DRAFT - 1 - i */
   GArray *rules;           /* PlanRule: those that are enabled; names borrowed from the snapshot */
   GPtrArray *lists;        /* owns what rules point at */
   GHashTable *arrivals;    /* WsId of a VM that moves -> WsId of the host it goes to */
@@ -19,6 +28,8 @@ typedef struct {
 
 /* `draft` (may be NULL): a VM that is not in the snapshot yet. `changed` (may be NULL): a rule as it would be, in the place of the one with its id. */
 RoomRules *room_rules_new(const InvSnapshot *snap, WsId cluster, const WsVm *draft, const WsAffinityRule *changed);
+/* The same with VMs that were promised to hosts of the cluster. Those that are in the snapshot by now must not be among them. */
+RoomRules *room_rules_new_with(const InvSnapshot *snap, WsId cluster, const WsVm *draft, const GPtrArray *promises);
 void room_rules_free(RoomRules *rules);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RoomRules, room_rules_free)
 

@@ -434,6 +434,7 @@ void center_rig_close(CenterRig *rig)
   g_hash_table_unref(center->stale_vms);
   g_hash_table_unref(center->pools_of_hosts);
   g_hash_table_unref(center->firewalls_under_way);
+  g_ptr_array_unref(center->promises);
   ws_loop_free(center->loop);
   g_free(center->config.data_dir);
   g_free(center->config.packages_dir);

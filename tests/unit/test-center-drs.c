@@ -158,6 +158,84 @@ static void start_and_move_are_refused_naming_rule_and_vm(void)
   runs_on_site(refuse, "refuse");
 }
 
+/* ---- several at once ---- */
+
+static void make_label_rule(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
+  rule->name = g_strdup("web");
+  rule->cluster = rig_world_find(rig->world, "cluster");
+  rule->kind = WS_AFFINITY_RULE_KIND_KEEP_APART;
+  rule->enabled = true;
+  rule->vm_label = g_strdup("role=web");
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+typedef struct {
+  CenterRig *rig;
+  const char *name;
+  TaskStarted started;
+  GError *error;
+} Ask;
+
+static void ask_for_web(void *arg)
+{
+  Ask *ask = arg;
+  Center *center = &ask->rig->center;
+  TaskCause cause = {.user_name = "alice", .origin = "192.0.2.1", .cause = "user"};
+  WsVm *vm = ws_vm_new();
+  ws_apply_defaults(&ws_type_vm, vm);
+  vm->name = g_strdup(ask->name);
+  vm->cluster = rig_world_find(ask->rig->world, "cluster");
+  vm->memory_bytes = (gint64)128 << 20;
+  ws_map_set(&vm->labels, "role", "web");
+  task_start(center->tasks, task_kind_find(center->tasks, "vm_create"), 0, vm, &cause, false, 0, &ask->started, &ask->error);
+}
+
+static bool find_web(const void *object, void *arg)
+{
+  const WsVm *vm = object;
+  WsId *hosts = arg;
+  if (g_str_has_prefix(vm->name, "web-"))
+    hosts[hosts[0] ? 1 : 0] = vm->host;
+  return true;
+}
+
+/* Three in one turn of the loop: none is in the inventory when the next one is placed, and there are two hosts. */
+static void ask_for_three(CenterRig *rig)
+{
+  static const char *const names[] = {"web-1", "web-2", "web-3"};
+  Ask asks[3] = {0};
+  WsId hosts[2] = {0};
+  center_rig_run(rig, make_cluster, rig);
+  center_rig_run(rig, make_label_rule, rig);
+  for (guint i = 0; i < 3; i++) {
+    asks[i] = (Ask){.rig = rig, .name = names[i]};
+    ws_co_start(rig->center.loop, ask_for_web, &asks[i]);
+  }
+  center_rig_settle(rig);
+  g_assert_no_error(asks[0].error);
+  g_assert_no_error(asks[1].error);
+  g_assert_error(asks[2].error, WS_ERROR, WS_ERROR_NO_HOST);
+  if (!strstr(asks[2].error->message, "rule web keeps it apart from web-"))
+    g_error("%s", asks[2].error->message);
+  g_clear_error(&asks[2].error);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  inv_each(snap, &ws_type_vm, find_web, hosts);
+  g_assert_cmpuint(hosts[0], !=, hosts[1]);
+  g_assert_cmpuint(rig->center.promises->len, ==, 0);
+}
+
+static void vms_that_are_made_at_once_keep_apart(void)
+{
+  rules_level = NULL;
+  runs_on_site(ask_for_three, "three at once");
+}
+
 /* ---- recommendations ---- */
 
 static void advise(CenterRig *rig)
@@ -258,6 +336,7 @@ int main(int argc, char **argv)
   runs_prepare();
   g_test_add_func("/center/drs/broken_rule_is_healed_once_with_balancing_off", broken_rule_is_healed_once_with_balancing_off);
   g_test_add_func("/center/drs/start_and_move_are_refused_naming_rule_and_vm", start_and_move_are_refused_naming_rule_and_vm);
+  g_test_add_func("/center/drs/vms_that_are_made_at_once_keep_apart", vms_that_are_made_at_once_keep_apart);
   g_test_add_func("/center/drs/manual_level_advises_and_does_what_is_accepted", manual_level_advises_and_does_what_is_accepted);
   g_test_add_func("/center/drs/advice_expires_when_its_reason_is_gone", advice_expires_when_its_reason_is_gone);
   g_test_add_func("/center/drs/manager_that_is_killed_half_way_goes_on", manager_that_is_killed_half_way_goes_on);

@@ -364,7 +364,7 @@ static bool build(Task *task, Build *b, GError **error)
 
 /* ---- create ---- */
 
-bool vm_create(Task *task, GError **error)
+static bool create_one(Task *task, GError **error)
 {
   const WsVm *args = task_args(task);
   const InvSnapshot *snap = task_snapshot(task);
@@ -377,6 +377,13 @@ bool vm_create(Task *task, GError **error)
       (!task_is_resumed(task) && !compute_check_devices(snap, draft, 0, b.host, error)))
     return false;
   return build(task, &b, error);
+}
+
+bool vm_create(Task *task, GError **error)
+{
+  bool ok = create_one(task, error);
+  place_end(task);
+  return ok;
 }
 
 /* ---- deploy ---- */
@@ -505,5 +512,9 @@ static bool deploy_many(Task *task, const WsVmDeploy *args, GError **error)
 bool vm_deploy(Task *task, GError **error)
 {
   const WsVmDeploy *args = task_args(task);
-  return args->count > 1 ? deploy_many(task, args, error) : deploy_one(task, args, error);
+  if (args->count > 1)
+    return deploy_many(task, args, error);
+  bool ok = deploy_one(task, args, error);
+  place_end(task);
+  return ok;
 }

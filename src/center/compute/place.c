@@ -5,6 +5,54 @@
 #include "center/room_rules.h"
 #include "plan/estate.h"
 
+/* ---- what was promised ---- */
+
+/* Several VMs that are asked for at once are placed one after the other, and each is in the inventory some syncs of the disk later. */
+
+static void promise_free(void *arg)
+{
+  RoomPromise *promise = arg;
+  ws_vm_unref(promise->draft);
+  g_free(promise);
+}
+
+void place_start(Center *center)
+{
+  center->promises = g_ptr_array_new_with_free_func(promise_free);
+}
+
+static void promise(Task *task, const WsVm *draft, WsId host, bool starts)
+{
+  if (task_is_dry_run(task))
+    return;
+  RoomPromise *promise = g_new(RoomPromise, 1);
+  *promise = (RoomPromise){task_new_id(task, "vm"), host, ws_vm_copy(draft), starts};
+  Center *center = task_center(task);
+  g_ptr_array_add(center->promises, promise);
+}
+
+void place_end(Task *task)
+{
+  const Center *center = task_center(task);
+  GPtrArray *promises = center->promises;
+  WsId vm = task_is_dry_run(task) || !task_chosen(task, "host") ? 0 : task_new_id(task, "vm");
+  for (guint i = 0; vm && i < promises->len; i++)
+    if (((const RoomPromise *)promises->pdata[i])->vm == vm) {
+      g_ptr_array_remove_index_fast(promises, i);
+      return;
+    }
+}
+
+/* Those that the snapshot does not have. */
+static GPtrArray *open_promises(const Center *center, const InvSnapshot *snap)
+{
+  GPtrArray *open = g_ptr_array_new();
+  for (guint i = 0; i < center->promises->len; i++)
+    if (!inv_find(snap, &ws_type_vm, ((const RoomPromise *)center->promises->pdata[i])->vm))
+      g_ptr_array_add(open, center->promises->pdata[i]);
+  return open;
+}
+
 /* ---- hosts ---- */
 
 typedef struct {
@@ -12,6 +60,7 @@ typedef struct {
   const InvSnapshot *snap;
   GArray *hosts;   /* PlanHost */
   GPtrArray *pools; /* WsPool that it must see; borrowed from snap */
+  const GPtrArray *promises;
 } Gather;
 
 static bool add_host(const void *object, void *arg)
@@ -21,6 +70,13 @@ static bool add_host(const void *object, void *arg)
   row.reaches = true;
   for (guint i = 0; i < gather->pools->len; i++)
     row.reaches = row.reaches && plan_pool_reaches(gather->pools->pdata[i], row.id);
+  for (guint i = 0; i < gather->promises->len; i++) {
+    const RoomPromise *promise = gather->promises->pdata[i];
+    if (promise->host != row.id || !promise->starts)
+      continue;
+    row.memory_used_bytes += promise->draft->memory_bytes;
+    row.vcpus_used += plan_vm_vcpus(promise->draft);
+  }
   g_array_append_val(gather->hosts, row);
   return true;
 }
@@ -41,7 +97,7 @@ static GPtrArray *pools_of(const InvSnapshot *snap, const WsVm *draft, WsId one_
 }
 
 /* Hosts of each cluster by that cluster's rules. Texts of refusals go to `texts`. */
-static void weigh_rules(const InvSnapshot *snap, const WsVm *draft, GArray *hosts, GPtrArray *texts)
+static void weigh_rules(const InvSnapshot *snap, const WsVm *draft, const GPtrArray *promises, GArray *hosts, GPtrArray *texts)
 {
   g_autoptr(GHashTable) done = g_hash_table_new(g_int64_hash, g_int64_equal);
   WsId self = draft->id ? draft->id : ROOM_DRAFT;
@@ -49,7 +105,7 @@ static void weigh_rules(const InvSnapshot *snap, const WsVm *draft, GArray *host
     WsId *cluster = &g_array_index(hosts, PlanHost, i).cluster;
     if (!*cluster || !g_hash_table_add(done, cluster))
       continue;
-    g_autoptr(RoomRules) rules = room_rules_new(snap, *cluster, draft->id ? NULL : draft, NULL);
+    g_autoptr(RoomRules) rules = room_rules_new_with(snap, *cluster, draft->id ? NULL : draft, promises);
     for (guint j = i; j < hosts->len; j++)
       if (g_array_index(hosts, PlanHost, j).cluster == *cluster)
         room_rules_weigh(rules, self, &g_array_index(hosts, PlanHost, j), 1, texts);
@@ -60,24 +116,30 @@ bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId
 {
   char text[WS_ID_TEXT_MAX];
   const char *chosen = task_chosen(task, "host");
-  if (chosen)
-    return ws_id_parse(ws_type_host.prefix, chosen, host);
+  if (chosen) {
+    if (!ws_id_parse(ws_type_host.prefix, chosen, host))
+      return false;
+    promise(task, draft, *host, start);
+    return true;
+  }
   const InvSnapshot *snap = task_snapshot(task);
   g_autoptr(GPtrArray) pools = pools_of(snap, draft, image_pool);
-  Gather gather = {task_center(task), snap, g_array_new(FALSE, FALSE, sizeof(PlanHost)), pools};
+  g_autoptr(GPtrArray) promises = open_promises(task_center(task), snap);
+  Gather gather = {task_center(task), snap, g_array_new(FALSE, FALSE, sizeof(PlanHost)), pools, promises};
   inv_each(snap, &ws_type_host, add_host, &gather);
   PlanDemand demand = room_demand(draft, start);
   demand.only_host = draft->host;
   demand.only_cluster = draft->cluster;
   g_autofree char *why = NULL;
   g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
-  weigh_rules(snap, draft, gather.hosts, texts);
+  weigh_rules(snap, draft, promises, gather.hosts, texts);
   WsId picked = plan_place((PlanHost *)gather.hosts->data, gather.hosts->len, &demand, &why);
   g_array_unref(gather.hosts);
   if (!picked)
     return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "field", "host", NULL);
   *host = picked;
   task_choose(task, "host", ws_id_format(ws_type_host.prefix, picked, text));
+  promise(task, draft, picked, start);
   return true;
 }
 

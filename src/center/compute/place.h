@@ -3,10 +3,15 @@
 #pragma once
 #include "center/compute/compute.h"
 
-/* Host of a new VM: the one asked for, or the planner's choice among those that reach its volumes and `image_pool` (0: none); recorded in the task. The field
+/* Host of a new VM: the one asked for, or the planner's choice among those that reach its volumes and `image_pool` (0: none); recorded in the task, and promised: until
+ * the VM is in the inventory others that ask see it on that host, its room and its rules. The field
  * host is refused when it is not connected, of another architecture, or does not reach the volumes. `start`: it will run at once, so the
  * host must have the room now. */
 bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error);
+/* The task's VM is in the inventory, or will never be: what place_host() promised it of its host is forgotten. */
+void place_end(Task *task);
+/* Once, when the manager starts. */
+void place_start(Center *center);
 /* May this VM be started where it is: is its host in service, does it have the room that the ratios give, and does no affinity rule forbid it? */
 bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error);
 /* Pool for size_bytes on host: *pool when it is set and fits, else the one with most room. Errors carry `field`. */

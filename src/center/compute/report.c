@@ -5,7 +5,7 @@
  * is told; one that nobody knows becomes a found VM, which may be adopted. Differences that no task of ours made are events. */
 #include "base/log.h"
 #include "base/plant.h"
-#include "center/compute/compute.h"
+#include "center/compute/place.h"
 #include "center/domains.h"
 
 #define USAGE_US (5 * (gint64)G_USEC_PER_SEC)
@@ -445,6 +445,7 @@ static bool check_disks_owned(const InvSnapshot *head, const void *old_object, c
 void compute_start(Center *center)
 {
   compute_follow_networks(center);
+  place_start(center);
   inv_add_check(center->inventory, &ws_type_vm, check_disks_owned);
   hosts_add_resync(center, resync_vms);
   hosts_add_down(center, vms_down);

@@ -329,6 +329,18 @@ static void it_is_mounted_again_after_the_machine_was_off(Fixture *f, gconstpoin
   g_assert_cmpuint(f->commands->len, ==, 2);
 }
 
+/* Its type is the client's, not the kernel's. */
+static void client_in_user_space_is_taken_for_one(Fixture *f, gconstpointer data)
+{
+  g_autoptr(WsPoolNfs) nfs = an_export(FILER);
+  g_autofree char *line = g_strdup_printf("36 22 0:50 / %s rw,nosuid - fuse.nfs filer-1:/vol/vms rw\n", f->path);
+  g_autofree char *other = g_strdup_printf("36 22 0:50 / %s rw,nosuid - fuse.sshfs filer-1:/vol/vms rw\n", f->path);
+  write_text(f->mountinfo, line);
+  g_assert_cmpint(nfs_state(nfs, f->path), ==, NFS_MOUNTED);
+  write_text(f->mountinfo, other);
+  g_assert_cmpint(nfs_state(nfs, f->path), ==, NFS_OTHER);
+}
+
 static void server_that_is_away_is_not_asked_without_end(Fixture *f, gconstpointer data)
 {
   g_autofree char *reason = NULL;
@@ -417,6 +429,7 @@ int main(int argc, char **argv)
   ADD(options_are_made_of_fields_alone);
   ADD(words_that_could_be_options_are_refused);
   ADD(export_is_mounted_marked_and_used);
+  ADD(client_in_user_space_is_taken_for_one);
   ADD(under_systemd_it_is_mounted_where_libvirt_sees_it);
   ADD(empty_mount_point_is_never_written);
   ADD(kernel_without_nfs_is_named);

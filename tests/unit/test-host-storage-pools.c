@@ -2,6 +2,7 @@
 /* Pools of a host, on real directories: what is taken for one, what is told of it. */
 #include "base/confine-private.h"
 #include "host/storage/pool_dir.h"
+#include "host/storage/pool_inspect.h"
 #include "storage-rig.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -216,6 +217,121 @@ static void outside_changes_are_told_own_ones_are_not(StorageRig *f, gconstpoint
   }
 }
 
+/* ---- a file system that does not answer ---- */
+
+static struct {
+  GMutex lock;
+  GCond changed;
+  bool hangs;
+  guint inside; /* threads that hang */
+} silence;
+
+/* In pool 1 alone, in the middle of a listing. */
+static void hang_in_pool_1(const char *path)
+{
+  if (!g_str_has_suffix(path, "/p"))
+    return;
+  g_mutex_lock(&silence.lock);
+  silence.inside++;
+  g_cond_broadcast(&silence.changed);
+  while (silence.hangs)
+    g_cond_wait(&silence.changed, &silence.lock);
+  silence.inside--;
+  g_mutex_unlock(&silence.lock);
+}
+
+static void set_hangs(bool hangs)
+{
+  g_mutex_lock(&silence.lock);
+  silence.hangs = hangs;
+  g_cond_broadcast(&silence.changed);
+  g_mutex_unlock(&silence.lock);
+}
+
+static guint threads_inside(guint at_least)
+{
+  g_mutex_lock(&silence.lock);
+  while (silence.inside < at_least)
+    g_cond_wait(&silence.changed, &silence.lock);
+  guint n = silence.inside;
+  g_mutex_unlock(&silence.lock);
+  return n;
+}
+
+static void hang_and_hint(StorageRig *f)
+{
+  g_autofree char *hint = storage_rig_path(f, "hint");
+  set_hangs(true);
+  for (guint i = 0; i < 300 && !storage_rig_wait_for_event(f, "state unreachable", 200); i++) {
+    g_unlink(hint);
+    g_assert_true(g_file_set_contents(hint, "x", 1, NULL));
+  }
+  g_assert_true(storage_rig_wait_for_event(f, "state unreachable", 0));
+  g_assert_cmpuint(threads_inside(1), ==, 1);
+}
+
+static void forget_events(StorageRig *f)
+{
+  g_mutex_lock(&f->lock);
+  g_ptr_array_set_size(f->events, 0);
+  g_mutex_unlock(&f->lock);
+}
+
+static void pool_that_hangs_in_a_listing_holds_up_no_other(StorageRig *f, gconstpointer data)
+{
+  g_autofree char *second = g_build_filename(f->root, "q", NULL), *stranger = g_build_filename(second, "stranger", NULL);
+  g_autoptr(GError) error = NULL;
+  pool_reach_wait_ms = 200;
+  inspection_seam = hang_in_pool_1;
+  storage_rig_prepare(f, 2, second, STORAGE_RIG_UUID_B, true, &error);
+  g_assert_no_error(error);
+  g_assert_true(storage_rig_wait_for_event(f, "state active", 60000));
+  hang_and_hint(f);
+  for (guint i = 0; i < 300 && !storage_rig_wait_for_event(f, "appeared stranger", 200); i++) {
+    g_unlink(stranger);
+    g_assert_true(g_file_set_contents(stranger, "x", 1, NULL));
+  }
+  g_assert_true(storage_rig_wait_for_event(f, "appeared stranger", 0));
+
+  g_autoptr(WsRpcPoolRefreshResult) seen = NULL;
+  g_assert_true(storage_pool_refresh(f->storage, 1, &seen, &error));
+  g_assert_cmpint(seen->status->state, ==, WS_POOL_STATUS_STATE_UNREACHABLE);
+  g_assert_nonnull(strstr(seen->status->reason, "does not answer"));
+  g_assert_cmpuint(threads_inside(1), ==, 1); /* nobody was sent after it */
+
+  forget_events(f);
+  set_hangs(false);
+  g_assert_true(storage_rig_wait_for_event(f, "state active", 60000));
+  hang_and_hint(f);
+  storage_rig_restart(f, false); /* the agent ends all the same */
+  set_hangs(false);
+  inspection_seam = NULL;
+  pool_reach_wait_ms = 5000;
+}
+
+/* ---- a name is given once ---- */
+
+static void published_file_takes_no_name_that_another_has(StorageRig *f, gconstpointer data)
+{
+  g_autofree char *from = storage_rig_path(f, "from"), *to = storage_rig_path(f, "to"), *folder = storage_rig_path(f, NULL);
+  g_autofree char *content = NULL;
+  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  g_assert_true(g_file_set_contents(from, "new", -1, NULL) && g_file_set_contents(to, "old", -1, NULL));
+  g_assert_false(pool_dir_publish(fd, "from", fd, "to"));
+  g_assert_cmpint(errno, ==, EEXIST);
+  g_assert_true(g_file_get_contents(to, &content, NULL, NULL));
+  g_assert_cmpstr(content, ==, "old");
+  g_assert_cmpint(g_unlink(to), ==, 0);
+  g_assert_true(pool_dir_publish(fd, "from", fd, "to"));
+  g_assert_cmpint(g_access(from, F_OK), !=, 0);
+  if (storage_as_on_old_kernel) { /* a server that was asked twice */
+    g_assert_cmpint(link(to, from), ==, 0);
+    g_assert_true(pool_dir_publish(fd, "from", fd, "to"));
+    g_assert_cmpint(g_access(from, F_OK), !=, 0);
+  }
+  close(fd);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -234,6 +350,8 @@ int main(int argc, char **argv)
   TEST(pools_that_are_not_kept_are_forgotten);
   TEST(removed_empty_pool_leaves_nothing);
   TEST(refresh_lists_what_is_there);
+  TEST(published_file_takes_no_name_that_another_has);
+  WATCHED_TEST(pool_that_hangs_in_a_listing_holds_up_no_other);
   WATCHED_TEST(outside_changes_are_told_own_ones_are_not);
   return g_test_run();
 }

@@ -92,6 +92,12 @@ static bool line_is_at(const char *line, const char *path, char **type, char **s
   return true;
 }
 
+/* Of the kernel's client, or of one in user space that a helper of mount(8) starts. */
+static bool is_nfs(const char *type)
+{
+  return strcmp(type, "nfs") == 0 || strcmp(type, "nfs4") == 0 || strcmp(type, "fuse.nfs") == 0;
+}
+
 /* The kernel shows an export without the slash at its end. */
 static bool same_source(const char *shown, const char *asked)
 {
@@ -110,7 +116,7 @@ NfsState nfs_state(const WsPoolNfs *nfs, const char *path)
   for (char **line = lines; *line; line++) { /* the last one at a place is the one that is seen */
     g_autofree char *type = NULL, *shown = NULL;
     if (line_is_at(*line, path, &type, &shown))
-      state = (strcmp(type, "nfs") == 0 || strcmp(type, "nfs4") == 0) && same_source(shown, source) ? NFS_MOUNTED : NFS_OTHER;
+      state = is_nfs(type) && same_source(shown, source) ? NFS_MOUNTED : NFS_OTHER;
   }
   return state;
 }

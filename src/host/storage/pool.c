@@ -84,6 +84,12 @@ WsPoolStatus *pool_look(Storage *storage, WsId id)
   return status_of(&c, &reached.fs);
 }
 
+WsPoolStatus *pool_silent(Storage *storage, WsId id)
+{
+  g_auto(Copied) c = {.nfs = NULL};
+  return copy_pool(storage, id, &c) ? unreachable_status(&c.p, REACH_NO_ANSWER(c.nfs)) : NULL;
+}
+
 static WsPoolStatus *status_of(Copied *c, const struct statvfs *fs)
 {
   WsPoolStatus *s = ws_pool_status_new();
@@ -441,6 +447,7 @@ bool storage_find_volume(Storage *storage, const char *path, WsId *pool, const c
 Storage *storage_new(const StorageConfig *config, GError **error)
 {
   Storage *storage = g_new0(Storage, 1);
+  storage->refs = 1;
   storage->state_dir = g_strdup(config->state_dir);
   storage->allowed_roots = g_strdupv((char **)config->allowed_roots);
   storage->clock = config->clock;
@@ -464,11 +471,16 @@ Storage *storage_new(const StorageConfig *config, GError **error)
   return storage;
 }
 
-void storage_free(Storage *storage)
+Storage *storage_ref(Storage *storage)
 {
-  if (!storage)
+  g_atomic_int_inc(&storage->refs);
+  return storage;
+}
+
+void storage_unref(Storage *storage)
+{
+  if (!g_atomic_int_dec_and_test(&storage->refs))
     return;
-  pool_watch_free(storage->watch);
   g_hash_table_unref(storage->uploads);
   g_hash_table_unref(storage->busy);
   g_hash_table_unref(storage->pools);
@@ -478,4 +490,12 @@ void storage_free(Storage *storage)
   g_free(storage->state_dir);
   g_free(storage->new_prefix);
   g_free(storage);
+}
+
+void storage_free(Storage *storage)
+{
+  if (!storage)
+    return;
+  pool_watch_free(g_steal_pointer(&storage->watch));
+  storage_unref(storage);
 }

@@ -150,6 +150,25 @@ char *pool_dir_identity(int dir_fd, const char *path, GError **error)
   return g_strndup(buf + head, 36);
 }
 
+static bool is_same_file(int a_fd, const char *a, int b_fd, const char *b)
+{
+  struct stat x, y;
+  return fstatat(a_fd, a, &x, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(b_fd, b, &y, AT_SYMLINK_NOFOLLOW) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+bool pool_dir_publish(int from_fd, const char *from, int to_fd, const char *to)
+{
+  if (!storage_as_on_old_kernel && renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0)
+    return true;
+  if (!storage_as_on_old_kernel && errno != EINVAL && errno != ENOSYS)
+    return false;
+  /* A server may have done what it is asked once more, because its answer was lost. */
+  if (linkat(from_fd, from, to_fd, to, 0) < 0 && (errno != EEXIST || !is_same_file(from_fd, from, to_fd, to)))
+    return false;
+  unlinkat(from_fd, from, 0);
+  return true;
+}
+
 bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *new_prefix, GError **error)
 {
   g_autofree char *text = g_strconcat(IDENTITY_FIRST_LINE, uuid, "\n", NULL);
@@ -158,7 +177,7 @@ bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *n
   int fd = pool_dir_open_beneath(dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   gssize n = (gssize)strlen(text);
   bool ok = fd >= 0 && write(fd, text, (gsize)n) == n && fsync(fd) == 0 &&
-            renameat2(dir_fd, temp, dir_fd, POOL_IDENTITY_FILE, RENAME_NOREPLACE) == 0 && fsync(dir_fd) == 0;
+            pool_dir_publish(dir_fd, temp, dir_fd, POOL_IDENTITY_FILE) && fsync(dir_fd) == 0;
   int saved = errno;
   if (fd >= 0)
     close(fd);

@@ -15,7 +15,10 @@ bool pool_dir_check_path(char *const *allowed_roots, const char *path, GError **
 int pool_dir_open(char *const *allowed_roots, const char *path, bool make, GError **error);
 /* Opens what lies below the directory, through no symbolic link and no way out of it (openat2, Linux 5.6; step by step before). -1 with errno. */
 int pool_dir_open_beneath(int dir_fd, const char *name, int flags, mode_t mode);
-extern bool storage_as_on_old_kernel; /* a seam for tests: as on Linux 4.19 */
+/* Renames a file to a name that nobody has, durably only with fsync() of the folder. false with errno; EEXIST: the name is taken. Where the file system has no
+ * such call (NFS) the file has both names for a moment: a crash then leaves the old one, which is swept. */
+bool pool_dir_publish(int from_fd, const char *from, int to_fd, const char *to);
+extern bool storage_as_on_old_kernel; /* a seam for tests: as on Linux 4.19, and on NFS */
 /* UUID in its identity file. NULL without error: it has none. Caller frees. */
 char *pool_dir_identity(int dir_fd, const char *path, GError **error);
 bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *new_prefix, GError **error);

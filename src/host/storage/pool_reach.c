@@ -6,7 +6,6 @@
 #include "host/storage/pool_dir.h"
 #include <unistd.h>
 
-#define NO_ANSWER   "its server does not answer"
 #define MOUNT_AGAIN_US (10 * (gint64)G_USEC_PER_SEC) /* an export that cannot be mounted is tried this often */
 
 guint pool_reach_wait_ms = 5000;
@@ -18,6 +17,9 @@ struct ReachGate {
   GMutex mounting; /* held over mount and unmount */
   bool closed;     /* under it: not to be mounted any more */
   GMutex lock;
+  GCond left;
+  guint inside;  /* under the lock: threads that have entered */
+  bool is_going; /* under it: nobody enters */
   gint64 tried_us; /* monotonic; last try to mount that failed; 0: none */
   char *failure;   /* why */
 };
@@ -27,6 +29,7 @@ ReachGate *reach_gate_new(void)
   ReachGate *gate = g_new0(ReachGate, 1);
   gate->refs = 1;
   g_mutex_init(&gate->lock);
+  g_cond_init(&gate->left);
   g_mutex_init(&gate->mounting);
   return gate;
 }
@@ -42,17 +45,52 @@ void reach_gate_unref(ReachGate *gate)
   if (!gate || !g_atomic_int_dec_and_test(&gate->refs))
     return;
   g_mutex_clear(&gate->lock);
+  g_cond_clear(&gate->left);
   g_mutex_clear(&gate->mounting);
   g_free(gate->failure);
   g_free(gate);
 }
 
+void reach_gate_late(ReachGate *gate, gint by)
+{
+  g_atomic_int_add(&gate->late, by);
+}
+
+bool reach_gate_enter(ReachGate *gate)
+{
+  g_mutex_lock(&gate->lock);
+  bool may = !gate->is_going;
+  gate->inside += may;
+  g_mutex_unlock(&gate->lock);
+  return may;
+}
+
+void reach_gate_leave(ReachGate *gate)
+{
+  g_mutex_lock(&gate->lock);
+  gate->inside--;
+  g_cond_broadcast(&gate->left);
+  g_mutex_unlock(&gate->lock);
+}
+
+static void set_going(ReachGate *gate, bool is_going)
+{
+  gint64 end_us = g_get_monotonic_time() + (gint64)pool_reach_wait_ms * 1000;
+  g_mutex_lock(&gate->lock);
+  gate->is_going = is_going;
+  while (is_going && gate->inside && g_atomic_int_get(&gate->late) == 0 && g_cond_wait_until(&gate->left, &gate->lock, end_us))
+    ;
+  g_mutex_unlock(&gate->lock);
+}
+
 bool reach_gate_unmount(ReachGate *gate, const WsPoolNfs *nfs, const char *path, GError **error)
 {
+  set_going(gate, true);
   g_mutex_lock(&gate->mounting);
   gate->closed = nfs_unmount(nfs, path, error);
   bool closed = gate->closed;
   g_mutex_unlock(&gate->mounting);
+  set_going(gate, closed);
   return closed;
 }
 
@@ -159,12 +197,12 @@ static gpointer run(gpointer arg)
 void pool_reach(char *const *allowed_roots, const char *path, const WsPoolNfs *nfs, ReachGate *gate, Reached *reached)
 {
   *reached = (Reached)REACHED_NONE;
-  if (!nfs) {
-    look(allowed_roots, path, reached);
+  if (g_atomic_int_get(&gate->late) > 0) {
+    reached->why = g_strdup(REACH_NO_ANSWER(nfs));
     return;
   }
-  if (g_atomic_int_get(&gate->late) > 0) {
-    reached->why = g_strdup(NO_ANSWER);
+  if (!nfs) {
+    look(allowed_roots, path, reached);
     return;
   }
   Errand *errand = g_new0(Errand, 1);
@@ -183,7 +221,7 @@ void pool_reach(char *const *allowed_roots, const char *path, const WsPoolNfs *n
   } else {
     errand->is_late = true;
     g_atomic_int_inc(&gate->late);
-    reached->why = g_strdup(NO_ANSWER);
+    reached->why = g_strdup(REACH_NO_ANSWER(nfs));
   }
   g_mutex_unlock(&errand->lock);
   errand_unref(errand);

@@ -226,7 +226,7 @@ bool new_file_publish(NewFile *n, GError **error)
   if (fsync(n->fd) < 0)
     return pool_fail(pool, n->temp, "sync", errno, error);
   pool_expect(pool, n->file, true);
-  if (renameat2(pool->dir_fd, n->temp, pool->dir_fd, n->file, RENAME_NOREPLACE) < 0) {
+  if (!pool_dir_publish(pool->dir_fd, n->temp, pool->dir_fd, n->file)) {
     int saved = errno;
     if (saved != EEXIST)
       pool_expect(pool, n->file, false);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The watch thread. It owns inotify and what it last reported; the registry is read under its lock. */
+/* The watch thread. It owns inotify and what it last reported; the registry is read under its lock. It never touches a pool itself: that may hang
+ * (pool_inspect.h). */
 #include "host/storage/pool_watch.h"
-#include "host/storage/pool_dir.h"
+#include "host/storage/pool_inspect.h"
 #include "host/storage/storage-private.h"
 #include <errno.h>
 #include <poll.h>
@@ -13,10 +14,7 @@
 enum {
   DEFAULT_INTERVAL_MS = 2000,
   LIST_EVERY = 15 /* intervals: sizes change without a hint */,
-  MAX_RELISTS = 8
 };
-#define WATCHED                                                                                              \
-  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 /* Capacity changes smaller than 1/128 of the pool are not worth a message. */
 #define CAPACITY_STEPS 128
 
@@ -25,13 +23,14 @@ typedef struct {
   int wd;     /* -1: not watched (unreachable) */
   bool dirty; /* the kernel gave a hint */
   guint age;  /* intervals since it was listed */
+  Inspection *inspection; /* under way; NULL: none */
   WsPoolStatus *reported;
 } Watched;
 
 struct PoolWatch {
   Storage *storage;
   int inotify_fd, wake_fd, interval_ms;
-  gint stop;
+  gint stop, asked; /* atomic */
   GHashTable *pools; /* WsId -> Watched */
   GThread *thread;
   void (*changed)(WsId, const WsPoolStatus *, const char *const *, const char *const *, void *);
@@ -41,67 +40,9 @@ struct PoolWatch {
 static void watched_free(gpointer data)
 {
   Watched *w = data;
+  inspection_unref(w->inspection);
   ws_pool_status_free(w->reported);
   g_free(w);
-}
-
-/* ---- files ---- */
-
-static void collect_name(const char *name, const struct stat *st, void *arg)
-{
-  g_hash_table_add(arg, g_strdup(name));
-}
-
-static bool is_busy(Storage *storage, const char *pool_name, const char *file)
-{
-  g_autofree char *key = g_strconcat(pool_name, "/", file, NULL);
-  return g_hash_table_contains(storage->busy, key);
-}
-
-/* Under the lock: names in `a` but not in `b`, without those that a call works on. */
-static void difference(Storage *storage, const Pool *pool, GHashTable *a, GHashTable *b, GPtrArray *out)
-{
-  GHashTableIter iter;
-  const char *name;
-  g_hash_table_iter_init(&iter, a);
-  while (g_hash_table_iter_next(&iter, (gpointer *)&name, NULL))
-    if (!g_hash_table_contains(b, name) && !is_busy(storage, pool->name, name))
-      g_ptr_array_add(out, g_strdup(name));
-}
-
-/* Compares the directory with what is known. A call that publishes or deletes between listing and comparing changes
- * `changes`: then the list is taken again. */
-static void look_at_files(PoolWatch *watch, const Pool *pool, GPtrArray *appeared, GPtrArray *vanished)
-{
-  Storage *storage = watch->storage;
-  for (guint i = 0; i < MAX_RELISTS; i++) {
-    g_mutex_lock(&storage->lock);
-    StoragePool *p = storage_find_pool(storage, pool->id);
-    guint64 before = p ? p->changes : 0;
-    g_mutex_unlock(&storage->lock);
-
-    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    guint64 allocated = pool_list(pool->dir_fd, collect_name, names);
-
-    g_mutex_lock(&storage->lock);
-    p = storage_find_pool(storage, pool->id);
-    bool again = p && p->changes != before;
-    if (p && !again) {
-      p->allocated_bytes = allocated;
-      if (p->names) {
-        difference(storage, pool, names, p->names, appeared);
-        difference(storage, pool, p->names, names, vanished);
-        for (guint k = 0; k < appeared->len; k++)
-          g_hash_table_add(p->names, g_strdup(appeared->pdata[k]));
-        for (guint k = 0; k < vanished->len; k++)
-          g_hash_table_remove(p->names, vanished->pdata[k]);
-      } else
-        p->names = g_steal_pointer(&names);
-    }
-    g_mutex_unlock(&storage->lock);
-    if (!again)
-      return;
-  }
 }
 
 /* ---- one pool ---- */
@@ -116,44 +57,64 @@ static bool is_worth_telling(const WsPoolStatus *a, const WsPoolStatus *b)
          ABS(a->allocated_bytes - b->allocated_bytes) >= step;
 }
 
-static void watch_directory(PoolWatch *watch, Watched *w, const Pool *pool)
+static void tell(PoolWatch *watch, Watched *w, WsPoolStatus *status, GPtrArray *appeared, GPtrArray *vanished)
 {
-  if (w->wd >= 0)
+  g_autoptr(WsPoolStatus) told = status;
+  if (appeared->len == 0 && vanished->len == 0 && !is_worth_telling(w->reported, told))
     return;
-  char path[64];
-  g_snprintf(path, sizeof path, "/proc/self/fd/%d", pool->dir_fd);
-  w->wd = inotify_add_watch(watch->inotify_fd, path, WATCHED);
-  w->dirty = true;
+  g_ptr_array_add(appeared, NULL);
+  g_ptr_array_add(vanished, NULL);
+  watch->changed(w->id, told, (const char *const *)appeared->pdata, (const char *const *)vanished->pdata, watch->changed_arg);
+  ws_pool_status_free(w->reported);
+  w->reported = g_steal_pointer(&told);
 }
 
-static void look_at_pool(PoolWatch *watch, Watched *w)
+static void tell_late(PoolWatch *watch, Watched *w)
 {
-  g_autoptr(GPtrArray) appeared = g_ptr_array_new_with_free_func(g_free),
-                       vanished = g_ptr_array_new_with_free_func(g_free);
-  g_auto(Pool) pool = POOL_CLOSED;
-  if (pool_open(watch->storage, w->id, "be watched", &pool, NULL)) {
-    watch_directory(watch, w, &pool);
-    if (w->dirty || ++w->age >= LIST_EVERY) {
-      w->dirty = false;
-      w->age = 0;
-      look_at_files(watch, &pool, appeared, vanished);
-    }
-  }
-  g_autoptr(WsPoolStatus) status = pool_look(watch->storage, w->id);
+  g_autoptr(GPtrArray) none = g_ptr_array_new(), nothing = g_ptr_array_new();
+  WsPoolStatus *status = pool_silent(watch->storage, w->id);
+  if (status)
+    tell(watch, w, status, none, nothing);
+}
+
+static void take_result(PoolWatch *watch, Watched *w)
+{
+  g_autoptr(Inspection) over = g_steal_pointer(&w->inspection);
+  InspectionResult *result = inspection_result(over);
+  WsPoolStatus *status = g_steal_pointer(&result->status);
+  if (result->wd >= 0)
+    w->wd = result->wd;
   if (!status)
     return;
   if (status->state == WS_POOL_STATUS_STATE_UNREACHABLE && w->wd >= 0) {
     inotify_rm_watch(watch->inotify_fd, w->wd);
     w->wd = -1;
   }
-  if (appeared->len == 0 && vanished->len == 0 && !is_worth_telling(w->reported, status))
+  tell(watch, w, status, result->appeared, result->vanished);
+}
+
+static void begin_look(PoolWatch *watch, Watched *w)
+{
+  if (w->inspection) /* never two of a pool */
     return;
-  g_ptr_array_add(appeared, NULL);
-  g_ptr_array_add(vanished, NULL);
-  watch->changed(w->id, status, (const char *const *)appeared->pdata, (const char *const *)vanished->pdata,
-                 watch->changed_arg);
-  ws_pool_status_free(w->reported);
-  w->reported = g_steal_pointer(&status);
+  bool list = w->dirty || ++w->age >= LIST_EVERY;
+  if (list) {
+    w->dirty = false;
+    w->age = 0;
+  }
+  w->inspection = inspection_start(watch->storage, w->id, watch->inotify_fd, watch->wake_fd, w->wd >= 0, list);
+}
+
+/* What has come of the look that is under way. */
+static void follow_look(PoolWatch *watch, Watched *w)
+{
+  InspectionState state = w->inspection ? inspection_state(w->inspection) : INSPECTION_GOES_ON;
+  if (state == INSPECTION_IS_OVER)
+    take_result(watch, w);
+  else if (state == INSPECTION_IS_LATE)
+    tell_late(watch, w);
+  if (state == INSPECTION_IS_OVER && w->dirty) /* there were hints meanwhile */
+    begin_look(watch, w);
 }
 
 /* ---- the thread ---- */
@@ -190,7 +151,7 @@ static void mark_dirty(PoolWatch *watch, const struct inotify_event *event)
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&w)) {
     if (event->mask & IN_Q_OVERFLOW)
       w->dirty = true;
-    if (event->wd != w->wd)
+    if (event->wd != w->wd && !(w->inspection && w->wd < 0)) /* which may have put it there just now */
       continue;
     w->dirty = true;
     if (event->mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF | IN_MOVE_SELF))
@@ -210,24 +171,46 @@ static void read_hints(PoolWatch *watch)
     }
 }
 
+static void each_pool(PoolWatch *watch, void (*visit)(PoolWatch *, Watched *))
+{
+  GHashTableIter iter;
+  Watched *w;
+  g_hash_table_iter_init(&iter, watch->pools);
+  while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&w))
+    visit(watch, w);
+}
+
+static void wait_for_look(PoolWatch *watch, Watched *w)
+{
+  if (w->inspection)
+    inspection_wait(w->inspection);
+}
+
+/* The results of those that are over come before the hints: only then it is known which directory is meant. New looks begin once an interval, or when there
+ * are hints or other pools. */
 static gpointer watch_thread(gpointer data)
 {
   PoolWatch *watch = data;
+  gint64 next_us = 0;
   while (!g_atomic_int_get(&watch->stop)) {
     follow_registry(watch);
-    GHashTableIter iter;
-    Watched *w;
-    g_hash_table_iter_init(&iter, watch->pools);
-    while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&w))
-      look_at_pool(watch, w);
+    each_pool(watch, follow_look);
+    if (g_atomic_int_compare_and_exchange(&watch->asked, 1, 0) || g_get_monotonic_time() >= next_us) {
+      each_pool(watch, begin_look);
+      next_us = g_get_monotonic_time() + (gint64)watch->interval_ms * 1000;
+    }
     struct pollfd fds[] = {{watch->inotify_fd, POLLIN, 0}, {watch->wake_fd, POLLIN, 0}};
-    int n = poll(fds, 2, watch->interval_ms);
+    int n = poll(fds, 2, (int)MAX((next_us - g_get_monotonic_time()) / 1000 + 1, 0));
     guint64 wakes;
     if (n > 0 && (fds[1].revents & POLLIN) && read(watch->wake_fd, &wakes, sizeof wakes) < 0)
       continue;
-    if (n > 0 && (fds[0].revents & POLLIN))
+    if (n > 0 && (fds[0].revents & POLLIN)) {
+      each_pool(watch, follow_look);
       read_hints(watch);
+      next_us = 0;
+    }
   }
+  each_pool(watch, wait_for_look);
   return NULL;
 }
 
@@ -248,6 +231,8 @@ PoolWatch *pool_watch_new(Storage *storage, const StorageConfig *config)
 void pool_watch_wake(PoolWatch *watch)
 {
   guint64 one = 1;
+  if (watch)
+    g_atomic_int_set(&watch->asked, 1);
   if (watch && write(watch->wake_fd, &one, sizeof one) < 0)
     g_warn_if_fail(errno == EAGAIN); /* already awake */
 }

@@ -30,6 +30,7 @@ typedef struct {
 } StoragePool;
 
 struct Storage {
+  gint refs; /* its owner's, and of threads that look at pools (pool_inspect.h) */
   char *state_dir;
   char *new_prefix; /* ".new-3f8a91c2-" */
   char **allowed_roots;
@@ -173,6 +174,9 @@ StoragePool *storage_find_pool(Storage *storage, WsId id); /* under lock */
 /* Once for each run, when the folder is reached for the first time. false: another call is at it. */
 bool pool_take_up(Storage *storage, WsId id, int dir_fd);
 WsPoolStatus *pool_look(Storage *storage, WsId id);        /* NULL: no such pool */
+WsPoolStatus *pool_silent(Storage *storage, WsId id);      /* the same, of one that does not answer: without asking it */
+Storage *storage_ref(Storage *storage);
+void storage_unref(Storage *storage);
 struct stat;
 /* Calls `each` for every file that may be a volume (not for names with a leading dot); returns the space all take. */
 guint64 pool_list(int dir_fd, void (*each)(const char *name, const struct stat *st, void *arg), void *arg);

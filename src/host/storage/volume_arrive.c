@@ -177,7 +177,7 @@ static bool read_back(VolumeArrival *a, const ArrivingFile *file, const StorageO
 static bool name_it(VolumeArrival *a, const ArrivingFile *file, GError **error)
 {
   pool_expect(&a->pool, a->file, true);
-  if (renameat2(a->folder.dir_fd, file->name, a->pool.dir_fd, a->file, RENAME_NOREPLACE) < 0) {
+  if (!pool_dir_publish(a->folder.dir_fd, file->name, a->pool.dir_fd, a->file)) {
     int saved = errno;
     if (saved != EEXIST)
       pool_expect(&a->pool, a->file, false);

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pools on NFS that hosts mount themselves. What needs an NFS server and a kernel with its client runs only where both are: name an empty export in
-WS_TEST_NFS_SERVER and WS_TEST_NFS_EXPORT."""
+"""Pools on NFS that hosts mount themselves. What needs a server and a client runs where they are: with a kernel that has the client, name an empty export in
+WS_TEST_NFS_SERVER and WS_TEST_NFS_EXPORT; without, nfs-ganesha and rpcbind serve on the host, and fuse-nfs (github.com/sahlberg/fuse-nfs, not in Debian; by
+PATH or WS_TEST_FUSE_NFS) mounts in the place of mount.nfs."""
 import json
 import os
+import shutil
+import signal
 
+from runkit.processes import Process, wait_for
 from whole_site import Case, Skip, check, refused
 
 
@@ -11,6 +15,61 @@ def kernel_has_nfs():
     """Whether this kernel mounts NFS now; a module that is not loaded counts as none."""
     with open("/proc/filesystems", encoding="ascii") as file:
         return "\tnfs4\n" in file.read()
+
+
+class Filer:
+    """A server in user space on the host's loopback, which speaks version 3, and a client in user space."""
+    SERVER, EXPORT, HELPER = "127.0.0.1", "/vms", "/usr/sbin/mount.nfs"
+    CONFIG = """NFS_CORE_PARAM {{ Protocols = 3; NFS_Port = 2049; MNT_Port = 20048; Bind_addr = 127.0.0.1; mount_path_pseudo = true;
+  Enable_NLM = false; Enable_RQUOTA = false; }}
+NFS_KRB5 {{ Active_krb5 = false; }}
+EXPORT {{ Export_Id = 1; Path = {0}/export; Pseudo = /vms; Protocols = 3; Access_Type = RW; Squash = No_Root_Squash; SecType = sys; FSAL {{ Name = VFS; }} }}
+"""
+    CLIENT = """#!/bin/sh
+# mount.nfs SERVER:/EXPORT FOLDER -o OPTIONS
+exec {0} -a -n "nfs://${{1%%:*}}${{1#*:}}" -m "$2" -f "$1" -s nfs
+"""
+
+    def __init__(self, site):
+        self.site = site
+        self.top = os.path.join(site.top, "filer")
+        self.client = os.environ.get("WS_TEST_FUSE_NFS") or shutil.which("fuse-nfs")
+        self.server = Process(site.top, "ganesha")
+        self.ports = Process(site.top, "rpcbind")
+
+    def can_be(self):
+        return bool(self.client and os.path.exists("/dev/fuse") and os.path.exists(self.HELPER)
+                    and all(shutil.which(name, path="/usr/bin:/usr/sbin:/sbin") for name in ("ganesha.nfsd", "rpcbind")))
+
+    def write(self, name, text):
+        path = os.path.join(self.top, name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(path, 0o755)
+        return path
+
+    def up(self):
+        os.makedirs(os.path.join(self.top, "export"))
+        config = self.write("ganesha.conf", self.CONFIG.format(self.top))
+        self.site.inside("mount", "--bind", self.write("mount.nfs", self.CLIENT.format(self.client)), self.HELPER)
+        self.site.inside("mkdir", "-p", "/run/rpcbind", "/run/ganesha")
+        self.ports.remember(self.site.place.spawn(["rpcbind", "-f", "-w"], self.ports.log))
+        self.wait_port(111)
+        self.server.remember(self.site.place.spawn(["ganesha.nfsd", "-F", "-f", config, "-L", "STDERR", "-p", f"{self.top}/pid"], self.server.log))
+        self.wait_port(2049)
+
+    def wait_port(self, port):
+        wait_for(f"port {port}", lambda: self.site.place.run(["bash", "-c", f": < /dev/tcp/127.0.0.1/{port}"])[0] == 0, 30)
+
+    def signal(self, number):
+        os.kill(self.server.pid(), number)
+
+    def down(self):
+        if self.server.pid():
+            self.signal(signal.SIGCONT)
+        self.server.stop()
+        self.ports.stop()
+        self.site.place.run(["umount", self.HELPER])
 
 
 class NfsPools(Case):
@@ -44,11 +103,28 @@ class NfsPools(Case):
 
     def vm_runs_from_an_export(self):
         server, export = os.environ.get("WS_TEST_NFS_SERVER"), os.environ.get("WS_TEST_NFS_EXPORT")
-        if not (kernel_has_nfs() and server and export):
-            raise Skip("no NFS client in the kernel, or no export named")
+        filer = Filer(self.site)
+        if kernel_has_nfs() and server and export:
+            self.lives_on(server, export)
+        elif not kernel_has_nfs() and filer.can_be():
+            try:
+                filer.up()
+                pool = self.lives_on(filer.SERVER, filer.EXPORT, stays=True)
+                self.hangs(filer, pool)
+                self.drop(pool)
+            finally:
+                filer.down()
+        else:
+            raise Skip("no NFS client in the kernel and none in user space, or no export named")
+
+    def lives_on(self, server, export, stays=False):
+        """A pool, a volume and a VM that boots on an export; the export is mounted again with the agent's start."""
         pool = self.api.do("pools", self.body(nfs={"server": server, "export": export}))["result"]
-        check(self.api.get(f"pools/{pool}")["filesystem"] == "nfs", self.api.get(f"pools/{pool}"))
+        check(self.api.get(f"pools/{pool}")["filesystem"] == ("nfs" if kernel_has_nfs() else "fuse"), self.api.get(f"pools/{pool}"))
         volume = self.api.do("volumes", {"name": "there", "pool": pool, "size_bytes": 8 << 20})["result"]
+        vm = self.site.deploy("on-nfs", pool=pool, linked=False)
+        self.site.wait_guest(vm)
+        self.site.destroy(vm)
         self.site.agent.stop()
         self.site.inside("umount", f"{self.site.place.pool_root}/filer")
         self.site.start_agent()
@@ -56,5 +132,20 @@ class NfsPools(Case):
         self.api.do(f"pools/{pool}/refresh")
         check(self.api.get(f"pools/{pool}")["state"] == "active", self.api.get(f"pools/{pool}"))
         self.api.do(f"volumes/{volume}", {}, "DELETE")
+        return pool if stays else self.drop(pool)
+
+    def hangs(self, filer, pool):
+        """The server answers no more: its pool is unreachable, with the reason; the other one serves; all is well again when the server is."""
+        def state():
+            return self.api.get(f"pools/{pool}")["state"]
+        filer.signal(signal.SIGSTOP)
+        wait_for("the pool to be unreachable", lambda: state() == "unreachable", 60)
+        check("does not answer" in json.dumps(self.api.get(f"pools/{pool}")), self.api.get(f"pools/{pool}"))
+        volume = self.api.do("volumes", {"name": "meanwhile", "pool": self.site.pool, "size_bytes": 1 << 20})["result"]
+        self.api.do(f"volumes/{volume}", {}, "DELETE")
+        filer.signal(signal.SIGCONT)
+        wait_for("the pool to be back", lambda: state() == "active", 60)
+
+    def drop(self, pool):
         self.api.do(f"pools/{pool}", {}, "DELETE")
-        check("filer" not in self.site.inside("cat", "/proc/self/mountinfo"), "still mounted")
+        check(f"{self.site.place.pool_root}/filer" not in self.site.inside("cat", "/proc/self/mountinfo"), "still mounted")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Work that waits its turn: copies at one host, moves from and to one. */
 #include "center-runs.h"
+#include "center/compute/move.h"
 #include "center/turns.h"
 #include "task/task-private.h"
 #include <string.h>
@@ -146,12 +147,83 @@ static void no_host_has_more_moves_than_it_may(void)
   runs_on_site(move_many, "many moves");
 }
 
+/* ---- a turn that was taken and is not recorded yet ---- */
+
+typedef struct {
+  CenterRig *rig;
+  WsId tasks[3];
+} Racing;
+
+/* Its first step is under way: it waits. */
+static void begin_waiting(InvTxn *txn, WsId task)
+{
+  WsTask *rec = inv_edit_id(txn, &ws_type_task, task);
+  WsTaskStep *step = ws_task_step_new();
+  step->name = g_strdup(MOVE_TURN);
+  step->state = WS_TASK_STEP_STATE_RUNNING;
+  ws_array_add(&rec->steps, step);
+}
+
+static void race(void *arg)
+{
+  Racing *r = arg;
+  Center *center = &r->rig->center;
+  g_autoptr(GError) error = NULL;
+  WsId from = r->rig->hosts[0].id, to = r->rig->hosts[1].id;
+  char from_text[24], to_text[24];
+  guint limit = 0;
+  g_snprintf(from_text, sizeof from_text, "%" G_GUINT64_FORMAT, from);
+  g_snprintf(to_text, sizeof to_text, "%" G_GUINT64_FORMAT, to);
+  InvTxn *txn = inv_begin(center->inventory);
+  for (guint i = 0; i < 3; i++) { /* the children of a batch: all are recorded before the first begins */
+    WsTask *task = inv_create(txn, &ws_type_task);
+    task->kind = g_strdup("vm_migrate");
+    task->state = WS_TASK_STATE_RUNNING;
+    ws_map_set(&task->choices, "from", from_text);
+    ws_map_set(&task->choices, "to", to_text);
+    r->tasks[i] = task->id;
+    if (i > 0)
+      begin_waiting(txn, task->id);
+  }
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+  g_autoptr(InvSnapshot) early = inv_snapshot(center->inventory);
+  for (guint i = 1; i < 3; i++)
+    g_assert_cmpuint(move_take_turn(center, early, r->tasks[i], from, to, &limit), ==, 0);
+
+  txn = inv_begin(center->inventory);
+  begin_waiting(txn, r->tasks[0]); /* the first comes late, and the records of the others say still that they wait */
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+  g_autoptr(InvSnapshot) late = inv_snapshot(center->inventory);
+  g_assert_cmpuint(move_take_turn(center, late, r->tasks[0], from, to, &limit), ==, from);
+  g_assert_cmpuint(limit, ==, PARALLEL_MOVES);
+
+  txn = inv_begin(center->inventory);
+  for (guint i = 0; i < 3; i++)
+    inv_delete(txn, &ws_type_task, r->tasks[i]);
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void race_on_site(CenterRig *rig)
+{
+  Racing r = {.rig = rig};
+  center_rig_run(rig, race, &r);
+}
+
+static void turn_that_is_not_recorded_yet_counts(void)
+{
+  runs_on_site(race_on_site, "turns taken");
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   runs_prepare();
   g_test_add_func("/center/turns/copies_at_a_host_wait_their_turn_and_can_be_cancelled", copies_at_a_host_wait_their_turn_and_can_be_cancelled);
   g_test_add_func("/center/turns/no_host_has_more_moves_than_it_may", no_host_has_more_moves_than_it_may);
+  g_test_add_func("/center/turns/turn_that_is_not_recorded_yet_counts", turn_that_is_not_recorded_yet_counts);
   int result = g_test_run();
   runs_end();
   return result;

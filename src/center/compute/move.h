@@ -71,6 +71,9 @@ void move_settle_ways(const InvSnapshot *snap, Move *move);
 GArray *move_rooms(const InvSnapshot *snap, const WsVm *vm, WsId cluster);
 /* Step: waits until not too many others leave or reach the two hosts. */
 bool move_wait_turn(Task *task, void *ctx, GError **error);
+/* Looks once whether it is the turn of task `me`, by what is recorded and by turns that were taken and are
+ * not recorded yet; takes it. 0, or the host which has as many as it may (limit). Core loop. */
+WsId move_take_turn(Center *center, const InvSnapshot *head, WsId me, WsId from, WsId to, guint *limit);
 /* Of one that is off: its host does not start what lies there any more; back: it may again. */
 bool move_pass_lease(Task *task, Move *move, bool back, GError **error);
 #define MOVE_TURN "wait its turn"

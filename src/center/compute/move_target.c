@@ -155,25 +155,30 @@ static guint before_me(const GArray *moves, WsId me, WsId host)
   return n;
 }
 
-/* The host at which it is not its turn; 0: it is. */
-static WsId host_that_is_full(Task *task, const Move *move, guint *limit)
+WsId move_take_turn(Center *center, const InvSnapshot *head, WsId me, WsId from, WsId to, guint *limit)
 {
-  const WsId hosts[] = {move->vm.host, move->target};
-  g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+  const WsId hosts[] = {from, to};
   g_autoptr(GArray) moves = under_way(head);
-  know_begun(move->vm.center, moves);
+  know_begun(center, moves);
   for (guint i = 0; i < G_N_ELEMENTS(hosts); i++) {
     *limit = parallel_of(head, hosts[i]);
-    if (before_me(moves, task_id(task), hosts[i]) >= *limit)
+    if (before_me(moves, me, hosts[i]) >= *limit)
       return hosts[i];
   }
+  g_hash_table_add(center->moves_begun, g_memdup2(&me, sizeof me));
   return 0;
+}
+
+static WsId host_that_is_full(Task *task, const Move *move, guint *limit)
+{
+  g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+  return move_take_turn(move->vm.center, head, task_id(task), move->vm.host, move->target, limit);
 }
 
 bool move_wait_turn(Task *task, void *ctx, GError **error)
 {
   const Move *move = ctx;
-  WsId id = task_id(task), full, shown = 0;
+  WsId full, shown = 0;
   for (guint limit; (full = host_that_is_full(task, move, &limit)); shown = full) {
     if (full != shown)
       turn_show(task, full, limit);
@@ -181,6 +186,5 @@ bool move_wait_turn(Task *task, void *ctx, GError **error)
       return ws_fail(error, WS_ERROR_CANCELLED, NULL);
     ws_co_sleep(POLL_US);
   }
-  g_hash_table_add(move->vm.center->moves_begun, g_memdup2(&id, sizeof id));
   return true;
 }

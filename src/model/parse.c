@@ -190,6 +190,14 @@ static bool parse_string(WsParser *parser, const WsField *field, void *slot, con
   return parser->mode == WS_PARSE_STORED && (field->flags & WS_FIELD_SECRET) ? unseal(parser, field, copy, slot) : (*(char **)slot = copy, true);
 }
 
+/* A word of a newer contract: "kind nfs". */
+static bool fail_newer_word(WsParser *parser, const WsPath *path, const char *word, gsize n)
+{
+  g_autofree char *name = ws_path_format(path, NULL, 0);
+  g_autofree char *what = n > 0 && n <= 64 ? g_strdup_printf("%s %.*s", name, (int)n, word) : g_strdup(name);
+  return ws_fail(parser->error, WS_ERROR_UNSUPPORTED, "what", what, NULL);
+}
+
 static bool parse_enum(WsParser *parser, const WsField *field, void *slot, const WsPath *path)
 {
   const char *s;
@@ -208,6 +216,8 @@ static bool parse_enum(WsParser *parser, const WsField *field, void *slot, const
       ws_field_apply_default(field, slot);
     return true;
   }
+  if (parser->mode == WS_PARSE_REQUEST)
+    return fail_newer_word(parser, path, s, n);
   g_autofree char *words = g_strjoinv(", ", (char **)field->names);
   g_autofree char *expected = g_strdup_printf("one of %s", words);
   return ws_parse_fail(parser, WS_ERROR_BAD_VALUE, path, expected);

@@ -135,7 +135,7 @@ typedef enum {
   WS_PARSE_RPC,    /* what a peer tells (an answer, a notification): unknown fields are skipped, so are unknown words where nothing is required;
                       required, limits and sizes are checked, defaults applied */
   WS_PARSE_REQUEST, /* what a peer asks for: like RPC, but nothing that asks for something is skipped: an unknown field with a value other than
-                      null, false, 0 or nothing is WS_ERROR_UNSUPPORTED (what: its path), an unknown word WS_ERROR_BAD_VALUE */
+                      null, false, 0 or nothing is WS_ERROR_UNSUPPORTED (what: its path), and so is an unknown word ("kind nfs") */
 } WsParseMode;
 /* Parses one complete JSON object. Errors carry "field" with the path: WS_ERROR_UNKNOWN_FIELD, WS_ERROR_WRONG_TYPE (expected),
  * WS_ERROR_OUT_OF_RANGE (min, max), WS_ERROR_REQUIRED, WS_ERROR_READ_ONLY_FIELD, WS_ERROR_BAD_VALUE (expected), WS_ERROR_BAD_JSON. */

@@ -133,9 +133,21 @@ static void look_for_cancels(void *arg)
 
 /* ---- answers ---- */
 
+/* What we ask for fits the contract, so a word that is none of those known there is newer. Peers that do not say so themselves refuse the value. */
+static void name_newer_word(const RpcMethod *method, GError **failure)
+{
+  const char *field = ws_error_field(*failure), *expected = ws_error_param(*failure, "expected");
+  if (ws_error_code(*failure) != WS_ERROR_BAD_VALUE || !field || !expected || !g_str_has_prefix(expected, "one of "))
+    return;
+  g_autofree char *what = g_strdup_printf("%s: %s", method->name, field);
+  g_clear_error(failure);
+  ws_fail(failure, WS_ERROR_UNSUPPORTED, "what", what, NULL);
+}
+
 /* "vm.define", or "vm.define: spec.tpm_version": not known over there. What a handler does not support is another matter. */
 static GError *name_older(const RpcLink *link, const RpcMethod *method, GError *failure)
 {
+  name_newer_word(method, &failure);
   const char *what = ws_error_code(failure) == WS_ERROR_UNSUPPORTED ? ws_error_param(failure, "what") : NULL;
   gsize n = strlen(method->name);
   if (!what || strncmp(what, method->name, n) != 0 || (what[n] != '\0' && what[n] != ':'))

@@ -357,7 +357,7 @@ static void server_that_is_away_is_not_asked_without_end(Fixture *f, gconstpoint
 
 static void server_that_hangs_holds_nobody(Fixture *f, gconstpointer data)
 {
-  g_autofree char *reason = NULL, *later = NULL;
+  g_autofree char *reason = NULL;
   must_prepare(f);
   hang(f, true);
   gint before = g_atomic_int_get(&f->n_asked);

@@ -350,6 +350,20 @@ static void refuse_as(RawPeer *peer, const char *what, int code)
   caller_free(caller);
 }
 
+/* Of a version that refuses a word that it does not know as any other value. */
+static void refuse_value_as(RawPeer *peer, const char *expected, int code, guint id)
+{
+  Caller *caller = begin_call(peer->link, &echo, 1, 1);
+  g_autofree char *text = g_strdup_printf("{\"jsonrpc\":\"2.0\",\"id\":%u,\"error\":{\"code\":-32602,\"message\":\"x\",\"data\":"
+                                          "{\"code\":\"bad_value\",\"field\":\"kind\",\"params\":{\"expected\":\"%s\"}}}}", id, expected);
+  raw_peer_says(peer, text);
+  pipe_settle(loop);
+  g_assert_error(caller->error, WS_ERROR, code);
+  if (code == WS_ERROR_PEER_OLDER)
+    g_assert_cmpstr(ws_error_param(caller->error, "what"), ==, "test.echo: kind");
+  caller_free(caller);
+}
+
 static void an_older_peer_is_told_from_one_that_cannot(void)
 {
   begin();
@@ -359,6 +373,8 @@ static void an_older_peer_is_told_from_one_that_cannot(void)
   refuse_as(peer, "test.echo: shiny", WS_ERROR_PEER_OLDER);
   refuse_as(peer, "test.echoes", WS_ERROR_UNSUPPORTED);
   refuse_as(peer, "a VM that is off", WS_ERROR_UNSUPPORTED);
+  refuse_value_as(peer, "one of directory, shared_directory", WS_ERROR_PEER_OLDER, 5);
+  refuse_value_as(peer, "a plain file name", WS_ERROR_BAD_VALUE, 6);
   raw_peer_free(peer);
   end();
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define ALL_TARGETS 40   /* hosts up to which every one is a target */
-#define FEW_TARGETS 8   /* in a larger cluster */
+#define FEW_TARGETS 4 /* in a larger cluster, where more room is soon found anyhow: what has most of it goes to whoever gains most */
 #define MORE_MOVES  5 /* of a large cluster's host, made beside the best one */
 #define ALL_VMS     2500 /* VMs up to which each move is the best of all */
 #define SMALLEST    1e-6 /* deviation that an estimate reckons with */
@@ -130,42 +130,60 @@ static void learn_slopes(Balance *b)
   }
 }
 
-/* An amount leaves one host, where it is `out` of what is measured, for another, where it is `in`. */
-static inline double shifted(const Balance *b, Measure m, guint32 from, guint32 to, double out, double in)
+/* By how much an amount that goes from a host (sign -1) or comes to it (1) changes the score. */
+static inline double squared(const Balance *b, Measure m, guint32 host, double amount, int sign)
 {
-  const SpreadHost *hosts = b->spread->hosts;
-  double x = hosts[from].m[m] - b->mean[m], y = hosts[to].m[m] - b->mean[m];
-  double gone = b->cluster->hosts[from].in_service ? out * (out - 2 * x) : 0;
-  return b->slope[m] * (gone + in * (in + 2 * y));
+  return b->slope[m] * amount * (amount + 2 * sign * (b->spread->hosts[host].m[m] - b->mean[m]));
 }
 
-static double first_shifted(const Balance *b, const PlanBalanceVm *v, guint32 from, guint32 to)
+/* What the VM uses of its first host alone comes to a host, or goes from it. */
+static inline double first_changed(const Balance *b, const PlanBalanceVm *v, guint32 host, int sign)
 {
-  const Inverse *x = &b->inverse[from], *y = &b->inverse[to];
-  double sum = 0, memory = (double)v->memory;
-  if (v->runs) {
-    sum += shifted(b, M_MEMORY_FREE, from, to, -memory * x->memory, -memory * y->memory);
-    sum += shifted(b, M_VCPUS, from, to, v->vcpus * x->cpus, v->vcpus * y->cpus);
-  }
+  const Inverse *x = &b->inverse[host];
+  double sum = 0;
+  if (v->runs)
+    sum += squared(b, M_MEMORY_FREE, host, -(double)v->memory * x->memory, sign) + squared(b, M_VCPUS, host, v->vcpus * x->cpus, sign);
   for (guint k = 0; k < PLAN_N_LOADS; k++)
     if (k != PLAN_LOAD_DISK)
-      sum += shifted(b, M_LOAD + k, from, to, v->load[k], v->load[k]);
+      sum += squared(b, M_LOAD + k, host, v->load[k], sign);
   return sum;
 }
 
-static double both_shifted(const Balance *b, const PlanBalanceVm *v, guint32 from, guint32 to)
+/* What it uses of both. */
+static inline double both_changed(const Balance *b, const PlanBalanceVm *v, guint32 host, int sign)
 {
-  const Inverse *x = &b->inverse[from], *y = &b->inverse[to];
-  double sum = shifted(b, M_LOAD + PLAN_LOAD_DISK, from, to, v->load[PLAN_LOAD_DISK], v->load[PLAN_LOAD_DISK]);
+  const Inverse *x = &b->inverse[host];
+  double sum = squared(b, M_LOAD + PLAN_LOAD_DISK, host, v->load[PLAN_LOAD_DISK], sign);
   if (v->disks == PLAN_DISKS_MIRRORED)
-    sum += shifted(b, M_DISK_FREE, from, to, -(double)v->disk * x->disk, -(double)v->disk * y->disk);
-  return sum + shifted(b, M_SPINDLES, from, to, v->spindles * x->spindles, v->spindles * y->spindles);
+    sum += squared(b, M_DISK_FREE, host, -(double)v->disk * x->disk, sign);
+  return sum + squared(b, M_SPINDLES, host, v->spindles * x->spindles, sign);
 }
 
-static void look_at(Balance *b, guint32 vm, PlanStepKind kind, guint32 target, double estimate, Looks *looks)
+/* What changes where a VM is now when it goes; hosts out of service are not in the sums. */
+typedef struct {
+  double first, both, second_both; /* on the first host alone, there, on the second one */
+  double failover;
+} Gone;
+
+static Gone gone_from(const Balance *b, guint32 vm)
+{
+  const PlanBalanceVm *v = &b->cluster->vms[vm];
+  guint32 host = b->spread->host[vm], second = b->spread->second[vm];
+  Gone gone = {0, 0, 0, 0};
+  if (b->cluster->hosts[host].in_service)
+    gone = (Gone){.first = first_changed(b, v, host, -1), .both = both_changed(b, v, host, -1)};
+  if (v->disks != PLAN_DISKS_MIRRORED)
+    return gone;
+  if (b->cluster->hosts[second].in_service)
+    gone.second_both = both_changed(b, v, second, -1);
+  gone.failover = gone.first + first_changed(b, v, second, 1);
+  return gone;
+}
+
+static void note_look(Balance *b, guint32 vm, PlanStepKind kind, guint32 target, double estimate, Looks *looks)
 {
   Move move;
-  if ((looks->n == LOOKS && estimate >= looks->moves[LOOKS - 1].score) || !places_after(b, vm, kind, target, &move))
+  if (!places_after(b, vm, kind, target, &move))
     return;
   const PlanBalanceVm *v = &b->cluster->vms[vm];
   const SpreadHost *host = &b->spread->hosts[move.host];
@@ -179,43 +197,45 @@ static void look_at(Balance *b, guint32 vm, PlanStepKind kind, guint32 target, d
   looks->moves[at].score = estimate;
 }
 
-static void estimate_to(Balance *b, guint32 vm, guint32 to, double failover, bool as_first, Looks *looks)
+/* Most are not among the best. */
+static inline void look_at(Balance *b, guint32 vm, PlanStepKind kind, guint32 target, double estimate, Looks *looks)
+{
+  if (looks->n < LOOKS || estimate < looks->moves[LOOKS - 1].score)
+    note_look(b, vm, kind, target, estimate, looks);
+}
+
+static void estimate_to(Balance *b, guint32 vm, guint32 to, const Gone *gone, bool as_first, Looks *looks)
 {
   const PlanBalanceVm *v = &b->cluster->vms[vm];
-  guint32 host = b->spread->host[vm], second = b->spread->second[vm];
-  if (!b->cluster->hosts[to].in_service || to == host || to == second)
+  if (!b->cluster->hosts[to].in_service || to == b->spread->host[vm] || to == b->spread->second[vm])
     return;
-  if (v->disks == PLAN_DISKS_SHARED) {
-    if (as_first)
-      look_at(b, vm, PLAN_STEP_MIGRATE, to, first_shifted(b, v, host, to) + both_shifted(b, v, host, to), looks);
+  bool shared = v->disks == PLAN_DISKS_SHARED;
+  if (shared && !as_first)
     return;
-  }
-  double to_from_host = both_shifted(b, v, host, to), to_from_second = both_shifted(b, v, second, to);
+  double both = both_changed(b, v, to, 1);
   if (as_first) {
-    double first = first_shifted(b, v, host, to);
-    look_at(b, vm, PLAN_STEP_NEW_HOST, to, first + to_from_host, looks);
-    look_at(b, vm, PLAN_STEP_SECOND_FAILOVER, to, first + to_from_second, looks);
+    double first = gone->first + first_changed(b, v, to, 1) + both;
+    look_at(b, vm, shared ? PLAN_STEP_MIGRATE : PLAN_STEP_NEW_HOST, to, first + gone->both, looks);
+    if (!shared)
+      look_at(b, vm, PLAN_STEP_SECOND_FAILOVER, to, first + gone->second_both, looks);
   } else {
-    look_at(b, vm, PLAN_STEP_NEW_SECOND, to, to_from_second, looks);
-    look_at(b, vm, PLAN_STEP_FAILOVER_SECOND, to, failover + to_from_host, looks);
+    look_at(b, vm, PLAN_STEP_NEW_SECOND, to, gone->second_both + both, looks);
+    look_at(b, vm, PLAN_STEP_FAILOVER_SECOND, to, gone->failover + gone->both + both, looks);
   }
 }
 
 static void estimate_vm(Balance *b, guint32 vm, Looks *looks)
 {
-  const PlanBalanceVm *v = &b->cluster->vms[vm];
   if (!is_movable(b, vm))
     return;
-  double failover = 0;
-  if (v->disks == PLAN_DISKS_MIRRORED) {
-    failover = first_shifted(b, v, b->spread->host[vm], b->spread->second[vm]);
-    look_at(b, vm, PLAN_STEP_FAILOVER, 0, failover, looks);
-  }
+  Gone gone = gone_from(b, vm);
+  if (b->cluster->vms[vm].disks == PLAN_DISKS_MIRRORED)
+    look_at(b, vm, PLAN_STEP_FAILOVER, 0, gone.failover, looks);
   /* In a large cluster a host that took something is one of the first no more, although they are sorted anew now and then only. */
   guint32 n = b->cluster->n_hosts, start = b->n_targets == n ? 0 : MIN(b->accepted_since_sort, n - b->n_targets);
   for (guint32 k = start; k < start + b->n_targets; k++) {
-    estimate_to(b, vm, b->first_order[k], failover, true, looks);
-    estimate_to(b, vm, b->second_order[k], failover, false, looks);
+    estimate_to(b, vm, b->first_order[k], &gone, true, looks);
+    estimate_to(b, vm, b->second_order[k], &gone, false, looks);
   }
 }
 

@@ -45,7 +45,33 @@ bool drs_may(DrsState *state, guint32 vm, guint32 host, bool together, bool room
 guint drs_dislikes(DrsState *state, guint32 vm, guint32 host);
 /* Processor seconds that the move of these VMs (all on one host) saves, cost taken off. */
 double drs_gain(const DrsState *state, const guint32 *vms, guint n, guint32 to);
+/* The same if so much more of its memory were in use (may be negative). */
+double drs_gain_with(const DrsState *state, const guint32 *vms, guint n, guint32 to, gint64 more_memory_used);
 /* Moves it, with reasons and alternatives. */
 void drs_move(DrsState *state, guint32 vm, guint32 to, PlanDrsReason reason, guint32 rule, double gain_s);
 /* Puts one there that runs nowhere yet. */
 void drs_enter(DrsState *state, guint32 vm, guint32 host);
+
+/* Hosts that are alike, the one whose processors are used least first: from some place on none can be worth
+ * it. */
+typedef struct {
+  double threads;
+  gint64 memory_bytes;
+  guint32 *hosts, n;
+  gint64 least_used; /* memory, on any of them, or less */
+} DrsKind;
+
+typedef struct {
+  const DrsState *state;
+  DrsKind *kinds;
+  guint n_kinds;
+  guint32 *hosts; /* of all kinds */
+  guint32 *kind;  /* [host] */
+} DrsOrder;
+
+DrsOrder *drs_order_new(const DrsState *state);
+void drs_order_free(DrsOrder *order);
+/* What is on the host has changed. */
+void drs_order_changed(DrsOrder *order, guint32 host);
+/* No host from that place on can save more by taking these VMs (as drs_gain()). */
+double drs_order_gain(const DrsOrder *order, const guint32 *vms, guint n, guint kind, guint32 from_place);

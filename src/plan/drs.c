@@ -102,17 +102,35 @@ static void empty_hosts(DrsState *state)
 
 /* ---- broken rules ---- */
 
-static guint broken(DrsState *state, bool hard)
+static guint broken_by(DrsState *state, guint32 rule)
 {
   PlanWhere where = drs_where(state);
-  guint n = 0;
-  for (guint32 i = 0; i < state->problem->n_rules; i++) {
-    if (plan_rule_is_hard(state->problem->rules[i].kind) != hard)
-      continue;
-    g_autoptr(GArray) found = plan_rules_violations(&state->problem->rules[i], 1, &where);
-    n += found->len;
+  g_autoptr(GArray) found = plan_rules_violations(&state->problem->rules[rule], 1, &where);
+  return found->len;
+}
+
+/* How often each rule is broken, and all hard ([1]) and soft ones together. */
+typedef struct {
+  guint *of_rule;
+  guint sum[2];
+} Broken;
+
+static void count_broken(DrsState *state, Broken *broken, guint32 rule)
+{
+  bool hard = plan_rule_is_hard(state->problem->rules[rule].kind);
+  broken->sum[hard] -= broken->of_rule[rule];
+  broken->of_rule[rule] = broken_by(state, rule);
+  broken->sum[hard] += broken->of_rule[rule];
+}
+
+/* Only the rules that VMs are in that moved since there were `n_moves`. */
+static void count_broken_since(DrsState *state, Broken *broken, guint n_moves)
+{
+  for (; n_moves < state->moves->len; n_moves++) {
+    const GArray *rules = state->rules[g_array_index(state->moves, PlanDrsMove, n_moves).vm];
+    for (guint i = 0; rules && i < rules->len; i++)
+      count_broken(state, broken, g_array_index(rules, guint32, i));
   }
-  return n;
 }
 
 /* A soft rule is healed where no host becomes hot by it. */
@@ -229,25 +247,39 @@ static bool heal_one(DrsState *state, guint32 index)
 /* Hard ones first. What was healed is not broken again: a move that heals breaks no hard rule; soft ones only become fewer. */
 static void heal_rules(DrsState *state)
 {
+  guint32 n = state->problem->n_rules;
+  g_autofree guint *of_rule = g_new0(guint, (gsize)n + 1);
+  Broken broken = {of_rule, {0, 0}};
+  for (guint32 i = 0; i < n; i++)
+    count_broken(state, &broken, i);
   for (guint hard = 2; hard-- > 0;)
-    for (guint32 i = 0; i < state->problem->n_rules; i++) {
-      guint before = broken(state, hard);
-      while (plan_rule_is_hard(state->problem->rules[i].kind) == (bool)hard && state->moves->len < limit_of(state->options) && heal_one(state, i)) {
-        guint now = broken(state, hard);
-        if (now >= before)
+    for (guint32 i = 0; i < n; i++)
+      while (of_rule[i] && plan_rule_is_hard(state->problem->rules[i].kind) == (bool)hard &&
+             state->moves->len < limit_of(state->options)) {
+        guint before = broken.sum[hard], n_moves = state->moves->len;
+        if (!heal_one(state, i))
           break;
-        before = now;
+        count_broken_since(state, &broken, n_moves);
+        if (broken.sum[hard] >= before)
+          break;
       }
-    }
 }
 
 /* ---- load ---- */
 
 typedef struct {
-  guint32 unit[UNIT_MAX], to;
-  guint n; /* 0: none */
-  double gain;
-} Best;
+  guint32 to;
+  double gain; /* 0: it has no move that is worth it */
+  bool known;
+} Choice;
+
+/* Where each VM would best go. It holds until one of the hosts it depends on, or a VM that rules bind it to,
+ * changes. */
+typedef struct {
+  DrsState *state;
+  DrsOrder *order;
+  Choice *of_vm;
+} Choices;
 
 static double ratio_wanted(guint aggression)
 {
@@ -266,14 +298,14 @@ static double most_used(PlanDrsLoad load)
 }
 
 /* What is moved off a hot host must not only make the next one hot. */
-static bool helps(DrsState *state, const Best *candidate)
+static bool helps(DrsState *state, const guint32 *unit, guint n, guint32 to)
 {
-  guint32 from = state->at[candidate->unit[0]], to = candidate->to;
+  guint32 from = state->at[unit[0]];
   double cpu = 0;
   gint64 memory = 0;
-  for (guint i = 0; i < candidate->n; i++) {
-    cpu += drs_vm_cpu(&state->problem->vms[candidate->unit[i]]);
-    memory += state->problem->vms[candidate->unit[i]].memory_used_bytes;
+  for (guint i = 0; i < n; i++) {
+    cpu += drs_vm_cpu(&state->problem->vms[unit[i]]);
+    memory += state->problem->vms[unit[i]].memory_used_bytes;
   }
   const PlanDrsHost *h = &state->problem->hosts[to];
   PlanDrsLoad before = drs_load(state, from), after = drs_load(state, to);
@@ -282,41 +314,106 @@ static bool helps(DrsState *state, const Best *candidate)
   return !plan_drs_is_hot(&after, state->options) || most_used(after) + COOLER_PERCENT <= most_used(before);
 }
 
-static void weigh_unit(DrsState *state, const guint32 *unit, guint n, Best *best)
+static double least_gain(const DrsState *state, const guint32 *unit, guint n)
 {
-  guint32 from = state->at[unit[0]];
   double cost = 0;
   for (guint i = 0; i < n; i++)
     cost += state->problem->vms[unit[i]].cost_s;
-  for (guint32 host = 0; host < state->problem->n_hosts; host++) {
-    double gain = host == from ? 0 : drs_gain(state, unit, n, host);
-    if (gain < fmax(LEAST_GAIN_S, ratio_wanted(state->options->aggression) * cost) || gain <= best->gain)
-      continue;
-    Best candidate = {.to = host, .n = n, .gain = gain};
-    for (guint i = 0; i < n; i++)
-      candidate.unit[i] = unit[i];
-    if (unit_may(state, unit, n, host) && drs_dislikes(state, unit[0], host) <= drs_dislikes(state, unit[0], from) && helps(state, &candidate))
-      *best = candidate;
+  return fmax(LEAST_GAIN_S, ratio_wanted(state->options->aggression) * cost);
+}
+
+/* Of hosts that are equally good the first. */
+static void weigh_host(DrsState *state, const guint32 *unit, guint n, guint32 host, double least,
+                       Choice *choice)
+{
+  guint32 from = state->at[unit[0]];
+  double gain = host == from ? 0 : drs_gain(state, unit, n, host);
+  if (gain < least || gain < choice->gain || (gain == choice->gain && host > choice->to))
+    return;
+  if (unit_may(state, unit, n, host) &&
+      drs_dislikes(state, unit[0], host) <= drs_dislikes(state, unit[0], from) && helps(state, unit, n, host))
+    *choice = (Choice){host, gain, choice->known};
+}
+
+static void weigh_unit(Choices *c, const guint32 *unit, guint n, Choice *choice)
+{
+  double least = least_gain(c->state, unit, n);
+  *choice = (Choice){0, 0, true};
+  for (guint kind = 0; kind < c->order->n_kinds; kind++) {
+    const DrsKind *k = &c->order->kinds[kind];
+    for (guint32 i = 0; i < k->n && drs_order_gain(c->order, unit, n, kind, i) >= fmax(least, choice->gain);
+         i++)
+      weigh_host(c->state, unit, n, k->hosts[i], least, choice);
   }
 }
 
-static bool relieve(DrsState *state, const bool *sources, PlanDrsReason even)
+static guint movable_unit(DrsState *state, guint32 vm, guint32 unit[UNIT_MAX])
 {
-  const PlanDrs *p = state->problem;
-  Best best = {.n = 0, .gain = 0};
-  for (guint32 vm = 0; vm < p->n_vms; vm++) {
-    guint32 unit[UNIT_MAX], from = state->at[vm];
-    if (from == PLAN_DRS_NOWHERE || !sources[from] || !p->vms[vm].movable || !p->vms[vm].rested)
-      continue;
-    guint n = unit_of(state, vm, unit);
-    if (unit_is(state, unit, n, true))
-      weigh_unit(state, unit, n, &best);
+  const PlanDrsVm *v = &state->problem->vms[vm];
+  guint n = state->at[vm] != PLAN_DRS_NOWHERE && v->movable && v->rested ? unit_of(state, vm, unit) : 0;
+  return unit_is(state, unit, n, true) ? n : 0;
+}
+
+/* VMs that rules bind to this one, and those that would move with them, are weighed anew. */
+static void forget_fellows(Choices *c, guint32 vm)
+{
+  DrsState *state = c->state;
+  for (guint i = 0; state->rules[vm] && i < state->rules[vm]->len; i++) {
+    const PlanRule *rule = &state->problem->rules[g_array_index(state->rules[vm], guint32, i)];
+    for (guint j = 0; j < rule->n_vms; j++) {
+      guint32 unit[UNIT_MAX], other = (guint32)rule->vms[j] - 1;
+      guint n = state->at[other] == PLAN_DRS_NOWHERE ? 0 : unit_of(state, other, unit);
+      for (guint k = 0; k < n; k++)
+        c->of_vm[unit[k]].known = false;
+    }
   }
-  if (!best.n)
+}
+
+/* After moves between these two hosts: what is on them is weighed anew, and so is who wanted to go there; for
+ * all others the two are compared with their choice. */
+static void hosts_changed(Choices *c, guint32 a, guint32 b)
+{
+  DrsState *state = c->state;
+  drs_order_changed(c->order, a);
+  drs_order_changed(c->order, b);
+  for (guint32 vm = 0; vm < state->problem->n_vms; vm++) {
+    Choice *choice = &c->of_vm[vm];
+    guint32 unit[UNIT_MAX], at = state->at[vm];
+    choice->known =
+        choice->known && at != a && at != b && !(choice->gain > 0 && (choice->to == a || choice->to == b));
+    guint n = choice->known ? movable_unit(state, vm, unit) : 0;
+    double least = n ? least_gain(state, unit, n) : 0;
+    if (n) {
+      weigh_host(state, unit, n, a, least, choice);
+      weigh_host(state, unit, n, b, least, choice);
+    }
+  }
+}
+
+static bool relieve(Choices *c, const bool *sources, PlanDrsReason even)
+{
+  DrsState *state = c->state;
+  guint32 unit[UNIT_MAX], best = PLAN_DRS_NOWHERE;
+  for (guint32 vm = 0; vm < state->problem->n_vms; vm++) {
+    Choice *choice = &c->of_vm[vm];
+    if (state->at[vm] == PLAN_DRS_NOWHERE || !sources[state->at[vm]])
+      continue;
+    guint n = choice->known ? 0 : movable_unit(state, vm, unit);
+    if (n)
+      weigh_unit(c, unit, n, choice);
+    if (choice->gain > (best == PLAN_DRS_NOWHERE ? 0 : c->of_vm[best].gain))
+      best = vm;
+  }
+  if (best == PLAN_DRS_NOWHERE)
     return false;
-  PlanDrsLoad load = drs_load(state, state->at[best.unit[0]]);
+  guint32 from = state->at[best], to = c->of_vm[best].to;
+  PlanDrsLoad load = drs_load(state, from);
   PlanDrsReason reason = even ? even : load.cpu > state->options->cpu_percent ? PLAN_DRS_CPU : PLAN_DRS_MEMORY;
-  move_unit(state, best.unit, best.n, best.to, reason, G_MAXUINT32);
+  guint n = movable_unit(state, best, unit);
+  move_unit(state, unit, n, to, reason, G_MAXUINT32);
+  for (guint i = 0; i < n; i++)
+    forget_fellows(c, unit[i]);
+  hosts_changed(c, from, to);
   return true;
 }
 
@@ -350,10 +447,14 @@ static void balance(DrsState *state)
   guint limit = limit_of(state->options);
   if (state->options->aggression < 2)
     return;
-  while (state->moves->len < limit && mark_hot(state, sources) && relieve(state, sources, 0))
+  g_autofree Choice *of_vm = g_new0(Choice, (gsize)state->problem->n_vms + 1);
+  Choices choices = {state, drs_order_new(state), of_vm};
+  while (state->moves->len < limit && mark_hot(state, sources) && relieve(&choices, sources, 0))
     ;
-  while (state->moves->len < limit && mark_uneven(state, sources) && relieve(state, sources, PLAN_DRS_BALANCE))
+  while (state->moves->len < limit && mark_uneven(state, sources) &&
+         relieve(&choices, sources, PLAN_DRS_BALANCE))
     ;
+  drs_order_free(choices.order);
 }
 
 /* ---- the doors ---- */
@@ -369,7 +470,8 @@ void plan_drs(const PlanDrs *problem, const PlanDrsOptions *options, PlanDrsResu
   if (options->balance)
     balance(&state);
   result->stress_after = drs_all_stress(&state);
-  result->n_broken = broken(&state, true);
+  for (guint32 i = 0; i < problem->n_rules; i++)
+    result->n_broken += plan_rule_is_hard(problem->rules[i].kind) ? broken_by(&state, i) : 0;
   drs_state_clear(&state);
 }
 

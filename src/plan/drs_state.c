@@ -115,7 +115,7 @@ bool drs_is_hot(const DrsState *state, guint32 host)
   return plan_drs_is_hot(&load, state->options);
 }
 
-double drs_gain(const DrsState *state, const guint32 *vms, guint n, guint32 to)
+double drs_gain_with(const DrsState *state, const guint32 *vms, guint n, guint32 to, gint64 more_memory)
 {
   guint32 from = state->at[vms[0]];
   double cpu = 0, cost = 0;
@@ -126,12 +126,18 @@ double drs_gain(const DrsState *state, const guint32 *vms, guint n, guint32 to)
     memory += vm->memory_used_bytes;
     cost += vm->cost_s;
   }
-  double before = drs_stress(state, to, 0, 0), after = drs_stress(state, to, cpu, memory);
+  double before = drs_stress(state, to, 0, more_memory),
+         after = drs_stress(state, to, cpu, memory + more_memory);
   if (from != PLAN_DRS_NOWHERE) {
     before += drs_stress(state, from, 0, 0);
     after += drs_stress(state, from, -cpu, -memory);
   }
   return state->horizon_s * (before - after) - cost;
+}
+
+double drs_gain(const DrsState *state, const guint32 *vms, guint n, guint32 to)
+{
+  return drs_gain_with(state, vms, n, to, 0);
 }
 
 /* ---- rules ---- */
@@ -212,36 +218,38 @@ bool drs_may(DrsState *state, guint32 vm, guint32 host, bool together, bool room
 
 /* ---- one move ---- */
 
-static gint better_first(gconstpointer a, gconstpointer b)
+/* Those that could take it come first, then by gain. */
+static bool is_better(const PlanDrsAlternative *x, const PlanDrsAlternative *y)
 {
-  const PlanDrsAlternative *x = a, *y = b;
-  if (!x->refused != !y->refused)
-    return x->refused ? 1 : -1;
-  return x->gain_s != y->gain_s ? (x->gain_s < y->gain_s ? 1 : -1) : x->host < y->host ? -1 : x->host > y->host;
+  return !x->refused != !y->refused ? !x->refused
+                                    : x->gain_s > y->gain_s; /* alike: whoever was there first */
 }
 
+/* The best few. Of a host that others have displaced already nobody asks why it would refuse. */
 static void note_alternatives(DrsState *state, PlanDrsMove *move)
 {
-  const PlanDrs *p = state->problem;
-  g_autoptr(GArray) all = g_array_new(FALSE, TRUE, sizeof(PlanDrsAlternative));
-  for (guint32 host = 0; host < p->n_hosts; host++) {
-    PlanDrsAlternative one = {host, 0, NULL};
-    char *owned = NULL;
+  PlanDrsAlternative *list = move->alternatives;
+  guint n = 0;
+  for (guint32 host = 0; host < state->problem->n_hosts; host++) {
     if (host == move->from || host == move->to)
       continue;
-    const char *refused = drs_refusal(state, move->vm, host, true, &owned);
-    one.refused = owned ? owned : g_strdup(refused);
-    one.gain_s = refused ? 0 : drs_gain(state, &move->vm, 1, host);
-    g_array_append_val(all, one);
+    bool full = n == PLAN_DRS_ALTERNATIVES, may = drs_may(state, move->vm, host, true, true);
+    PlanDrsAlternative one = {host, may ? drs_gain(state, &move->vm, 1, host) : 0, NULL};
+    if (full && (!may || !is_better(&one, &list[n - 1]))) /* those that refuse are alike */
+      continue;
+    if (!may) {
+      char *owned = NULL;
+      const char *refused = drs_refusal(state, move->vm, host, true, &owned);
+      one.refused = owned ? owned : g_strdup(refused);
+    }
+    if (full)
+      g_free(list[--n].refused);
+    guint at = n++;
+    for (; at > 0 && is_better(&one, &list[at - 1]); at--)
+      list[at] = list[at - 1];
+    list[at] = one;
   }
-  g_array_sort(all, better_first);
-  for (guint i = 0; i < all->len; i++) {
-    PlanDrsAlternative *one = &g_array_index(all, PlanDrsAlternative, i);
-    if (i < PLAN_DRS_ALTERNATIVES)
-      move->alternatives[move->n_alternatives++] = *one;
-    else
-      g_free(one->refused);
-  }
+  move->n_alternatives = n;
 }
 
 /* All moves so far have ended. */

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define ALL_TARGETS 40   /* hosts up to which every one is a target */
-#define FEW_TARGETS 4 /* in a larger cluster, where more room is soon found anyhow: what has most of it goes to whoever gains most */
+#define FEW_TARGETS 8    /* in a larger cluster; */
+#define FEWEST_TARGETS 4 /* above ALL_VMS, where more room is soon found anyhow: what has most of it goes to whoever gains most */
 #define MORE_MOVES  5 /* of a large cluster's host, made beside the best one */
 #define ALL_VMS     2500 /* VMs up to which each move is the best of all */
 #define SMALLEST    1e-6 /* deviation that an estimate reckons with */
@@ -544,7 +545,7 @@ void plan_balancer_plan(PlanBalancer *p, const PlanBalanceOptions *options, Plan
   b.moved = g_new(guint32, (gsize)c->n_vms + 1);
   for (guint32 v = 0; v < c->n_vms; v++)
     b.kind[v] = PLAN_N_STEPS;
-  b.n_targets = c->n_hosts <= ALL_TARGETS ? c->n_hosts : FEW_TARGETS;
+  b.n_targets = c->n_hosts <= ALL_TARGETS ? c->n_hosts : c->n_vms <= ALL_VMS ? FEW_TARGETS : MIN(FEWEST_TARGETS, c->n_hosts);
   *result = (PlanBalanceResult){.score_before = spread_score(b.spread, NULL)};
   b.score = result->score_before;
   b.min_gain = options->min_gain > 0 ? options->min_gain : GAIN / MAX(c->n_hosts, 1);

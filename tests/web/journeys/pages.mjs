@@ -11,7 +11,7 @@ async function faults(page) {
   return found.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary.split('\n')[1] ?? ''}`).join(' | ')}`)
 }
 
-const names = new Set(['frame', 'kit', 'pages/vms', 'pages/hosts', 'pages/sites'].flatMap((f) => Object.keys(JSON.parse(readFileSync(join(ROOT, `web/src/${f}/texts.en.json`))))).filter((n) => n.includes('_')))
+const names = new Set(['frame', 'kit', 'pages/vms', 'pages/hosts', 'pages/sites', 'pages/drs'].flatMap((f) => Object.keys(JSON.parse(readFileSync(join(ROOT, `web/src/${f}/texts.en.json`))))).filter((n) => n.includes('_')))
 
 /** As a link inside of the console does. */
 async function goTo(page, path) {
@@ -25,15 +25,16 @@ async function goTo(page, path) {
 }
 
 export function pages(site, browser) {
+  const cluster = `/clusters/${site.hosts[0].cluster}`
   const list = [
     '/', '/vms', '/hosts', '/clusters', '/host-pools', '/pools', '/volumes', '/images', '/switches', '/port-groups', '/tasks', '/ended-tasks', '/alarms', '/events', '/migrations', '/users', '/roles', '/sessions', '/api-tokens', '/join-tokens', '/backups',
     '/audit-records', '/bin', '/vms/deploy', '/vms/deploy-table', '/vms/new', '/images/upload', `/vms/${site.vms[0]}`, `/vms/${site.vms[0]}/monitor`, `/vms/${site.vms[0]}/devices`, `/vms/${site.vms[0]}/configure`, `/vms/${site.vms[0]}/migrations`, `/vms/${site.vms[0]}/events`,
     `/vms/${site.vms[0]}/tasks`, `/hosts/${site.hosts[0].id}`, `/hosts/${site.hosts[0].id}/monitor`, `/hosts/${site.hosts[0].id}/network`, `/hosts/${site.hosts[0].id}/numa`, `/hosts/${site.hosts[0].id}/hardware`, `/hosts/${site.hosts[0].id}/vms`, `/hosts/${site.hosts[0].id}/configure`,
-    `/clusters/${site.hosts[0].cluster}`, `/host-pools/${site.hosts[0].host_pool}`, `/pools/${site.pools[0]}`, `/pools/${site.pools[0]}/monitor`, `/pools/${site.pools[0]}/topology`, `/clusters/${site.hosts[0].cluster}/storage`, `/images/${site.images[0]}`, `/port-groups/${site.groups[0]}`,
+    `/clusters/${site.hosts[0].cluster}`, `/host-pools/${site.hosts[0].host_pool}`, `/pools/${site.pools[0]}`, `/pools/${site.pools[0]}/monitor`, `/pools/${site.pools[0]}/topology`, `/clusters/${site.hosts[0].cluster}/storage`, `${cluster}/drs`, `${cluster}/rules`, `${cluster}/what-if`, `${cluster}/what-if?vms=10&lost=${site.hosts[0].id}`, '/affinity-rules', '/drs-recommendations', `/images/${site.images[0]}`, `/port-groups/${site.groups[0]}`,
   ]
   /** Pages that differ from each other enough to be looked at by axe. */
-  const looked = new Set(['/', '/vms', '/hosts', '/tasks', '/bin', '/vms/deploy', '/vms/deploy-table', '/vms/new', '/images/upload', `/vms/${site.vms[0]}`, `/vms/${site.vms[0]}/monitor`, `/vms/${site.vms[0]}/devices`, `/hosts/${site.hosts[0].id}`, `/hosts/${site.hosts[0].id}/network`, `/hosts/${site.hosts[0].id}/numa`, `/pools/${site.pools[0]}`])
-  const darkLooked = new Set(['/', '/vms', '/vms/deploy', `/vms/${site.vms[0]}`, `/hosts/${site.hosts[0].id}`])
+  const looked = new Set(['/', '/vms', '/hosts', '/tasks', '/bin', '/vms/deploy', '/vms/deploy-table', '/vms/new', '/images/upload', `/vms/${site.vms[0]}`, `/vms/${site.vms[0]}/monitor`, `/vms/${site.vms[0]}/devices`, `/hosts/${site.hosts[0].id}`, `/hosts/${site.hosts[0].id}/network`, `/hosts/${site.hosts[0].id}/numa`, `/pools/${site.pools[0]}`, `${cluster}/drs`, `${cluster}/rules`, `${cluster}/what-if?vms=10&lost=${site.hosts[0].id}`])
+  const darkLooked = new Set([`${cluster}/drs`, `${cluster}/what-if?vms=10&lost=${site.hosts[0].id}`, '/', '/vms', '/vms/deploy', `/vms/${site.vms[0]}`, `/hosts/${site.hosts[0].id}`])
   const walk = (language, theme) => [`pages in ${language}, ${theme}`, async () => {
     const page = await openPage(browser, site, { language, theme })
     page.allowed.push(/422/) // simulated hosts have no screen

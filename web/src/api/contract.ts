@@ -10,6 +10,8 @@ export interface Field {
   d?: string
   u?: string
   e?: string[]
+  /** Words of its choices, where they mean something else here than elsewhere (kit/form/shape). */
+  w?: Record<string, string>
   /** Type that it refers to. */
   r?: string
   /** Type of the part. */
@@ -116,6 +118,15 @@ export const word = (name: string): string => contract.words[name] ?? name.repla
 export const wordTitle = (name: string): string => {
   const text = word(name)
   return /^[a-z][a-z ]*$/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text
+}
+
+/** A choice of a field, as people read it. */
+export const choice = (field: Field | undefined, value: string): string => field?.w?.[value] ?? wordTitle(value)
+
+/** A state at a path such as "Vm.power.state", as it stands in a table. */
+export function wordAt(path: string, value: string): string {
+  const dot = path.indexOf('.')
+  return fieldAt(path.slice(0, dot), path.slice(dot + 1))?.w?.[value] ?? word(value)
 }
 
 /** The label of a field by its own name, wherever in the type it is. */

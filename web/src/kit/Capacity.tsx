@@ -1,40 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Capacity of the site, a host pool, a cluster or a host: there, promised, used. Asked for again as things change.
-import { useEffect, useState } from 'react'
-import { get } from '../api/client'
 import type { Capacity } from '../api/generated/types'
-import { link } from '../live/link'
+import { useView } from '../live/view'
 import { t } from '../texts'
 import { Usage } from './chart/Usage'
 import { bytesOf, count, megahertz } from './format'
 import { Card, Fact, Facts } from './Details'
 
-const AGAIN_MS = 5000
+const MADE_OF = ['Host', 'Vm', 'Pool', 'Volume', 'Cluster', 'Site']
 
-export function useCapacity(path: string | undefined): Capacity | undefined {
-  const [state, setState] = useState<Capacity>()
-  useEffect(() => {
-    if (!path) return
-    let here = true
-    let stale = false
-    const ask = () => void get<Capacity>(path).then((answer) => here && setState(answer), () => undefined)
-    ask()
-    const off = link.onChanges((changes) => {
-      stale = stale || changes.some((c) => ['Host', 'Vm', 'Pool', 'Volume', 'Cluster', 'Site'].includes(c.type))
-    })
-    const timer = setInterval(() => {
-      if (!stale || document.hidden) return
-      stale = false
-      ask()
-    }, AGAIN_MS)
-    return () => {
-      here = false
-      off()
-      clearInterval(timer)
-    }
-  }, [path])
-  return state
-}
+export const useCapacity = (path: string | undefined): Capacity | undefined => useView<Capacity>(path, MADE_OF).value
 
 const ratio = (value: number | undefined) => (value === undefined ? '-' : `${value.toFixed(2)} : 1`)
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The value of a field, shown as its kind and unit ask for; in tables and on pages alike.
 import type { ReactNode } from 'react'
-import { fieldAt, valueAt, word, wordTitle, type Field } from '../api/contract'
+import { choice, fieldAt, valueAt, word, type Field } from '../api/contract'
 import { t } from '../texts'
 import { ago, count, time, visible, withUnit } from './format'
 import { Name, Ref } from './Name'
 import { activityText, lookPath, State } from './state/State'
 
 /** Names of hardware and of programs keep their case. */
-const plain = (value: string) => (word(value) === value ? value : wordTitle(value))
+const plain = (field: Field, value: string) => (word(value) === value && !field.w ? value : choice(field, value))
 
 const NONE = <span className="faint">-</span>
 
@@ -19,7 +19,7 @@ function one(field: Field, value: any, type: string, path: string): ReactNode {
     case 'double': return field.u ? withUnit(value, field.u) : count(value)
     case 'enum': {
       const look = lookPath(type, path)
-      return look ? <State path={look} value={value} /> : plain(value)
+      return look ? <State path={look} value={value} /> : plain(field, value)
     }
     case 'ref':
     case 'anyref': return <Ref id={value} />

@@ -2,7 +2,7 @@
 // One cache of objects that all views read. Changes from the link are written into it; nobody keeps a copy.
 import { useCallback, useEffect, useState, useSyncExternalStore } from 'react'
 import { ApiError, get, list, type Obj, type Query } from '../api/client'
-import { pluralOf, resource } from '../api/contract'
+import { fieldsOf, pluralOf, resource } from '../api/contract'
 import { link, type Change } from './link'
 
 export interface Entry { object?: Obj; error?: ApiError; gone?: boolean }
@@ -86,6 +86,7 @@ async function loadNames(plural: string) {
 }
 
 async function loadName(id: string, plural: string) {
+  if (!fieldsOf(resource(plural)?.type ?? '').name) return // such as a task: it is called by its id
   try {
     const object = await get<Obj>(`/${plural}/${id}?fields=name`)
     names.set(id, object.name ?? id)

@@ -15,14 +15,17 @@ import { Icon } from '../state/glyphs'
 import { useDraft } from './draft'
 import { patchOf } from './patch'
 import { clean, fieldErrors, Fields, type Values } from './Fields'
+import { formShape, meant, useNothing } from './shape'
 
 interface CreateProps { plural: string; initial?: Values; first?: string[]; except?: string[]; onMade?: (object: any) => void }
 
 export function CreateDialog({ plural, initial = {}, first, except = [], onMade }: CreateProps) {
   const kind = resource(plural)!
   const fields = fieldsOf(kind.type)
-  const needed = first ?? ['name', ...Object.keys(fields).filter((f) => fields[f]!.req && f !== 'name')].filter((f) => fields[f])
-  const draft = useDraft<Values>(`create-${plural}`, initial)
+  const shape = formShape(plural)
+  const needed = first ?? shape.first ?? ['name', ...Object.keys(fields).filter((f) => fields[f]!.req && f !== 'name')].filter((f) => fields[f])
+  const draft = useDraft<Values>(`create-${plural}${Object.values(initial).join()}`, initial) // what was begun for another object stays with that one
+  const among = (shape.useAmong ?? useNothing)(draft.value)
   const [open, setOpen] = useState(false)
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>()
@@ -30,7 +33,7 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
     setBusy(true)
     setError(undefined)
     try {
-      const made = await call('POST', `/${plural}`, clean(draft.value))
+      const made = await call('POST', `/${plural}`, clean(meant(plural, draft.value)))
       draft.drop()
       if (made?.id?.startsWith('task-')) noteMade(made)
       if (onMade) return onMade(made)
@@ -42,6 +45,7 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
     }
   }
   const told = error === undefined ? undefined : tell(error)
+  const hidden = shape.hide?.(draft.value) ?? []
   return (
     <Modal open title={t('new', { kind: kind.one })} onCancel={closeOverlay} width={600} destroyOnHidden okText={t('create')} cancelText={t('cancel')} onOk={() => void submit()} confirmLoading={busy} okButtonProps={{ 'data-test': 'confirm' }}>
       <form className="stack" onSubmit={(e) => {
@@ -49,9 +53,9 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
         void submit()
       }}>
         {draft.restored && <p className="soft">{t('draft_restored')} <Button size="small" type="link" onClick={() => draft.set(initial)}>{t('discard')}</Button></p>}
-        <Fields type={kind.type} only={needed} value={draft.value} change={draft.set} errors={fieldErrors(told)} />
+        <Fields type={kind.type} only={needed.filter((name) => !hidden.includes(name))} among={among} value={draft.value} change={draft.set} errors={fieldErrors(told)} />
         <button type="button" className="grouphead" aria-expanded={open} onClick={() => setOpen(!open)}><Icon name={open ? 'down' : 'right'} size={12} /> {t('more_settings')}</button>
-        {open && <Fields type={kind.type} except={[...needed, ...except]} value={draft.value} change={draft.set} errors={fieldErrors(told)} />}
+        {open && <Fields type={kind.type} except={[...needed, ...except, ...hidden]} among={among} value={draft.value} change={draft.set} errors={fieldErrors(told)} />}
         {told && <ErrorBox error={told} />}
         <input type="submit" hidden />
       </form>
@@ -69,7 +73,10 @@ export function EditDialog({ plural, object: first, only, title }: { plural: str
   const [value, change] = useState<Values>(start)
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>()
-  const patch = patchOf(before, clean(value))
+  const shape = formShape(plural)
+  const hidden = shape.hide?.(value) ?? []
+  const among = (shape.useAmong ?? useNothing)({ ...object, ...value })
+  const patch = patchOf(before, clean(meant(plural, value)))
   const changes = Object.keys(patch).length
   const moved = names.filter((f) => JSON.stringify(object[f]) !== JSON.stringify(before[f]))
   const submit = async () => {
@@ -94,7 +101,7 @@ export function EditDialog({ plural, object: first, only, title }: { plural: str
     >
       <div className="stack">
         {moved.length > 0 && <p className="notice" role="status">{t('changed_meanwhile', { fields: moved.map((f) => fields[f]!.l).join(', ') })}</p>}
-        <Fields type={kind.type} only={names} value={value} change={change} errors={fieldErrors(told)} before={before} />
+        <Fields type={kind.type} only={names.filter((name) => !hidden.includes(name))} among={among} value={value} change={change} errors={fieldErrors(told)} before={before} />
         {told && <ErrorBox error={told} />}
       </div>
     </Modal>

@@ -2,10 +2,12 @@
 // Forms made from the contract: each field gets the input of its kind, its label, its limits and what the server says about it.
 import { useId, useState, type ReactNode } from 'react'
 import { Button, Checkbox, Input, InputNumber, Select } from 'antd'
-import { fieldsOf, wordTitle, type Field } from '../../api/contract'
+import { choice, fieldsOf, type Field } from '../../api/contract'
 import { language, t } from '../../texts'
+import type { Obj } from '../../api/client'
 import { bytes, withUnit } from '../format'
 import { Icon } from '../state/glyphs'
+import type { Among } from './shape'
 import { BytesInput, MapInput, RefSelect, RefsSelect } from './inputs'
 
 export type Values = Record<string, any>
@@ -49,8 +51,8 @@ function Scalar({ field, value, change, id, label }: { field: Field; value: any;
     case 'enum':
       return (
         <Select
-          id={id} aria-label={label} value={value} allowClear={!field.req} placeholder={field.def === undefined ? t('automatic') : wordTitle(String(field.def))}
-          options={field.e?.map((v) => ({ value: v, label: wordTitle(v) }))} onChange={(v) => change(v ?? undefined)} popupMatchSelectWidth={false}
+          id={id} aria-label={label} value={value} allowClear={!field.req} placeholder={field.def === undefined ? (field.req ? t('choose', { what: label }) : t('automatic')) : choice(field, String(field.def))}
+          options={field.e?.map((v) => ({ value: v, label: choice(field, v) }))} onChange={(v) => change(v ?? undefined)} popupMatchSelectWidth={false}
         />
       )
     case 'ref':
@@ -64,9 +66,11 @@ function Scalar({ field, value, change, id, label }: { field: Field; value: any;
   }
 }
 
-function Many({ field, value = [], change, label, path, errors }: { field: Field; value: any[]; change: (v: any[]) => void; label: string; path: string; errors: FieldError[] }) {
-  if (field.t === 'ref') return <RefsSelect label={label} type={field.r!} value={value} onChange={change} />
-  if (field.t === 'enum') return <Select mode="multiple" aria-label={label} value={value} onChange={change} options={field.e?.map((v) => ({ value: v, label: wordTitle(v) }))} />
+interface ManyProps { field: Field; value: any[]; change: (v: any[]) => void; label: string; path: string; errors: FieldError[]; among?: (row: Obj) => boolean }
+
+function Many({ field, value = [], change, label, path, errors, among }: ManyProps) {
+  if (field.t === 'ref') return <RefsSelect label={label} type={field.r!} value={value} onChange={change} among={among} />
+  if (field.t === 'enum') return <Select mode="multiple" aria-label={label} value={value} onChange={change} options={field.e?.map((v) => ({ value: v, label: choice(field, v) }))} />
   if (field.t !== 'object') return <Select mode="tags" aria-label={label} value={value} onChange={(v: any[]) => change(field.t === 'int' ? v.map(Number).filter((n) => !Number.isNaN(n)) : v)} open={false} suffixIcon={null} />
   return (
     <div className="rows" role="group" aria-label={label}>
@@ -84,14 +88,14 @@ function Many({ field, value = [], change, label, path, errors }: { field: Field
   )
 }
 
-interface FieldProps { field: Field; value: any; change: (v: any) => void; path: string; errors: FieldError[]; required?: boolean; before?: any }
+interface FieldProps { field: Field; value: any; change: (v: any) => void; path: string; errors: FieldError[]; required?: boolean; before?: any; among?: (row: Obj) => boolean; open?: boolean }
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 
 /** One field with its label. */
-export function FieldRow({ field, value, change, path, errors, required, before }: FieldProps) {
+export function FieldRow({ field, value, change, path, errors, required, before, among, open: first = false }: FieldProps) {
   const id = useId()
-  const [open, setOpen] = useState(false)
+  const [open, setOpen] = useState(first)
   const error = errors.find((e) => e.path === path)?.message
   const changed = before !== undefined && !same(before.value, value)
   if (field.t === 'object' && !field.many) {
@@ -108,22 +112,22 @@ export function FieldRow({ field, value, change, path, errors, required, before 
   const help = language === 'en' && field.d ? field.d : undefined
   return (
     <Labelled label={field.t === 'bool' && !field.many ? '' : field.l} help={[help, limits(field)].filter(Boolean).join(' · ')} error={error} required={required ?? field.req} id={id} wide={wide} changed={changed} onUndo={changed ? () => change(before.value) : undefined}>
-      {field.many ? <Many field={field} value={value} change={change} label={field.l} path={path} errors={errors} /> : <Scalar field={field} value={value} change={change} id={id} label={field.l} />}
+      {field.many ? <Many field={field} value={value} change={change} label={field.l} path={path} errors={errors} among={among} /> : <Scalar field={field} value={value} change={change} id={id} label={field.l} />}
     </Labelled>
   )
 }
 
-interface FieldsProps { type: string; value: Values; change: (v: Values) => void; path?: string; errors?: FieldError[]; only?: string[]; except?: string[]; before?: Values }
+interface FieldsProps { type: string; value: Values; change: (v: Values) => void; path?: string; errors?: FieldError[]; only?: string[]; except?: string[]; before?: Values; among?: Among }
 
 /** All fields of a type that may be set. */
-export function Fields({ type, value, change, path = '', errors = [], only, except = [], before }: FieldsProps) {
+export function Fields({ type, value, change, path = '', errors = [], only, except = [], before, among = {} }: FieldsProps) {
   const fields = fieldsOf(type)
   const names = (only ?? Object.keys(fields)).filter((name) => fields[name] && !fields[name].ro && fields[name].t !== 'any' && fields[name].t !== 'anyref' && fields[name].t !== 'time' && !except.includes(name))
   return (
     <div className="fields">
       {names.map((name) => (
         <FieldRow
-          key={name} field={fields[name]!} value={value[name]} path={path ? `${path}.${name}` : name} errors={errors} before={before && { value: before[name] }}
+          key={name} field={fields[name]!} value={value[name]} path={path ? `${path}.${name}` : name} errors={errors} before={before && { value: before[name] }} among={among[name]} open={names.length === 1}
           change={(next) => {
             const copy = { ...value }
             if (next === undefined) delete copy[name]

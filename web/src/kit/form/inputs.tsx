@@ -74,13 +74,24 @@ export function RefSelect({ type, value, onChange, filter, id, label, placeholde
   )
 }
 
-export function RefsSelect({ type, value = [], onChange, filter, label }: { type: string; value?: string[]; onChange: (v: string[]) => void; filter?: string; label?: string }) {
+interface RefsProps { type: string; value?: string[]; onChange: (v: string[]) => void; filter?: string; label?: string; among?: (row: Obj) => boolean }
+
+/** Several objects of a type, found as one types. */
+export function RefsSelect({ type, value = [], onChange, filter, label, among }: RefsProps) {
   const plural = pluralOfType(type)
-  const { rows } = useRows(plural, { filter, sort: 'name' }, 500)
+  const [text, setText] = useState('')
+  const terms = [filter, text && `name~${quoted(text)}`].filter(Boolean).join(' and ')
+  const { rows } = useRows(plural, { filter: terms || undefined, sort: 'name' }, 500)
+  const there = new Set(rows.map((row) => row.id))
+  const options = rows.filter((row) => value.includes(row.id) || !among || among(row)).map((row) => ({ value: row.id, label: visible(row.name ?? row.id) }))
+  for (const id of value) if (!there.has(id)) options.unshift({ value: id, label: nameNow(id) })
   return (
     <Select
-      mode="multiple" aria-label={label} value={value} onChange={onChange} maxTagCount={8} optionFilterProp="label" placeholder={t('choose', { what: resource(plural ?? '')?.many ?? type })}
-      options={rows.map((row) => ({ value: row.id, label: visible(row.name ?? row.id) }))}
+      mode="multiple" aria-label={label} value={value} maxTagCount={8} showSearch={{ filterOption: false, onSearch: setText }} placeholder={t('choose', { what: resource(plural ?? '')?.many ?? type })} notFoundContent={t('none_found')} popupMatchSelectWidth={false}
+      options={options} onChange={(next) => {
+        setText('')
+        onChange(next)
+      }}
     />
   )
 }

@@ -111,7 +111,7 @@ export function withUnit(value: number, unit: string | undefined): string {
     case 'bytes/s': case 'B/s': return rate(value)
     case 'percent': return percent(value)
     case 'ms': return duration(value)
-    case 's': return duration(value * 1000)
+    case 's': return value ? duration(value * 1000) : language === 'zh' ? '0 秒' : '0 s'
     case 'MHz': return megahertz(value)
     case 'Mbit/s': return megabits(value)
     case undefined: return count(value)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A state as people see it: glyph and word. The server says it, api/looks.yaml says how it looks; nothing is worked out here.
-import { hasLook, look, valueAt, word } from '../../api/contract'
+import { hasLook, look, valueAt, word, wordAt } from '../../api/contract'
 import type { Obj } from '../../api/client'
 import { Glyph } from './glyphs'
 import { t } from '../../texts'
@@ -30,7 +30,7 @@ export function StateGlyph({ type, object, size }: { type: string; object: Obj; 
   const state = mainState(type, object)
   const health = object.health?.level
   const busy = object.activity
-  const words = [state && word(state[1]), busy && activityText(busy), health && health !== 'ok' && word(health)].filter(Boolean).join(', ')
+  const words = [state && wordAt(...state), busy && activityText(busy), health && health !== 'ok' && word(health)].filter(Boolean).join(', ')
   if (!state && !busy && !health) return null
   const shown = state ? look(state[0], state[1]) : { glyph: 'circle', colour: 'off' }
   return (
@@ -50,7 +50,7 @@ export function State({ path, value, soft }: { path: string; value: string | und
   return (
     <span className={`state${soft ? ' soft' : ''}`}>
       <Glyph name={shown.glyph} colour={shown.colour} />
-      <span>{word(value)}</span>
+      <span>{wordAt(path, value)}</span>
     </span>
   )
 }
@@ -71,7 +71,7 @@ export function ObjectState({ type, object, long }: { type: string; object: Obj;
   return (
     <span className="state">
       <Glyph name={look(...state).glyph} colour={look(...state).colour} />
-      <span>{word(state[1])}</span>
+      <span>{wordAt(...state)}</span>
       {long && since && <span className="faint">{t('since', { time: ago(since) })}</span>}
     </span>
   )

@@ -6,6 +6,9 @@ import { may } from '../../live/session'
 import { t } from '../../texts'
 
 export function register() {
-  registerPage({ plural: 'clusters', tabs: [{ key: 'storage', label: () => t('storage'), part: part(() => import('./Storage')), shown: () => may('pool.read') }], summary: part(() => import('./Summary')), parent: (o) => o.host_pool })
+  registerPage({ plural: 'clusters', tabs: [
+    { key: 'drs', label: () => 'DRS', part: part(() => import('../drs/Drs')) }, { key: 'rules', label: () => t('rules'), part: part(() => import('../drs/Rules')) }, { key: 'what-if', label: () => t('what_if'), part: part(() => import('../drs/WhatIf')) },
+    { key: 'storage', label: () => t('storage'), part: part(() => import('./Storage')), shown: () => may('pool.read') },
+  ], summary: part(() => import('./Summary')), parent: (o) => o.host_pool })
   registerColumns('clusters', { columns: ['name', 'host_pool', 'architecture', 'cpu_overcommit_ratio', 'memory_overcommit_ratio', 'migration.strategy', 'created'] })
 }

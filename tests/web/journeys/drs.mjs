@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where VMs run: rules and what breaks them, advice of DRS with its reasons, and what would be if.
+import { check, click, openPage, same, until } from '../kit.mjs'
+
+const GIB = 1024 ** 3
+
+/** Three hosts in a cluster, two of which see one pool; four VMs on the first, so that there is something to advise. */
+export async function busyCluster(site) {
+  await site.furnish({ image: false })
+  const [one, two] = site.hosts
+  const shared = await site.do('POST', '/pools', { name: 'shared', kind: 'shared_directory', hosts: [one.id, two.id], path: '/srv/shared' })
+  site.cluster = one.cluster
+  site.movers = []
+  for (const name of ['web-1', 'web-2', 'db-1', 'db-2']) {
+    const made = await site.do('POST', '/vms', { name, host: one.id, cpu: { vcpus: 16 }, memory_bytes: 12 * GIB, disks: [{ new_volume: { size_bytes: 20 * GIB, pool: shared.result ?? shared.target } }], nics: [{ port_group: site.groups[0] }] })
+    site.movers.push(made.result ?? made.target)
+  }
+  await Promise.all(site.movers.map((id) => site.do('POST', `/vms/${id}/start`, {})))
+  return site
+}
+
+export function drs(makeSite, browser) {
+  let site
+  let page
+  const cluster = () => `/clusters/${site.cluster}`
+  const at = async (path) => {
+    site ??= await busyCluster(await makeSite({ hosts: 4 }))
+    page ??= await openPage(browser, site)
+    page.wrong.length = 0
+    page.allowed = []
+    await page.goto(site.url + (typeof path === 'function' ? path() : path))
+    await page.waitForSelector('.tabpanel > *')
+    page.clicks = 0
+  }
+  const most = (n) => check(page.clicks <= n, `${page.clicks} clicks, at most ${n}`)
+  const good = () => same(page.wrong, [], 'what went wrong in the browser')
+  const where = async (id) => (await site.call('GET', `/vms/${id}`)).host
+  return [
+    ['a rule is made on the page of its cluster, and what breaks it is told', async () => {
+      await at(() => `${cluster()}/rules`)
+      await page.waitForSelector('text=No rules yet')
+      await site.call('PATCH', cluster(), { drs: { level: 'manual', rules: 'manual', duration_s: 0, interval_s: 3600 } })
+      await click(page, '[data-test=new-rule]')
+      same(await page.locator('.ant-modal label >> text=Hosts').count(), 0, 'hosts are asked for before the kind wants them')
+      await page.fill('.ant-modal .field:has-text("Name") input', 'webs apart')
+      await click(page, '.ant-modal .field:has-text("Kind") .ant-select')
+      await click(page, '.ant-select-item >> text=Keep apart')
+      await click(page, '.ant-modal .field:has(label:text-is("VMs")) .ant-select')
+      await click(page, '.ant-select-item >> text=web-1')
+      await click(page, '.ant-select-item >> text=web-2')
+      await page.keyboard.press('Escape')
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector('[data-rule] >> text=webs apart')
+      most(7)
+      const rule = (await site.call('GET', '/affinity-rules')).items[0]
+      same([rule.kind, rule.cluster, rule.vms, rule.hosts ?? []], ['keep_apart', site.cluster, site.movers.slice(0, 2), []])
+      await page.waitForSelector('[data-test=broken] >> text=web-1')
+      check(/web-[12] runs on .*kvm-01.* beside web-[12]/.test(await page.textContent('[data-test=broken]')), await page.textContent('[data-test=broken]'))
+      await click(page, `[data-rule=${rule.id}] [aria-label^=Change]`)
+      await page.fill('.ant-modal .field:has-text("Name") input', 'webs apart always')
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector('[data-rule] >> text=webs apart always')
+      good()
+    }],
+    ['advice has its reason, figures and alternatives; a move is accepted in one click and stands in the history', async () => {
+      await at(() => `${cluster()}/drs`)
+      await until('the three hosts', async () => (await page.locator('.hostswanted [data-host]').count()) === 3)
+      await page.waitForSelector('[data-test=broken] >> text=webs apart always')
+      // A VM that is not measured yet stays where it is.
+      await until('advice', async () => {
+        await page.click('[data-test=refresh]:not(.ant-btn-loading)')
+        return page.locator('[data-advice][data-state=pending]').first().waitFor({ timeout: 3000 }).then(() => true, () => false)
+      })
+      page.clicks = 0
+      const row = page.locator('[data-advice][data-state=pending]').first()
+      const id = await row.getAttribute('data-advice')
+      const advice = await site.call('GET', `/drs-recommendations/${id}`)
+      same([advice.reason, advice.from, advice.to], ['rule', site.hosts[0].id, site.hosts[1].id])
+      await click(page, `[data-advice=${id}] [data-test=explain]`)
+      await page.waitForSelector('[data-test=why] >> text=breaks the rule webs apart always')
+      const why = await page.textContent('[data-test=why]')
+      check(/hardware threads/.test(why) && /kvm-02[^:]*: processors [\d.]+ % before/.test(why) && /Also weighed.*cannot take it/s.test(why), why)
+      await click(page, `[data-advice=${id}] [data-test=accept]`)
+      await page.waitForSelector(`[data-test=drs-history] [data-advice=${id}][data-state=applied]`)
+      most(2)
+      same(await where(advice.vm), site.hosts[1].id)
+      check((await page.textContent(`[data-test=drs-history] [data-advice=${id}]`)).includes('admin'), 'who accepted it is not told')
+      await page.waitForSelector('.cards.drs >> text=Broken rules', { state: 'detached' })
+      await page.click(`[data-test=drs-history] [data-advice=${id}] a`)
+      await page.waitForSelector('[data-test=why] >> text=breaks the rule')
+      good()
+    }],
+    ['all that is advised is accepted in one click', async () => {
+      await site.call('POST', '/affinity-rules', { name: 'dbs apart', cluster: site.cluster, kind: 'keep_apart', vms: site.movers.slice(2) })
+      await at(() => `${cluster()}/drs`)
+      await until('advice', async () => {
+        await page.click('[data-test=refresh]:not(.ant-btn-loading)')
+        return page.locator('[data-test=accept_all]:enabled').waitFor({ timeout: 3000 }).then(() => true, () => false)
+      })
+      page.clicks = 0
+      await click(page, '[data-test=accept_all]')
+      await until('both apart', async () => (await where(site.movers[2])) !== (await where(site.movers[3])))
+      most(1)
+      good()
+    }],
+    ['DRS and DPM are set where they are seen, and only what differs is sent', async () => {
+      await at(() => `${cluster()}/drs`)
+      await page.waitForSelector('[data-test=dpm-says] >> text=DPM is off')
+      await click(page, '[aria-label="Change DRS"]')
+      await page.waitForSelector('.ant-modal .field:has-text("Condition")') // unfolded: there is nothing else in this form
+      await page.fill('.ant-modal .field:has-text("CPU") input', '55')
+      const sent = page.waitForRequest((r) => r.method() === 'PATCH')
+      await click(page, '[data-test=confirm]')
+      same(JSON.parse((await sent).postData()), { drs: { cpu_percent: 55 } })
+      await page.waitForSelector('.card:has(h2:text-is("DRS")) >> text=55 %')
+      most(2)
+      good()
+    }],
+    ['what if a host fails: one click, and the picture shows before and after', async () => {
+      for (const rule of (await site.call('GET', '/affinity-rules')).items) await site.call('PATCH', `/affinity-rules/${rule.id}`, { enabled: false })
+      await at(() => `${cluster()}/what-if`)
+      const [one, two, three] = site.hosts
+      await click(page, `[data-host=${one.id}] input`)
+      await page.waitForSelector('[data-test=verdict][data-feasible=true]')
+      most(1)
+      const truth = await site.call('GET', `${cluster()}/what_if?lost=${one.id}&vcpus=2&memory_bytes=${4 * GIB}`)
+      check((await page.textContent('[data-test=verdict]')).includes(`${truth.restarted} virtual machine`), await page.textContent('[data-test=verdict]'))
+      const vmsThen = truth.hosts.find((host) => host.host === two.id).vms
+      check((await page.textContent(`[data-host=${two.id}]`)).includes(`→ ${vmsThen}`), await page.textContent(`[data-host=${two.id}]`))
+      await page.waitForSelector(`[data-host=${one.id}].lost`)
+      // Both hosts that reach the pool: nobody else can take them.
+      await click(page, `[data-host=${two.id}] input`)
+      await page.waitForSelector('[data-test=verdict][data-feasible=false]')
+      for (const name of ['web-1', 'web-2', 'db-1', 'db-2']) await page.waitForSelector(`[data-test=stranded] >> text=${name}`)
+      await page.reload() // it can be sent to a colleague
+      await page.waitForSelector('[data-test=stranded] >> text=web-1')
+      check(await page.isChecked(`[data-host=${two.id}] input`), 'the question is not in the address')
+      same(await page.isChecked(`[data-host=${three.id}] input`), false)
+      await page.click('text=Start over')
+      await page.waitForSelector('[data-test=verdict]', { state: 'detached' })
+      good()
+    }],
+    ['what if there were more VMs or a rule more; how many fit', async () => {
+      for (const rule of (await site.call('GET', '/affinity-rules')).items) await site.call('PATCH', `/affinity-rules/${rule.id}`, { enabled: true })
+      await at(() => `${cluster()}/what-if`)
+      await page.fill('#more-vms', '10000')
+      await page.fill('#more-memory', '16 GiB')
+      await page.waitForSelector('[data-test=verdict][data-feasible=false]')
+      const truth = await site.call('GET', `${cluster()}/what_if?vms=10000&vcpus=2&memory_bytes=${16 * GIB}`)
+      check((await page.textContent('[data-test=verdict]')).includes(`${truth.placed} of 10000 new ones`), await page.textContent('[data-test=verdict]'))
+      check((await page.textContent('[data-test=stranded]')).includes(`${10000 - truth.placed} new`), await page.textContent('[data-test=stranded]'))
+      const fit = await site.call('GET', `${cluster()}/fit?vcpus=2&memory_bytes=${16 * GIB}&hosts_lost=1`)
+      await page.waitForSelector(`[data-test=fit] b >> text=/^${fit.fit.toLocaleString('en-US')}$/`)
+      await page.fill('#more-vms', '')
+      await click(page, '.field:has-text("A rule more") .ant-select')
+      await click(page, '.ant-select-item >> text=Keep together')
+      await click(page, '.field:has(label:text-is("VMs")) .ant-select')
+      await click(page, '.ant-select-item >> text=web-1')
+      await click(page, '.ant-select-item >> text=web-2')
+      await page.keyboard.press('Escape')
+      await page.waitForSelector('[data-test=verdict][data-feasible=false]') // a rule that stands keeps them apart
+      most(5)
+      good()
+    }],
+    ['who may only look is offered none of it, and told which right it takes', async () => {
+      const role = await site.call('POST', '/roles', { name: 'looker', permissions: ['*.read'] })
+      await site.call('POST', '/users', { name: 'looker', password: 'looker-looker', roles: [role.id] })
+      const theirs = await openPage(browser, site, { user: 'looker', password: 'looker-looker', path: `${cluster()}/drs` })
+      await theirs.waitForSelector('.hostswanted [data-host]')
+      for (const what of ['[data-test=refresh]', '[data-test=accept_all]', '[aria-label="Change DRS"]', '[aria-label="Change DPM"]']) {
+        check(await theirs.isDisabled(what), `${what} is offered`)
+        check(/right/.test(await theirs.getAttribute(what, 'title')), `${what}: no reason`)
+      }
+      await theirs.goto(`${site.url}${cluster()}/rules`)
+      await theirs.waitForSelector('[data-rule]')
+      for (const what of ['[data-test=new-rule]', '[data-test=delete-rule]', '[data-rule] [aria-label^=Change]']) check(await theirs.locator(what).first().isDisabled(), `${what} is offered`)
+      same(theirs.wrong, [])
+      await theirs.context().close()
+      await page.context().close()
+      await site.stop()
+    }],
+  ]
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Moves that DRS advises: what, why in the manager's own sentences, and a button. Those that are being done stay until they have ended.
+import { useState } from 'react'
+import { Button } from 'antd'
+import { post, type Obj } from '../../api/client'
+import type { DrsRecommendationExplainResult } from '../../api/generated/types'
+import { fieldsOf, opOf, word } from '../../api/contract'
+import { ErrorBox, tell } from '../../kit/error/ErrorBox'
+import { bytes, count, percent, withUnit } from '../../kit/format'
+import { Ref } from '../../kit/Name'
+import { Said } from '../../kit/Said'
+import { Glyph, Icon } from '../../kit/state/glyphs'
+import { State } from '../../kit/state/State'
+import { toastError } from '../../kit/toast'
+import { refusal } from '../../kit/verbs/check'
+import { ask } from '../../kit/verbs/run'
+import { useObject } from '../../live/store'
+import { useView } from '../../live/view'
+import { t } from '../../texts'
+
+const FIGURES = 4 // sentences of the manager between the reason and the alternatives: what the VM wants, both hosts, what it saves
+
+const seconds = (value: number | undefined) => withUnit(value ?? 0, 's')
+const threads = (value: number | undefined) => count(value === undefined ? value : Number(value.toFixed(value < 10 ? 1 : 0)))
+
+/** Why a move is advised: the reason, the figures that it was decided on, the hosts that were weighed as well. Figures are in the record itself; told
+ * here with their units. */
+export function Why({ advice }: { advice: Obj }) {
+  const { value, error } = useView<DrsRecommendationExplainResult>(`/drs-recommendations/${advice.id}/explain`, [])
+  if (error) return <ErrorBox error={tell(error)} />
+  const lines = value?.lines ?? []
+  const { effect, alternatives = [] } = advice
+  const others = alternatives.map((one: any, i: number) => (one.refused ? lines[1 + (effect ? FIGURES : 0) + i] ?? '' : t('would_save', { host: one.host, gain: seconds(one.gain) })))
+  return (
+    <div className="why" data-test="why" aria-busy={!value}>
+      <p className="reason" dir="auto">{lines[0]}</p>
+      {effect && (
+        <ul className="plan">
+          <li>{t('why_vm', { vm: advice.vm_name, cpu: threads(effect.vm_cpu), forecast: threads(effect.vm_cpu_forecast), memory: bytes(effect.vm_memory_bytes) })}</li>
+          {(['from', 'to'] as const).map((side) => (
+            <li key={side}>
+              <Said
+                text={t('why_host', { cpu_before: percent(effect[`${side}_cpu_before`]), cpu_after: percent(effect[`${side}_cpu_after`]), memory_before: percent(effect[`${side}_memory_before`]), memory_after: percent(effect[`${side}_memory_after`]) })}
+                parts={{ host: <Ref id={advice[side]} max={32} /> }}
+              />
+            </li>
+          ))}
+          <li>{t('why_gain', { gain: seconds(effect.gain), cost: seconds(effect.cost) })}</li>
+        </ul>
+      )}
+      {others.length > 0 && <><h3>{t('weighed_too')}</h3><ul className="plan">{others.map((line: string, i: number) => <li key={i} dir="auto">{line}</li>)}</ul></>}
+      {advice.note && <p dir="auto">{advice.note}</p>}
+    </div>
+  )
+}
+
+/** CPU of both hosts, before and after. */
+export function Effect({ effect }: { effect: any }) {
+  if (!effect) return <span className="faint">-</span>
+  return (
+    <span className="nums effect">
+      <span title={fieldsOf('DrsEffect').from_cpu_before?.l}>{percent(effect.from_cpu_before)} → {percent(effect.from_cpu_after)}</span>
+      <span className="faint">|</span>
+      <span title={fieldsOf('DrsEffect').to_cpu_before?.l}>{percent(effect.to_cpu_before)} → {percent(effect.to_cpu_after)}</span>
+    </span>
+  )
+}
+
+function Row({ advice }: { advice: Obj }) {
+  const [open, setOpen] = useState(false)
+  const { object: task } = useObject(advice.task)
+  const op = opOf('drs-recommendations', 'accept')!
+  const refused = refusal(op, advice)
+  const pending = advice.state === 'pending'
+  return (
+    <>
+      <tr data-advice={advice.id} data-state={advice.state} className={open ? 'at' : undefined}>
+        <td><Button size="small" type="text" aria-expanded={open} aria-label={t('why')} title={t('why')} icon={<Icon name={open ? 'down' : 'right'} size={12} />} onClick={() => setOpen(!open)} data-test="explain" /></td>
+        <td><Ref id={advice.vm} max={32} /></td>
+        <td><span className="fromto"><Ref id={advice.from} max={28} /> <span className="faint" aria-label={t('to_host')}>→</span> <Ref id={advice.to} max={28} /></span></td>
+        <td>{word(advice.reason)}</td>
+        <td><Effect effect={advice.effect} /></td>
+        <td className="number">{advice.effect ? seconds(advice.effect.gain) : '-'}</td>
+        <td className="number">
+          {pending
+            ? <Button size="small" type="primary" ghost disabled={!!refused} title={refused} onClick={() => ask('drs-recommendations', op, [advice])} data-test="accept">{op.l}</Button>
+            : <span className="fromto"><State path="DrsRecommendation.state" value={advice.state} />{task && <span className="nums">{percent(task.progress ?? 0)}</span>}</span>}
+        </td>
+      </tr>
+      {open && <tr className="below"><td /><td colSpan={6}><Why advice={advice} /></td></tr>}
+    </>
+  )
+}
+
+const inOrder = (a: Obj, b: Obj) => a.wave - b.wave || a.step - b.step
+
+export function Advice({ rows, level }: { rows: Obj[]; level: string | undefined }) {
+  if (!rows.length) return <p className="allwell"><Glyph name="tick" colour="ok" /> {level === 'off' ? t('advises_rules_only') : t('nothing_advised')}</p>
+  return (
+    <div className="tablebox free" tabIndex={0} role="region" aria-label={t('recommendations')}>
+      <table className="plain">
+        <thead><tr><th aria-label={t('why')} /><th>{t('vm')}</th><th>{t('move')}</th><th>{t('reason')}</th><th title={t('effect_help')}>{t('effect')}</th><th className="number" title={t('saves_help')}>{t('saves')}</th><th aria-label={t('verbs')} /></tr></thead>
+        <tbody>{[...rows].sort(inOrder).map((advice) => <Row key={advice.id} advice={advice} />)}</tbody>
+      </table>
+    </div>
+  )
+}
+
+/** A verb of all recommendations of a cluster. */
+export function ClusterVerb({ cluster, name, icon, n, done, primary }: { cluster: string; name: string; icon: string; n?: number; done: () => void; primary?: boolean }) {
+  const [busy, setBusy] = useState(false)
+  const op = opOf('drs-recommendations', name)!
+  const refused = refusal(op, undefined)
+  const run = async () => {
+    setBusy(true)
+    try {
+      await post(`/drs-recommendations/${name}`, { cluster })
+      done()
+    } catch (error) {
+      toastError(tell(error), op.l)
+    }
+    setBusy(false)
+  }
+  return (
+    <Button size="small" type={primary ? 'primary' : 'default'} loading={busy} disabled={!!refused || n === 0} title={refused ?? op.d} icon={<Icon name={icon} size={12} />} onClick={() => void run()} data-test={name}>
+      {n ? `${op.l} (${n})` : op.l}
+    </Button>
+  )
+}

@@ -13,6 +13,7 @@ const { first } = await import('./journeys/first.mjs')
 const { work } = await import('./journeys/work.mjs')
 const { live } = await import('./journeys/live.mjs')
 const { drs } = await import('./journeys/drs.mjs')
+const { looks } = await import('./journeys/looks.mjs')
 const { pages } = await import('./journeys/pages.mjs')
 
 const parts = await units()
@@ -21,7 +22,7 @@ await site.machines(['web-01', 'web-02', 'db-primary', 'db-replica', 'cache-01',
 const browser = await openBrowser()
 const more = (options) => Site.start(program, { hosts: 2, ...options })
 const failed = await run([
-  ['the console builds and its types hold', () => undefined], ...parts.tests, ...pages(site, browser), ...first(more, browser), ...work(site, browser), ...live(site, browser, more), ...drs(more, browser),
+  ['the console builds and its types hold', () => undefined], ...parts.tests, ...pages(site, browser), ...first(more, browser), ...work(site, browser), ...live(site, browser, more), ...drs(more, browser), ...looks(more, browser),
 ])
 await browser.close()
 await site.stop()

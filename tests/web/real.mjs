@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // real.mjs PROGRAMS: what simulated hosts cannot show, on a real one: a guest's screen and serial line in the browser, keys that reach it, an image
-// uploaded and deployed, a snapshot of its screen, deleting it. Prints TAP.
+// uploaded and deployed, deleting it, having it back. Prints TAP.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -21,6 +21,11 @@ const site = { url: `https://127.0.0.1:${port}`, password }
 const browser = await openBrowser()
 const page = await openPage(browser, site, { path: `/vms/${vm}` })
 page.allowed.push(/ERR_NETWORK_CHANGED/) // others' interfaces come and go on this machine
+/** From the menu of all verbs of the page. */
+async function verb(name) {
+  await page.click('[data-test=more-verbs]')
+  await page.click(`.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=${name}]:not(:has(.why))`)
+}
 const serial = () => page.textContent('[data-test=serial]')
 
 const failed = await run([
@@ -76,13 +81,30 @@ const failed = await run([
     await page.waitForSelector('.objecthead >> text=Running', { timeout: BOOT_MS })
     same(page.wrong, [])
   }],
-  ['a VM is switched off and destroyed by its name', async () => {
-    await page.click('[data-test=more-verbs]')
-    await page.click('.ant-dropdown [data-verb=power_off]')
+  ['a VM is switched off, goes into the bin by its name, comes back and starts', async () => {
+    await verb('power_off')
     await page.click('[data-test=confirm]')
     await page.waitForSelector('.objecthead >> text=Off', { timeout: BOOT_MS })
-    await page.click('[data-test=more-verbs]')
-    await page.click('.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=delete]')
+    await verb('delete')
+    await page.fill('[data-test=confirm-name]', 'from-upload')
+    await page.click('[data-test=confirm]')
+    await page.waitForSelector('.objecthead >> text=In bin', { timeout: BOOT_MS })
+    await page.click('.header [data-test=nav-more]')
+    await page.click('.ant-dropdown:not(.ant-dropdown-hidden) >> text=Recycle bin')
+    await page.click('.row >> text=from-upload', { button: 'right' })
+    await page.click('.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=restore]')
+    await page.waitForSelector('.row >> text=from-upload', { state: 'detached', timeout: BOOT_MS })
+    await page.goto(site.url + '/vms?filter=from-upload')
+    await page.click('.row >> text=from-upload')
+    await page.click('.verbs [data-verb=start]:enabled', { timeout: BOOT_MS })
+    await page.waitForSelector('.objecthead >> text=Running', { timeout: BOOT_MS })
+    same(page.wrong, [])
+  }],
+  ['a VM is switched off and destroyed by its name', async () => {
+    await verb('power_off')
+    await page.click('[data-test=confirm]')
+    await page.waitForSelector('.objecthead >> text=Off', { timeout: BOOT_MS })
+    await verb('delete')
     await page.click('.ant-modal .ant-select')
     await page.click('.ant-select-item >> text=Destroy at once')
     await page.fill('[data-test=confirm-name]', 'from-upload')

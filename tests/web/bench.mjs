@@ -45,6 +45,7 @@ async function large() {
   return site
 }
 
+const NAMED = `web-${String(Math.floor(VMS / 2)).padStart(5, '0')}` // by what one VM is found
 const figures = {}
 const site = await large()
 const browser = await openBrowser()
@@ -93,7 +94,7 @@ await timed('list_filter_ms', async () => {
   await page.fill('[data-test=filter]', '')
   await sleep(700)
   const from = performance.now()
-  await page.fill('[data-test=filter]', 'web-04711')
+  await page.fill('[data-test=filter]', NAMED)
   await page.waitForFunction(() => document.querySelectorAll('.row[data-id]').length === 1)
   return performance.now() - from
 })
@@ -113,6 +114,7 @@ const scrolled = (selector, row) => page.evaluate(async ([box, line]) => {
     const now = performance.now()
     frames.push(now - last)
     last = now
+    if (frames.length % 8) continue // looking costs a layout
     const { top, left, height } = at.getBoundingClientRect()
     if (!document.elementFromPoint(left + 60, top + height / 2)?.closest(line)) bare++
   }
@@ -133,7 +135,7 @@ figures.list_to_the_end_ms = Math.round(performance.now() - began)
   await page.click('[data-test=open-search]')
   await page.waitForSelector('[data-test=search]')
   const some = (await site.call('GET', '/vms?limit=3&sort=-id')).items
-  const words = ['web-04711', 'web', '10.0.18.', some[0].uuid?.slice(0, 13), some[1].nics?.[0]?.mac, some[2].id].filter(Boolean)
+  const words = [NAMED, 'web', some[0].guest?.ips?.[0], some[0].uuid?.slice(0, 13), some[1].nics?.[0]?.mac, some[2].id].filter(Boolean)
   const times = await page.evaluate(async (asked) => {
     const box = document.querySelector('[data-test=search]')
     const put = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// real.mjs PROGRAMS: what simulated hosts cannot show, on a real one: a guest's screen and serial line in the browser, keys that reach it, an image
-// uploaded and deployed, deleting it, having it back. Prints TAP.
+// real.mjs PROGRAMS: what simulated hosts cannot show, on real ones: a guest's screen and serial line in the browser, keys that reach it,
+// a move, an image uploaded and deployed, the bin and back. Prints TAP.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -65,10 +65,33 @@ const failed = await run([
     }
     same(page.wrong, [])
   }],
+  ['it moves to the other host while it runs, and its serial line is found again', async () => {
+    await page.goto(`${site.url}/vms/${vm}`)
+    const from = await page.getAttribute('.crumbs a[href^="/hosts/"]', 'href')
+    await page.click('.verbs [data-verb=migrate]')
+    await page.click('.pickhost button')
+    await page.waitForSelector('.ant-modal .checkok', { timeout: BOOT_MS })
+    await page.click('[data-test=confirm]')
+    await page.waitForSelector(`.crumbs a[href^="/hosts/"]:not([href="${from}"])`, { timeout: BOOT_MS })
+    await page.waitForSelector('.objecthead >> text=Running', { timeout: BOOT_MS })
+    await page.goto(`${site.url}/vms/${vm}/console`)
+    await page.click('.consolebar >> text=Serial')
+    await page.waitForSelector('[data-test=console-status] >> text=Connected', { timeout: BOOT_MS })
+    await until('what the guest echoes', async () => {
+      await page.focus('[data-test=serial]')
+      await page.keyboard.type('moved-here')
+      await page.keyboard.press('Enter')
+      await sleep(1000)
+      return /moved-here/.test(await serial())
+    }, BOOT_MS)
+    same(page.wrong, [])
+  }],
   ['an image is uploaded in pieces, and deployed', async () => {
     await page.goto(site.url + '/images/upload')
     await page.setInputFiles('[data-test=file]', file)
     await page.fill('#image-name', 'uploaded')
+    await page.click('form .field:has-text("Storage pool") .ant-select')
+    await page.click('.ant-select-item >> text=shared')
     await page.click('[data-test=confirm]')
     await page.waitForURL('**/images/img-*', { timeout: BOOT_MS })
     await page.waitForSelector('.objecthead >> text=Ready', { timeout: BOOT_MS })

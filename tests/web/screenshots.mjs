@@ -14,11 +14,17 @@ await site.command(`alarm ${site.hosts[1].id} major certificate_expiring`)
 await site.call('PATCH', `/vms/${site.vms[0]}`, { description: 'Front end of the shop. Kept by the web team; restarted on Sundays.' })
 const pinned = await site.do('POST', '/vms', { name: 'trading', host: site.hosts[0].id, cpu: { vcpus: 4, pinning: [0, 1, 2, 3].map((vcpu) => ({ vcpu, cpus: String(4 + vcpu) })) }, memory_bytes: 8589934592, disks: [{ new_volume: { size_bytes: 21474836480, pool: site.pools[0] } }] })
 await site.do('POST', `/vms/${pinned.result ?? pinned.target}/start`, {})
+// Rules of which one is broken, and hosts that are wanted for more than their thresholds.
+const { cluster } = site.hosts[0]
+await site.call('PATCH', `/clusters/${cluster}`, { drs: { level: 'manual', rules: 'manual', cpu_percent: 15, memory_percent: 40, duration_s: 0 } })
+await site.call('POST', '/affinity-rules', { name: 'licences of the database', cluster, kind: 'should_run_on', vms: [site.vms[3]], hosts: [site.hosts[0].id] })
+await site.call('POST', '/affinity-rules', { name: 'web servers apart', cluster, kind: 'keep_apart', vms: site.vms.slice(0, 3) })
+await site.call('POST', '/drs-recommendations/refresh', { cluster })
 const browser = await openBrowser()
 
 const PAGES = [
   ['home', '/'], ['vms', '/vms'], ['vm', `/vms/${site.vms[0]}`, 9000], ['vm-monitor', `/vms/${site.vms[0]}/monitor`, 26000], ['vm-devices', `/vms/${site.vms[0]}/devices`], ['vm-configure', `/vms/${site.vms[0]}/configure`], ['host', `/hosts/${site.hosts[0].id}`, 5000],
-  ['host-numa', `/hosts/${site.hosts[0].id}/numa`], ['host-hardware', `/hosts/${site.hosts[0].id}/hardware`], ['hosts', '/hosts'], ['cluster', `/clusters/${site.hosts[0].cluster}`], ['pool', `/pools/${site.pools[0]}`], ['deploy', '/vms/deploy'], ['new-vm', '/vms/new'], ['upload', '/images/upload'],
+  ['host-numa', `/hosts/${site.hosts[0].id}/numa`], ['host-hardware', `/hosts/${site.hosts[0].id}/hardware`], ['hosts', '/hosts'], ['cluster', `/clusters/${site.hosts[0].cluster}`], ['drs', `/clusters/${cluster}/drs`], ['rules', `/clusters/${cluster}/rules`], ['what-if', `/clusters/${cluster}/what-if?lost=${site.hosts[0].id}&vms=20`, 2500], ['pool', `/pools/${site.pools[0]}`], ['deploy', '/vms/deploy'], ['new-vm', '/vms/new'], ['upload', '/images/upload'],
   ['tasks', '/tasks'], ['events', '/events'], ['bin', '/bin'],
 ]
 

@@ -53,9 +53,9 @@ const Row = memo(function Row({ row, columns, index, height, picked, picks, acti
         onMenu(row, { x: e.clientX, y: e.clientY })
       }}
     >
-      {picks && (
+      {picks && ( // the browser's own box: thousands of rows come and go while somebody scrolls
         <div className="cell pick" role="gridcell" onClick={(e) => e.stopPropagation()}>
-          <Checkbox checked={picked} aria-label={t('pick', { name: row.name ?? row.id })} onClick={(e) => onPick(row, index, (e as unknown as MouseEvent).shiftKey)} />
+          <input type="checkbox" className="tick" checked={picked} readOnly aria-label={t('pick', { name: row.name ?? row.id })} onClick={(e) => onPick(row, index, e.shiftKey)} />
         </div>
       )}
       {columns.map((column) => <div className={`cell${column.number ? ' number' : ''}`} role="gridcell" key={column.key}>{column.cell(row)}</div>)}

@@ -224,7 +224,7 @@ rmSync(site.dir, { recursive: true, force: true })
 // What issue and study ask for, on a machine that does nothing else.
 const AIMS = [
   ['first_load_kib', (f) => f.first_load_kib, '<', 400], ['list_open_ms', (f) => f.list_open_ms, '<', 1000], ['list_scroll', (f) => f.list_scroll.frames_per_s, '>', 57], ['tree_scroll', (f) => f.tree_scroll.frames_per_s, '>', 57],
-  ['search', (f) => f.search.worst_ms, '<', 100], ['changes', (f) => f.changes.heap_after_mib, '<', 300],
+  ['search', (f) => f.search.worst_ms, '<', 100], ['changes', (f) => Math.max(...f.changes.heap_mib), '<', 300],
 ]
 const missed = AIMS.filter(([, of, sign, limit]) => (sign === '<' ? of(figures) >= limit : of(figures) <= limit)).map(([name]) => name)
 const aim = (name) => AIMS.filter(([of]) => of === name).map(([, of, sign, limit]) => `  ${missed.includes(name) ? 'MISSED' : 'good'}: ${of(figures)} ${sign} ${limit}`).join('')

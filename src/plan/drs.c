@@ -273,8 +273,7 @@ typedef struct {
   bool known;
 } Choice;
 
-/* Where each VM would best go. It holds until one of the hosts it depends on, or a VM that rules bind it to,
- * changes. */
+/* Where each VM would best go. It holds until its host or the one it would go to changes. */
 typedef struct {
   DrsState *state;
   DrsOrder *order;
@@ -354,23 +353,9 @@ static guint movable_unit(DrsState *state, guint32 vm, guint32 unit[UNIT_MAX])
   return unit_is(state, unit, n, true) ? n : 0;
 }
 
-/* VMs that rules bind to this one, and those that would move with them, are weighed anew. */
-static void forget_fellows(Choices *c, guint32 vm)
-{
-  DrsState *state = c->state;
-  for (guint i = 0; state->rules[vm] && i < state->rules[vm]->len; i++) {
-    const PlanRule *rule = &state->problem->rules[g_array_index(state->rules[vm], guint32, i)];
-    for (guint j = 0; j < rule->n_vms; j++) {
-      guint32 unit[UNIT_MAX], other = (guint32)rule->vms[j] - 1;
-      guint n = state->at[other] == PLAN_DRS_NOWHERE ? 0 : unit_of(state, other, unit);
-      for (guint k = 0; k < n; k++)
-        c->of_vm[unit[k]].known = false;
-    }
-  }
-}
-
 /* After moves between these two hosts: what is on them is weighed anew, and so is who wanted to go there; for
- * all others the two are compared with their choice. */
+ * all others the two are compared with their choice. What a rule says of a host changes only where one of its
+ * VMs came or went, so that is all. */
 static void hosts_changed(Choices *c, guint32 a, guint32 b)
 {
   DrsState *state = c->state;
@@ -411,8 +396,6 @@ static bool relieve(Choices *c, const bool *sources, PlanDrsReason even)
   PlanDrsReason reason = even ? even : load.cpu > state->options->cpu_percent ? PLAN_DRS_CPU : PLAN_DRS_MEMORY;
   guint n = movable_unit(state, best, unit);
   move_unit(state, unit, n, to, reason, G_MAXUINT32);
-  for (guint i = 0; i < n; i++)
-    forget_fellows(c, unit[i]);
   hosts_changed(c, from, to);
   return true;
 }

@@ -356,6 +356,44 @@ static void every_plan_is_feasible_and_ends(void)
   g_assert_cmpuint(moved, >, 200);
 }
 
+/* What the search remembers of a move before is what it would find if it looked anew. */
+static void plan_is_that_of_one_move_after_the_other(void)
+{
+  PlanChance chance;
+  plan_chance_seed(&chance, 7);
+  guint n_moves = 0;
+  for (guint round = 0; round < 300; round++) {
+    g_autofree World *w = world_new(2 + plan_chance_below(&chance, 20));
+    PlanDrsResult whole, next;
+    random_world(w, &chance);
+    for (guint i = 0; i < w->plan.n_hosts; i++) { /* many that bind VMs of hot hosts to others */
+      WsId x = plan_chance_below(&chance, w->plan.n_vms / 2),
+           vms[] = {x, w->plan.n_vms / 2 + plan_chance_below(&chance, w->plan.n_vms / 2)};
+      add_rule(w, PLAN_RULE_KEEP_APART, vms, 2, NULL, 0);
+    }
+    w->options.aggression = 2 + round % 2; /* for the load's sake alone: one kind of moves */
+    w->options.heal = false;
+    plan_drs(&w->plan, &w->options, &whole);
+    w->options.max_moves = 1; /* VMs that keep together go together all the same */
+    for (guint i = 0; i < whole.moves->len;) {
+      plan_drs(&w->plan, &w->options, &next);
+      g_assert_cmpuint(next.moves->len, >, 0);
+      for (guint k = 0; k < next.moves->len; k++, i++) {
+        const PlanDrsMove *a = &g_array_index(whole.moves, PlanDrsMove, i),
+                          *b = &g_array_index(next.moves, PlanDrsMove, k);
+        g_assert_cmpuint(a->vm, ==, b->vm);
+        g_assert_cmpuint(a->to, ==, b->to);
+        w->vms[a->vm].host = a->to;
+        n_moves++;
+      }
+      plan_drs_result_clear(&next);
+    }
+    g_assert_cmpuint(whole.moves->len == PLAN_DRS_MOVES_MAX ? 0 : moves_of(w, NULL), ==, 0);
+    plan_drs_result_clear(&whole);
+  }
+  g_assert_cmpuint(n_moves, >, 200);
+}
+
 /* ---- forecast ---- */
 
 static void demand_follows_what_stays_and_not_a_peak(void)
@@ -439,6 +477,8 @@ int main(int argc, char **argv)
   g_test_add_func("/plan-drs/another_vm_makes_room_where_only_that_is_lacking", another_vm_makes_room_where_only_that_is_lacking);
   g_test_add_func("/plan-drs/hosts_that_are_to_be_empty_are_emptied", hosts_that_are_to_be_empty_are_emptied);
   g_test_add_func("/plan-drs/every_plan_is_feasible_and_ends", every_plan_is_feasible_and_ends);
+  g_test_add_func("/plan-drs/plan_is_that_of_one_move_after_the_other",
+                  plan_is_that_of_one_move_after_the_other);
   g_test_add_func("/plan-drs/demand_follows_what_stays_and_not_a_peak", demand_follows_what_stays_and_not_a_peak);
   g_test_add_func("/plan-drs/rise_is_forecast_to_go_on_for_a_while", rise_is_forecast_to_go_on_for_a_while);
   g_test_add_func("/plan-drs/fit_counts_with_a_host_lost", fit_counts_with_a_host_lost);

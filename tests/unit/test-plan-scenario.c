@@ -11,10 +11,13 @@ static const struct {
     {"place", scenario_place, {"hosts", "vm"}},
     {"move", scenario_move, {"sight"}},
     {"cpu", scenario_cpu, {"hosts", "guest"}},
-    {"assign", scenario_assign, {"resources", "hosts", "groups", "items", "balances", "item_weight", "group_weight"}},
+    {"assign",
+     scenario_assign,
+     {"resources", "hosts", "groups", "items", "balances", "item_weight", "group_weight"}},
     {"balance", scenario_balance, {"hosts", "vms", "vcpu_ratio", "limit", "only_evacuate", "min_gain"}},
     {"one more", scenario_one_more, {"hosts", "vms", "vcpu_ratio", "new"}},
     {"defrag", scenario_defrag, {"hosts", "vms", "slot", "limit"}},
+    {"storage", scenario_storage, {"pools", "disks", "threshold", "duration", "limit"}},
 };
 
 static void check_keys(json_t *scenario, const char *const *own)

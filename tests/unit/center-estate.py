@@ -316,6 +316,14 @@ def drs_of_an_empty_cluster_answers(m, admin):
     assert told == {"pending": 0, "accepted": 0}, told
     assert done(admin.call("GET", f"/clusters/{cluster['id']}/drs_status"))["looked"]
     assert done(admin.call("POST", "/drs-recommendations/accept_all", {"cluster": cluster["id"]})) == {"accepted": 0}
+    assert "storage_drs" not in cluster, cluster
+    changed = done(admin.call("PATCH", f"/clusters/{cluster['id']}", {"storage_drs": {"level": "manual", "space_percent": 70}}))
+    assert changed["storage_drs"]["space_percent"] == 70, changed
+    refused(admin.call("PATCH", f"/clusters/{cluster['id']}", {"storage_drs": {"space_percent": 101}}), 400, "out_of_range")
+    status = done(admin.call("GET", f"/clusters/{cluster['id']}/storage_drs_status"))
+    assert status["level"] == "manual" and status["pending"] == 0 and status["pools"] == [], status
+    done(admin.call("POST", "/drs-recommendations/refresh", {"cluster": cluster["id"]}))
+    assert done(admin.call("GET", f"/clusters/{cluster['id']}/storage_drs_status"))["looked"]
     fit = done(admin.call("GET", f"/clusters/{cluster['id']}/fit?vcpus=2"))
     assert (fit["fit"], fit["fit_now"], fit["survives"]) == (0, 0, True), fit
     what = done(admin.call("GET", f"/clusters/{cluster['id']}/what_if?vms=2"))

@@ -63,6 +63,7 @@ static bool copy_disks(HostSim *sim, const HostDomain *d, const WsVmSpec *there,
     if (!source || !target)
       return false;
     target->content = source->content;
+    target->allocated_bytes = source->allocated_bytes;
   }
   return true;
 }

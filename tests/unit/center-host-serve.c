@@ -97,14 +97,17 @@ SERVE_PLAIN(host_firewall, HostFirewall)
 
 /* ---- pools ---- */
 
-static WsPoolStatus *status_of(const HostPool *pool)
+static WsPoolStatus *status_of(const HostDisks *disks, const HostPool *pool)
 {
   WsPoolStatus *status = ws_pool_status_new();
   status->state = pool->suspended ? WS_POOL_STATUS_STATE_SUSPENDED : WS_POOL_STATUS_STATE_ACTIVE;
   status->uuid = g_strdup(pool->uuid);
   status->filesystem = g_strdup("ext4");
   status->capacity_bytes = (gint64)1 << 40;
-  status->available_bytes = (gint64)1 << 39;
+  for (guint i = 0; i < HOST_POOLS; i++)
+    if (disks->spaces[i].pool == pool->pool)
+      status->capacity_bytes = disks->spaces[i].capacity_bytes;
+  status->available_bytes = host_free_bytes(disks, pool->pool);
   status->allocated_bytes = 0;
   return status;
 }
@@ -150,7 +153,7 @@ SERVE(pool_prepare, PoolPrepare)
     after(call, "pool.prepare");
   }
   *result = ws_rpc_pool_prepare_result_new();
-  (*result)->status = status_of(pool);
+  (*result)->status = status_of(disks_of(call), pool);
   return true;
 }
 
@@ -160,7 +163,7 @@ SERVE(pool_refresh, PoolRefresh)
   if (!pool)
     return host_not_found("the pool", error);
   *result = ws_rpc_pool_refresh_result_new();
-  (*result)->status = status_of(pool);
+  (*result)->status = status_of(disks_of(call), pool);
   for (guint i = 0; i < HOST_FILES; i++) {
     const HostFile *f = &disks_of(call)->files[i];
     if (!f->there || f->partial || f->pool != params->pool)
@@ -169,7 +172,7 @@ SERVE(pool_refresh, PoolRefresh)
     file->file = g_strdup(f->file);
     file->size_bytes = f->size_bytes;
     file->format = f->format == 1 ? WS_POOL_FILE_FORMAT_QCOW2 : WS_POOL_FILE_FORMAT_RAW;
-    file->allocated_bytes = 0;
+    file->allocated_bytes = f->allocated_bytes;
     ws_array_add(&(*result)->files, file);
   }
   return true;
@@ -253,7 +256,7 @@ SERVE(volume_create, VolumeCreate)
   if (!there)
     after(call, "volume.create");
   *result = ws_rpc_volume_create_result_new();
-  (*result)->allocated_bytes = 0;
+  (*result)->allocated_bytes = f->allocated_bytes;
   return true;
 }
 
@@ -269,11 +272,12 @@ SERVE(volume_clone, VolumeClone)
   if (!f)
     return false;
   f->content = source->content;
+  f->allocated_bytes = source->allocated_bytes;
   if (!there)
     after(call, "volume.clone");
   *result = ws_rpc_volume_clone_result_new();
   (*result)->size_bytes = f->size_bytes;
-  (*result)->allocated_bytes = 0;
+  (*result)->allocated_bytes = f->allocated_bytes;
   return true;
 }
 
@@ -290,7 +294,7 @@ SERVE(volume_resize, VolumeResize)
   }
   *result = ws_rpc_volume_resize_result_new();
   (*result)->size_bytes = f->size_bytes;
-  (*result)->allocated_bytes = 0;
+  (*result)->allocated_bytes = f->allocated_bytes;
   return true;
 }
 
@@ -338,7 +342,7 @@ SERVE(volume_upload_finish, VolumeUploadFinish)
   *result = ws_rpc_volume_upload_finish_result_new();
   (*result)->sha256 = checksum_of(f);
   (*result)->size_bytes = f->size_bytes;
-  (*result)->allocated_bytes = 0;
+  (*result)->allocated_bytes = f->allocated_bytes;
   return true;
 }
 

@@ -92,6 +92,28 @@ void host_put_upload(HostDisks *disks, WsId pool, const char *file, gint64 bytes
   g_strlcpy(f->file, file, sizeof f->file);
 }
 
+void host_set_space(HostDisks *disks, WsId pool, gint64 capacity_bytes, gint64 others_bytes)
+{
+  guint at = 0;
+  while (disks->spaces[at].pool && disks->spaces[at].pool != pool)
+    g_assert_cmpuint(++at, <, HOST_POOLS);
+  disks->spaces[at].pool = pool;
+  disks->spaces[at].capacity_bytes = capacity_bytes;
+  disks->spaces[at].others_bytes = others_bytes;
+}
+
+gint64 host_free_bytes(const HostDisks *disks, WsId pool)
+{
+  gint64 bytes = (gint64)1 << 39;
+  for (guint i = 0; i < HOST_POOLS; i++)
+    if (disks->spaces[i].pool == pool)
+      bytes = disks->spaces[i].capacity_bytes - disks->spaces[i].others_bytes;
+  for (guint i = 0; i < HOST_FILES; i++)
+    if (disks->files[i].there && disks->files[i].pool == pool)
+      bytes -= disks->files[i].allocated_bytes;
+  return bytes;
+}
+
 void host_put_stranger(HostTruth *truth, const char *uuid, const char *name)
 {
   HostDomain *d = host_new_domain(truth);

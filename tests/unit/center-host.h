@@ -45,7 +45,7 @@ typedef struct {
   bool partial; /* an upload on its way */
   WsId pool;
   int format; /* 1 qcow2, 2 raw: as the contract's enums */
-  gint64 size_bytes, received_bytes;
+  gint64 size_bytes, received_bytes, allocated_bytes;
   guint32 content; /* stands for the bytes: equal content, equal bytes */
   char file[208], parent[208];
 } HostFile;
@@ -90,6 +90,10 @@ typedef struct {
   HostFile files[HOST_FILES];
   HostLease leases[HOST_LEASES];
   WsId marked[HOST_POOLS]; /* pools whose directory carries their identity; 0: free */
+  struct {
+    WsId pool;
+    gint64 capacity_bytes, others_bytes; /* others: what is not in files of ours */
+  } spaces[HOST_POOLS]; /* pools whose size matters; others have half a TiB free, whatever lies there */
   guint32 last_content;
 } HostDisks;
 
@@ -123,6 +127,9 @@ guint host_count_domains(const HostTruth *truth);
 guint host_count_files(const HostDisks *disks);
 /* Bytes that were uploaded, whole. */
 void host_put_upload(HostDisks *disks, WsId pool, const char *file, gint64 bytes);
+/* From now on the pool is so large, and so much of it is taken by what is no file of ours. */
+void host_set_space(HostDisks *disks, WsId pool, gint64 capacity_bytes, gint64 others_bytes);
+gint64 host_free_bytes(const HostDisks *disks, WsId pool);
 /* A domain that somebody defined by hand. */
 void host_put_stranger(HostTruth *truth, const char *uuid, const char *name);
 /* As when its power is cut: nothing runs any more. */

@@ -123,6 +123,8 @@ static void heal(CenterRig *rig)
   g_assert_cmpuint(advices(rig, "applied"), ==, 1);
   g_assert_cmpuint(advices(rig, "accepted"), ==, 0);
   g_assert_false(rule_is_broken(rig));
+  g_autofree char *quarrel = center_rig_quarrel(rig);
+  g_assert_cmpstr(quarrel, ==, NULL); /* its move has its audit record, among others */
   center_rig_run_for(rig, 600 * SECOND_US); /* and then nothing moves */
   g_assert_cmpuint(moves(rig), ==, 1);
   center_rig_settle(rig);

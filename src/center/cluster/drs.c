@@ -177,7 +177,7 @@ bool drs_look(Center *center, WsId id, bool now, GError **error)
   const WsCluster *cluster = inv_find(snap, &ws_type_cluster, id);
   guint pending, accepted;
   gint64 now_us = ws_clock_monotonic_us(center->clock);
-  drs_count(snap, id, &pending, &accepted);
+  drs_count(snap, id, DRS_OF_HOSTS, &pending, &accepted);
   if (!cluster || known->looking) {
     inv_snapshot_unref(snap);
     return true;
@@ -190,7 +190,7 @@ bool drs_look(Center *center, WsId id, bool now, GError **error)
   *look = (Look){.drs = drs, .snap = snap, .cluster = id, .now_us = now_us, .wall_us = ws_clock_wall_us(center->clock), .forced = now};
   /* While moves are under way the figures are of neither state. */
   look->due = is_due(drs, known, interval_s, now_us) || now;
-  look->plan = look->due && !accepted && !known->applying;
+  look->plan = look->due && !accepted && !known->applying[DRS_OF_HOSTS];
   bool ok = look_and_plan(center, known, look, error);
   known->looking = false;
   drs_apply(center, id);
@@ -227,9 +227,12 @@ static bool add_cluster(const void *object, void *arg)
   const WsCluster *cluster = object;
   void **pair = arg;
   guint pending, accepted;
-  drs_count(pair[0], cluster->id, &pending, &accepted);
+  drs_count(pair[0], cluster->id, DRS_OF_HOSTS, &pending, &accepted);
   if (drs_concerns(pair[0], cluster) || pending || accepted)
     g_array_append_val((GArray *)pair[1], cluster->id);
+  drs_count(pair[0], cluster->id, DRS_OF_STORAGE, &pending, &accepted);
+  if (storage_drs_concerns(cluster) || pending || accepted)
+    g_array_append_val((GArray *)pair[3], cluster->id);
   if (dpm_concerns(cluster) || has_sleepers(pair[0], cluster->id))
     g_array_append_val((GArray *)pair[2], cluster->id);
   return true;
@@ -253,8 +256,9 @@ static void look_at_all(void *arg)
 {
   Center *center = arg;
   g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(WsId)), powered = g_array_new(FALSE, FALSE, sizeof(WsId));
+  g_autoptr(GArray) stored = g_array_new(FALSE, FALSE, sizeof(WsId));
   InvSnapshot *snap = inv_snapshot(center->inventory);
-  void *pair[] = {snap, ids, powered};
+  void *pair[] = {snap, ids, powered, stored};
   inv_each(snap, &ws_type_cluster, add_cluster, pair);
   close_orphans(center, snap);
   forget_demands(center->drs, snap);
@@ -263,6 +267,11 @@ static void look_at_all(void *arg)
     g_autoptr(GError) error = NULL;
     if (!drs_look(center, g_array_index(ids, WsId, i), false, &error))
       ws_log_error(WS_LOG_WARNING, "drs-did-not-look", error, NULL);
+  }
+  for (guint i = 0; i < stored->len; i++) {
+    g_autoptr(GError) error = NULL;
+    if (!storage_drs_look(center, g_array_index(stored, WsId, i), false, &error))
+      ws_log_error(WS_LOG_WARNING, "storage-drs-did-not-look", error, NULL);
   }
   for (guint i = 0; i < powered->len; i++)
     dpm_look(center, g_array_index(powered, WsId, i));
@@ -283,6 +292,8 @@ void drs_start(Center *center)
   Drs *drs = center->drs = g_new0(Drs, 1);
   g_mutex_init(&drs->lock);
   drs->memories = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+  drs->pools = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+  drs->volumes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
   drs->tried = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   drs->acting = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   drs->timer = ws_loop_after(center->loop, TICK_US, drs_on_timer, center);
@@ -304,6 +315,8 @@ void drs_free(Center *center)
   g_hash_table_unref(drs->memories);
   if (drs->clusters)
     g_hash_table_unref(drs->clusters);
+  g_hash_table_unref(drs->pools);
+  g_hash_table_unref(drs->volumes);
   g_hash_table_unref(drs->tried);
   g_hash_table_unref(drs->acting);
   g_mutex_clear(&drs->lock);

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Inside of DRS in the manager: what its files share. docs/drs.md tells what it does.
+/* Inside of DRS and storage DRS in the manager: what their files share. docs/drs.md tells what they do.
  *
  *     drs.c          looks at clusters: samples, due ones planned, rules' alarms
  *     drs_picture.c  from the inventory and the memory of demands to the planner's problem
  *     drs_advice.c   a plan becomes recommendations; old ones expire
  *     drs_apply.c    accepted recommendations become moves
+ *     storage_drs*.c the same three of storage DRS, on plan/storage_drs.h, and what it tells
  *     dpm.c          hosts that sleep and wake
  *     drs_calls.c    accept, refresh; drs_views.c: explain, status, fit, what-if
  *
- * Threads: core loop, in coroutines; pictures are made on a worker or in views, so the memory of demands has a lock. */
+ * Threads: core loop, in coroutines; pictures are made on a worker or in views, so the memory of demands has
+ * a lock. */
 #pragma once
 #include "center/cluster/cluster.h"
 #include "center/room_rules.h"
 #include "plan/demand.h"
 #include "plan/drs.h"
+#include "plan/growth.h"
+#include "plan/storage_drs.h"
+
+/* Kinds of recommendations. One that was made before there were two has none, and is of hosts. */
+typedef enum { DRS_OF_HOSTS, DRS_OF_STORAGE, DRS_N_KINDS } DrsKind;
 
 typedef struct {
   WsId vm;              /* key */
@@ -31,14 +38,35 @@ typedef struct {
   gint64 dpm_next_us, low_since_us, high_since_us; /* the same of DPM; 0: it is not */
   gint64 sleep_after_us; /* monotonic: no host is sent to sleep before */
   gint64 batch;          /* of its newest plan */
-  bool looking, applying; /* a coroutine is at it; core loop only */
+  bool looking, applying[DRS_N_KINDS]; /* a coroutine is at it; core loop only */
   GHashTable *hot;       /* WsId of a host -> gint64 monotonic since when; one block each */
+  gint64 storage_next_us, storage_looked_us, storage_batch; /* the same of storage DRS */
+  bool storage_looking;                                     /* core loop only */
+  GHashTable *full;                                         /* WsId of a pool -> DrsFull */
 } DrsCluster;
+
+typedef struct {
+  WsId pool;       /* key */
+  gint64 since_us; /* monotonic: above the cluster's threshold since */
+  bool told;       /* that nothing can be done about it */
+} DrsFull;
+
+typedef struct {
+  WsId pool; /* key */
+  PlanGrowth growth;
+} DrsPool;
+
+typedef struct {
+  WsId volume;     /* key */
+  gint64 moved_us; /* monotonic: it moved, or could not, then */
+} DrsVolume;
 
 struct Drs {
   GMutex lock;           /* of all below */
   GHashTable *memories;  /* WsId -> DrsMemory */
   GHashTable *clusters;  /* WsId -> DrsCluster */
+  GHashTable *pools;     /* WsId -> DrsPool */
+  GHashTable *volumes;   /* WsId -> DrsVolume; those that moved of late */
   GHashTable *tried;     /* hosts that DPM switches: WsId -> monotonic, when last; core loop only */
   GHashTable *acting;    /* WsId of hosts at which DPM is at work; core loop only */
   WsTimer *timer;        /* core loop only */
@@ -86,13 +114,60 @@ void drs_note_moved(Center *center, WsId vm);
 /* ---- drs_advice.c ---- */
 /* Enters the plan: recommendations that stand already stay, others expire. In a coroutine. */
 bool drs_enter_plan(Center *center, const DrsPicture *picture, const PlanDrsResult *result, gint64 batch, GError **error);
-void drs_count(const InvSnapshot *snap, WsId cluster, guint *pending, guint *accepted);
+void drs_count(const InvSnapshot *snap, WsId cluster, DrsKind kind, guint *pending, guint *accepted);
+DrsKind drs_kind_of(const WsDrsRecommendation *advice);
+/* Each recommendation of a cluster, of whatever kind. */
+void drs_each_advice(const InvSnapshot *snap, WsId cluster, InvEach func, void *arg);
+/* Two places after the point, as they are told. */
+double drs_rounded(double value);
 /* Those that have ended long ago go. In a coroutine. */
 void drs_forget_old(Center *center);
 
 /* ---- drs_apply.c ---- */
 /* Does what was accepted in this cluster, in its order; returns at once. */
 void drs_apply(Center *center, WsId cluster);
+/* The recommendation has ended so. In a coroutine. */
+void drs_end_advice(Center *center, WsId advice, int state, const char *note);
+/* Begins the move as a task with the cause drs, and an audit record of its own in the same transaction; args are taken over. 0 with *error: refused. In a
+ * coroutine. */
+WsId drs_begin_task(Center *center, const WsDrsRecommendation *advice, const char *kind, void *args, GError **error);
+void drs_set_task(Center *center, WsId advice, WsId task);
+
+/* ---- storage_drs.c ---- */
+bool storage_drs_concerns(const WsCluster *cluster);
+/* As drs_look(). */
+bool storage_drs_look(Center *center, WsId cluster, bool now, GError **error);
+/* The volume rests: it moved, or would not; its pools fill anew from here. */
+void storage_drs_note_moved(Center *center, WsId volume, WsId from, WsId to);
+
+/* ---- storage_drs_picture.c ---- */
+typedef struct {
+  PlanStorageDrs plan;
+  PlanStorageDrsOptions options;
+  WsId cluster;
+  WsClusterStorageDrs *settings; /* with the contract's defaults where the cluster says nothing */
+  GArray *pools, *volumes, *vms; /* WsId by index of pools, disks, disks */
+  GPtrArray *keys;               /* borrowed from snap: the disk's name in its VM, by index of disks */
+  GArray *plan_pools, *plan_disks;
+  GPtrArray *reach, *texts; /* const char *; texts: those that are ours */
+  GHashTable *reach_rows;   /* host and pool as text -> row + 1 */
+  const InvSnapshot *snap;
+} StorageDrsPicture;
+
+/* `now_us`: monotonic; feed: what was measured is remembered, and so is what is full since when. Takes
+ * drs->lock. Any thread; the snapshot outlives it. */
+StorageDrsPicture *storage_drs_picture_new(Drs *drs, const InvSnapshot *snap, const WsCluster *cluster,
+                                           gint64 now_us, bool feed);
+void storage_drs_picture_free(StorageDrsPicture *picture);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StorageDrsPicture, storage_drs_picture_free)
+
+/* ---- storage_drs_advice.c ---- */
+bool storage_drs_enter_plan(Center *center, const StorageDrsPicture *picture,
+                            const PlanStorageDrsResult *result, gint64 batch, GError **error);
+
+/* ---- storage_drs_apply.c ---- */
+/* Does this one, to its end. In a coroutine. */
+void storage_drs_do(Center *center, const InvSnapshot *snap, const WsDrsRecommendation *advice);
 
 /* ---- dpm.c ---- */
 bool dpm_concerns(const WsCluster *cluster);

@@ -9,27 +9,35 @@
 /* ---- counting ---- */
 
 typedef struct {
+  DrsKind kind;
   guint pending, accepted;
 } Count;
+
+DrsKind drs_kind_of(const WsDrsRecommendation *advice)
+{
+  return advice->kind == WS_DRS_RECOMMENDATION_KIND_STORAGE ? DRS_OF_STORAGE : DRS_OF_HOSTS;
+}
 
 static bool count_one(const void *object, void *arg)
 {
   const WsDrsRecommendation *advice = object;
   Count *count = arg;
+  if (drs_kind_of(advice) != count->kind)
+    return true;
   count->pending += advice->state == WS_DRS_RECOMMENDATION_STATE_PENDING;
   count->accepted += advice->state == WS_DRS_RECOMMENDATION_STATE_ACCEPTED;
   return true;
 }
 
-static void each_of(const InvSnapshot *snap, WsId cluster, InvEach func, void *arg)
+void drs_each_advice(const InvSnapshot *snap, WsId cluster, InvEach func, void *arg)
 {
   inv_each_by(snap, &ws_type_drs_recommendation, ws_type_field(&ws_type_drs_recommendation, "cluster", 7), cluster, NULL, func, arg);
 }
 
-void drs_count(const InvSnapshot *snap, WsId cluster, guint *pending, guint *accepted)
+void drs_count(const InvSnapshot *snap, WsId cluster, DrsKind kind, guint *pending, guint *accepted)
 {
-  Count count = {0, 0};
-  each_of(snap, cluster, count_one, &count);
+  Count count = {kind, 0, 0};
+  drs_each_advice(snap, cluster, count_one, &count);
   *pending = count.pending;
   *accepted = count.accepted;
 }
@@ -50,7 +58,7 @@ static int level_of(const DrsPicture *picture, const PlanDrsMove *move)
 
 /* ---- from a move ---- */
 
-static double rounded(double value)
+double drs_rounded(double value)
 {
   return (double)(gint64)(value * 100 + (value < 0 ? -0.5 : 0.5)) / 100;
 }
@@ -59,19 +67,19 @@ static WsDrsEffect *effect_of(const DrsPicture *picture, const PlanDrsMove *move
 {
   const PlanDrsVm *vm = &picture->plan.vms[move->vm];
   WsDrsEffect *e = ws_drs_effect_new();
-  e->gain = rounded(move->gain_s);
-  e->cost = rounded(move->cost_s);
-  e->vm_cpu = rounded(vm->cpu);
-  e->vm_cpu_forecast = rounded(vm->cpu_forecast);
+  e->gain = drs_rounded(move->gain_s);
+  e->cost = drs_rounded(move->cost_s);
+  e->vm_cpu = drs_rounded(vm->cpu);
+  e->vm_cpu_forecast = drs_rounded(vm->cpu_forecast);
   e->vm_memory_bytes = vm->memory_used_bytes;
-  e->from_cpu_before = rounded(move->from_before.cpu);
-  e->from_cpu_after = rounded(move->from_after.cpu);
-  e->to_cpu_before = rounded(move->to_before.cpu);
-  e->to_cpu_after = rounded(move->to_after.cpu);
-  e->from_memory_before = rounded(move->from_before.memory);
-  e->from_memory_after = rounded(move->from_after.memory);
-  e->to_memory_before = rounded(move->to_before.memory);
-  e->to_memory_after = rounded(move->to_after.memory);
+  e->from_cpu_before = drs_rounded(move->from_before.cpu);
+  e->from_cpu_after = drs_rounded(move->from_after.cpu);
+  e->to_cpu_before = drs_rounded(move->to_before.cpu);
+  e->to_cpu_after = drs_rounded(move->to_after.cpu);
+  e->from_memory_before = drs_rounded(move->from_before.memory);
+  e->from_memory_after = drs_rounded(move->from_after.memory);
+  e->to_memory_before = drs_rounded(move->to_before.memory);
+  e->to_memory_after = drs_rounded(move->to_after.memory);
   return e;
 }
 
@@ -83,7 +91,7 @@ static void add_alternatives(const DrsPicture *picture, const PlanDrsMove *move,
     one->host = g_strdup(picture->plan.hosts[from->host].name);
     one->refused = g_strdup(from->refused);
     if (!from->refused)
-      one->gain = rounded(from->gain_s);
+      one->gain = drs_rounded(from->gain_s);
     ws_array_add(&advice->alternatives, one);
   }
 }
@@ -91,6 +99,7 @@ static void add_alternatives(const DrsPicture *picture, const PlanDrsMove *move,
 static void fill(const DrsPicture *picture, const PlanDrsMove *move, WsDrsRecommendation *advice)
 {
   advice->cluster = picture->cluster;
+  advice->kind = WS_DRS_RECOMMENDATION_KIND_HOST;
   advice->vm = g_array_index(picture->vms, WsId, move->vm);
   advice->vm_name = g_strdup(picture->plan.vms[move->vm].name);
   advice->from = g_array_index(picture->hosts, WsId, move->from);
@@ -122,7 +131,7 @@ static bool look_at_old(const void *object, void *arg)
 {
   const WsDrsRecommendation *old = object;
   Enter *enter = arg;
-  if (old->state != WS_DRS_RECOMMENDATION_STATE_PENDING)
+  if (old->state != WS_DRS_RECOMMENDATION_STATE_PENDING || drs_kind_of(old) != DRS_OF_HOSTS)
     return true;
   for (guint i = 0; i < enter->result->moves->len; i++) {
     const PlanDrsMove *move = &g_array_index(enter->result->moves, PlanDrsMove, i);
@@ -166,7 +175,7 @@ bool drs_enter_plan(Center *center, const DrsPicture *picture, const PlanDrsResu
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   g_autofree bool *stands = g_new0(bool, result->moves->len + 1);
   Enter enter = {picture, result, txn, stands, ws_clock_wall_us(center->clock), batch};
-  each_of(head, picture->cluster, look_at_old, &enter);
+  drs_each_advice(head, picture->cluster, look_at_old, &enter);
   for (guint i = 0; i < result->moves->len; i++)
     if (!stands[i])
       add_new(center, &enter, i);

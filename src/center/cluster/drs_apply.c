@@ -6,6 +6,7 @@
  * lets; the next wave begins when they have ended. */
 #include "center/cluster/drs.h"
 #include "base/log.h"
+#include "center/auth/audit.h"
 
 #define PARALLEL 2 /* where the cluster does not say */
 #define POLL_US  (G_USEC_PER_SEC / 4)
@@ -13,6 +14,7 @@
 typedef struct {
   Center *center;
   DrsCluster *known;
+  DrsKind kind;
   guint n_running;
 } Apply;
 
@@ -23,7 +25,7 @@ typedef struct {
 
 /* ---- one move ---- */
 
-static void end_advice(Center *center, WsId id, int state, const char *note)
+void drs_end_advice(Center *center, WsId id, int state, const char *note)
 {
   for (guint tries = 0; tries < 3; tries++) {
     g_autoptr(InvTxn) txn = inv_begin(center->inventory);
@@ -42,7 +44,7 @@ static void end_advice(Center *center, WsId id, int state, const char *note)
   }
 }
 
-static void set_task(Center *center, WsId id, WsId task)
+void drs_set_task(Center *center, WsId id, WsId task)
 {
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsDrsRecommendation *edit = inv_edit_id(txn, &ws_type_drs_recommendation, id);
@@ -51,11 +53,48 @@ static void set_task(Center *center, WsId id, WsId task)
   inv_commit(txn, NULL, NULL);
 }
 
+/* ---- beginning, on record ---- */
+
+typedef struct {
+  Center *center;
+  const WsDrsRecommendation *advice;
+  const char *kind, *request;
+} Record;
+
+/* Nobody called: so the move's record is made here, with the task, in one transaction. Kind and risk are those of the verbs that people use. */
+static void add_audit(InvTxn *txn, WsId task, void *arg)
+{
+  const Record *of = arg;
+  char id[WS_ID_TEXT_MAX];
+  WsAuditRecord *record = ws_audit_record_new();
+  record->user = g_strdup(of->advice->by ? of->advice->by : "system");
+  record->operation = g_strdup(of->kind);
+  record->object = g_strdup(ws_id_format(ws_type_vm.prefix, of->advice->vm, id));
+  record->object_name = g_strdup(of->advice->vm_name);
+  record->kind = g_strdup("resource_operation");
+  record->risk = WS_AUDIT_RECORD_RISK_MEDIUM;
+  record->result = WS_AUDIT_RECORD_RESULT_ACCEPTED;
+  record->task = g_strdup(ws_id_format(ws_type_task.prefix, task, id));
+  record->request_id = g_strdup(of->request);
+  audit_append(of->center->audit, txn, record);
+}
+
+WsId drs_begin_task(Center *center, const WsDrsRecommendation *advice, const char *kind, void *args, GError **error)
+{
+  char request[WS_ID_TEXT_MAX];
+  ws_id_format(ws_type_drs_recommendation.prefix, advice->id, request);
+  Record record = {center, advice, kind, request};
+  const TaskCause why = {.user_name = advice->by ? advice->by : "system", .cause = "drs", .request_id = request, .enrich = add_audit, .enrich_arg = &record};
+  TaskStarted started = {0};
+  if (!task_start(center->tasks, task_kind_find(center->tasks, kind), advice->vm, args, &why, false, 0, &started, error))
+    return 0;
+  g_strfreev(started.dry_steps);
+  return started.task_id;
+}
+
 /* The move that is under way; 0: none could be begun. */
 static WsId begin(Center *center, const WsDrsRecommendation *advice, const WsVm *vm, GError **error)
 {
-  const TaskCause why = {.user_name = advice->by ? advice->by : "system", .cause = "drs"};
-  TaskStarted started = {0};
   if (vm->activity)
     return g_strcmp0(vm->activity->verb, "migrating") == 0
                ? vm->activity->task
@@ -63,10 +102,7 @@ static WsId begin(Center *center, const WsDrsRecommendation *advice, const WsVm 
   WsVmMigrate *args = ws_vm_migrate_new();
   ws_apply_defaults(&ws_type_vm_migrate, args);
   args->host = advice->to;
-  if (!task_start(center->tasks, task_kind_find(center->tasks, "vm_migrate"), vm->id, args, &why, false, 0, &started, error))
-    return 0;
-  g_strfreev(started.dry_steps);
-  return started.task_id;
+  return drs_begin_task(center, advice, "vm_migrate", args, error);
 }
 
 static const char *name_of(const InvSnapshot *snap, WsId host)
@@ -86,30 +122,31 @@ static void do_move(Center *center, const InvSnapshot *snap, const WsDrsRecommen
   const WsVm *vm = inv_find(snap, &ws_type_vm, advice->vm);
   g_autoptr(GError) error = NULL;
   if (!vm || (vm->host != advice->from && vm->host != advice->to)) {
-    end_advice(center, advice->id, WS_DRS_RECOMMENDATION_STATE_EXPIRED, "the virtual machine is not there any more");
+    drs_end_advice(center, advice->id, WS_DRS_RECOMMENDATION_STATE_EXPIRED,
+                   "the virtual machine is not there any more");
     return;
   }
   if (vm->host == advice->to) {
-    end_advice(center, advice->id, WS_DRS_RECOMMENDATION_STATE_APPLIED, NULL);
+    drs_end_advice(center, advice->id, WS_DRS_RECOMMENDATION_STATE_APPLIED, NULL);
     return;
   }
   WsId task = begin(center, advice, vm, &error);
   if (task) {
     tell(center, snap, advice);
-    set_task(center, advice->id, task);
+    drs_set_task(center, advice->id, task);
     task_wait(center->tasks, task, &error);
   }
   drs_note_moved(center, advice->vm);
   g_autoptr(InvSnapshot) now = inv_snapshot(center->inventory);
   const WsVm *after = inv_find(now, &ws_type_vm, advice->vm);
   if (after && after->host == advice->to) {
-    end_advice(center, advice->id, WS_DRS_RECOMMENDATION_STATE_APPLIED, NULL);
+    drs_end_advice(center, advice->id, WS_DRS_RECOMMENDATION_STATE_APPLIED, NULL);
     return;
   }
   const char *reason = error ? error->message : "it stayed where it was";
   center_event(center, CENTER_MINOR, &ws_type_vm, advice->vm, "drs", "drs_failed", "vm", advice->vm_name, "to", name_of(snap, advice->to), "reason",
                reason, NULL);
-  end_advice(center, advice->id, WS_DRS_RECOMMENDATION_STATE_FAILED, reason);
+  drs_end_advice(center, advice->id, WS_DRS_RECOMMENDATION_STATE_FAILED, reason);
 }
 
 static void run_one(void *arg)
@@ -118,7 +155,9 @@ static void run_one(void *arg)
   Center *center = one->apply->center;
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   const WsDrsRecommendation *advice = inv_find(snap, &ws_type_drs_recommendation, one->advice);
-  if (advice)
+  if (advice && one->apply->kind == DRS_OF_STORAGE)
+    storage_drs_do(center, snap, advice);
+  else if (advice)
     do_move(center, snap, advice);
   one->apply->n_running--;
 }
@@ -126,6 +165,7 @@ static void run_one(void *arg)
 /* ---- all of a cluster ---- */
 
 typedef struct {
+  DrsKind kind;
   gint64 batch, wave;
   GArray *ids; /* of the first wave, in order of their numbers */
 } First;
@@ -135,7 +175,7 @@ static bool find_first(const void *object, void *arg)
   const WsDrsRecommendation *advice = object;
   First *first = arg;
   bool earlier = !first->ids->len || advice->batch < first->batch || (advice->batch == first->batch && advice->wave < first->wave);
-  if (advice->state != WS_DRS_RECOMMENDATION_STATE_ACCEPTED)
+  if (advice->state != WS_DRS_RECOMMENDATION_STATE_ACCEPTED || drs_kind_of(advice) != first->kind)
     return true;
   if (earlier) {
     g_array_set_size(first->ids, 0);
@@ -147,19 +187,23 @@ static bool find_first(const void *object, void *arg)
   return true;
 }
 
-static guint parallel_of(const InvSnapshot *snap, WsId id)
+static guint parallel_of(const InvSnapshot *snap, WsId id, DrsKind kind)
 {
   const WsCluster *cluster = inv_find(snap, &ws_type_cluster, id);
+  if (kind == DRS_OF_STORAGE) {
+    const WsClusterStorageDrs *storage = cluster ? cluster->storage_drs : NULL;
+    return storage && storage->parallel != WS_INT_UNSET ? (guint)storage->parallel : 1;
+  }
   bool said = cluster && cluster->migration && cluster->migration->parallel != WS_INT_UNSET;
   return said ? (guint)cluster->migration->parallel : PARALLEL;
 }
 
-static GArray *first_wave(Center *center, WsId cluster, guint *parallel)
+static GArray *first_wave(Center *center, WsId cluster, DrsKind kind, guint *parallel)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  First first = {.ids = g_array_new(FALSE, FALSE, sizeof(WsId))};
-  inv_each_by(snap, &ws_type_drs_recommendation, ws_type_field(&ws_type_drs_recommendation, "cluster", 7), cluster, NULL, find_first, &first);
-  *parallel = parallel_of(snap, cluster);
+  First first = {.kind = kind, .ids = g_array_new(FALSE, FALSE, sizeof(WsId))};
+  drs_each_advice(snap, cluster, find_first, &first);
+  *parallel = parallel_of(snap, cluster, kind);
   return first.ids;
 }
 
@@ -169,7 +213,7 @@ static void run(void *arg)
   Center *center = apply->center;
   for (;;) {
     guint parallel;
-    g_autoptr(GArray) ids = first_wave(center, apply->known->cluster, &parallel);
+    g_autoptr(GArray) ids = first_wave(center, apply->known->cluster, apply->kind, &parallel);
     if (!ids->len || center->drs->stopped)
       break;
     for (guint i = 0; i < ids->len; i++) {
@@ -183,7 +227,19 @@ static void run(void *arg)
     while (apply->n_running)
       ws_co_sleep(POLL_US);
   }
-  apply->known->applying = false;
+  apply->known->applying[apply->kind] = false;
+}
+
+static void apply_kind(Center *center, const InvSnapshot *snap, DrsCluster *known, DrsKind kind)
+{
+  guint pending, accepted;
+  drs_count(snap, known->cluster, kind, &pending, &accepted);
+  if (known->applying[kind] || !accepted || center->drs->stopped)
+    return;
+  known->applying[kind] = true;
+  Apply *apply = g_new(Apply, 1);
+  *apply = (Apply){center, known, kind, 0};
+  ws_co_start(center->loop, run, apply);
 }
 
 void drs_apply(Center *center, WsId cluster)
@@ -191,13 +247,7 @@ void drs_apply(Center *center, WsId cluster)
   g_mutex_lock(&center->drs->lock);
   DrsCluster *known = drs_cluster(center->drs, cluster);
   g_mutex_unlock(&center->drs->lock);
-  guint pending, accepted;
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  drs_count(snap, cluster, &pending, &accepted);
-  if (known->applying || !accepted || center->drs->stopped)
-    return;
-  known->applying = true;
-  Apply *apply = g_new(Apply, 1);
-  *apply = (Apply){center, known, 0};
-  ws_co_start(center->loop, run, apply);
+  for (DrsKind kind = 0; kind < DRS_N_KINDS; kind++)
+    apply_kind(center, snap, known, kind);
 }

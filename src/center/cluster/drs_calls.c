@@ -91,10 +91,16 @@ bool drs_recommendation_refresh(ApiCall *call, GError **error)
     return false;
   if (!drs_look(center, body->cluster, true, &failed)) /* on record by now: it is looked at again in time */
     ws_log_error(WS_LOG_WARNING, "drs-did-not-look", failed, NULL);
+  g_clear_error(&failed);
+  if (!storage_drs_look(center, body->cluster, true, &failed))
+    ws_log_error(WS_LOG_WARNING, "storage-drs-did-not-look", failed, NULL);
   g_autoptr(InvSnapshot) now = inv_snapshot(center->inventory);
-  drs_count(now, body->cluster, &pending, &accepted);
   g_autoptr(WsDrsRecommendationRefreshResult) result = ws_drs_recommendation_refresh_result_new();
-  result->pending = pending;
-  result->accepted = accepted;
+  result->pending = result->accepted = 0;
+  for (DrsKind kind = 0; kind < DRS_N_KINDS; kind++) {
+    drs_count(now, body->cluster, kind, &pending, &accepted);
+    result->pending += pending;
+    result->accepted += accepted;
+  }
   return api_call_answer_value(call, 200, &ws_type_drs_recommendation_refresh_result, result);
 }

@@ -25,6 +25,7 @@ static void free_cluster(gpointer arg)
 {
   DrsCluster *cluster = arg;
   g_hash_table_unref(cluster->hot);
+  g_hash_table_unref(cluster->full);
   g_free(cluster);
 }
 
@@ -39,6 +40,7 @@ DrsCluster *drs_cluster(Drs *drs, WsId id)
   cluster = g_new0(DrsCluster, 1);
   cluster->cluster = id;
   cluster->hot = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  cluster->full = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
   g_hash_table_insert(drs->clusters, &cluster->cluster, cluster);
   return cluster;
 }

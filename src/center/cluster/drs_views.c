@@ -55,6 +55,49 @@ static char *host_line(WsLang lang, const char *host, double cpu_before, double 
                   number(c, memory_before), "memory_after", number(d, memory_after), NULL);
 }
 
+static const char *name_of_pool(const InvSnapshot *snap, WsId id)
+{
+  const WsPool *pool = inv_find(snap, &ws_type_pool, id);
+  return pool ? pool->name : "-";
+}
+
+static char *pool_line(WsLang lang, const char *pool, double before, double after)
+{
+  char a[32], b[32];
+  return sentence(lang, "drs_why_pool", "pool", pool, "before", number(a, before), "after", number(b, after),
+                  NULL);
+}
+
+static void explain_disk(const ApiView *view, const WsDrsRecommendation *advice,
+                         WsDrsRecommendationExplainResult *out)
+{
+  const WsDrsEffect *e = advice->effect;
+  const char *from = name_of_pool(view->snap, advice->from_pool),
+             *to = name_of_pool(view->snap, advice->to_pool);
+  WsLang lang = lang_of(view);
+  ws_array_add(&out->lines, sentence(lang, "drs_why_space", "pool", from, NULL));
+  if (!e)
+    return;
+  g_autofree char *mib = g_strdup_printf("%" G_GINT64_FORMAT, e->disk_bytes >> 20);
+  ws_array_add(&out->lines,
+               sentence(lang, "drs_why_disk", "disk", advice->disk, "vm", advice->vm_name, "mib", mib, NULL));
+  ws_array_add(&out->lines, pool_line(lang, from, e->from_space_before, e->from_space_after));
+  ws_array_add(&out->lines, pool_line(lang, to, e->to_space_before, e->to_space_after));
+}
+
+static char *alternative_line(WsLang lang, const WsDrsAlternative *one)
+{
+  char figure[32];
+  g_autofree char *reason = one->refused ? ws_phrase(one->refused, lang) : NULL;
+  if (reason)
+    return sentence(lang, "drs_why_refused", "host", one->pool ? one->pool : one->host, "reason", reason,
+                    NULL);
+  return one->pool ? sentence(lang, "drs_why_other_pool", "pool", one->pool, "percent",
+                              number(figure, one->space_after), NULL)
+                   : sentence(lang, "drs_why_alternative", "host", one->host, "gain",
+                              number(figure, one->gain), NULL);
+}
+
 static void explain_figures(const ApiView *view, const WsDrsRecommendation *advice, WsDrsRecommendationExplainResult *out)
 {
   const WsDrsEffect *e = advice->effect;
@@ -77,19 +120,17 @@ bool drs_recommendation_explain(const ApiView *view, void **result, GError **err
   const WsAffinityRule *rule = advice->rule ? inv_find(view->snap, &ws_type_affinity_rule, advice->rule) : NULL;
   WsDrsRecommendationExplainResult *out = ws_drs_recommendation_explain_result_new();
   WsLang lang = lang_of(view);
-  if ((int)advice->reason) {
+  if (drs_kind_of(advice) == DRS_OF_STORAGE) {
+    explain_disk(view, advice, out);
+  } else if ((int)advice->reason) {
     g_autofree char *name = g_strconcat("drs_why_", ws_drs_recommendation_reason_names[advice->reason - 1], NULL);
     ws_array_add(&out->lines, sentence(lang, name, "vm", advice->vm_name, "from", name_of_host(view->snap, advice->from), "rule",
                                        rule ? rule->name : "-", NULL));
   }
-  explain_figures(view, advice, out);
-  for (guint i = 0; i < advice->alternatives.len; i++) {
-    const WsDrsAlternative *one = advice->alternatives.items[i];
-    char gain[32];
-    g_autofree char *reason = one->refused ? ws_phrase(one->refused, lang) : NULL;
-    ws_array_add(&out->lines, reason ? sentence(lang, "drs_why_refused", "host", one->host, "reason", reason, NULL)
-                                     : sentence(lang, "drs_why_alternative", "host", one->host, "gain", number(gain, one->gain), NULL));
-  }
+  if (drs_kind_of(advice) == DRS_OF_HOSTS)
+    explain_figures(view, advice, out);
+  for (guint i = 0; i < advice->alternatives.len; i++)
+    ws_array_add(&out->lines, alternative_line(lang, advice->alternatives.items[i]));
   *result = out;
   return true;
 }
@@ -139,7 +180,7 @@ bool cluster_drs_status(const ApiView *view, void **result, GError **error)
   WsDrsStatus *out = ws_drs_status_new();
   guint pending, accepted;
   plan_drs_loads(&picture->plan, loads, n_vms);
-  drs_count(view->snap, cluster->id, &pending, &accepted);
+  drs_count(view->snap, cluster->id, DRS_OF_HOSTS, &pending, &accepted);
   out->level = (int)picture->settings->level;
   out->pending = pending;
   out->under_way = accepted;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/plant.h"
 #include "center/domains.h"
+#include "center/pools.h"
 #include "center/storage/storage.h"
 #include "center/verbs.h"
 #include "plan/estate.h"
@@ -101,6 +102,16 @@ static bool refresh_pool(Center *center, WsId id, WsId host, GError **error)
   WsRpcPoolRefresh params = {.pool = id};
   return link && rpc_pool_refresh(link, &params, &result, NULL, NULL, NULL, error) &&
          take_files(center, id, host, result, error);
+}
+
+bool pools_read(Center *center, WsId id, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, id);
+  char text[WS_ID_TEXT_MAX];
+  if (!pool)
+    return ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_pool, id, text), NULL);
+  return refresh_pool(center, id, storage_pool_host(center, pool), error);
 }
 
 static bool refresh_step(Task *task, void *ctx, GError **error)

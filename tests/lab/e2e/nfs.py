@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pools on NFS that hosts mount themselves. What needs a server and a client runs where they are: with a kernel that has the client, name an empty export in
-WS_TEST_NFS_SERVER and WS_TEST_NFS_EXPORT; without, nfs-ganesha and rpcbind serve on the host, and fuse-nfs (github.com/sahlberg/fuse-nfs, not in Debian; by
-PATH or WS_TEST_FUSE_NFS) mounts in the place of mount.nfs."""
+"""Pools on NFS that hosts mount themselves. What needs a server and a client runs where they are: with a kernel that has the client, name an
+empty export in WS_TEST_NFS_SERVER and WS_TEST_NFS_EXPORT; without, nfs-ganesha and rpcbind serve on the host, and fuse-nfs
+(github.com/sahlberg/fuse-nfs, not in Debian; by PATH or WS_TEST_FUSE_NFS) mounts in the place of mount.nfs."""
 import json
 import os
 import shutil
@@ -23,7 +23,8 @@ class Filer:
     CONFIG = """NFS_CORE_PARAM {{ Protocols = 3; NFS_Port = 2049; MNT_Port = 20048; Bind_addr = 127.0.0.1; mount_path_pseudo = true;
   Enable_NLM = false; Enable_RQUOTA = false; }}
 NFS_KRB5 {{ Active_krb5 = false; }}
-EXPORT {{ Export_Id = 1; Path = {0}/export; Pseudo = /vms; Protocols = 3; Access_Type = RW; Squash = No_Root_Squash; SecType = sys; FSAL {{ Name = VFS; }} }}
+EXPORT {{ Export_Id = 1; Path = {0}/export; Pseudo = /vms; Protocols = 3; Access_Type = RW; Squash = No_Root_Squash; SecType = sys;
+  FSAL {{ Name = VFS; }} }}
 """
     CLIENT = """#!/bin/sh
 # mount.nfs SERVER:/EXPORT FOLDER -o OPTIONS
@@ -122,6 +123,7 @@ class NfsPools(Case):
         pool = self.api.do("pools", self.body(nfs={"server": server, "export": export}))["result"]
         check(self.api.get(f"pools/{pool}")["filesystem"] == ("nfs" if kernel_has_nfs() else "fuse"), self.api.get(f"pools/{pool}"))
         volume = self.api.do("volumes", {"name": "there", "pool": pool, "size_bytes": 8 << 20})["result"]
+        self.each_kind(pool)
         vm = self.site.deploy("on-nfs", pool=pool, linked=False)
         self.site.wait_guest(vm)
         self.site.destroy(vm)
@@ -133,6 +135,19 @@ class NfsPools(Case):
         check(self.api.get(f"pools/{pool}")["state"] == "active", self.api.get(f"pools/{pool}"))
         self.api.do(f"volumes/{volume}", {}, "DELETE")
         return pool if stays else self.drop(pool)
+
+    def each_kind(self, pool):
+        """Made, copied, linked, made larger, wiped: an export can do less than a local file system."""
+        for fields in ({"format": "raw"}, {"format": "raw", "provisioning": "lazy_zeroed"}, {"format": "qcow2"},
+                       {"format": "qcow2", "provisioning": "eager_zeroed"}):
+            volume = self.api.do("volumes", {"name": "kind", "pool": pool, "size_bytes": 4 << 20, **fields})["result"]
+            self.api.do(f"volumes/{volume}/resize", {"size_bytes": 8 << 20})
+            copies = [self.api.do(f"volumes/{volume}/clone", {"name": "full"})["result"]]
+            if fields["format"] == "qcow2":
+                copies.append(self.api.do(f"volumes/{volume}/clone", {"name": "linked", "linked": True})["result"])
+            for copy in copies:
+                self.api.do(f"volumes/{copy}", {}, "DELETE")
+            self.api.do(f"volumes/{volume}", {"wipe": "provisioning" in fields}, "DELETE")
 
     def hangs(self, filer, pool):
         """The server answers no more: its pool is unreachable, with the reason; the other one serves; all is well again when the server is."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host whose agent is of an older version, beside newer ones (docs/architecture.md, Versions). Needs a winserverd that was built from an older commit with
-an older version in meson.build: WS_TEST_OLDER_AGENT names it."""
+"""A host whose agent is of an older version, beside newer ones (docs/architecture.md, Versions). Needs a winserverd that was built from an
+older commit with an older version in meson.build: WS_TEST_OLDER_AGENT names it."""
 import os
 
 from labkit import namespaces
@@ -38,6 +38,11 @@ class Older(Case):
 
     def name_of(self, vm):
         return self.first.inside("virsh", "domname", self.site.vm(vm)["uuid"]).strip()
+
+    def newer(self):
+        """The task of what the older agent does not know: a pool on NFS, which cannot be mounted."""
+        return self.api.wait(self.api.post("pools", {"name": "filer", "kind": "nfs", "hosts": [self.first.id], "path": f"{LOCAL_ROOT}/filer",
+                                                     "nfs": {"server": "127.0.0.1", "export": "/nowhere", "timeout_s": 1, "retrans": 1}}))
 
     def moved(self, vm, to):
         task = self.api.wait(self.api.post(f"vms/{vm}/migrate", {"host": self.site.members[to].id}), MOVE_DEADLINE_S)
@@ -77,8 +82,7 @@ class Older(Case):
 
     def what_it_does_not_know_is_refused_in_clear_words(self):
         self.known()
-        task = self.api.wait(self.api.post("pools", {"name": "filer", "kind": "nfs", "hosts": [self.first.id], "path": f"{LOCAL_ROOT}/filer",
-                                                     "nfs": {"server": "127.0.0.1", "export": "/nowhere"}}))
+        task = self.newer()
         print(f"# {task['error']}", flush=True)
         check(task["state"] in ("failed", "rolled_back") and task["error"]["code"] == "peer_older", task)
         check(not [pool for pool in self.api.items("pools") if pool["name"] == "filer"], "the pool is there")
@@ -92,9 +96,8 @@ class Older(Case):
         self.moved(vm, 1)
         self.moved(vm, 0)
         self.site.destroy(vm)
-        code = self.api.wait(self.api.post("pools", {"name": "filer", "kind": "nfs", "hosts": [self.first.id], "path": f"{LOCAL_ROOT}/filer",
-                                                     "nfs": {"server": "127.0.0.1", "export": "/nowhere", "timeout_s": 1, "retrans": 1}}))["error"]["code"]
-        check(code != "peer_older", code)
+        task = self.newer()
+        check(task["error"]["code"] != "peer_older", task)
 
     def known(self):
         if not PROGRAM:

@@ -6,7 +6,7 @@
  *
  * Prints "port N", then "ready" when its hosts are connected. Reads commands from its standard input, one a line, and answers each with "ok" or
  * "no": `cut HOST`, `connect HOST`, `uploaded VOLUME BYTES` (the bytes of an upload are there), `stranger HOST NAME` (somebody defined a VM
- * by hand), `alarm TYPE-ID LEVEL KIND`, `end VM` (its QEMU is gone, behind the manager's back), `past HOURS` (load was measured for so long, as
+ * by hand), `alarm TYPE-ID LEVEL KIND`, `filled POOL GIB` (that is its size, and its files take all that they may), `end VM` (its QEMU is gone, behind the manager's back), `past HOURS` (load was measured for so long, as
  * long as nothing else has been noted), `still` (load stays as it is at one beat of the pulse, the same each time). Ends with its input. */
 #include "base/log.h"
 #include "center-host.h"
@@ -356,6 +356,23 @@ static bool end_vm(Site *site, const char *id)
   return false;
 }
 
+/* A pool of that size, in which its files take all that they may. */
+static bool fill_pool(Site *site, const char *id, const char *gib)
+{
+  WsId pool;
+  guint64 n;
+  if (!ws_id_parse(ws_type_pool.prefix, id, &pool) || !g_ascii_string_to_unsigned(gib, 10, 1, 1 << 20, &n, NULL))
+    return false;
+  for (guint i = 0; i < site->n; i++) {
+    HostDisks *disks = site->machines[i].disks;
+    host_set_space(disks, pool, (gint64)n * GIB, 0);
+    for (guint k = 0; k < HOST_FILES; k++)
+      if (disks->files[k].there && disks->files[k].pool == pool)
+        disks->files[k].allocated_bytes = disks->files[k].size_bytes;
+  }
+  return true;
+}
+
 static bool open_alarm(Site *site, const char *id, const char *level, const char *kind)
 {
   static const char *const levels[] = {"info", "minor", "major", "critical"};
@@ -404,6 +421,8 @@ static void run_command(void *arg)
     ok = end_vm(site, words[1]);
   else if (n == 2 && strcmp(words[0], "past") == 0)
     ok = make_past(site, words[1]);
+  else if (n == 3 && strcmp(words[0], "filled") == 0)
+    ok = fill_pool(site, words[1], words[2]);
   else if (n == 1 && strcmp(words[0], "still") == 0)
     ok = stand_still(site);
   say(ok ? "ok" : "no");

@@ -34,14 +34,20 @@ bool drs_recommendation_accept(ApiCall *call, GError **error)
 typedef struct {
   ApiCall *call;
   InvTxn *txn;
+  int kind; /* as in the body; 0: both */
   gint64 n;
 } AcceptAll;
+
+static bool is_of(const WsDrsRecommendation *advice, int kind)
+{
+  return !kind || (kind == WS_DRS_RECOMMENDATION_ACCEPT_ALL_KIND_STORAGE) == (drs_kind_of(advice) == DRS_OF_STORAGE);
+}
 
 static bool accept_pending(const void *object, void *arg)
 {
   const WsDrsRecommendation *advice = object;
   AcceptAll *all = arg;
-  if (advice->state == WS_DRS_RECOMMENDATION_STATE_PENDING) {
+  if (advice->state == WS_DRS_RECOMMENDATION_STATE_PENDING && is_of(advice, all->kind)) {
     accept(all->call, inv_edit(all->txn, advice));
     all->n++;
   }
@@ -65,7 +71,7 @@ bool drs_recommendation_accept_all(ApiCall *call, GError **error)
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"accept", NULL});
   g_autoptr(InvTxn) txn = api_call_begin(call);
-  AcceptAll all = {call, txn, 0};
+  AcceptAll all = {call, txn, (int)body->kind, 0};
   inv_each_by(head, &ws_type_drs_recommendation, ws_type_field(&ws_type_drs_recommendation, "cluster", 7), body->cluster, NULL, accept_pending, &all);
   if (!api_call_commit(call, txn, error))
     return false;

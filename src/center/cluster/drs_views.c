@@ -38,7 +38,8 @@ static char *sentence(WsLang lang, const char *name, ...)
 
 static const char *number(char text[32], double value)
 {
-  g_snprintf(text, 32, "%.4g", isnan(value) ? 0 : value);
+  double shown = isnan(value) ? 0 : value;
+  g_snprintf(text, 32, "%.*f", fabs(shown) >= 100 || shown == floor(shown) ? 0 : fabs(shown) >= 1 ? 1 : 2, shown); /* people read no exponents */
   return text;
 }
 
@@ -344,7 +345,7 @@ static void tell_hosts(const DrsPicture *picture, WsWhatIfAnswer *out)
     ws_array_add(&out->hosts, host_row(picture, i, &loads[i], n_vms[i]));
 }
 
-static WsWhatIfAnswer *answer(DrsPicture *picture, const GArray *lost, gint64 n, gint64 vcpus, gint64 memory_bytes, gint64 percent)
+static WsWhatIfAnswer *answer(DrsPicture *picture, const GArray *lost, gint64 n, gint64 vcpus, gint64 memory_bytes, gint64 percent, WsLang lang)
 {
   WsWhatIfAnswer *out = ws_what_if_answer_new();
   g_autoptr(GArray) restarted = g_array_new(FALSE, FALSE, sizeof(guint32));
@@ -371,7 +372,8 @@ static WsWhatIfAnswer *answer(DrsPicture *picture, const GArray *lost, gint64 n,
     picture->plan.hosts[i].hot_s = 0;
   plan_drs(&picture->plan, &picture->options, &plan);
   if (why)
-    ws_array_add(&out->reasons, why);
+    ws_array_add(&out->reasons, ws_phrase(why, lang));
+  g_free(why);
   if (!room_rules_check(picture->rules, &conflict))
     ws_array_add(&out->reasons, g_strdup(conflict->message));
   out->feasible = !missing && !conflict && !plan.n_broken;
@@ -397,6 +399,6 @@ bool cluster_what_if(const ApiView *view, void **result, GError **error)
   }
   drs_sample(view->center->drs, view->snap, cluster->id, now_us(view));
   g_autoptr(DrsPicture) picture = drs_picture_new(view->center->drs, view->snap, cluster, rule, now_us(view));
-  *result = answer(picture, lost, n, vcpus, memory_bytes, percent);
+  *result = answer(picture, lost, n, vcpus, memory_bytes, percent, lang_of(view));
   return true;
 }

@@ -48,7 +48,8 @@ bool vm_adopt(Task *task, GError **error)
     return false;
   if (!task_is_resumed(task) && vm->adopt_blockers.len)
     return blocked(vm, error);
-  return compute_begin(task, &job, error) && TASK_STEP(task, "adopt", mark_on_host, unmark_on_host, &job, error);
+  /* Done and ended at once: what says that it is ours now must not outlive the mark that a late cancel takes off again. */
+  return compute_begin(task, &job, error) && task_last_step(task, "adopt", mark_on_host, unmark_on_host, &job, error);
 }
 
 bool vm_ignore(ApiCall *call, GError **error)

@@ -35,6 +35,16 @@ export function drs(makeSite, browser) {
   const most = (n) => check(page.clicks <= n, `${page.clicks} clicks, at most ${n}`)
   const good = () => same(page.wrong, [], 'what went wrong in the browser')
   const where = async (id) => (await site.call('GET', `/vms/${id}`)).host
+  const firstAdvice = async () => {
+    const row = page.locator('[data-advice][data-state=pending]').first()
+    await until('advice', async () => {
+      await page.click('[data-test=refresh]:not(.ant-btn-loading)')
+      return row.waitFor({ timeout: 3000 }).then(() => true, () => false)
+    })
+    page.clicks = 0
+    const id = await row.getAttribute('data-advice')
+    return { id, advice: await site.call('GET', `/drs-recommendations/${id}`) }
+  }
   return [
     ['a rule is made on the page of its cluster, and what breaks it is told', async () => {
       await at(() => `${cluster()}/rules`)
@@ -67,14 +77,7 @@ export function drs(makeSite, browser) {
       await until('the three hosts', async () => (await page.locator('.hostswanted [data-host]').count()) === 3)
       await page.waitForSelector('[data-test=broken] >> text=webs apart always')
       // A VM that is not measured yet stays where it is.
-      await until('advice', async () => {
-        await page.click('[data-test=refresh]:not(.ant-btn-loading)')
-        return page.locator('[data-advice][data-state=pending]').first().waitFor({ timeout: 3000 }).then(() => true, () => false)
-      })
-      page.clicks = 0
-      const row = page.locator('[data-advice][data-state=pending]').first()
-      const id = await row.getAttribute('data-advice')
-      const advice = await site.call('GET', `/drs-recommendations/${id}`)
+      const { id, advice } = await firstAdvice()
       same([advice.reason, advice.from, advice.to], ['rule', site.hosts[0].id, site.hosts[1].id])
       await click(page, `[data-advice=${id}] [data-test=explain]`)
       await page.waitForSelector('[data-test=why] >> text=breaks the rule webs apart always')
@@ -114,6 +117,33 @@ export function drs(makeSite, browser) {
       same(JSON.parse((await sent).postData()), { drs: { cpu_percent: 55 } })
       await page.waitForSelector('.card:has(h2:text-is("DRS")) >> text=55 %')
       most(2)
+      good()
+    }],
+    ['a disk of a pool that is too full is moved in one click, and why is told', async () => {
+      await at(() => `${cluster()}/storage-drs`)
+      await page.waitForSelector('text=storage DRS is off')
+      const [one, two] = site.hosts
+      const shared = (await site.call('GET', '/pools')).items.find((pool) => pool.name === 'shared').id
+      const wide = await site.do('POST', '/pools', { name: 'wide', kind: 'shared_directory', hosts: [one.id, two.id], path: '/srv/wide' })
+      await site.command(`filled ${shared} 96`) // 80 GiB of disks
+      await site.command(`filled ${wide.result ?? wide.target} 200`)
+      for (const id of [shared, wide.result ?? wide.target]) await site.do('POST', `/pools/${id}/refresh`, {})
+      await site.call('PATCH', cluster(), { storage_drs: { level: 'manual', duration_s: 0, interval_s: 3600 } })
+      await page.waitForSelector(`[data-pool=${shared}]`)
+      const { id, advice } = await firstAdvice()
+      same([advice.kind, advice.reason, advice.from_pool, advice.to_pool], ['storage', 'space', shared, wide.result ?? wide.target])
+      await click(page, `[data-advice=${id}] [data-test=explain]`)
+      await page.waitForSelector('[data-test=why] >> text=shared is fuller than the threshold')
+      check(/are copied\..*shared[^:]*: [\d.]+ % used before, [\d.]+ % after/s.test(await page.textContent('[data-test=why]')), await page.textContent('[data-test=why]'))
+      await click(page, `[data-advice=${id}] [data-test=accept]`)
+      await page.waitForSelector(`[data-test=drs-history] [data-advice=${id}][data-state=applied]`)
+      most(2)
+      same((await site.call('GET', `/volumes/${advice.volume}`)).pool, advice.to_pool)
+      await page.goto(site.url + `${cluster()}/drs`)
+      await page.waitForSelector('[data-test=drs-history] [data-advice], text=Nothing has been moved yet')
+      same(await page.locator(`[data-advice=${id}]`).count(), 0, 'a move of a disk among those of hosts')
+      await page.goto(site.url + `/drs-recommendations/${id}`)
+      await page.waitForSelector('text=Pools before and after')
       good()
     }],
     ['what if a host fails: one click, and the picture shows before and after', async () => {

@@ -11,7 +11,7 @@ import { Glyph } from '../../kit/state/glyphs'
 import { useView } from '../../live/view'
 import { t } from '../../texts'
 import { Wanted } from './Bars'
-import { settings, SettingsOf } from './Drs'
+import { settings, SettingsOf } from './Settings'
 
 const MADE_OF = ['Host', 'Vm', 'Cluster']
 

@@ -18,7 +18,7 @@ import { setParams, useSearch } from '../../router'
 import { t } from '../../texts'
 import type { TabProps } from '../registry'
 import { BeforeAfter } from './Bars'
-import { settings } from './Drs'
+import { settings } from './Settings'
 
 const MADE_OF = ['Host', 'Vm', 'Cluster', 'AffinityRule']
 const KEYS = ['lost', 'vms', 'vcpus', 'memory_bytes', 'cpu_percent', 'rule_kind', 'rule_vms', 'rule_hosts'] as const

@@ -140,7 +140,7 @@ export function drs(makeSite, browser) {
       most(2)
       same((await site.call('GET', `/volumes/${advice.volume}`)).pool, advice.to_pool)
       await page.goto(site.url + `${cluster()}/drs`)
-      await page.waitForSelector('[data-test=drs-history] [data-advice], text=Nothing has been moved yet')
+      await page.locator('[data-test=drs-history] [data-advice]').or(page.getByText('Nothing has been moved yet')).first().waitFor()
       same(await page.locator(`[data-advice=${id}]`).count(), 0, 'a move of a disk among those of hosts')
       await page.goto(site.url + `/drs-recommendations/${id}`)
       await page.waitForSelector('text=Pools before and after')

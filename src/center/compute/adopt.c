@@ -37,7 +37,15 @@ static bool unmark_on_host(Task *task, void *ctx, GError **error)
   VmJob *job = ctx;
   RpcLink *link = compute_link(job, error);
   WsRpcVmRelease params = {.vm = job->id, .uuid = (char *)job->uuid};
-  return link && rpc_vm_release(link, &params, NULL, NULL, NULL, error);
+  if (!link || !rpc_vm_release(link, &params, NULL, NULL, NULL, error))
+    return false;
+  /* A cancel may come when the step is on record: what says that it is ours must not outlive the mark. */
+  WsVm *vm = inv_edit_id(task_txn(task), &ws_type_vm, job->id);
+  if (vm && vm->management == WS_VM_MANAGEMENT_MANAGED) {
+    vm->management = WS_VM_MANAGEMENT_FOUND;
+    vm->created = 0;
+  }
+  return true;
 }
 
 bool vm_adopt(Task *task, GError **error)
@@ -48,8 +56,7 @@ bool vm_adopt(Task *task, GError **error)
     return false;
   if (!task_is_resumed(task) && vm->adopt_blockers.len)
     return blocked(vm, error);
-  /* Done and ended at once: what says that it is ours now must not outlive the mark that a late cancel takes off again. */
-  return compute_begin(task, &job, error) && task_last_step(task, "adopt", mark_on_host, unmark_on_host, &job, error);
+  return compute_begin(task, &job, error) && TASK_STEP(task, "adopt", mark_on_host, unmark_on_host, &job, error);
 }
 
 bool vm_ignore(ApiCall *call, GError **error)

@@ -306,8 +306,16 @@ bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
       hosts_catch_up(center, host); /* an event comes once */
     return known_now;
   }
+  if (!vm && !inv_find_by(head, &ws_type_vm, "uuid", 0, params->uuid)) {
+    /* A list that was made before may be on its way into the inventory, and would say what is past. */
+    if (params->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED)
+      compute_note_look(center, host, params->uuid, params->look);
+    else
+      hosts_catch_up(center, host);
+    return true;
+  }
   if (!vm || is_moving(vm))
-    return true; /* a report of it follows with its definition; see is_moving() */
+    return true; /* see is_moving() */
   if (!compute_is_news(center, host, params->uuid, look_of(params->power)))
     return true;
   if (params->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED) {

@@ -122,12 +122,16 @@ int main(int argc, char **argv)
     const char *name;
     void (*change)(Cluster *);
   } cases[] = {{"calm", calm}, {"one_hot", one_hot}, {"tenth_hot", tenth_hot}, {"uneven", uneven}, {"rules_and_heat", rules_and_heat}, {"ten_to_empty", ten_to_empty}};
-  guint n_hosts = argc > 1 ? (guint)MAX(atoi(argv[1]), 10) : 5000;
+  guint64 n_hosts = 5000;
+  if (argc > 1 && !g_ascii_string_to_unsigned(argv[1], 10, 10, 100000, &n_hosts, NULL)) {
+    fprintf(stderr, "plan-drs: %s: hosts from 10 to 100000\n", argv[1]);
+    return 2;
+  }
   for (guint k = 0; k < G_N_ELEMENTS(cases); k++) {
     Cluster c;
     double best_ms = 0;
     guint n_moves = 0;
-    cluster_init(&c, n_hosts);
+    cluster_init(&c, (guint)n_hosts);
     cases[k].change(&c);
     for (guint run = 0; run < RUNS; run++) {
       PlanDrsResult result;

@@ -15,6 +15,7 @@ def kernel_has_nfs():
     """Whether this kernel mounts NFS now; a module that is not loaded counts as none."""
     with open("/proc/filesystems", encoding="ascii") as file:
         return "\tnfs4\n" in file.read()
+ASK = "import socket, sys\nsocket.create_connection(('127.0.0.1', int(sys.argv[1])), 5)\n"
 
 
 class Filer:
@@ -60,7 +61,7 @@ exec {0} -a -n "nfs://${{1%%:*}}${{1#*:}}" -m "$2" -f "$1" -s nfs
         self.wait_port(2049)
 
     def wait_port(self, port):
-        wait_for(f"port {port}", lambda: self.site.place.run(["bash", "-c", f": < /dev/tcp/127.0.0.1/{port}"])[0] == 0, 30)
+        wait_for(f"port {port}", lambda: self.site.place.run(["python3", "-c", ASK, str(port)])[0] == 0, 30)
 
     def signal(self, number):
         os.kill(self.server.pid(), number)

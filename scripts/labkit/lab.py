@@ -26,7 +26,7 @@ LOCK = "/run/winsphere-lab.lock"  # held while a lab chooses its addresses
 # itself whether an entry still fits.
 LEARNED = os.path.join(os.path.dirname(SCRIPTS), ".cache/lab")
 MAX_HOSTS = 64
-GONE_DEADLINE_S = 20
+GONE_DEADLINE_S = 60
 
 
 class LabError(Exception):

@@ -5,6 +5,7 @@ Rules: process ids handled here are always those of the machine outside. A progr
 dies with its caller; one started by spawn() lives until it ends or its host dies. start_init() and spawn() fork without exec, so they
 are for the main thread only; run() may be called from any. Linux 5.8 is needed.
 """
+import contextlib
 import ctypes
 import os
 import signal
@@ -29,8 +30,13 @@ def _checked(result, what):
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def _set_stdio(log_path):
-    """Standard input from nowhere, output and errors appended to the file."""
+def _set_stdio(log_path, keep=()):
+    """Standard input from nowhere, output and errors appended to the file; nothing else that the caller has open, a lock for instance, goes along,
+    except the descriptors to keep."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in keep:
+            with contextlib.suppress(OSError):
+                os.set_inheritable(int(name), False)
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     os.dup2(null, 0)
@@ -82,7 +88,7 @@ def start_init(arguments, log_path):
 
         def start():
             os.set_inheritable(ready_writing, True)
-            _set_stdio(log_path)
+            _set_stdio(log_path, (ready_writing,))
             os.chdir("/")
             os.execv(command[0], command)
         return start
@@ -149,7 +155,7 @@ def spawn(init_pid, argv, log_path):
     return _fork_reporting(in_child)
 
 
-def run(init_pid, argv, timeout_s=60, text=None):
+def run(init_pid, argv, timeout_s=180, text=None):
     """Runs the program to its end; returns (exit status, output and errors). Raises TimeoutError. text: its standard input."""
     command = [sys.executable, os.path.join(FOLDER, "enter.py"), str(init_pid), *argv]
     try:

@@ -36,7 +36,7 @@ log_outputs = "3:file:/var/log/libvirt/virtlogd.log"
 
 OVS_DATABASE = "/etc/openvswitch/conf.db"
 OVS_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
-DEADLINE_S = 60
+DEADLINE_S = 180
 
 
 @dataclass(frozen=True)

@@ -102,12 +102,12 @@ static const char *value_of(const WsErrorPrivate *priv, const char *name, gsize 
   return NULL;
 }
 
-/* Parameters that are pieces of sentences; the others are names, numbers and paths, and stay as they are. "object" and "user" are most often
+/* Parameters that are pieces of sentences; the others are names, numbers and paths, and stay as they are. "object", "user" and "provider" are most often
  * names: of these only what has several words is looked up. */
 static char *shown(const char *name, gsize n, const char *value, WsLang lang)
 {
   static const char *const pieces[] = {"expected", "reason", "reasons", "what", "verb", "need", "operation", "state"};
-  static const char *const names[] = {"object", "user"};
+  static const char *const names[] = {"object", "user", "provider"};
   for (guint i = 0; lang != WS_LANG_EN && i < G_N_ELEMENTS(pieces); i++)
     if (strlen(pieces[i]) == n && memcmp(pieces[i], name, n) == 0)
       return ws_phrase(value, lang);

@@ -75,6 +75,13 @@ static X509 *parse_cert(const char *pem)
   return PEM_read_bio_X509(bio, NULL, NULL, (void *)"");
 }
 
+bool ws_pki_is_certificate(const char *pem)
+{
+  g_autoptr(X509) cert = parse_cert(pem);
+  ERR_clear_error();
+  return cert != NULL;
+}
+
 static X509 *read_cert(const char *path, GError **error)
 {
   g_autofree char *pem = ws_file_read(path, MAX_PEM_BYTES, NULL, error);

@@ -27,6 +27,9 @@ bool ws_pki_create_ca(WsClock *clock, const WsCa *ca, const char *name, GError *
 bool ws_pki_issue_server(WsClock *clock, const WsCa *ca, const char *const *names, gint64 life_s, const char *cert_file,
                          const char *key_file, GError **error);
 
+/* Does the text hold a certificate in PEM? */
+bool ws_pki_is_certificate(const char *pem);
+
 /* Does the certificate (PEM text) belong to the key in the file? Else certificate_refused. */
 bool ws_pki_check_pair(const char *cert_pem, const char *key_file, GError **error);
 

@@ -5,6 +5,7 @@
  * and only then the door: nobody is let in before everything is as it was. */
 #include "center/center.h"
 #include "base/seal.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/pki.h"
 #include "center/api/batch.h"
@@ -13,6 +14,7 @@
 #include "center/api/idempotency.h"
 #include "center/api/watch.h"
 #include "center/auth/audit.h"
+#include "center/auth/identity_login.h"
 #include "center/auth/users.h"
 #include "center/database.h"
 #include "center/domains.h"
@@ -20,6 +22,7 @@
 #include "center/monitor/history.h"
 #include "center/operate/backup.h"
 #include "center/pki.h"
+#include "center/quota.h"
 #include "center/sweep.h"
 #include "center/tickets.h"
 #include "center/turns.h"
@@ -96,9 +99,10 @@ static bool open_inventory(Center *center, GError **error)
 static bool open_rooms(Center *center, GError **error)
 {
   center->workers = ws_workers_new("center", center->config.stand ? 0 : WORKERS_MAX);
-  center->keys_under_way = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  center->keys_under_way = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)ws_secret_free);
   center->tickets = tickets_new(center->clock);
   center->turns = turns_new();
+  center->identity = identity_logins_new(center);
   center->tasks = task_engine_new(center->inventory, center->loop, center);
   task_engine_register(center->tasks, ws_task_kinds, ws_n_task_kinds);
   task_engine_register(center->tasks, api_batch_task_kind(), 1);
@@ -132,12 +136,30 @@ static bool make_first_admin(Center *center, GError **error)
   return password && users_make_first(center, password, error);
 }
 
-static bool write_anew(const void *object, void *arg)
+static bool write_host_anew(const void *object, void *arg)
 {
   const WsHost *host = object;
   if (host->bmc && host->bmc->password)
     inv_write_anew(arg, &ws_type_host, host->id);
   return true;
+}
+
+static bool write_vm_anew(const void *object, void *arg)
+{
+  const WsVm *vm = object;
+  if (vm->cloud_init && (vm->cloud_init->user_data || vm->cloud_init->password))
+    inv_write_anew(arg, &ws_type_vm, vm->id);
+  return true;
+}
+
+/* A VM that is wrong in itself (a disk that another one has) does not keep the manager from starting. */
+static void seal_old_vms(Center *center, const InvSnapshot *snap)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  inv_each(snap, &ws_type_vm, write_vm_anew, txn);
+  if (!inv_commit(txn, NULL, &error))
+    ws_log_error(WS_LOG_WARNING, "secrets-not-sealed", error, "type", "Vm", NULL);
 }
 
 /* Of a version that left them in clear: each is written again, and sealed by that. What tasks under way carry goes with their end. */
@@ -147,7 +169,8 @@ static bool seal_old_secrets(Center *center, GError **error)
     return true;
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  inv_each(snap, &ws_type_host, write_anew, txn);
+  inv_each(snap, &ws_type_host, write_host_anew, txn);
+  seal_old_vms(center, snap);
   ws_log(WS_LOG_NOTICE, "secrets-sealed", "key", ws_seal_path(), NULL);
   return inv_commit(txn, NULL, error);
 }
@@ -193,10 +216,11 @@ Center *center_new(const CenterConfig *config, WsClock *clock, WsLoop *loop, GEr
   return NULL;
 }
 
+/* Calls have their answers, and what was told of them is durable. */
 static void await_calls(Center *center)
 {
   gint64 end_us = ws_clock_monotonic_us(center->clock) + SETTLE_US;
-  while (g_atomic_int_get(&center->n_calls) > 0 && ws_clock_monotonic_us(center->clock) < end_us)
+  while ((g_atomic_int_get(&center->n_calls) > 0 || center->n_events > 0) && ws_clock_monotonic_us(center->clock) < end_us)
     ws_loop_step(center->loop, 20);
 }
 
@@ -218,6 +242,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->links, hosts_free);
   g_clear_pointer(&center->io, http_io_free);
   g_clear_pointer(&center->watch_hub, watch_hub_free);
+  identity_logins_stop(center->identity);
   g_clear_pointer(&center->workers, ws_workers_free);
   g_clear_pointer(&center->history, monitor_history_free);
   drs_free(center);
@@ -226,12 +251,15 @@ void center_free(Center *center)
   g_clear_pointer(&center->inventory, inv_close);
   g_clear_pointer(&center->store, store_close);
   g_clear_pointer(&center->tickets, tickets_free);
+  g_clear_pointer(&center->identity, identity_logins_free);
   g_clear_pointer(&center->turns, turns_free);
   g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_clear_pointer(&center->stale_vms, g_hash_table_unref);
+  g_clear_pointer(&center->logs_asked, g_hash_table_unref);
   g_clear_pointer(&center->pools_of_hosts, g_hash_table_unref);
   g_clear_pointer(&center->firewalls_under_way, g_hash_table_unref);
   g_clear_pointer(&center->promises, g_ptr_array_unref);
+  g_clear_pointer(&center->quotas, quotas_free);
   files_free(center);
   g_clear_pointer(&center->keys_under_way, g_hash_table_unref);
   config_clear(&center->config);

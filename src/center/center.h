@@ -17,6 +17,8 @@ typedef struct Tickets Tickets;
 typedef struct MonitorHistory MonitorHistory;
 typedef struct Turns Turns;
 typedef struct Drs Drs;
+typedef struct IdentityLogins IdentityLogins;
+typedef struct Quotas Quotas;
 
 typedef struct {
   char *data_dir;     /* database, keys, CA: mode 0700 */
@@ -50,16 +52,20 @@ struct Center {
   MonitorHistory *history; /* monitor/history.h; NULL: none is kept */
   Turns *turns;
   GHashTable *moves_begun; /* compute/move_target.c: tasks whose turn has come, and whose records do not say so yet */
+  GHashTable *logs_asked; /* compute/run_log.c: host -> how many ask it for a log */
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *pools_of_hosts; /* storage/pool_hosts.c */
+  Quotas *quotas; /* center/quota.h */
   GPtrArray *promises; /* compute/place.c: RoomPromise, of tasks that make VMs */
   GHashTable *firewalls_under_way; /* network/host_firewall.c: ids of hosts that a task is telling theirs */
   Drs *drs; /* cluster/drs.h */
+  IdentityLogins *identity; /* auth/identity_login.h */
   GHashTable *web_files;
-  GHashTable *keys_under_way; /* api/idempotency.c: ids of records whose calls run */
+  GHashTable *keys_under_way; /* api/idempotency.c: id of a record -> NULL while its call runs, then its answer if that must not be on disk */
   HttpIo *io;
   HttpServer *server;
   gint n_calls; /* API calls that the core loop has; atomic */
+  guint n_events; /* told, and not durable yet; core loop */
   WsTimer *sweep_timer, *store_timer, *usage_timer, *follow_timer;
   gint64 started_us; /* wall */
   gint64 backup_tried_us; /* monotonic; a scheduled backup was last started; 0: not yet */
@@ -88,3 +94,5 @@ void center_alarm_open(Center *center, CenterLevel level, const WsType *type, Ws
 void center_alarm_add(Center *center, InvTxn *txn, CenterLevel level, const WsType *type, WsId object, const char *kind);
 bool center_alarm_is_open(Center *center, const WsType *type, WsId object, const char *kind);
 void center_alarm_close(Center *center, const WsType *type, WsId object, const char *kind);
+/* Drops the alarms of objects that are gone. Core loop, in a coroutine. */
+void center_alarms_close_orphans(Center *center);

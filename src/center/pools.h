@@ -1,8 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What other domains ask of pools: storage/pool_hosts.c. */
+/* What other domains ask of pools: storage/pool.c, storage/pool_hosts.c. */
 #pragma once
 #include "center/center.h"
+#include "model/model.h"
 
 /* Has capacity and files of the pool read anew, and waits for it: what its volumes take is known of their
  * last reading only. In a coroutine. WS_ERROR_NOT_FOUND, errors of the host. */
 bool pools_read(Center *center, WsId pool, GError **error);
+/* File name of a volume in its pool, with that ending: unique over sites, because a pool may outlive the manager that filled it. Caller
+ * frees. */
+char *pools_new_file(const Center *center, WsId volume, const char *ending);
+/* Refuses what a pool cannot hold: promised bytes within capacity x overcommit, real bytes within what is free. WS_ERROR_NO_CAPACITY. */
+bool pools_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 promised_bytes, gint64 real_bytes, GError **error);
+/* A VM but `self` (0: any) that has the volume as a disk, for itself or together with others; one in the recycle bin only remembers its
+ * disks. NULL: none has. Borrowed from snap. */
+const WsVm *pools_other_user(const InvSnapshot *snap, const WsVolume *volume, WsId self);
+/* The same, whatever user the volume names. */
+const WsVm *pools_sharer(const InvSnapshot *snap, const WsVolume *volume, WsId self);
+/* The same as the first, of those that are not known to be off: what they write tears a copy. */
+const WsVm *pools_writer(const InvSnapshot *snap, const WsVolume *volume);

@@ -50,6 +50,11 @@ guint room_rules_hosts_of(WsId id, WsId hosts[2], void *arg)
     hosts[0] = promise->host;
     return 1;
   }
+  const WsId *moved = rules->moved ? g_hash_table_lookup((GHashTable *)rules->moved, &id) : NULL;
+  if (moved) {
+    hosts[0] = *moved;
+    return *moved != rules->emptied;
+  }
   const WsVm *vm = id == ROOM_DRAFT ? NULL : inv_find(rules->snap, &ws_type_vm, id);
   const WsHost *host = vm && counts(vm) ? inv_find(rules->snap, &ws_type_host, vm->host) : NULL;
   const WsId *to = host ? g_hash_table_lookup(rules->arrivals, &id) : NULL;

@@ -23,6 +23,7 @@ typedef struct {
   GArray *rules;           /* PlanRule: those that are enabled; names borrowed from the snapshot */
   GPtrArray *lists;        /* owns what rules point at */
   GHashTable *arrivals;    /* WsId of a VM that moves -> WsId of the host it goes to */
+  const GHashTable *moved; /* WsId of a VM -> WsId: where it is by then, whatever the snapshot says; borrowed; NULL: none */
   WsId emptied;            /* a host whose VMs bind nobody, for they leave it; so do those of hosts that enter maintenance */
 } RoomRules;
 

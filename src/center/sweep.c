@@ -7,6 +7,7 @@
 #include "center/hosts/hosts.h"
 #include "center/operate/backup.h"
 #include "center/pki.h"
+#include "center/quota.h"
 #include "model/model.h"
 
 #define SWEEP_US (60 * (gint64)G_USEC_PER_SEC)
@@ -69,7 +70,9 @@ static void sweep(void *arg)
   backup_tick(center);
   center_pki_renew(center);
   hosts_check_certificates(center);
+  center_alarms_close_orphans(center);
   leftovers_clean(center);
+  quota_watch(center);
 }
 
 /* A full disk is told at once, not with the next sweep: until it has room everything that would change something is refused. */

@@ -50,6 +50,14 @@ static gboolean is_expired(void *key, void *value, void *arg)
   return ((Ticket *)value)->expires_us <= *(gint64 *)arg;
 }
 
+void tickets_expire(Tickets *tickets)
+{
+  gint64 now = ws_clock_monotonic_us(tickets->clock);
+  g_mutex_lock(&tickets->lock);
+  g_hash_table_foreach_remove(tickets->table, is_expired, &now);
+  g_mutex_unlock(&tickets->lock);
+}
+
 char *tickets_issue(Tickets *tickets, const char *purpose, guint life_s, void *value, GDestroyNotify destroy)
 {
   char *text = ws_token_new(tickets->clock, "");

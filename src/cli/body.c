@@ -21,6 +21,35 @@ static bool looks_like_id(const WsType *type, const char *text)
   return ws_id_parse(type->prefix, text, &id);
 }
 
+/* Names that are near the one that does not exist, among the first thousand. NULL: none. Caller frees. */
+static char *near_names(Cli *cli, const WsType *type, const char *text)
+{
+  g_autofree char *path = g_strdup_printf("/api/v1/%s?limit=1000&fields=name", type->plural);
+  g_autoptr(GPtrArray) names = g_ptr_array_new();
+  json_t *list = NULL, *item;
+  size_t i;
+  if (!cli_call(cli, "GET", path, NULL, &list, NULL))
+    return NULL;
+  json_array_foreach(json_object_get(list, "items"), i, item)
+    if (json_string_value(json_object_get(item, "name")))
+      g_ptr_array_add(names, (char *)json_string_value(json_object_get(item, "name")));
+  g_ptr_array_add(names, NULL);
+  char *near = suggest(text, (const char *const *)names->pdata);
+  json_decref(list);
+  return near;
+}
+
+/* "vm-7, vm-9" */
+static char *ids_of(const json_t *items)
+{
+  GString *out = g_string_new(NULL);
+  size_t i;
+  json_t *item;
+  json_array_foreach((json_t *)items, i, item)
+    g_string_append_printf(out, "%s%s", i ? ", " : "", json_string_value(json_object_get(item, "id")));
+  return g_string_free(out, FALSE);
+}
+
 char *resolve_id(Cli *cli, const WsType *type, const char *text, GError **error)
 {
   if (!type || !type->prefix || looks_like_id(type, text))
@@ -39,10 +68,13 @@ char *resolve_id(Cli *cli, const WsType *type, const char *text, GError **error)
   } else {
     const CliNoun *noun = find_noun(type->plural);
     g_autofree char *what = g_strdup_printf("%s %s", noun ? cli_words(cli, noun->name, noun->zh) : type->plural, text);
-    if (json_array_size(items) == 0)
-      ws_fail(error, WS_ERROR_NOT_FOUND, "object", what, NULL);
-    else
-      ws_fail(error, WS_ERROR_BAD_VALUE, "field", text, "expected", "an id: several objects have this name", NULL);
+    if (json_array_size(items) == 0) {
+      g_autofree char *near = near_names(cli, type, text), *cause = near ? g_strdup_printf(cli_words(cli, "there is %s", "存在 %s"), near) : NULL;
+      ws_fail(error, WS_ERROR_NOT_FOUND, "object", what, cause ? "cause" : NULL, cause, NULL);
+    } else {
+      g_autofree char *ids = ids_of(items), *expected = g_strdup_printf("an id, for several objects have this name: %s%s", ids, json_array_size(items) > 2 ? ", ..." : "");
+      ws_fail(error, WS_ERROR_BAD_VALUE, "field", text, "expected", expected, NULL);
+    }
   }
   json_decref(list);
   return id;
@@ -81,8 +113,9 @@ static json_t *part_of(Cli *cli, const WsType *type, const char *option, const c
     bool size = field && g_str_has_suffix(field->name, "_bytes");
     json_t *value = field && words[1] ? value_of(cli, field, field->kind, option, size ? "bytes" : NULL, words[1], error) : NULL;
     if (!value) {
+      g_autofree char *all = members_of(type), *expected = g_strdup_printf("name=value pairs, comma-separated, of: %s (there is no %s)", all, words[0] ? words[0] : "");
       if (!error || !*error)
-        bad(option, "name=value pairs, comma-separated", error);
+        bad(option, field ? "name=value pairs, comma-separated" : expected, error);
       json_decref(object);
       return NULL;
     }
@@ -277,6 +310,22 @@ static const CliOption *secret_in_file(const CliCommand *command, const char *ke
   g_autofree char *name = g_str_has_suffix(key, "-file") ? g_strndup(key, strlen(key) - strlen("-file")) : NULL;
   const CliOption *o = name ? option_named(command, name) : NULL;
   return o && cli_is_secret(o) ? o : NULL;
+}
+
+bool options_check(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error)
+{
+  GHashTableIter iter;
+  void *key;
+  g_hash_table_iter_init(&iter, cli->options);
+  while (g_hash_table_iter_next(&iter, &key, NULL)) {
+    g_autofree char *path = g_strdelimit(g_strdup(key), "-", '_');
+    if (!is_global(key) && !option_named(command, key) && !secret_in_file(command, key) && !part_named(command, path))
+      return unknown_option(noun, command, key, error);
+  }
+  if (cli->ids->len == 0 || strstr(command->path, "{id}"))
+    return true;
+  g_autofree char *see = g_strdup_printf("options only; all: winctl %s %s --help", noun->name, command->name);
+  return ws_fail(error, WS_ERROR_BAD_VALUE, "field", (char *)cli->ids->pdata[0], "expected", see, NULL);
 }
 
 json_t *body_build(Cli *cli, const CliCommand *command, GError **error)

@@ -6,6 +6,7 @@
  *   run.c      one command from words to answer                                 wait.c     following a task to its end
  *   watch.c    --watch                                                          console.c  a VM's serial line in this terminal
  *   results.c  one result for each object of a batch
+ *   suggest.c  words that nobody knows, and what was meant
  *   transfer.c bytes of volumes up and down                                     help.c     help, completion, man pages */
 #pragma once
 #include "base/error.h"
@@ -64,6 +65,18 @@ bool run_command(Cli *cli, const CliNoun *noun, const CliCommand *command, GErro
 bool run_with_body(Cli *cli, const CliNoun *noun, const CliCommand *command, const char *id, const json_t *body, GError **error);
 const char *cli_option(const Cli *cli, const char *name); /* first value; NULL: not given */
 
+/* Its options are known, and no name is given to a command that takes none. */
+bool options_check(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error);
+
+/* suggest.c. The three always return false, with what was perhaps meant. */
+bool unknown_noun(const char *word, GError **error);
+bool unknown_command(const CliNoun *noun, const char *word, GError **error);
+bool unknown_option(const CliNoun *noun, const CliCommand *command, const char *key, GError **error);
+/* Up to three of the known (NULL-ended) that are near the word: "start, restart"; NULL: none is. Caller frees. */
+char *suggest(const char *word, const char *const *known);
+/* What a part of a list may hold: "volume, new_volume.size_bytes, bus". Caller frees. */
+char *members_of(const WsType *type);
+
 /* add.c: winctl host add */
 bool add_host(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error);
 
@@ -76,6 +89,16 @@ void output_raw(const Cli *cli, const json_t *json);                        /* j
 void output_change(const Cli *cli, const CliNoun *noun, const char *mark, const json_t *object);
 /* Rows of n cells (char **) in columns of equal width; the first is the heading. */
 void output_table(const GPtrArray *rows, guint n);
+/* The text with ? for each character that moves a terminal's cursor or turns its direction; caller frees. */
+char *output_plain(const char *text);
+/* What was measured over time: a line for each step in which something was. */
+void output_history(const Cli *cli, const json_t *history);
+/* --columns names fields that these objects have. */
+bool output_columns_check(const Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error);
+/* "vm_start" as "vm start", or what it does in Chinese; what is no command of winctl is given in plain words. Caller frees. */
+char *output_kind(const Cli *cli, const char *kind);
+/* The run log of a VM as it is, on stdout. */
+void output_log_text(const Cli *cli, const json_t *log);
 /* A task's notes for people, on stderr. */
 void output_log(const Cli *cli, const json_t *task);
 

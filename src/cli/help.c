@@ -31,7 +31,7 @@ void help_all(const Cli *cli)
 {
   g_print("winctl NOUN COMMAND [ID|NAME ...] [--option value ...]\n\n");
   for (guint i = 0; i < cli_n_nouns; i++)
-    g_print("  %-14s %s\n", cli_nouns[i].name, cli_words(cli, cli_nouns[i].summary, cli_nouns[i].zh));
+    g_print("  %-17s %s\n", cli_nouns[i].name, cli_words(cli, cli_nouns[i].summary, cli_nouns[i].zh));
   g_print("\n");
   for (guint i = 0; i < G_N_ELEMENTS(own_commands); i++)
     g_print("  winctl %s\n      %s\n", own_commands[i].usage, cli_words(cli, own_commands[i].en, own_commands[i].zh));
@@ -45,13 +45,33 @@ void help_noun(const Cli *cli, const CliNoun *noun)
     g_print("  %-16s %s\n", noun->commands[i].name, cli_words(cli, noun->commands[i].summary, noun->commands[i].zh));
 }
 
-static char *words_of(const WsField *field)
+static char *words_of(const CliOption *option)
 {
-  if (field->kind == WS_KIND_BOOL)
+  const WsField *field = option->field;
+  bool many = field->kind == WS_KIND_ARRAY;
+  int kind = many ? field->item_kind : field->kind;
+  if (kind == WS_KIND_BOOL)
     return g_strdup("true|false");
-  if (!field->names)
-    return g_strdup("VALUE");
-  return g_strjoinv("|", (char **)field->names);
+  if (field->names)
+    return g_strjoinv("|", (char **)field->names);
+  const char *one = kind == WS_KIND_INT ? (g_strcmp0(option->unit, "bytes") == 0 ? "SIZE" : "NUMBER")
+                    : kind == WS_KIND_DOUBLE ? "NUMBER"
+                    : kind == WS_KIND_REF    ? "ID|NAME"
+                    : kind == WS_KIND_OBJECT ? "NAME=VALUE,..."
+                    : kind == WS_KIND_MAP    ? "KEY=VALUE,..."
+                                             : "VALUE";
+  return many && kind != WS_KIND_OBJECT ? g_strdup_printf("%s,...", one) : g_strdup(one);
+}
+
+/* What stands in its name=value pairs; a size is written as people do. */
+static void print_form(const Cli *cli, const CliOption *o)
+{
+  const WsField *field = o->field;
+  bool part = field->kind == WS_KIND_OBJECT || (field->kind == WS_KIND_ARRAY && field->item_kind == WS_KIND_OBJECT);
+  g_autofree char *members = part && field->sub ? members_of(field->sub) : NULL;
+  if (members)
+    g_print("      %s %s%s\n", cli_words(cli, "Names:", "可用名称："), members,
+            field->kind == WS_KIND_ARRAY ? cli_words(cli, "; once for each", "；每项重复一次该选项") : "");
 }
 
 void help_command(const Cli *cli, const CliNoun *noun, const CliCommand *command)
@@ -59,14 +79,18 @@ void help_command(const Cli *cli, const CliNoun *noun, const CliCommand *command
   bool id = strstr(command->path, "{id}");
   g_print("winctl %s %s%s\n  %s\n\n", noun->name, command->name, id ? " ID|NAME ..." : "",
           cli_words(cli, command->summary, command->zh));
+  if (command->n_options)
+    g_print("  %s\n", cli_words(cli, "SIZE is such as 512m, 8g or \"1.5 TiB\"; @FILE in place of a VALUE is what stands in the file.",
+                              "SIZE 例如 512m、8g 或 \"1.5 TiB\"；VALUE 处写 @FILE 则取文件内容。"));
   if (command->kind == WS_ROUTE_LIST)
     g_print("  --filter 'power.state=running and name~web'  --sort name,-memory_bytes  --limit N  --cursor C  --fields a,b\n");
   for (guint i = 0; i < command->n_options; i++) {
     const CliOption *o = &command->options[i];
-    g_autofree char *words = words_of(o->field);
+    g_autofree char *words = words_of(o);
     const char *label = cli->lang == WS_LANG_ZH ? o->zh : NULL;
     g_print("  --%s %s%s\n      %s%s%s\n", o->name, words, o->required ? cli_words(cli, "  (required)", "（必填）") : "",
             label ? label : "", label && o->help ? "  " : "", o->help ? o->help : "");
+    print_form(cli, o);
     if (cli_is_secret(o))
       g_print("  --%s-file FILE\n      %s\n", o->name, cli_words(cli, "The same from a file.", "同上，从文件读取。"));
   }
@@ -103,7 +127,7 @@ void help_completion(void)
   g_print("  esac; else words+=' ");
   for (const GlobalOption *o = global_options; o->name; o++)
     g_print("--%s ", o->name);
-  g_print("'\n    case $cur in -*) ;; *) words=$(winctl $noun list -q; winctl $noun list -q --columns name | grep -v ' ') 2>/dev/null;; esac\n  fi\n"
+  g_print("'\n    case $cur in -*) ;; *) words=$({ winctl $noun list -q; winctl $noun list -q --columns name | grep -v ' '; } 2>/dev/null);; esac\n  fi\n"
           "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\ncomplete -o default -F _winctl winctl\n");
 }
 

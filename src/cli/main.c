@@ -127,6 +127,8 @@ static bool apply_globals(Cli *cli, GError **error)
   cli->format = !output || strcmp(output, "table") == 0 ? CLI_TABLE : strcmp(output, "yaml") == 0 ? CLI_YAML : CLI_JSON;
   if (cli->format == CLI_JSON && strcmp(output, "json") != 0)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "--output", "expected", "table, json or yaml", NULL);
+  if (lang && strcmp(lang, "en") != 0 && strcmp(lang, "zh") != 0)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "--lang", "expected", "en or zh", NULL);
   if (lang)
     cli->lang = ws_lang_parse(lang);
   cli->wait = cli_option(cli, "wait") != NULL;
@@ -220,11 +222,11 @@ static bool run(Cli *cli, char **words, GError **error)
       help_noun(cli, noun);
   } else if (!run_own(cli, w[0], w[1], &ok, error)) {
     if (!noun)
-      ok = ws_fail(error, WS_ERROR_NOT_FOUND, "object", w[0], "cause", "see: winctl --help", NULL);
+      ok = unknown_noun(w[0], error);
     else if (!w[1])
       help_noun(cli, noun);
     else if (!command)
-      ok = ws_fail(error, WS_ERROR_NOT_FOUND, "object", w[1], "cause", "see: winctl NOUN --help", NULL);
+      ok = unknown_command(noun, w[1], error);
     else
       ok = session_load(cli, error) && run_command(cli, noun, command, error);
   }

@@ -3,11 +3,26 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "model/model.h"
 #include "model/texts.h"
 #include <stdio.h>
 #include <string.h>
 
 #define DIGITS JSON_REAL_PRECISION(15) /* of a number with a fraction: 99.9 stays 99.9 */
+
+/* ---- kinds of tasks ---- */
+
+char *output_kind(const Cli *cli, const char *kind)
+{
+  for (guint i = 0; kind && i < cli_n_nouns; i++)
+    for (guint j = 0; j < cli_nouns[i].n_commands; j++) {
+      const CliNoun *noun = &cli_nouns[i];
+      const CliCommand *command = &noun->commands[j];
+      if (strcmp(command->operation, kind) == 0)
+        return cli->lang == WS_LANG_ZH ? g_strdup_printf("%s：%s", noun->zh, command->zh) : g_strdup_printf("%s %s", noun->name, command->name);
+    }
+  return g_strdelimit(g_strdup(kind ? kind : "-"), "_", ' ');
+}
 
 /* ---- cells ---- */
 
@@ -76,7 +91,7 @@ static char *text_of(const Cli *cli, const json_t *value, const char *unit, cons
     const char *text = json_string_value(value);
     gsize n = strlen(text);
     return n > 19 && text[4] == '-' && text[10] == 'T' && text[n - 1] == 'Z' ? local_time(text)
-                                                                         : g_strdup(is_word(field) ? ws_word(text, cli->lang) : text);
+                                                                         : g_strdup(is_word(field) ? ws_word_of(field->name, text, cli->lang) : text);
   }
   if (json_is_array(value)) {
     GString *all = g_string_new(NULL);
@@ -121,15 +136,41 @@ static char *sentence_of(const Cli *cli, const json_t *object)
   return text;
 }
 
+/* What moves the cursor, or turns the direction of what follows: a name, a guest's host name or a host's words must not. */
+static bool is_tricky(gunichar c)
+{
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+char *output_plain(const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid(text, -1);
+  GString *plain = g_string_new(NULL);
+  for (const char *p = valid; *p; p = g_utf8_next_char(p))
+    g_string_append_unichar(plain, is_tricky(g_utf8_get_char(p)) ? '?' : g_utf8_get_char(p));
+  return g_string_free(plain, FALSE);
+}
+
+/* What a task or a record is about is named as the command is. */
+static bool is_kind(const char *path, const WsField *field)
+{
+  const WsField *const kinds[] = {ws_type_field(&ws_type_task, "kind", 4), ws_type_field(&ws_type_ended_task, "kind", 4),
+                                  ws_type_field(&ws_type_audit_record, "operation", 9)};
+  for (guint i = 0; field && i < G_N_ELEMENTS(kinds); i++)
+    if (field == kinds[i])
+      return true;
+  return false;
+}
+
 static char *cell_of(const Cli *cli, const json_t *object, const char *path, const char *unit, const WsField *field)
 {
-  char *text = strcmp(path, "text") == 0 ? sentence_of(cli, object) : NULL;
+  g_autofree char *text = strcmp(path, "text") == 0 ? sentence_of(cli, object) : NULL;
+  const json_t *value = at_path(object, path);
+  if (!text && is_kind(path, field) && !cli->quiet && json_is_string(value))
+    text = output_kind(cli, json_string_value(value));
   if (!text)
     text = text_of(cli, at_path(object, path), unit, field);
-  for (char *p = text; *p; p++) /* a name must not move the cursor */
-    if ((guchar)*p < 0x20 || *p == 0x7f)
-      *p = '?';
-  return text;
+  return output_plain(text);
 }
 
 /* Columns a text takes: East Asian letters take two. */
@@ -252,6 +293,120 @@ void output_list(const Cli *cli, const CliNoun *noun, const WsType *result, cons
   columns_free(columns);
 }
 
+/* Paths may go on inside of maps and lists; what lies there is not known here. */
+static bool has_path(const WsType *type, const char *path)
+{
+  g_auto(GStrv) names = g_strsplit(path, ".", -1);
+  for (char **name = names; *name; name++) {
+    const WsField *field = type ? ws_type_field(type, *name, strlen(*name)) : NULL;
+    if (!field)
+      return name == names && (strcmp(path, "id") == 0 || strcmp(path, "revision") == 0);
+    if (field->kind == WS_KIND_MAP || field->kind == WS_KIND_ANY || field->kind == WS_KIND_ARRAY)
+      return true;
+    type = field->sub;
+  }
+  return true;
+}
+
+bool output_columns_check(const Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error)
+{
+  bool objects = command->kind == WS_ROUTE_LIST || command->kind == WS_ROUTE_GET;
+  g_auto(GStrv) paths = cli->columns && objects && noun->type ? g_strsplit(cli->columns, ",", -1) : NULL;
+  g_autoptr(GPtrArray) names = g_ptr_array_new();
+  for (guint i = 0; paths && i < noun->type->n_fields; i++)
+    g_ptr_array_add(names, (char *)noun->type->fields[i].name);
+  g_ptr_array_add(names, NULL);
+  for (char **path = paths; path && *path; path++)
+    if (!has_path(noun->type, *path)) {
+      g_autofree char *near = suggest(*path, (const char *const *)names->pdata), *all = g_strjoinv(", ", (char **)names->pdata);
+      g_autofree char *expected = near ? g_strdup_printf("fields of the object, perhaps %s; there is no %s", near, *path)
+                                       : g_strdup_printf("fields of the object (%s); there is no %s", all, *path);
+      return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "--columns", "expected", expected, NULL);
+    }
+  return true;
+}
+
+/* ---- what was measured ---- */
+
+static char *measured(const json_t *value, const char *unit)
+{
+  if (!json_is_number(value))
+    return g_strdup("-");
+  if (g_str_has_prefix(unit ? unit : "", "bytes"))
+    return number_text((json_int_t)json_number_value(value), unit);
+  return g_strdup_printf(g_strcmp0(unit, "percent") == 0 ? "%.1f %%" : "%.1f", json_number_value(value));
+}
+
+/* "disk_read_bytes_per_s" over a column whose cells have their unit. */
+static char *measure_name(const json_t *series)
+{
+  static const char *const ends[] = {"_bytes_per_s", "_bytes", "_percent"};
+  char *name = g_strdup(json_string_value(json_object_get(series, "name")));
+  for (guint i = 0; i < G_N_ELEMENTS(ends); i++)
+    if (g_str_has_suffix(name, ends[i])) {
+      name[strlen(name) - strlen(ends[i])] = '\0';
+      break;
+    }
+  g_autofree char *own = g_strdelimit(name, "_", ' ');
+  return g_utf8_strup(own, -1);
+}
+
+void output_history(const Cli *cli, const json_t *history)
+{
+  const json_t *series = json_object_get(history, "series"), *one;
+  guint n = (guint)json_array_size(series) + 1;
+  size_t steps = 0, i;
+  gint64 from = 0, step_us = json_integer_value(json_object_get(history, "step_s")) * G_USEC_PER_SEC;
+  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+  char **head = g_new0(char *, n + 1);
+  const char *text = json_string_value(json_object_get(history, "from"));
+  if (!text || !ws_time_parse(text, &from))
+    from = 0;
+  head[0] = g_strdup(cli_words(cli, "TIME", "时间"));
+  json_array_foreach((json_t *)series, i, one) {
+    head[i + 1] = measure_name(one);
+    steps = MAX(steps, json_array_size(json_object_get(one, "values")));
+  }
+  if (cli->quiet)
+    g_strfreev(head);
+  else
+    g_ptr_array_add(rows, head);
+  for (size_t step = 0; step < steps; step++) {
+    bool any = false;
+    char **cells = g_new0(char *, n + 1), at[32];
+    cells[0] = local_time(ws_time_format(from + (gint64)step * step_us, at));
+    json_array_foreach((json_t *)series, i, one) {
+      const json_t *value = json_array_get(json_object_get(one, "values"), step);
+      any |= json_is_number(value);
+      cells[i + 1] = measured(value, json_string_value(json_object_get(one, "unit")));
+    }
+    if (any)
+      g_ptr_array_add(rows, cells);
+    else
+      g_strfreev(cells);
+  }
+  output_table(rows, n);
+}
+
+/* ---- a log ---- */
+
+void output_log_text(const Cli *cli, const json_t *log)
+{
+  const char *text = json_string_value(json_object_get(log, "text"));
+  if (json_is_true(json_object_get(log, "more")))
+    g_printerr(cli_words(cli, "Older lines are left out: --lines\n", "更早的行已省略：--lines\n"));
+  for (const char *p = text ? text : ""; *p; p = g_utf8_next_char(p)) {
+    gunichar c = g_utf8_get_char(p);
+    bool moves = (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0); /* the host has seen to it; a host may be bad */
+    if (moves)
+      (void)fputc('?', stdout);
+    else
+      (void)fwrite(p, 1, (size_t)(g_utf8_next_char(p) - p), stdout);
+  }
+  if (text && *text && !g_str_has_suffix(text, "\n"))
+    (void)fputc('\n', stdout);
+}
+
 /* ---- one object ---- */
 
 static void print_members(const Cli *cli, const json_t *object, const WsType *type, int depth)
@@ -262,7 +417,8 @@ static void print_members(const Cli *cli, const json_t *object, const WsType *ty
     const WsField *field = field_at(type, name);
     bool nested = json_is_object(value) && json_object_size(value) && depth < 3;
     bool parts = json_is_array(value) && json_is_object(json_array_get(value, 0));
-    g_print("%*s%s:", depth * 2, "", name);
+    g_autofree char *label = output_plain(name); /* a map's keys are people's */
+    g_print("%*s%s:", depth * 2, "", label);
     if (nested) {
       g_print("\n");
       print_members(cli, value, field ? field->sub : NULL, depth + 1);

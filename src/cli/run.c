@@ -50,9 +50,10 @@ void cli_print_error(const Cli *cli, const GError *error)
 {
   const char *remote = ws_error_param(error, "remote_message"), *hint = ws_error_param(error, "remote_hint");
   g_autofree char *own = ws_error_in_words(error, cli->lang), *own_hint = ws_error_hint(error, cli->lang);
-  g_printerr("winctl: %s\n", remote ? remote : own);
-  if (ws_error_cause(error))
-    g_printerr("  %s %s\n", cli_words(cli, "Cause:", "原因："), ws_error_cause(error));
+  g_autofree char *message = output_plain(remote ? remote : own), *cause = ws_error_cause(error) ? output_plain(ws_error_cause(error)) : NULL;
+  g_printerr("winctl: %s\n", message);
+  if (cause)
+    g_printerr("  %s %s\n", cli_words(cli, "Cause:", "原因："), cause);
   if (remote ? hint : own_hint)
     g_printerr("  %s %s\n", cli_words(cli, "Next: ", "下一步："), remote ? hint : own_hint);
   if (ws_error_param(error, "remote_request"))
@@ -123,9 +124,10 @@ static bool show_task(Cli *cli, const json_t *task, GError **error)
       output_raw(cli, task);
     else if (cli->quiet)
       g_print("%s\n", id);
-    else
-      g_print(cli_words(cli, "%s: %s started. Follow it: winctl task get %s\n", "%s：已开始 %s。查看：winctl task get %s\n"), id,
-              json_string_value(json_object_get(task, "kind")), id);
+    else {
+      g_autofree char *kind = output_kind(cli, json_string_value(json_object_get(task, "kind")));
+      g_print(cli_words(cli, "%s: %s has begun. Follow it: winctl task get %s\n", "%s：已开始%s。查看：winctl task get %s\n"), id, kind, id);
+    }
     return true;
   }
   if (!wait_for_task(cli, id, &ended, error))
@@ -145,6 +147,16 @@ static bool show_task(Cli *cli, const json_t *task, GError **error)
   return true;
 }
 
+/* A step's name, or the kind of a task that would be made. */
+static char *step_text(const Cli *cli, const char *step)
+{
+  for (guint i = 0; i < cli_n_nouns; i++)
+    for (guint j = 0; j < cli_nouns[i].n_commands; j++)
+      if (strcmp(cli_nouns[i].commands[j].operation, step) == 0)
+        return output_kind(cli, step);
+  return ws_step_in_words(step, cli->lang);
+}
+
 static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json, GError **error)
 {
   if (!json)
@@ -155,8 +167,10 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
     if (cli->format != CLI_TABLE)
       output_raw(cli, json);
     else
-      json_array_foreach(json_object_get(json, "steps"), i, step)
-        g_print("%zu. %s\n", i + 1, json_string_value(step));
+      json_array_foreach(json_object_get(json, "steps"), i, step) {
+        g_autofree char *said = step_text(cli, json_string_value(step));
+        g_print("%zu. %s\n", i + 1, said);
+      }
     return true;
   }
   const char *id = json_string_value(json_object_get(json, "id")), *url = json_string_value(json_object_get(json, "url"));
@@ -168,6 +182,10 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
     return show_task(cli, json, error);
   if (cli->format != CLI_TABLE)
     output_raw(cli, json);
+  else if (command->result == &ws_type_vm_log_result)
+    output_log_text(cli, json);
+  else if (command->result == &ws_type_history && !cli->columns)
+    output_history(cli, json);
   else if (json_is_array(json_object_get(json, "items")))
     output_list(cli, noun, command->result, json);
   else
@@ -242,15 +260,18 @@ static GPtrArray *resolve_all(Cli *cli, const CliNoun *noun, GError **error)
 
 bool run_command(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error)
 {
-  g_autofree char *query = NULL;
+  g_autofree char *query = NULL, *usage = g_strdup_printf("winctl %s %s ID|NAME ...", noun->name, command->name);
+  bool adds_host = noun->type == &ws_type_host && strcmp(command->name, "add") == 0; /* it takes an address, and options of its own */
+  if ((!adds_host && !options_check(cli, noun, command, error)) || !output_columns_check(cli, noun, command, error))
+    return false;
   if (command->kind == WS_ROUTE_LIST && cli->watch)
     return (query = query_build(cli, noun, command, error)) && watch_list(cli, noun, query, error);
-  if (noun->type == &ws_type_host && strcmp(command->name, "add") == 0)
+  if (adds_host)
     return add_host(cli, noun, command, error);
   if (!has_id(command))
     return call_once(cli, noun, command, "", error);
   if (!cli->ids->len)
-    return ws_fail(error, WS_ERROR_REQUIRED, "field", "ID", NULL);
+    return ws_fail(error, WS_ERROR_REQUIRED, "field", "ID|NAME", "cause", usage, NULL);
   g_autoptr(GPtrArray) ids = resolve_all(cli, noun, error);
   if (!ids)
     return false;

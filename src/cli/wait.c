@@ -28,8 +28,9 @@ static void draw(const Cli *cli, const json_t *task)
   bar[BAR] = '\0';
   g_printerr("\r\033[K%s %s", json_string_value(json_object_get(task, "id")),
           ws_word(json_string_value(json_object_get(task, "state")), cli->lang));
-  if (name)
-    g_printerr("  %s", name);
+  g_autofree char *said = name ? ws_step_in_words(name, cli->lang) : NULL;
+  if (said)
+    g_printerr("  %s", said);
   if (percent)
     g_printerr("  [%s] %d %%", bar, (int)json_integer_value(percent));
 }

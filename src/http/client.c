@@ -4,6 +4,7 @@
  * The gate connects; then a role of its own sends the request and reads the answer on the I/O thread, until
  * the socket takes the connection over. Whatever fails on the way ends in the socket's `closed`. */
 #include "base/error.h"
+#include "http/deflate.h"
 #include "http/gate.h"
 #include "http/head.h"
 #include "http/socket.h"
@@ -16,6 +17,7 @@ typedef struct {
   char *request;      /* head, ready to go */
   char *accept;       /* expected Sec-WebSocket-Accept */
   char *protocol;     /* offered; NULL: none */
+  bool deflate;       /* offered */
   gsize seen;         /* of the answer's head */
 } Upgrade;
 
@@ -40,13 +42,14 @@ static void destroy(Dial *dial)
 static char *find_fault(const Upgrade *upgrade, const HttpHead *head)
 {
   const char *protocol = http_head_field(head, "sec-websocket-protocol");
+  const char *extensions = http_head_field(head, "sec-websocket-extensions");
   if (head->status != 101)
     return g_strdup_printf("HTTP %d %s", head->status, head->reason);
   if (!http_head_field_has(head, "upgrade", "websocket") ||
       !http_head_field_has(head, "connection", "upgrade") ||
       g_strcmp0(http_head_field(head, "sec-websocket-accept"), upgrade->accept) != 0)
     return g_strdup("the server's answer to the WebSocket upgrade is not valid");
-  if (http_head_field(head, "sec-websocket-extensions") ||
+  if ((extensions && !(upgrade->deflate && deflate_is_accepted(extensions))) ||
       (protocol && g_strcmp0(protocol, upgrade->protocol) != 0))
     return g_strdup("the server chose a WebSocket protocol or extension that was not offered");
   return NULL;
@@ -68,6 +71,8 @@ static gsize input(Connection *connection, char *bytes, gsize n)
     dial_unref(&upgrade->dial);
     return n;
   }
+  if (http_head_field(head, "sec-websocket-extensions"))
+    socket_set_deflate(socket);
   dial_unref(&upgrade->dial);
   connection_set_deadline(connection, 0);
   if (!socket_start(socket, connection))
@@ -158,6 +163,8 @@ static bool write_request(Upgrade *upgrade, GUri *uri, const HttpClientConfig *c
                          key);
   if (upgrade->protocol)
     g_string_append_printf(request, "Sec-WebSocket-Protocol: %s\r\n", upgrade->protocol);
+  if (upgrade->deflate)
+    g_string_append(request, "Sec-WebSocket-Extensions: " DEFLATE_OFFER "\r\n");
   if (!append_headers(request, config->headers, error))
     return false;
   g_string_append(request, "\r\n");
@@ -192,6 +199,7 @@ HttpSocket *http_socket_connect(HttpIo *io, const HttpClientConfig *config, cons
   HttpSocket *socket = socket_new(io, false, events, arg);
   upgrade->socket = http_socket_ref(socket);
   upgrade->protocol = g_strdup(protocol);
+  upgrade->deflate = events->deflate;
   HttpSocket *result = http_socket_ref(socket);
   if (prepare(upgrade, config, &error)) {
     gate_dial(io->gate, &upgrade->dial);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* WebSocket framing; see frame.h. */
 #include "http/frame.h"
+#include "http/deflate.h"
 #include <string.h>
 
 static FrameResult fail(FrameEvent *event, int code, const char *why)
@@ -32,10 +33,10 @@ gsize frame_header_length(gsize n, bool masked)
   return (n < 126 ? 2u : n <= 0xffff ? 4u : 10u) + (masked ? 4 : 0);
 }
 
-gsize frame_header(guint8 *out, FrameKind kind, gsize n, const guint8 *mask)
+gsize frame_header(guint8 *out, FrameKind kind, bool deflated, gsize n, const guint8 *mask)
 {
   guint bits = 0;
-  out[0] = (guint8)(0x80 | kind);
+  out[0] = (guint8)(0x80 | (deflated ? 0x40 : 0) | kind);
   if (n < 126) {
     out[1] = (guint8)n;
   } else if (n <= 0xffff) {
@@ -66,6 +67,7 @@ bool frame_close_code_is_valid(int code)
 void frame_reader_clear(FrameReader *reader)
 {
   g_clear_pointer(&reader->message, g_byte_array_unref);
+  g_clear_pointer(&reader->unpacked, g_byte_array_unref);
 }
 
 static bool is_control(FrameKind kind)
@@ -82,10 +84,11 @@ static guint header_needs(const FrameReader *reader)
   return 2 + (length == 126 ? 2 : length == 127 ? 8 : 0) + (reader->header[1] & 0x80 ? 4 : 0);
 }
 
-static FrameResult check_frame(const FrameReader *reader, FrameEvent *event)
+static FrameResult check_frame(FrameReader *reader, FrameEvent *event)
 {
   bool in_message = reader->message_kind != FRAME_CONTINUATION;
-  if (reader->header[0] & 0x70)
+  bool begins = reader->kind == FRAME_TEXT || reader->kind == FRAME_BINARY;
+  if (reader->header[0] & (reader->takes_deflated && begins ? 0x30 : 0x70))
     return fail(event, 1002, "a reserved bit is set");
   if ((reader->kind > FRAME_BINARY && reader->kind < FRAME_CLOSE) || reader->kind > FRAME_PONG)
     return fail(event, 1002, "the opcode is not known");
@@ -100,6 +103,8 @@ static FrameResult check_frame(const FrameReader *reader, FrameEvent *event)
     return fail(event, 1002, "fragments are out of order");
   if (reader->left > reader->max_message_bytes - (reader->message ? reader->message->len : 0))
     return fail(event, 1009, "the message is too long");
+  if (begins)
+    reader->deflated = reader->header[0] & 0x40;
   return FRAME_MORE;
 }
 
@@ -160,8 +165,21 @@ static bool is_utf8(const char *bytes, gsize n)
   return true;
 }
 
-static FrameResult finish_message(FrameEvent *event)
+static FrameResult unpack(FrameReader *reader, FrameEvent *event)
 {
+  bool too_long;
+  reader->unpacked = deflate_unpack(event->bytes, event->n, reader->max_message_bytes, &too_long, &event->why);
+  if (!reader->unpacked)
+    return fail(event, too_long ? 1009 : 1007, event->why);
+  event->bytes = reader->unpacked->len ? (const char *)reader->unpacked->data : "";
+  event->n = reader->unpacked->len;
+  return FRAME_EVENT;
+}
+
+static FrameResult finish_message(FrameReader *reader, FrameEvent *event)
+{
+  if (reader->deflated && unpack(reader, event) == FRAME_ERROR)
+    return FRAME_ERROR;
   if (event->kind == FRAME_TEXT && !is_utf8(event->bytes, event->n))
     return fail(event, 1007, "the text is not UTF-8");
   return FRAME_EVENT;
@@ -202,7 +220,7 @@ static FrameResult finish_frame(FrameReader *reader, FrameEvent *event)
   event->bytes = reader->message ? (const char *)reader->message->data : "";
   event->n = reader->message ? reader->message->len : 0;
   reader->message_kind = FRAME_CONTINUATION;
-  return finish_message(event);
+  return finish_message(reader, event);
 }
 
 /* A whole message in one frame, all of it in the input: no copy. */
@@ -217,7 +235,7 @@ static FrameResult take_whole(FrameReader *reader, char **bytes, gsize *n, Frame
   *bytes += length;
   *n -= length;
   reader->in_frame = false;
-  return finish_message(event);
+  return finish_message(reader, event);
 }
 
 FrameResult frame_reader_take(FrameReader *reader, char **bytes, gsize *n, FrameEvent *event)

@@ -7,6 +7,7 @@
 #include "http/h1.h"
 #include "http/call.h"
 #include "http/chunk.h"
+#include "http/deflate.h"
 #include "http/server.h"
 #include "http/socket.h"
 #include <string.h>
@@ -213,9 +214,14 @@ static HttpSocket *upgrade(HttpCall *call, const char *protocol, const HttpSocke
   g_string_append_printf(head, "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n", accept);
   if (protocol)
     g_string_append_printf(head, "Sec-WebSocket-Protocol: %s\r\n", protocol);
+  const char *deflate = events->deflate ? deflate_accept(http_call_header(call, "sec-websocket-extensions")) : NULL;
+  if (deflate)
+    g_string_append_printf(head, "Sec-WebSocket-Extensions: %s\r\n", deflate);
   g_string_append(head, "\r\n");
   connection_send(h1->connection, head->str, head->len, NULL);
   HttpSocket *socket = socket_new(call->io, true, events, arg);
+  if (deflate)
+    socket_set_deflate(socket);
   h1->upgraded = http_socket_ref(socket);
   return http_socket_ref(socket);
 }

@@ -16,6 +16,7 @@
 typedef struct HttpServer HttpServer;
 typedef struct HttpCall HttpCall;     /* one request and its answer */
 typedef struct HttpSocket HttpSocket; /* one WebSocket, server or client side */
+typedef struct HttpMessage HttpMessage; /* what one WebSocket or many are sent */
 typedef struct HttpIo HttpIo;         /* the I/O thread: servers and clients live on one */
 
 /* (any) `clock` (borrowed, outlives io) gives the time for time-outs and the Date header, and random masks. */
@@ -139,6 +140,7 @@ typedef struct {
   void (*writable)(HttpSocket *socket, void *arg); /* the queue fell below 256 KiB after it was above; may be NULL */
   void (*closed)(HttpSocket *socket, int code, const char *reason, void *arg); /* exactly once, also when never opened */
   gsize max_message_bytes; /* 0: 4 MiB; longer: closed with 1009 */
+  bool deflate;            /* permessage-deflate (RFC 7692) with a peer that has it too: see HttpMessage */
   guint ping_ms;           /* 0: 10,000: pings go when this long nothing came from the peer */
   guint silence_ms;        /* 0: 25,000: a peer silent for so long is closed (code 1006) */
 } HttpSocketEvents;
@@ -152,6 +154,12 @@ void http_socket_unref(HttpSocket *socket);      /* (any) */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HttpSocket, http_socket_unref)
 /* (any) Queues one message. false: gone, or more than 16 MiB would be queued (the socket is then closed with 1013). */
 bool http_socket_send(HttpSocket *socket, GBytes *message, bool binary);
+/* (any) What many are sent is compressed once: from 256 bytes on, for sockets that agreed to it. */
+HttpMessage *http_message_new(GBytes *bytes, bool binary);
+void http_message_free(HttpMessage *message);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HttpMessage, http_message_free)
+/* (I/O thread) As http_socket_send(). */
+bool http_socket_send_message(HttpSocket *socket, HttpMessage *message);
 gsize http_socket_queued(const HttpSocket *socket); /* (any) bytes */
 void http_socket_pause(HttpSocket *socket);  /* (any) stop reading from the peer; silence is then no fault of its */
 void http_socket_resume(HttpSocket *socket); /* (any) */

@@ -5,6 +5,7 @@
  * called when both closes have passed, or when the connection ends before. A text or binary message is one
  * frame. */
 #include "http/socket.h"
+#include "http/deflate.h"
 #include "http/frame.h"
 #include "http/server.h"
 #include <openssl/evp.h>
@@ -12,6 +13,7 @@
 
 enum {
   LOW_BYTES = 256 * 1024,
+  DEFLATE_FROM_BYTES = 256, /* less is sent as it is */
   MAX_QUEUED_BYTES = 16 * 1024 * 1024,
   DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024,
   CLOSE_US = 2 * G_USEC_PER_SEC, /* for the peer to answer our close */
@@ -21,6 +23,7 @@ struct HttpSocket {
   gint refs;
   HttpIo *io;
   bool is_server;
+  bool deflates; /* set before it starts */
   HttpSocketEvents events;
   void *arg;
   gint is_gone;   /* atomic: nothing can be sent any more */
@@ -44,10 +47,16 @@ struct HttpSocket {
 typedef struct {
   HttpSocket *socket;
   GBytes *message;
-  bool binary;
+  bool binary, deflated;
   int code; /* of a close */
   char *reason;
 } Saying;
+
+struct HttpMessage {
+  GBytes *bytes;
+  GBytes *deflated; /* NULL: nobody wanted it yet */
+  bool binary;
+};
 
 static const ConnectionRole socket_role;
 
@@ -80,6 +89,11 @@ HttpSocket *socket_new(HttpIo *io, bool is_server, const HttpSocketEvents *event
   if (!socket->events.silence_ms)
     socket->events.silence_ms = 25 * 1000;
   return socket;
+}
+
+void socket_set_deflate(HttpSocket *socket)
+{
+  socket->deflates = socket->reader.takes_deflated = true;
 }
 
 HttpSocket *http_socket_ref(HttpSocket *socket)
@@ -128,7 +142,7 @@ static bool is_attached(const HttpSocket *socket)
 }
 
 /* Queues one frame whose bytes were counted already. */
-static void send_frame(HttpSocket *socket, FrameKind kind, GBytes *payload)
+static void send_frame(HttpSocket *socket, FrameKind kind, bool deflated, GBytes *payload)
 {
   if (socket->peer) {
     if (kind == FRAME_TEXT || kind == FRAME_BINARY)
@@ -138,21 +152,21 @@ static void send_frame(HttpSocket *socket, FrameKind kind, GBytes *payload)
   guint8 header[FRAME_MAX_HEADER_BYTES], mask[4];
   gsize n = g_bytes_get_size(payload);
   if (socket->is_server) {
-    connection_send(socket->connection, header, frame_header(header, kind, n, NULL), payload);
+    connection_send(socket->connection, header, frame_header(header, kind, deflated, n, NULL), payload);
     return;
   }
   socket->io->clock->random_bytes(socket->io->clock, mask, sizeof mask);
   char *masked = g_malloc(n + 1);
   frame_mask(masked, g_bytes_get_data(payload, NULL), n, mask, 0);
   g_autoptr(GBytes) bytes = g_bytes_new_take(masked, n);
-  connection_send(socket->connection, header, frame_header(header, kind, n, mask), bytes);
+  connection_send(socket->connection, header, frame_header(header, kind, deflated, n, mask), bytes);
 }
 
 static void send_control(HttpSocket *socket, FrameKind kind, const char *bytes, gsize n)
 {
   g_autoptr(GBytes) payload = g_bytes_new(bytes, n);
   g_atomic_pointer_add(&socket->queued, (gssize)frame_bytes(socket, n));
-  send_frame(socket, kind, payload);
+  send_frame(socket, kind, false, payload);
 }
 
 static void send_close(HttpSocket *socket, int code, const char *reason)
@@ -243,7 +257,7 @@ static void hear_send(void *arg)
   }
   if (!is_attached(socket) || socket->close_sent)
     return;
-  send_frame(socket, saying->binary ? FRAME_BINARY : FRAME_TEXT, saying->message);
+  send_frame(socket, saying->binary ? FRAME_BINARY : FRAME_TEXT, saying->deflated, saying->message);
   update_deadline(socket);
 }
 
@@ -316,9 +330,9 @@ static void say(HttpSocket *socket, WsLoopFunc what, Saying saying)
   }
 }
 
-bool http_socket_send(HttpSocket *socket, GBytes *message, bool binary)
+static bool send_payload(HttpSocket *socket, GBytes *payload, bool binary, bool deflated)
 {
-  gsize n = frame_bytes(socket, g_bytes_get_size(message));
+  gsize n = frame_bytes(socket, g_bytes_get_size(payload));
   if (g_atomic_int_get(&socket->is_gone) || g_atomic_int_get(&socket->is_closed))
     return false;
   gsize queued = (gsize)g_atomic_pointer_add(&socket->queued, (gssize)n) + n;
@@ -330,8 +344,39 @@ bool http_socket_send(HttpSocket *socket, GBytes *message, bool binary)
       say(socket, hear_overflow, (Saying){0});
     return false;
   }
-  say(socket, hear_send, (Saying){.message = g_bytes_ref(message), .binary = binary});
+  say(socket, hear_send, (Saying){.message = g_bytes_ref(payload), .binary = binary, .deflated = deflated});
   return true;
+}
+
+bool http_socket_send(HttpSocket *socket, GBytes *message, bool binary)
+{
+  return send_payload(socket, message, binary, false);
+}
+
+HttpMessage *http_message_new(GBytes *bytes, bool binary)
+{
+  HttpMessage *message = g_new0(HttpMessage, 1);
+  message->bytes = g_bytes_ref(bytes);
+  message->binary = binary;
+  return message;
+}
+
+void http_message_free(HttpMessage *message)
+{
+  if (!message)
+    return;
+  g_bytes_unref(message->bytes);
+  g_clear_pointer(&message->deflated, g_bytes_unref);
+  g_free(message);
+}
+
+bool http_socket_send_message(HttpSocket *socket, HttpMessage *message)
+{
+  bool deflated = socket->deflates && g_bytes_get_size(message->bytes) >= DEFLATE_FROM_BYTES;
+  g_assert(http_io_is_own_thread(socket->io));
+  if (deflated && !message->deflated)
+    message->deflated = deflate_message(message->bytes);
+  return send_payload(socket, deflated ? message->deflated : message->bytes, message->binary, deflated);
 }
 
 gsize http_socket_queued(const HttpSocket *socket)
@@ -482,7 +527,7 @@ static const ConnectionRole socket_role = {.input = input,
 static void open_socket(HttpSocket *socket)
 {
   for (Saying *saying; (saying = g_queue_pop_head(&socket->early));) {
-    send_frame(socket, saying->binary ? FRAME_BINARY : FRAME_TEXT, saying->message);
+    send_frame(socket, saying->binary ? FRAME_BINARY : FRAME_TEXT, saying->deflated, saying->message);
     drop_saying(saying);
   }
   update_deadline(socket);

@@ -5,6 +5,7 @@
 
 /* (any) The reference is the living socket's own: it goes after `closed`. */
 HttpSocket *socket_new(HttpIo *io, bool is_server, const HttpSocketEvents *events, void *arg);
+void socket_set_deflate(HttpSocket *socket); /* before it starts: both sides agreed to permessage-deflate */
 /* The handshake is done and all of it queued: the socket becomes the connection's role, and `opened` is
  * called. false: it was closed meanwhile. */
 bool socket_start(HttpSocket *socket, Connection *connection);

@@ -52,6 +52,8 @@ guint inv_count(const InvSnapshot *snap, const WsType *type);
 /* All of a type in order of id. Return false from func to stop. */
 typedef bool (*InvEach)(const void *object, void *arg);
 void inv_each(const InvSnapshot *snap, const WsType *type, InvEach func, void *arg);
+/* All of a type that name the object by a reference that is neither indexed nor weak, at any depth: the VMs that have a volume. In order of id. */
+void inv_each_referrer(const InvSnapshot *snap, const WsType *type, WsId target, InvEach func, void *arg);
 /* All whose indexed field has the value (ref for REF and ANYREF, text for STRING and ENUM name; of an array:
  * among its items). In order of id. Asserts that the field is indexed. */
 void inv_each_by(const InvSnapshot *snap, const WsType *type, const WsField *field, WsId ref,

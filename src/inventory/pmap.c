@@ -413,6 +413,13 @@ bool pmap_iter_next(PmapIter *iter, PmapKey *key, const void **value)
   return true;
 }
 
+const void *pmap_iter_ahead(const PmapIter *iter, guint n)
+{
+  const PmapNode *leaf = iter->height < 0 ? NULL : iter->node[0];
+
+  return leaf && !leaf->set && iter->at[0] + n < leaf->n ? pointers(leaf)[iter->at[0] + n] : NULL;
+}
+
 /* ---- measuring ---- */
 
 /* `low` and `high`: bounds from above, NULL for none. No `high` means that the node is at the right edge. */

@@ -68,6 +68,8 @@ typedef struct {
 void pmap_iter_init(PmapIter *iter, const Pmap *map, PmapKey from);
 /* false at the end. `value` may be NULL; a set's values are NULL. */
 bool pmap_iter_next(PmapIter *iter, PmapKey *key, const void **value);
+/* A value that will come after n more, where that is known without looking for it, else NULL: to be fetched from memory meanwhile. */
+const void *pmap_iter_ahead(const PmapIter *iter, guint n);
 
 /* Bytes of the nodes reachable from this handle, shared ones included: for measuring. Checks order and
  * balance as it goes. */

@@ -366,6 +366,32 @@ guint inv_count(const InvSnapshot *snap, const WsType *type)
   return (guint)table_of(snap, type)->objects.count;
 }
 
+void inv_each_referrer(const InvSnapshot *snap, const WsType *type, WsId target, InvEach func, void *arg)
+{
+  const void *by;
+  PmapIter iter;
+  PmapKey key;
+
+  pmap_iter_init(&iter, &snap->referrers, (PmapKey){target, 0});
+  while (pmap_iter_next(&iter, &key, &by) && key.hi == target)
+    if (by == type && !func(inv_find(snap, type, key.lo), arg))
+      return;
+}
+
+/* Of each object the beginning is read, and what stands behind its struct: the name, and what else is searched (model/pack.c). Asked for
+ * early enough, they come from memory while the objects before are looked at. */
+static inline void fetch_ahead(const PmapIter *iter, const WsType *type)
+{
+  enum { AHEAD = 8, LINE = 64, TEXT_LINES = 3 };
+  const char *object = pmap_iter_ahead(iter, AHEAD);
+
+  if (!object)
+    return;
+  __builtin_prefetch(object);
+  for (gsize line = 0; line < TEXT_LINES; line++)
+    __builtin_prefetch(object + type->size + line * LINE);
+}
+
 void inv_each(const InvSnapshot *snap, const WsType *type, InvEach func, void *arg)
 {
   PmapIter iter;
@@ -373,8 +399,11 @@ void inv_each(const InvSnapshot *snap, const WsType *type, InvEach func, void *a
   const void *object;
 
   pmap_iter_init(&iter, &table_of(snap, type)->objects, (PmapKey){0, 0});
-  while (pmap_iter_next(&iter, &key, &object) && func(object, arg))
-    ;
+  while (pmap_iter_next(&iter, &key, &object)) {
+    fetch_ahead(&iter, type);
+    if (!func(object, arg))
+      break;
+  }
 }
 
 void inv_each_by(const InvSnapshot *snap, const WsType *type, const WsField *field, WsId ref,

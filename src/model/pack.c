@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A resource in one block: the struct, then its parts, lists and maps, then all its texts one behind the other.
+/* A resource in one block: the struct, then the texts that a search looks at, one behind the other, then parts, lists and maps, then the other
+ * texts. So a search reads on from the struct, through as few cache lines as it can, and knows where to before it has the struct.
  *
  * What is published is never changed, so it needs no block of its own for each text: a VM of 2 KB as JSON takes 1.6 KB instead of 2.7 (malloc
  * takes at least 32 bytes for each of some sixty), lies in neighbouring cache lines for whoever reads all of it, and is freed at once.
@@ -8,11 +9,11 @@
 #include "model/type-private.h"
 
 typedef struct {
-  gsize parts, texts; /* bytes so far */
+  gsize searched, parts, others; /* bytes so far */
 } Room;
 
 typedef struct {
-  char *part, *text; /* where the next goes */
+  char *searched, *part, *other; /* where the next goes */
 } Place;
 
 static gsize aligned(gsize n)
@@ -22,25 +23,29 @@ static gsize aligned(gsize n)
 
 /* ---- how much ---- */
 
-static void measure_members(const WsType *type, const void *object, Room *room);
+static void measure_members(const WsType *type, const void *object, bool hidden, Room *room);
 
-static void measure_text(const char *text, Room *room)
+static void measure_text(const char *text, gsize *bytes)
 {
   if (text)
-    room->texts += strlen(text) + 1;
+    *bytes += strlen(text) + 1;
 }
 
-static void measure_value(const WsField *field, WsKind kind, const void *slot, Room *room)
+/* `hidden`: of a part that clients do not see. */
+static void measure_value(const WsField *field, WsKind kind, const void *slot, bool hidden, Room *room)
 {
+  gsize *texts = !hidden && ws_field_is_searched(field) ? &room->searched : &room->others;
   switch (kind) {
   case WS_KIND_STRING:
+    measure_text(*(char *const *)slot, texts);
+    break;
   case WS_KIND_ANY:
-    measure_text(*(char *const *)slot, room);
+    measure_text(*(char *const *)slot, &room->others);
     break;
   case WS_KIND_OBJECT:
     if (*(void *const *)slot) {
       room->parts += aligned(field->sub->size);
-      measure_members(field->sub, *(void *const *)slot, room);
+      measure_members(field->sub, *(void *const *)slot, hidden || ws_field_is_hidden(field), room);
     }
     break;
   case WS_KIND_ARRAY: {
@@ -48,15 +53,15 @@ static void measure_value(const WsField *field, WsKind kind, const void *slot, R
     gsize size = ws_kind_size(field->item_kind);
     room->parts += aligned(array->len * size);
     for (guint i = 0; i < array->len; i++)
-      measure_value(field, field->item_kind, (const char *)array->items + i * size, room);
+      measure_value(field, field->item_kind, (const char *)array->items + i * size, hidden, room);
     break;
   }
   case WS_KIND_MAP: {
     const WsMap *map = slot;
     room->parts += map->len * sizeof *map->items;
     for (guint i = 0; i < map->len; i++) {
-      measure_text(map->items[i].key, room);
-      measure_text(map->items[i].value, room);
+      measure_text(map->items[i].key, texts);
+      measure_text(map->items[i].value, texts);
     }
     break;
   }
@@ -65,23 +70,23 @@ static void measure_value(const WsField *field, WsKind kind, const void *slot, R
   }
 }
 
-static void measure_members(const WsType *type, const void *object, Room *room)
+static void measure_members(const WsType *type, const void *object, bool hidden, Room *room)
 {
   for (const WsField *f = type->fields, *end = f + type->n_fields; f < end; f++)
-    measure_value(f, f->kind, ws_field_at(f, object), room);
+    measure_value(f, f->kind, ws_field_at(f, object), hidden, room);
 }
 
 /* ---- moving ---- */
 
-static void move_members(const WsType *type, void *object, Place *place);
+static void move_members(const WsType *type, void *object, bool hidden, Place *place);
 
-static void move_text(char **slot, Place *place)
+static void move_text(char **slot, char **to)
 {
   if (!*slot)
     return;
   gsize n = strlen(*slot) + 1;
-  *slot = memcpy(place->text, *slot, n);
-  place->text += n;
+  *slot = memcpy(*to, *slot, n);
+  *to += n;
 }
 
 static void *move_part(const void *from, gsize n, Place *place)
@@ -91,17 +96,20 @@ static void *move_part(const void *from, gsize n, Place *place)
   return to;
 }
 
-static void move_value(const WsField *field, WsKind kind, void *slot, Place *place)
+static void move_value(const WsField *field, WsKind kind, void *slot, bool hidden, Place *place)
 {
+  char **texts = !hidden && ws_field_is_searched(field) ? &place->searched : &place->other;
   switch (kind) {
   case WS_KIND_STRING:
+    move_text(slot, texts);
+    break;
   case WS_KIND_ANY:
-    move_text(slot, place);
+    move_text(slot, &place->other);
     break;
   case WS_KIND_OBJECT:
     if (*(void **)slot) {
       *(void **)slot = move_part(*(void **)slot, field->sub->size, place);
-      move_members(field->sub, *(void **)slot, place);
+      move_members(field->sub, *(void **)slot, hidden || ws_field_is_hidden(field), place);
     }
     break;
   case WS_KIND_ARRAY: {
@@ -109,15 +117,15 @@ static void move_value(const WsField *field, WsKind kind, void *slot, Place *pla
     gsize size = ws_kind_size(field->item_kind);
     array->items = array->len ? move_part(array->items, array->len * size, place) : NULL;
     for (guint i = 0; i < array->len; i++)
-      move_value(field, field->item_kind, (char *)array->items + i * size, place);
+      move_value(field, field->item_kind, (char *)array->items + i * size, hidden, place);
     break;
   }
   case WS_KIND_MAP: {
     WsMap *map = slot;
     map->items = map->len ? move_part(map->items, map->len * sizeof *map->items, place) : NULL;
     for (guint i = 0; i < map->len; i++) {
-      move_text(&map->items[i].key, place);
-      move_text(&map->items[i].value, place);
+      move_text(&map->items[i].key, texts);
+      move_text(&map->items[i].value, texts);
     }
     break;
   }
@@ -126,28 +134,29 @@ static void move_value(const WsField *field, WsKind kind, void *slot, Place *pla
   }
 }
 
-static void move_members(const WsType *type, void *object, Place *place)
+static void move_members(const WsType *type, void *object, bool hidden, Place *place)
 {
   for (const WsField *f = type->fields, *end = f + type->n_fields; f < end; f++)
-    move_value(f, f->kind, ws_field_at(f, object), place);
+    move_value(f, f->kind, ws_field_at(f, object), hidden, place);
 }
 
 void *ws_resource_pack(const void *resource)
 {
   const WsResource *from = resource;
   const WsType *type = from->type;
-  Room room = {.parts = aligned(type->size)};
+  Room room = {0};
   gsize head = G_STRUCT_OFFSET(WsResource, id);
   g_assert(ws_type_is_resource(type));
-  measure_members(type, from, &room);
-  g_assert(room.parts + room.texts <= G_MAXUINT);
-  char *block = g_malloc(room.parts + room.texts);
+  measure_members(type, from, false, &room);
+  gsize searched = ws_packed_searched_from(type), parts = searched + aligned(room.searched), others = parts + room.parts, end = others + room.others;
+  g_assert(end <= G_MAXUINT / 2);
+  char *block = g_malloc(end);
   *(WsResource *)(void *)block = (WsResource){
-      .type = type, .ref_count = 1, .packed_bytes = (guint)(room.parts + room.texts), .packed_texts = (guint)room.parts};
+      .type = type, .ref_count = 1, .packed_bytes = (guint)end, .packed_searched = (guint)(searched + room.searched)};
   memcpy(block + head, (const char *)resource + head, type->size - head);
-  Place place = {block + aligned(type->size), block + room.parts};
-  move_members(type, block, &place);
-  g_assert(place.part == block + room.parts && place.text == block + room.parts + room.texts);
-  ((WsResource *)(void *)block)->packed_folds = ws_texts_fold(block + room.parts, room.texts);
+  Place place = {block + searched, block + parts, block + others};
+  move_members(type, block, false, &place);
+  g_assert(place.searched == block + searched + room.searched && place.part == block + others && place.other == block + end);
+  ((WsResource *)(void *)block)->packed_folds = ws_texts_fold(block + searched, room.searched);
   return block;
 }

@@ -32,6 +32,11 @@ typedef struct {
   guint64 words;
 } WsAllowed;
 
+/* What changing one field takes beside the route's own right. */
+typedef struct {
+  const char *field, *permission; /* "group", "group.write" */
+} WsFieldRight;
+
 typedef struct {
   WsRouteKind kind;
   const char *method;     /* "POST" */
@@ -42,6 +47,8 @@ typedef struct {
   const WsType *body;     /* JSON body to parse; NULL: none, or a merge patch of `type` (UPDATE) */
   const char *permission; /* "volume.write"; "public": no login; "any": whoever is logged in; "self": the user
                              itself, or whoever has <type>.write; "host-certificate": an enrolled host */
+  const WsFieldRight *field_rights; /* of an update: n_field_rights */
+  guint n_field_rights;
   const char *audit_kind; /* "resource_operation"; NULL: not audited */
   int audit_risk;         /* WsAuditRecordRisk */
   const char *activity;   /* word shown while its task runs; NULL: none */
@@ -50,6 +57,7 @@ typedef struct {
   const char *task;         /* kind of task that serves it; NULL: none */
   WsRouteCall call;         /* function that serves it; NULL: none. Neither: the change is a checked commit */
   WsRouteView view;         /* function that answers a read from a snapshot; NULL: none */
+  bool asks_host;           /* the view asks a host: it is a coroutine on the core loop, not a worker's */
   const WsType *result;     /* what it answers */
   const WsAllowed *allowed; /* n_allowed conditions on the object's state; all must hold */
   guint n_allowed;

@@ -29,8 +29,7 @@ static const Plan *make_plan(const WsType *type)
   for (guint i = 0; i < type->n_fields; i++) {
     const WsField *field = &type->fields[i];
     bool parts = field->kind == WS_KIND_OBJECT || (field->kind == WS_KIND_ARRAY && field->item_kind == WS_KIND_OBJECT);
-    bool hidden = field->flags & (WS_FIELD_SECRET | WS_FIELD_INTERNAL);
-    if (!hidden && ((field->flags & WS_FIELD_SEARCH) || (parts && make_plan(field->sub)->n > 0))) {
+    if (ws_field_is_searched(field) || (parts && !ws_field_is_hidden(field) && make_plan(field->sub)->n > 0)) {
       g_assert(plan->n < G_N_ELEMENTS(plan->fields));
       plan->fields[plan->n++] = field;
     }
@@ -51,69 +50,91 @@ static void make_plans(void)
 
 /* ---- looking ---- */
 
-static bool begins(const char *text, const char *folded)
+typedef struct {
+  const char *folded;
+  gsize n;    /* its bytes */
+  bool plain; /* folding of the object's texts changes A-Z alone, as is known before they are looked at */
+  WsSearchHit hit;
+} Look;
+
+static bool begins(const Look *look, const char *text)
 {
+  if (look->plain)
+    return ws_text_begins(text, look->folded);
   g_autofree char *other = ws_text_fold(text);
-  return g_str_has_prefix(other, folded);
+  return g_str_has_prefix(other, look->folded);
 }
 
-static void look_at_text(WsSearchHit *hit, const WsField *field, const char *text, const char *folded)
+static bool contains(const Look *look, const char *text)
 {
-  if (!text || !ws_text_contains(text, folded))
-    return;
-  bool name = strcmp(field->name, "name") == 0, first = begins(text, folded);
-  WsSearchRank rank = first && strlen(text) == strlen(folded) ? WS_SEARCH_EXACT
-                      : first                                 ? (name ? WS_SEARCH_NAME_BEGINS : WS_SEARCH_BEGINS)
-                                                              : (name ? WS_SEARCH_NAME_HAS : WS_SEARCH_HAS);
-  if (rank < hit->rank)
-    *hit = (WsSearchHit){rank, field, text};
+  return look->plain ? ws_texts_contain(text, strlen(text), look->folded, look->n) : ws_text_contains(text, look->folded);
 }
 
-static void look(WsSearchHit *hit, const WsType *type, const void *object, const char *folded);
+static void look_at_text(Look *look, const WsField *field, const char *text)
+{
+  if (!text || look->hit.rank == WS_SEARCH_EXACT)
+    return;
+  bool name = strcmp(field->name, "name") == 0, first = begins(look, text);
+  WsSearchRank rank = first && strlen(text) == look->n ? WS_SEARCH_EXACT
+                      : first                          ? (name ? WS_SEARCH_NAME_BEGINS : WS_SEARCH_BEGINS)
+                                                       : (name ? WS_SEARCH_NAME_HAS : WS_SEARCH_HAS);
+  if (rank < look->hit.rank && (first || contains(look, text)))
+    look->hit = (WsSearchHit){rank, field, text};
+}
 
-static void look_at_slot(WsSearchHit *hit, const WsField *field, WsKind kind, const void *slot, const char *folded)
+static void look_at(Look *look, const WsType *type, const void *object);
+
+static void look_at_slot(Look *look, const WsField *field, WsKind kind, const void *slot)
 {
   if (kind == WS_KIND_STRING) {
-    look_at_text(hit, field, *(char *const *)slot, folded);
+    look_at_text(look, field, *(char *const *)slot);
   } else if (kind == WS_KIND_OBJECT && *(void *const *)slot) {
-    look(hit, field->sub, *(void *const *)slot, folded);
+    look_at(look, field->sub, *(void *const *)slot);
   } else if (kind == WS_KIND_MAP) {
     const WsMap *map = slot;
     for (guint i = 0; i < map->len; i++) {
-      look_at_text(hit, field, map->items[i].key, folded);
-      look_at_text(hit, field, map->items[i].value, folded);
+      look_at_text(look, field, map->items[i].key);
+      look_at_text(look, field, map->items[i].value);
     }
   } else if (kind == WS_KIND_ARRAY) {
     const WsArray *array = slot;
     gsize size = ws_kind_size(field->item_kind);
     for (guint i = 0; i < array->len; i++)
-      look_at_slot(hit, field, field->item_kind, (const char *)array->items + i * size, folded);
+      look_at_slot(look, field, field->item_kind, (const char *)array->items + i * size);
   }
 }
 
-static void look(WsSearchHit *hit, const WsType *type, const void *object, const char *folded)
+static void look_at(Look *look, const WsType *type, const void *object)
 {
   const Plan *plan = plan_of(type);
   for (guint i = 0; i < plan->n; i++)
-    look_at_slot(hit, plan->fields[i], plan->fields[i]->kind, ws_field_at(plan->fields[i], object), folded);
+    look_at_slot(look, plan->fields[i], plan->fields[i]->kind, ws_field_at(plan->fields[i], object));
 }
 
-/* Most objects do not hold what is looked for anywhere, which is seen without a walk over their fields. */
-static bool may_hold(const WsType *type, const void *object, const char *folded)
+/* Its searched texts lie together, to be looked at without a walk over its fields. */
+static bool is_plain(const WsType *type, const void *object)
 {
   const WsResource *resource = object;
-  if (!ws_type_is_resource(type) || !resource->packed_bytes || resource->packed_folds)
-    return true;
-  return ws_texts_contain((const char *)object + resource->packed_texts, resource->packed_bytes - resource->packed_texts, folded,
-                          strlen(folded));
+  return ws_type_is_resource(type) && resource->packed_bytes && !resource->packed_folds;
+}
+
+static bool texts_hold(const WsType *type, const void *object, const char *folded, gsize n)
+{
+  gsize from = ws_packed_searched_from(type);
+  return ws_texts_contain((const char *)object + from, ((const WsResource *)object)->packed_searched - from, folded, n);
 }
 
 WsSearchHit ws_object_search(const WsType *type, const void *object, const char *folded)
 {
-  WsSearchHit hit = {WS_SEARCH_NONE, NULL, NULL};
-  if (!may_hold(type, object, folded))
-    return hit;
+  Look look = {folded, strlen(folded), is_plain(type, object), {WS_SEARCH_NONE, NULL, NULL}};
+  if (look.plain && !texts_hold(type, object, folded, look.n))
+    return look.hit;
   make_plans();
-  look(&hit, type, object, folded);
-  return hit;
+  look_at(&look, type, object);
+  return look.hit;
+}
+
+bool ws_object_holds(const WsType *type, const void *object, const char *folded)
+{
+  return is_plain(type, object) ? texts_hold(type, object, folded, strlen(folded)) : ws_object_search(type, object, folded).rank != WS_SEARCH_NONE;
 }

@@ -123,15 +123,38 @@ static bool is_at(const char *text, const char *folded, gsize n)
   return true;
 }
 
+bool ws_text_begins(const char *text, const char *folded)
+{
+  while (*folded && folded_byte((unsigned char)*text) == (unsigned char)*folded)
+    text++, folded++;
+  return !*folded;
+}
+
 enum { STRIDE = 64 }; /* a fixed number, so that the compiler makes vectors of the loop */
 
-/* Whether first and last byte of what is looked for stand at one of STRIDE places. */
-static inline bool may_be_here(const unsigned char *text, const unsigned char *text_end, unsigned char first, unsigned char last)
+/* Marks those of STRIDE places where first and last byte of what is looked for stand; false: none. */
+static inline bool mark(const unsigned char *text, const unsigned char *text_end, unsigned char first, unsigned char last,
+                        unsigned char *restrict marks)
 {
   unsigned char seen = 0;
-  for (int i = 0; i < STRIDE; i++)
-    seen |= (unsigned char)((unsigned char)(folded_byte(text[i]) == first) & (unsigned char)(folded_byte(text_end[i]) == last));
+  for (int i = 0; i < STRIDE; i++) {
+    marks[i] = (unsigned char)((unsigned char)(folded_byte(text[i]) == first) & (unsigned char)(folded_byte(text_end[i]) == last));
+    seen |= marks[i];
+  }
   return seen;
+}
+
+/* Whether it stands at one of STRIDE places. */
+static inline bool is_within(const char *text, const char *folded, gsize n)
+{
+  unsigned char marks[STRIDE];
+  const unsigned char *bytes = (const unsigned char *)text;
+  if (!mark(bytes, bytes + n - 1, (unsigned char)folded[0], (unsigned char)folded[n - 1], marks))
+    return false;
+  for (const unsigned char *at = marks, *end = marks + STRIDE; (at = memchr(at, 1, (gsize)(end - at))); at++)
+    if (is_at(text + (at - marks), folded, n))
+      return true;
+  return false;
 }
 
 /* By first and last byte, as W. Mula, "SIMD-friendly algorithms for substring searching", does it. */
@@ -141,16 +164,12 @@ bool ws_texts_contain(const char *texts, gsize n, const char *folded, gsize fold
     return true;
   if (folded_len > n)
     return false;
-  const unsigned char *bytes = (const unsigned char *)texts;
-  unsigned char first = (unsigned char)folded[0], last = (unsigned char)folded[folded_len - 1];
   gsize at = 0, places = n - folded_len + 1;
-  for (; at + STRIDE <= places; at += STRIDE) {
-    if (!may_be_here(bytes + at, bytes + at + folded_len - 1, first, last))
-      continue;
-    for (gsize i = at; i < at + STRIDE; i++)
-      if (is_at(texts + i, folded, folded_len))
-        return true;
-  }
+  for (; at + STRIDE <= places; at += STRIDE)
+    if (is_within(texts + at, folded, folded_len))
+      return true;
+  if (places >= STRIDE) /* the rest, and some once more */
+    return at < places && is_within(texts + places - STRIDE, folded, folded_len);
   for (; at < places; at++)
     if (is_at(texts + at, folded, folded_len))
       return true;

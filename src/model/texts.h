@@ -18,11 +18,15 @@ extern const guint ws_n_texts;
 const WsText *ws_text_find(const char *name); /* NULL: unknown */
 
 /* The sentence with its parameters put in; one that is missing reads "?". An unknown name gives the name
- * itself. Caller frees. */
+ * itself. A parameter `kind` is that of an alarm, and shown as its word. Caller frees. */
 char *ws_text_format(const char *name, WsLang lang, const WsMap *params);
 
 /* "running" -> "Running", "运行中". An unknown word gives itself. Borrowed. */
 const char *ws_word(const char *word, WsLang lang);
+/* The same of a choice of a field, which may mean something else there than elsewhere: "normal" of "shares". Borrowed. */
+const char *ws_word_of(const char *field, const char *word, WsLang lang);
+/* The name of a task's step for people; one that is in no table is given as it is. Caller frees. */
+char *ws_step_in_words(const char *step, WsLang lang);
 
 /* ws_error_message() with states, verbs and sizes among its parameters as its reader says them. Caller frees. */
 char *ws_error_in_words(const GError *error, WsLang lang);
@@ -30,6 +34,7 @@ char *ws_error_in_words(const GError *error, WsLang lang);
 typedef struct {
   const char *word;
   const char *text[2];
+  const char *cannot; /* English, behind "cannot"; NULL: as it is */
 } WsWord;
 extern const WsWord ws_words[]; /* generated; sorted */
 extern const guint ws_n_words;

@@ -26,6 +26,23 @@ static inline bool ws_type_is_resource(const WsType *type)
   return (type->flags & WS_TYPE_RESOURCE) != 0;
 }
 
+/* What clients do not see; nor is it searched. */
+static inline bool ws_field_is_hidden(const WsField *field)
+{
+  return (field->flags & (WS_FIELD_SECRET | WS_FIELD_INTERNAL)) != 0;
+}
+
+static inline bool ws_field_is_searched(const WsField *field)
+{
+  return (field->flags & WS_FIELD_SEARCH) && !ws_field_is_hidden(field);
+}
+
+/* Where in a resource of one block the texts begin that are searched. */
+static inline gsize ws_packed_searched_from(const WsType *type)
+{
+  return (type->size + 7) & ~(gsize)7;
+}
+
 /* ---- life.c ---- */
 gsize ws_kind_size(WsKind kind);
 /* True when the slot holds no value: NULL, 0, unset, an empty list or map. A BOOL is never absent. */
@@ -129,6 +146,8 @@ bool ws_text_is_clean(const char *s, gsize n, bool lines);
 int ws_text_compare(const char *a, const char *b);
 /* `folded` comes from ws_text_fold(). */
 bool ws_text_contains(const char *text, const char *folded);
+/* The same of its beginning, for a text whose folding changes A-Z alone. */
+bool ws_text_begins(const char *text, const char *folded);
 /* Whether folding could change more in these n bytes of UTF-8 (texts, each with its 0) than the letters A-Z. */
 bool ws_texts_fold(const char *texts, gsize n);
 /* Whether `folded` stands somewhere in these n bytes, whose folding changes A-Z alone. */

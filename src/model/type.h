@@ -92,7 +92,7 @@ struct WsType {
   const WsType *type;                                                                                                  \
   gint ref_count;                                                                                                      \
   guint packed_bytes; /* all of it is one block of so many bytes (ws_resource_pack); 0: parts are blocks of their own */ \
-  guint packed_texts; /* where in that block its texts begin; they go on to its end, each with its 0 */ \
+  guint packed_searched; /* where in that block the texts end that a search looks at, each with its 0; they begin behind the struct */ \
   bool packed_folds;  /* case folding of these texts changes more than the letters A-Z (search.c) */ \
   WsId id;                                                                                                             \
   Revision revision
@@ -157,7 +157,13 @@ typedef enum {
   WS_WRITE_PEER,   /* over RPC: all */
 } WsWriteMode;
 void ws_object_write(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set, WsJsonWriter *w);
+/* What makes `after` of `before` at a client: id, revision, and each field that differs, whole, null where it is absent now. No merge patch of
+ * RFC 7396: what is inside of objects and maps is not merged. */
+void ws_object_write_changes(const WsType *type, const void *before, const void *after, WsJsonWriter *w);
 char *ws_object_to_json(const WsType *type, const void *object, WsWriteMode mode, gsize *n);
+/* JSON that a client sent for an object of the type (a patch, a verb's body as it came) without its secret fields: what may be kept and shown. "{}" if it
+ * is no JSON object. Caller frees. */
+char *ws_json_without_secrets(const WsType *type, const char *json, gsize n);
 
 bool ws_object_equal(const WsType *type, const void *a, const void *b); /* all fields but revision */
 /* True when a and b differ, and in volatile fields only. */
@@ -197,6 +203,7 @@ typedef struct {
 } WsSearchHit;
 char *ws_text_fold(const char *text); /* without case; caller frees */
 WsSearchHit ws_object_search(const WsType *type, const void *object, const char *folded);
+bool ws_object_holds(const WsType *type, const void *object, const char *folded); /* whether it is found at all, which is seen sooner */
 
 /* Moves all fields but id, revision and reference count from one resource to another of the type (which must be fresh or empty);
  * `from` is left without fields. For turning a parsed request into an inventory object. */

@@ -156,19 +156,21 @@ static bool is_list_or_map(const WsField *field)
   return field->kind == WS_KIND_ARRAY || field->kind == WS_KIND_MAP;
 }
 
+static void write_identity(const WsType *type, const WsResource *resource, WsJsonWriter *w)
+{
+  ws_json_key_raw(w, "\"id\":", 5);
+  write_id(type, resource->id, w);
+  ws_json_key_raw(w, "\"revision\":", 11);
+  ws_json_uint(w, resource->revision);
+}
+
 static void write_members(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set,
                           WsJsonWriter *w)
 {
   guint hidden = hidden_flags(mode);
   ws_json_begin_object(w);
-  if (ws_type_is_resource(type) &&
-      ((const WsResource *)object)->id) { /* one that is not created yet has none */
-    const WsResource *resource = object;
-    ws_json_key_raw(w, "\"id\":", 5);
-    write_id(type, resource->id, w);
-    ws_json_key_raw(w, "\"revision\":", 11);
-    ws_json_uint(w, resource->revision);
-  }
+  if (ws_type_is_resource(type) && ((const WsResource *)object)->id) /* one that is not created yet has none */
+    write_identity(type, object, w);
   for (guint i = 0; i < type->n_fields; i++) {
     const WsField *field = &type->fields[i];
     const void *slot = ws_field_at(field, object);
@@ -189,6 +191,25 @@ void ws_object_write(const WsType *type, const void *object, WsWriteMode mode, c
   write_members(type, object, mode, set, w);
 }
 
+void ws_object_write_changes(const WsType *type, const void *before, const void *after, WsJsonWriter *w)
+{
+  guint hidden = hidden_flags(WS_WRITE_CLIENT);
+  ws_json_begin_object(w);
+  write_identity(type, after, w);
+  for (guint i = 0; i < type->n_fields; i++) {
+    const WsField *field = &type->fields[i];
+    const void *slot = ws_field_at(field, after);
+    if ((field->flags & hidden) || ws_value_equal(field, field->kind, ws_field_at(field, before), slot, false))
+      continue;
+    ws_json_key_raw(w, field->quoted, field->quoted_len);
+    if (ws_value_is_absent(field->kind, slot) && !is_list_or_map(field))
+      ws_json_null(w);
+    else
+      write_value(field, field->kind, slot, WS_WRITE_CLIENT, w);
+  }
+  ws_json_end_object(w);
+}
+
 char *ws_object_to_json(const WsType *type, const void *object, WsWriteMode mode, gsize *n)
 {
   GString *out = g_string_sized_new(1024);
@@ -196,5 +217,68 @@ char *ws_object_to_json(const WsType *type, const void *object, WsWriteMode mode
   write_members(type, object, mode, NULL, &w);
   if (n)
     *n = out->len;
+  return g_string_free(out, FALSE);
+}
+
+/* ---- what clients sent ---- */
+
+static bool copy_members(const WsType *type, WsJsonReader *r, WsJsonWriter *w);
+
+static bool copy_raw(WsJsonReader *r, WsJsonWriter *w)
+{
+  const char *raw;
+  gsize n;
+  bool ok = ws_json_take_raw(r, &raw, &n, NULL);
+  if (ok && w)
+    ws_json_raw(w, raw, n);
+  return ok;
+}
+
+static bool copy_parts(const WsType *type, WsJsonReader *r, WsJsonWriter *w)
+{
+  g_autoptr(GError) error = NULL;
+  if (!ws_json_enter_array(r, NULL))
+    return false;
+  ws_json_begin_array(w);
+  while (ws_json_next_item(r, &error))
+    if (!(ws_json_peek(r) == WS_JSON_OBJECT ? copy_members(type, r, w) : copy_raw(r, w)))
+      return false;
+  ws_json_end_array(w);
+  return !error;
+}
+
+static bool copy_members(const WsType *type, WsJsonReader *r, WsJsonWriter *w)
+{
+  g_autoptr(GError) error = NULL;
+  const char *key;
+  gsize n;
+  if (!ws_json_enter_object(r, NULL))
+    return false;
+  ws_json_begin_object(w);
+  while (ws_json_next_key(r, &key, &n, &error)) {
+    const WsField *field = ws_type_field(type, key, n);
+    bool secret = field && (field->flags & WS_FIELD_SECRET);
+    if (!secret) {
+      g_autofree char *name = g_strndup(key, n);
+      ws_json_key(w, name);
+    }
+    WsJsonKind kind = ws_json_peek(r);
+    bool part = field && !secret && field->kind == WS_KIND_OBJECT && kind == WS_JSON_OBJECT;
+    bool parts = field && !secret && field->kind == WS_KIND_ARRAY && field->item_kind == WS_KIND_OBJECT && kind == WS_JSON_ARRAY;
+    if (!(part ? copy_members(field->sub, r, w) : parts ? copy_parts(field->sub, r, w) : copy_raw(r, secret ? NULL : w)))
+      return false;
+  }
+  ws_json_end_object(w);
+  return !error;
+}
+
+char *ws_json_without_secrets(const WsType *type, const char *json, gsize n)
+{
+  g_auto(WsJsonReader) r = {0};
+  GString *out = g_string_new(NULL);
+  WsJsonWriter w = ws_json_writer(out);
+  ws_json_reader_init(&r, json, n);
+  if (!copy_members(type, &r, &w))
+    g_string_assign(out, "{}");
   return g_string_free(out, FALSE);
 }

@@ -95,7 +95,10 @@ WsHostCheck *plan_host_check(const WsHost *host, const WsHost *twin)
   add_processor(check, facts);
   add_amount(check, LINE(MEMORY), facts->memory_bytes, MEMORY_MIN, MEMORY_GOOD, ">= 64 GiB");
   add_version(check, LINE(KERNEL), v ? v->kernel : NULL, 4, 19, ">= 4.19");
-  add_version(check, LINE(LIBVIRT), v ? v->libvirt : NULL, 7, 0, ">= 7.0");
+  if (host->load && host->load->libvirt_down)
+    add(check, LINE(LIBVIRT), FAIL, NULL, ">= 7.0");
+  else
+    add_version(check, LINE(LIBVIRT), v ? v->libvirt : NULL, 7, 0, ">= 7.0");
   add_version(check, LINE(QEMU), v ? v->qemu : NULL, 5, 2, ">= 5.2");
   add_version(check, LINE(OPEN_VSWITCH), v ? v->ovs : NULL, 2, 13, ">= 2.13");
   add_measured(check, facts->readiness);

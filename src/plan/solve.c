@@ -3,8 +3,9 @@
  *
  * Each thread anneals a state of its own with its own random numbers, cooled by the share of the budget that is spent, from a temperature at which large
  * items still change places to one at which only small ones do, with a descent before and after. Then it takes few hosts at a time and anneals what is on
- * them, over and over, all threads from the cheapest that any of them has by then. The cheapest result wins. (Threads that deal the hosts out among them
- * and work on one assignment were tried: what groups need in their neighbourhoods leaves each too little to do.) */
+ * them, over and over, all threads from the cheapest that any of them has by then. The cheapest result wins. With a long budget the
+ * cooling takes nine tenths of it. (Threads that deal the hosts out among them and work on one assignment were tried: what groups need in their
+ * neighbourhoods leaves each too little to do.) */
 #include "plan/solve.h"
 #include "base/error.h"
 #include "plan/anneal-private.h"
@@ -17,14 +18,16 @@
 #define COLD        1e-2
 #define FIRST       0.02 /* up to here, and from LAST on, only what costs nothing more: whoever stops early has something, and nothing is left undone */
 #define LAST        0.97
-#define THRIFT      0.15 /* see plan_state_thrift(); falls to nothing at THRIFT_END */
-#define THRIFT_END  0.9
-#define N_UPDATES   40   /* of the thrift */
+#define THRIFT      0.15 /* see plan_state_thrift(); a third of it is left when all is cold, and falls to nothing in the zoom */
+#define N_UPDATES   24   /* of the thrift, in a cooling, */
+#define ZOOM_UPDATES 16  /* in the zoom */
 #define EJECTIONS   8    /* of 128 moves, where hosts have few items; */
 #define EJECTIONS_FEW 1  /* where many small ones find room anyhow it is time lost */
 #define FEW_ITEMS   30   /* on a host */
 #define THREADS_MAX 64
 #define ZOOM        0.6  /* from here on few hosts at a time are annealed, */
+#define ZOOM_LONG   0.9  /* or from here where the budget is long: */
+#define COOLING     400000 /* it holds two coolings or more of so many steps for each item */
 #define ZOOM_HOSTS  8    /* two and up to so many more, */
 #define ZOOM_ROUNDS 20   /* in so many rounds */
 #define ZOOM_STEPS  50   /* of so many steps for each item there, */
@@ -32,7 +35,7 @@
 #define ZOOM_LEAST  (-2) /* up to 10 ^ */
 #define ZOOM_MOST   1
 #define LACK        10   /* price of a need that does not hold, in the same units; only where neighbourhoods are small, and */
-#define LACK_END    0.55 /* up to here, it may fail to hold for a while */
+#define LACK_END    (0.55 / 0.6) /* up to this share of a cooling, it may fail to hold for a while */
 #define SMALL_NEAR  4    /* hosts of a neighbourhood on average, below which it is small */
 
 typedef struct {
@@ -47,6 +50,7 @@ typedef struct {
   GMutex lock;     /* of what follows: where threads wait for each other before the zoom */
   GCond arrived;
   guint n_arrived[2];
+  double n_steps;  /* that the budget holds, as the first thread saw that knew; 0: nobody knows */
   guint n_threads;
 } Solve;
 
@@ -57,6 +61,7 @@ struct Worker {
   PlanAnneal anneal;
   guint32 *hosts, *items; /* of a zoom */
   bool has_shared;
+  double zoom_from;       /* share of the budget; before it the cooling */
 };
 
 /* ---- a few hosts at a time ---- */
@@ -186,33 +191,69 @@ static void leave_meetings(Worker *w)
   g_mutex_unlock(&w->solve->lock);
 }
 
+/* ---- the course of one thread ---- */
+
+/* Once it is known how many steps the budget holds: where there is time, each thread cools as slowly as it can, which ends better than several quick
+ * coolings and the best of them. What one thread found holds for all: they meet before the zoom. */
+static void plan_course(Worker *w, double n_steps)
+{
+  Solve *s = w->solve;
+  g_mutex_lock(&s->lock);
+  if (s->n_steps == 0)
+    s->n_steps = n_steps;
+  n_steps = s->n_steps;
+  g_mutex_unlock(&s->lock);
+  double n = ZOOM_LONG * n_steps / COOLING / s->problem->n_items;
+  if (n >= 2)
+    w->zoom_from = ZOOM_LONG;
+}
+
+/* How much of the thrift is left, and whether needs may fail to hold, at that share of a cooling (from 1 to 2: of the zoom). */
+static void set_charges(Worker *w, double share)
+{
+  double left = share < 1 ? 1 - share * 2 / 3 : 1 / 3.0 - (share - 1) * 4 / 9;
+  plan_state_thrift(w->anneal.state, THRIFT * MAX(0, left));
+}
+
+/* A few steps of the cooling that is under way; at its end a descent. */
+static void cool(Worker *w, double share)
+{
+  double heat = HOT * pow(COLD / (double)HOT, share / LAST);
+  w->anneal.state->lack_never = !w->solve->soft_needs || share >= LACK_END;
+  plan_anneal_steps(&w->anneal, BATCH, share >= LAST ? 0 : heat * w->solve->unit);
+}
+
 static void *run_worker(void *arg)
 {
   Worker *w = arg;
   PlanAnneal *a = &w->anneal;
-  guint last_update = 0;
+  guint last_update = 1;
   bool first = true;
   const PlanSearch *search = w->solve->search;
   for (double spent; (spent = search->spent(search->arg, a->n_steps)) < 1;) {
-    guint update = 1 + (guint)(MAX(spent, 0) * N_UPDATES);
-    if (update > last_update) {
-      last_update = update;
-      plan_state_thrift(a->state, THRIFT * MAX(0, 1 - spent / THRIFT_END));
-    }
-    if (first && spent >= FIRST) {
-      plan_anneal_keep(a);
-      first = false;
-    }
-    a->state->lack_never = first || !w->solve->soft_needs || spent >= LACK_END;
-    if (spent >= ZOOM) {
-      if (!w->has_shared)
-        share_best(w);
-      zoom(w);
+    spent = MAX(spent, 0);
+    if (first && spent < FIRST) {
+      plan_anneal_steps(a, BATCH, 0);
       continue;
     }
-    spent = MAX(spent, 0) / ZOOM;
-    double heat = HOT * pow(COLD / (double)HOT, MAX(spent, 0) / LAST);
-    plan_anneal_steps(a, BATCH, first || spent >= LAST ? 0 : heat * w->solve->unit);
+    if (first) {
+      plan_anneal_keep(a);
+      plan_course(w, (double)a->n_steps / spent);
+      first = false;
+    }
+    double share = spent < w->zoom_from ? spent / w->zoom_from : 1 + (spent - w->zoom_from) / (1 - w->zoom_from);
+    guint update = share < 1 ? 1 + (guint)(share * N_UPDATES) : 1 + N_UPDATES + (guint)((share - 1) * ZOOM_UPDATES);
+    if (update != last_update)
+      set_charges(w, share);
+    last_update = update;
+    if (spent < w->zoom_from) {
+      cool(w, share);
+      continue;
+    }
+    if (!w->has_shared)
+      share_best(w);
+    a->state->lack_never = true;
+    zoom(w);
   }
   plan_anneal_keep(a);
   leave_meetings(w);
@@ -266,11 +307,13 @@ static void worker_init(Worker *w, Solve *s, guint index, gint64 cost)
 {
   const PlanProblem *p = s->problem;
   w->solve = s;
+  w->zoom_from = ZOOM;
   PlanAnneal *a = &w->anneal;
   a->state = plan_state_new(s->tables);
   a->state->lack_never = true;
   a->state->lack_price = (gint64)(LACK * s->unit);
   plan_state_set(a->state, p->initial);
+  set_charges(w, 0);
   plan_chance_seed(&a->chance, s->search->seed + index * 0x9e3779b9u);
   a->large = s->large;
   a->n_large = s->n_large;

@@ -288,6 +288,35 @@ static bool do_clone(RpcCall *call, const void *arg, void **result, GError **err
   return true;
 }
 
+static bool do_export(RpcCall *call, const void *arg, void **result, GError **error)
+{
+  const WsRpcVolumeExport *params = arg;
+  SimHost *host = sim_host_of_call(call);
+  if (!sim_host_work_long(host, call, params->file, 1 << 30, error))
+    return false;
+  SimPool *to = find_pool(host, params->pool, true, error);
+  for (guint i = 0; to && i < params->disks.len; i++) {
+    const WsVmExportDisk *disk = params->disks.items[i];
+    SimPool *from = find_pool(host, disk->pool, true, error);
+    if (!from || !find_file(host, from, disk->file, error) || !check_unused(host, from, disk->file, error))
+      return false;
+  }
+  if (!to)
+    return false;
+  SimFile *file = sim_folder_find(to->folder, params->file);
+  if (!file) {
+    if (!has_room(to->folder, THIN_BYTES, error))
+      return false;
+    file = add_file(host, to->folder, params->file, WS_POOL_FILE_FORMAT_RAW, THIN_BYTES);
+  }
+  WsRpcVolumeExportResult *answer = ws_rpc_volume_export_result_new();
+  answer->size_bytes = file->size_bytes;
+  answer->allocated_bytes = file->allocated_bytes;
+  answer->sha256 = ws_sha256_hex(&file->content, sizeof file->content);
+  *result = answer;
+  return true;
+}
+
 /* A file came or went by a call that nobody waits for any more: the agent's watch of the folder sees it. */
 static void tell_late(SimHost *host, RpcCall *call, const SimPool *pool, const char *file, bool there)
 {
@@ -440,6 +469,7 @@ SimServices sim_host_storage_services(void)
       {&rpc_method_volume_delete, do_delete},          {&rpc_method_volume_wipe, do_wipe},
       {&rpc_method_volume_info, do_info},              {&rpc_method_volume_checksum, do_checksum},
       {&rpc_method_volume_upload_open, do_upload_open}, {&rpc_method_volume_upload_abort, do_upload_abort},
+      {&rpc_method_volume_export, do_export},
       {&rpc_method_image_inspect, do_inspect},         {&rpc_method_image_import, do_import},
   };
   return (SimServices){services, G_N_ELEMENTS(services)};

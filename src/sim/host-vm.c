@@ -545,6 +545,19 @@ static bool do_screenshot(RpcCall *call, const void *arg, void **result, GError 
   return true;
 }
 
+static bool do_log(RpcCall *call, const void *arg, void **result, GError **error)
+{
+  SimHost *host = sim_host_of_call(call);
+  if (!sim_host_work(host, call, NULL, error) || !find(host, ((const WsRpcVmLog *)arg)->uuid, error))
+    return false;
+  WsRpcVmLogResult *answer = ws_rpc_vm_log_result_new();
+  answer->text = g_strdup("2026-01-01 00:00:00.000+0000: starting up\nchar device redirected to /dev/pts/0 (label charserial0)\n");
+  answer->lines = 2;
+  answer->more = false;
+  *result = answer;
+  return true;
+}
+
 static bool do_send_keys(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
@@ -611,6 +624,7 @@ SimServices sim_host_vm_services(void)
       {&rpc_method_vm_get_xml, do_get_xml},       {&rpc_method_vm_console_open, do_console_open},
       {&rpc_method_vm_screenshot, do_screenshot}, {&rpc_method_vm_send_keys, do_send_keys},
       {&rpc_method_vm_disk_resize, do_disk_resize}, {&rpc_method_vm_stats, do_stats},
+      {&rpc_method_vm_log, do_log},
   };
   return (SimServices){services, G_N_ELEMENTS(services)};
 }

@@ -23,7 +23,8 @@ struct Batch {
   GArray *children; /* of Child, by ordinal; NULL: not loaded yet */
   guint next;       /* those before it are not queued any more */
   guint n_running;  /* launched and not ended */
-  bool stopping;    /* no child begins any more */
+  bool stopping;    /* no child begins any more, and those that run are cancelled */
+  bool in_turn;     /* the first failure keeps the rest from beginning */
 };
 
 void batch_free(void *arg)
@@ -46,6 +47,7 @@ static gint64 *count_of(WsTaskChildren *counts, WsTaskState state)
     return &counts->done;
   case WS_TASK_STATE_FAILED:
   case WS_TASK_STATE_ROLLED_BACK:
+  case WS_TASK_STATE_ABANDONED:
     return &counts->failed;
   case WS_TASK_STATE_CANCELLED:
     return &counts->cancelled;
@@ -254,15 +256,20 @@ static bool cancel_some_queued(Batch *batch, guint *from)
   return true;
 }
 
-static void cancel_rest(Batch *batch)
+static void cancel_queued(Batch *batch)
 {
   guint from = batch->next, tries = 0;
 
-  batch->stopping = true;
   batch->next = batch->children->len; /* nothing more is launched */
   while (from < batch->children->len)
     if (!cancel_some_queued(batch, &from))
       task_nap(batch->parent, task_backoff_us(tries++));
+}
+
+static void cancel_rest(Batch *batch)
+{
+  batch->stopping = true;
+  cancel_queued(batch);
   for (guint i = 0; i < batch->children->len; i++) {
     const Child *child = &g_array_index(batch->children, Child, i);
     if (!task_state_is_end(child->state))
@@ -304,6 +311,13 @@ static bool all_ended(const Batch *batch)
   return counts->queued == 0 && counts->running == 0;
 }
 
+static bool has_failures(const Batch *batch)
+{
+  const WsTaskChildren *counts = batch->parent->rec->children;
+
+  return counts->failed || counts->cancelled;
+}
+
 /* Until all have ended; `stop`: those that have not are cancelled. */
 static void run_all(Batch *batch, bool stop)
 {
@@ -318,6 +332,10 @@ static void run_all(Batch *batch, bool stop)
   count_all(batch);
   launch_begun(batch);
   while (!all_ended(batch)) {
+    if (batch->in_turn && has_failures(batch) && batch->next < batch->children->len) {
+      cancel_queued(batch);
+      continue;
+    }
     if (!stopped && (stop || g_atomic_int_get(&parent->cancel))) {
       stopped = true;
       cancel_rest(batch);
@@ -370,13 +388,13 @@ static bool stop_batch(Task *parent, void *ctx, GError **error)
   return true;
 }
 
-bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
+static bool run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, bool in_turn, GError **error)
 {
   Batch *batch = g_new(Batch, 1); /* not here on the stack: a later step that fails undoes this one too */
   bool ok;
 
   *batch = (Batch){.parent = task, .step = kind->name, .kind = kind, .wanted = children, .n_wanted = n,
-                   .parallel = MAX(parallel, 1)};
+                   .parallel = MAX(parallel, 1), .in_turn = in_turn};
   g_ptr_array_add(task->batches, batch);
   g_assert(n <= TASK_CHILDREN_MAX && task->depth + 1 < TASK_DEPTH_MAX);
   ok = step_run(task, &(Step){.name = batch->step, .body = run_batch, .undo = stop_batch, .ctx = batch, .batch = true,
@@ -387,4 +405,14 @@ bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, gu
     if (children[i].args)
       ws_object_free(kind->args_type, children[i].args);
   return ok;
+}
+
+bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
+{
+  return run_children(task, kind, children, n, parallel, false, error);
+}
+
+bool task_run_children_in_turn(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
+{
+  return run_children(task, kind, children, n, parallel, true, error);
 }

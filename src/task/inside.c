@@ -47,6 +47,11 @@ bool task_is_resumed(const Task *task)
   return task->resumed;
 }
 
+bool task_is_undoing(const Task *task)
+{
+  return task->undoing;
+}
+
 /* ---- looking ---- */
 
 /* Pointers into older snapshots may still be in use; an unchanged inventory costs no further snapshot. */
@@ -124,6 +129,14 @@ const char *task_step_result(Task *task, const char *name)
       return step->state == WS_TASK_STEP_STATE_RUNNING ? NULL : step->result;
   }
   return NULL;
+}
+
+bool task_step_has_begun(const Task *task, const char *name)
+{
+  for (guint i = 0; i < task->rec->steps.len; i++)
+    if (g_str_equal(((const WsTaskStep *)task->rec->steps.items[i])->name, name))
+      return true;
+  return false;
 }
 
 const char *task_chosen(const Task *task, const char *label)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One task from request to end: its start, the coroutine that runs its function as often as it takes, cancel and wait. */
 #include "task/task-private.h"
+#include "base/hash.h"
 #include "base/plant.h"
+#include "base/seal.h"
 
 #define RERUN_TRIES 12 /* of a function that cannot be taken up again: about two minutes */
 
@@ -41,6 +43,37 @@ static char *json_of(const WsType *type, const void *object, WsWriteMode mode)
   return type && object ? ws_object_to_json(type, object, mode, NULL) : NULL;
 }
 
+/* JSON that stands in it as it came (a patch, a batch's arguments) may hold secrets that nobody knows: of such arguments all is sealed. */
+static char *stored_args(const TaskKind *kind, const void *args)
+{
+  g_autofree char *json = json_of(kind->args_type, args, WS_WRITE_STORED);
+  bool free_form = kind->request || kind->args_type == &ws_type_patch;
+  g_autofree char *sealed = json && free_form ? ws_seal(json, "args") : NULL;
+  return sealed && ws_seal_is_sealed(sealed) ? g_strdup_printf("\"%s\"", sealed) : g_steal_pointer(&json);
+}
+
+/* Caller frees. NULL: it is not to be opened. */
+static char *args_json(const WsTask *rec, GError **error)
+{
+  if (!rec->args || *rec->args != '"')
+    return g_strdup(rec->args ? rec->args : "{}");
+  g_autofree char *sealed = g_strndup(rec->args + 1, strlen(rec->args) - 2);
+  return ws_unseal(sealed, "args", error);
+}
+
+/* What was asked, without secrets. A patch is kept as it came, so that they stand in it as text. */
+static char *request_of(const TaskKind *kind, const void *args)
+{
+  if (args && kind->request)
+    return kind->request(args);
+  if (!args || kind->args_type != &ws_type_patch || !kind->target_type)
+    return json_of(kind->args_type, args, WS_WRITE_CLIENT);
+  const char *text = ((const WsPatch *)args)->patch;
+  g_autofree char *patch = text ? ws_json_without_secrets(kind->target_type, text, strlen(text)) : NULL;
+  WsPatch shown = {.patch = patch};
+  return json_of(&ws_type_patch, &shown, WS_WRITE_CLIENT);
+}
+
 static char *name_of(TaskEngine *engine, const WsType *type, WsId id)
 {
   const WsField *field = type ? ws_type_field(type, "name", strlen("name")) : NULL;
@@ -72,8 +105,8 @@ static WsTask *new_record(TaskEngine *engine, const TaskKind *kind, WsId target,
   rec->request_id = g_strdup(why->request_id);
   rec->idempotency_key = g_strdup(why->idempotency_key);
   rec->parent = parent;
-  rec->args = json_of(kind->args_type, args, WS_WRITE_STORED);
-  rec->request = json_of(kind->args_type, args, SIM_PLANT(secret_in_task) ? WS_WRITE_STORED : WS_WRITE_CLIENT);
+  rec->args = stored_args(kind, args);
+  rec->request = SIM_PLANT(secret_in_task) ? json_of(kind->args_type, args, WS_WRITE_STORED) : request_of(kind, args);
   rec->created = ws_clock_wall_us(ws_loop_clock(engine->loop));
   return rec;
 }
@@ -137,8 +170,9 @@ static bool read_args(Task *task, GError **error)
     return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", task->rec->kind, NULL);
   if (task->args || !task->kind->args_type)
     return true;
-  task->args = ws_object_parse(task->kind->args_type, task->rec->args ? task->rec->args : "{}",
-                               task->rec->args ? strlen(task->rec->args) : 2, WS_PARSE_STORED, error);
+  char *json = args_json(task->rec, error);
+  task->args = json ? ws_object_parse(task->kind->args_type, json, strlen(json), WS_PARSE_STORED, error) : NULL;
+  ws_secret_free(json);
   return task->args != NULL;
 }
 

@@ -76,6 +76,8 @@ typedef struct TaskKind {
   const WsType *args_type; /* NULL: no body */
   const WsType *target_type; /* the object in the path; NULL: none (create) */
   const char *verb;        /* activity word: "cloning" */
+  /* JSON of the arguments for people, without secrets; caller frees. NULL: what of the arguments clients see. */
+  char *(*request)(const void *args);
 } TaskKind;
 
 /* Who asked and why; copied. */
@@ -143,6 +145,8 @@ bool task_is_dry_run(const Task *task);
 bool task_is_resumed(const Task *task);
 /* Newest published snapshot at this moment; borrowed. Taken in a body it is valid until the body returns, else until the function does. */
 const InvSnapshot *task_snapshot(Task *task);
+/* It only comes to the undos of its steps. */
+bool task_is_undoing(const Task *task);
 /* The target as it is now, or WS_ERROR_NOT_FOUND. Borrowed like the snapshot. */
 const void *task_find_target(Task *task, GError **error);
 
@@ -166,6 +170,7 @@ InvTxn *task_txn(Task *task);
 /* In a body: result recorded with the step (short text or JSON); read by later code, also after a restart. */
 void task_set_result(Task *task, const char *value);
 const char *task_step_result(Task *task, const char *step); /* borrowed; NULL: not finished, none, or a dry run */
+bool task_step_has_begun(const Task *task, const char *step); /* it is on record, whatever became of it */
 /* A choice made once, durable before the next body acts; returns the recorded one after a restart. Not in bodies. */
 WsId task_new_id(Task *task, const char *label);           /* never used before; for inv_create_with_id() */
 const char *task_choose(Task *task, const char *label, const char *value); /* e.g. a picked host, a fresh UUID; borrowed */
@@ -195,3 +200,5 @@ void task_set_object(Task *task, const WsType *type, WsId id);
  * and the parent ends "partly done"; when all did, false with the error of the first. A cancel of the parent cancels them. */
 typedef struct { WsId target; void *args; } TaskChild;
 bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error);
+/* The same, but the first that fails or is cancelled stops it: those that have not begun by then are cancelled, those under way come to their end. */
+bool task_run_children_in_turn(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error);

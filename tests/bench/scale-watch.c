@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Watchers of bench-scale: N WebSockets that watch all hosts of a manager while others change them.
+/* Watchers of bench-scale: N WebSockets that watch all hosts of a manager while others change them, as the console does: compressed, and of
+ * what changed the fields that did. BENCH_PLAIN: not compressed.
  *
  *   scale-watch CA PORT WATCHERS
  *
@@ -66,8 +67,8 @@ static guint64 count_between(const Seen *one, guint64 from, guint64 until)
 
 int main(int argc, char **argv)
 {
-  static const HttpSocketEvents events = {.message = on_message, .closed = on_closed};
-  guint64 most = 0, least = G_MAXUINT64, messages = 0, from = 0;
+  const HttpSocketEvents events = {.message = on_message, .closed = on_closed, .deflate = !g_getenv("BENCH_PLAIN")};
+  guint64 most = 0, least = G_MAXUINT64, messages = 0, from = 0, newest = 0;
   guint disordered = 0;
   char line[16];
   if (argc != 4 || !g_getenv("BENCH_TOKEN"))
@@ -75,7 +76,7 @@ int main(int argc, char **argv)
   wanted = MIN((guint)strtoul(argv[3], NULL, 10), WATCHERS_MAX);
   HttpIo *io = http_io_new(ws_clock_system(), NULL);
   g_autofree char *bearer = g_strconcat("Bearer ", g_getenv("BENCH_TOKEN"), NULL);
-  g_autofree char *url = g_strdup_printf("wss://127.0.0.1:%s/api/v1/watch?types=hosts", argv[2]);
+  g_autofree char *url = g_strdup_printf("wss://127.0.0.1:%s/api/v1/watch?types=hosts&delta=true", argv[2]);
   const HttpClientConfig config = {.url = url,
                                    .tls = {.ca_file = argv[1]},
                                    .headers = (const char *const[]){"authorization", bearer, NULL},
@@ -103,10 +104,11 @@ int main(int argc, char **argv)
     most = MAX(most, count);
     least = MIN(least, count);
     disordered += seen[i].disordered;
+    newest = MAX(newest, seen[i].revision);
   }
   printf("{\"watchers\":%u,\"changes\":%" G_GUINT64_FORMAT ",\"messages\":%" G_GUINT64_FORMAT
-         ",\"missed\":%" G_GUINT64_FORMAT ",\"disordered\":%u,\"client_cpu_s\":%.2f}\n",
-         wanted, most, messages, most - least, disordered, kit_process_cpu_us() / 1e6);
+         ",\"missed\":%" G_GUINT64_FORMAT ",\"disordered\":%u,\"behind\":%" G_GUINT64_FORMAT ",\"client_cpu_s\":%.2f}\n",
+         wanted, most, messages, most - least, disordered, newest - until, kit_process_cpu_us() / 1e6);
   (void)fflush(stdout);
   _exit(0);
 }

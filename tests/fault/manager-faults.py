@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 
-DEADLINE_S = 60
+DEADLINE_S = 200
 ENOSPC, EIO = 28, 5
 IO_STATUS = 74  # EX_IOERR: a sync failed
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* WebSocket frames from any bytes. The first byte: bit 0, which side we are; the rest, in how small steps the
+/* WebSocket frames from any bytes. The first byte: bit 0, which side we are; bit 1, whether messages may be compressed; the rest, in how small steps the
  * bytes come. Events must not depend on the steps. */
 #include "http/frame.h"
 #include <stdint.h>
@@ -23,9 +23,9 @@ static void note(GString *story, FrameResult result, const FrameEvent *event)
 }
 
 /* Everything that the reader says about these bytes. */
-static GString *read_all(const uint8_t *data, gsize n, gsize step, bool from_client)
+static GString *read_all(const uint8_t *data, gsize n, gsize step, bool from_client, bool deflates)
 {
-  FrameReader reader = {.from_client = from_client, .max_message_bytes = MAX_MESSAGE_BYTES};
+  FrameReader reader = {.from_client = from_client, .takes_deflated = deflates, .max_message_bytes = MAX_MESSAGE_BYTES};
   GString *story = g_string_new(NULL);
   FrameResult result = FRAME_MORE;
   for (gsize at = 0; at < n && result != FRAME_ERROR; at += step) {
@@ -49,9 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
   if (n < 2)
     return 0;
   bool from_client = data[0] & 1;
-  gsize step = 1 + (data[0] >> 1);
-  GString *whole = read_all(data + 1, n - 1, n, from_client);
-  GString *steps = read_all(data + 1, n - 1, step, from_client);
+  bool deflates = data[0] & 2;
+  gsize step = 1 + (data[0] >> 2);
+  GString *whole = read_all(data + 1, n - 1, n, from_client, deflates);
+  GString *steps = read_all(data + 1, n - 1, step, from_client, deflates);
   g_assert_true(g_string_equal(whole, steps));
   g_string_free(whole, TRUE);
   g_string_free(steps, TRUE);

@@ -19,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
-DEADLINE_S = 60
+DEADLINE_S = 200
 
 
 class Manager:
@@ -63,10 +64,11 @@ class Manager:
 
 class Client:
     def __init__(self, manager, token=None):
-        self.manager, self.token = manager, token
+        self.manager, self.token, self.source = manager, token, None
 
     def raw(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPSConnection("127.0.0.1", self.manager.port, context=self.manager.context(), timeout=DEADLINE_S)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.manager.port, context=self.manager.context(), timeout=DEADLINE_S,
+                                                 source_address=self.source)
         head = dict(headers or {})
         if self.token:
             head["Authorization"] = f"Bearer {self.token}"
@@ -94,18 +96,21 @@ class Client:
 class Socket:
     """As much of a WebSocket client as a watch needs."""
 
-    def __init__(self, client, path):
+    def __init__(self, client, path, deflate=False):
         raw = socket.create_connection(("127.0.0.1", client.manager.port), DEADLINE_S)
         self.stream = client.manager.context().wrap_socket(raw, server_hostname="127.0.0.1")
         key = base64.b64encode(os.urandom(16)).decode()
         self.stream.sendall((f"GET /api/v1{path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                              f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
-                             f"Authorization: Bearer {client.token}\r\n\r\n").encode())
+                             + ("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" if deflate else "")
+                             + f"Authorization: Bearer {client.token}\r\n\r\n").encode())
         self.buffer = b""
+        self.compressed = 0  # messages that came so
         while b"\r\n\r\n" not in self.buffer:
             self.buffer += self.stream.recv(4096)
         head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
         self.status = int(head.split()[1])
+        self.head = head.decode()
 
     def take(self, n):
         while len(self.buffer) < n:
@@ -128,6 +133,9 @@ class Socket:
             data = self.take(size)
             if first & 15 == 8:
                 return struct.unpack(">H", data[:2])[0]
+            if first & 0x40:
+                self.compressed += 1
+                data = zlib.decompressobj(-15).decompress(data + b"\0\0\xff\xff")
             if first & 15 == 1:
                 return json.loads(data)
 
@@ -148,6 +156,7 @@ def logout_ends_the_session(m, admin):
     other = Client(m).login("admin", m.password)
     me = other.call("GET", "/whoami")[1]
     assert me["name"] == "admin" and me["permissions"] == ["*"], me
+    assert me["revision"] >= other.call("GET", f"/sessions/{me['session']}")[1]["revision"], me  # from which to watch
     assert other.call("DELETE", f"/sessions/{me['session']}")[0] == 204
     assert other.call("GET", "/whoami")[0] == 401
 
@@ -178,6 +187,8 @@ def rights_bound_users_and_tokens(m, admin):
     assert reader.call("GET", "/vms")[0] == 200
     status, body, _ = reader.call("POST", "/roles", {"name": "more", "permissions": ["*"]})
     assert (status, body["code"], body["params"]["permission"]) == (403, "forbidden", "role.write"), body
+    status, body, _ = reader.call("GET", "/volumes/vol-1/data")  # what is on a disk is not for everybody who sees that it is there
+    assert (status, body["params"]["permission"]) == (403, "volume.download"), body
     token = admin.call("POST", "/api-tokens", {"name": "t", "permissions": ["vm.read"], "days": 1})[1]
     bounded = Client(m, token["token"])
     assert bounded.call("GET", "/vms")[0] == 200 and bounded.call("GET", "/users")[0] == 403
@@ -317,6 +328,38 @@ def watches_get_each_change_once_in_order(m, admin):
     assert missed[:4] == [r["id"] for r in made[1:]], missed
 
 
+def a_watch_may_ask_for_what_changed_only(m, admin):
+    role = admin.call("POST", "/roles", {"name": "delta", "description": "before", "permissions": ["vm.read"]})[1]
+    watch = Socket(admin, f"/watch?types=roles&delta=true&since={role['revision']}", deflate=True)
+    assert "permessage-deflate; server_no_context_takeover" in watch.head, watch.head
+    assert watch.message()["changes"] == []
+    many = [("vm.read", "volume.read", "*.read", "vm.power")[i % 4] for i in range(100)]
+    first = admin.call("PATCH", f"/roles/{role['id']}", {"permissions": many})[1]
+    second = admin.call("PATCH", f"/roles/{role['id']}", {"description": None})[1]
+    fresh = admin.call("POST", "/roles", {"name": "delta-new", "permissions": []})[1]
+    got = []
+    while len(got) < 3:
+        got += watch.message()["changes"]
+    assert got[0] == {"type": "Role", "id": role["id"], "op": "patch", "base": role["revision"],
+                      "object": {"id": role["id"], "revision": first["revision"], "permissions": many}}, got[0]
+    assert got[1] == {"type": "Role", "id": role["id"], "op": "patch", "base": first["revision"],
+                      "object": {"id": role["id"], "revision": second["revision"], "description": None}}, got[1]
+    assert got[2]["op"] == "put" and got[2]["object"] == fresh, got[2]
+    assert watch.compressed >= 1
+    # What comes into a filter is new to who looks through it; what leaves it is gone.
+    seen = Socket(admin, f"/watch?types=roles&delta=true&filter=name%3Ddelta2&since={fresh['revision']}")
+    seen.message()
+    admin.call("PATCH", f"/roles/{role['id']}", {"name": "delta2"})
+    admin.call("PATCH", f"/roles/{role['id']}", {"description": "after"})
+    admin.call("PATCH", f"/roles/{role['id']}", {"name": "delta3"})
+    got = []
+    while len(got) < 3:
+        got += seen.message()["changes"]
+    assert [c["op"] for c in got] == ["put", "patch", "gone"], got
+    assert got[0]["object"]["permissions"] == many and got[1]["object"]["description"] == "after", got
+    assert Socket(admin, "/watch?delta=maybe").status == 400
+
+
 def watch_too_old_is_told_to_relist(m, admin):
     watch = Socket(admin, "/watch?types=roles&since=1")
     first = watch.message()
@@ -398,9 +441,9 @@ def long_lists_come_in_pieces_also_to_who_leaves(m, admin):
     """A list that is longer than what may be on the way: whole, equal to its pages; who breaks off in the middle harms nobody."""
     connection = http.client.HTTPSConnection("127.0.0.1", m.port, context=m.context(), timeout=DEADLINE_S)
     head = {"Authorization": f"Bearer {admin.token}", "content-type": "application/json"}
-    rights = [f"vm.{'abcdefghijklmnopqrstuvwxyz_'[i % 27]}_long_name_of_a_right_{'x' * (i // 27)}" for i in range(120)]
+    words = " ".join(f"{'abcdefghijklmnopqrstuvwxyz_'[i % 27]} long word of a note {'x' * (i // 27)}" for i in range(120))
     for i in range(700):
-        connection.request("POST", "/api/v1/roles", json.dumps({"name": f"long-{i}", "permissions": rights}), head)
+        connection.request("POST", "/api/v1/roles", json.dumps({"name": f"long-{i}", "description": words, "permissions": []}), head)
         answer = connection.getresponse()
         assert answer.status == 201, answer.read()
         answer.read()
@@ -427,10 +470,37 @@ TESTS = [login_is_needed_and_wrong_ones_are_alike, logout_ends_the_session, fail
          rights_bound_users_and_tokens, nobody_gives_rights_they_lack, last_administrator_stays,
          bodies_are_strict_and_errors_name_the_field, one_record_of_history_is_read, wrong_paths_and_methods_are_told_apart, errors_come_in_chinese_when_asked,
          same_patch_twice_is_no_change, stale_etags_are_refused, idempotency_keys_execute_once, dry_runs_change_nothing,
-         lists_page_filter_and_sort, long_lists_come_in_pieces_also_to_who_leaves, watches_get_each_change_once_in_order, watch_too_old_is_told_to_relist,
+         lists_page_filter_and_sort, long_lists_come_in_pieces_also_to_who_leaves, watches_get_each_change_once_in_order, a_watch_may_ask_for_what_changed_only, watch_too_old_is_told_to_relist,
          audit_has_every_mutating_call_refused_ones_too, nothing_acknowledged_is_lost_by_kill,
          second_manager_on_the_same_data_is_refused, newer_database_is_refused, openapi_document_is_served, files_are_for_the_owner_only,
          asked_to_stop_the_manager_ends_in_order]
+
+
+def run_tests(prefix, tests, make_world, before=lambda world: None, manager=Manager):
+    """All tests on one fresh manager, each with the world that was made of it; how many failed."""
+    print(f"1..{len(tests)}", flush=True)
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        m = manager(os.path.abspath(sys.argv[1]), os.path.join(folder, "data"))
+        os.mkdir(m.data, 0o700)
+        m.start()
+        try:
+            with open(os.path.join(m.data, "initial-password"), encoding="ascii") as file:
+                m.password = file.read().strip()
+            world = make_world(m, folder)
+            for i, test in enumerate(tests):
+                before(world)
+                try:
+                    test(world)
+                    print(f"ok {i + 1} - {test.__name__}", flush=True)
+                except Exception as error:  # each failure is one line of TAP, and the next test runs
+                    failed += 1
+                    print(f"not ok {i + 1} - {test.__name__}\n# {type(error).__name__}: {str(error)[:1500]}", flush=True)
+                    if m.process.poll() is not None:
+                        m.start()
+        finally:
+            m.stop(signal.SIGKILL)
+    return failed
 
 
 def main():

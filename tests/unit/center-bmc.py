@@ -11,12 +11,9 @@ import importlib.util
 import json
 import os
 import re
-import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -25,8 +22,11 @@ spec = importlib.util.spec_from_file_location("center_estate", os.path.join(HERE
 estate = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(estate)
 center, made, done, refused, enrol = estate.center, estate.made, estate.done, estate.refused, estate.enrol
-PASSWORD = "quite-a-secret"
-DEADLINE_S = 120
+sys.path.insert(0, os.path.join(HERE, "../lab/e2e"))
+import ipmi_sim  # noqa: E402
+
+PASSWORD = ipmi_sim.PASSWORD
+DEADLINE_S = 200
 
 CHASSIS = """#!/bin/sh
 # ipmi_sim asks: ADDRESS get|set WHAT [VALUE]. A file `lies` makes it take orders and do nothing.
@@ -37,74 +37,18 @@ case "$1 $2" in
 "set power") [ -e lies ] || echo "$3" > power ;;
 esac
 """
-LAN = """name "bmc"
-set_working_mc 0x20
-  startlan 1
-    addr 127.0.0.1 {port}
-    priv_limit admin
-    allowed_auths_user none md2 md5 straight
-    allowed_auths_operator none md2 md5 straight
-    allowed_auths_admin none md2 md5 straight
-    guid a123456789abcdefa123456789abcdef
-  endlan
-  chassis_control "{folder}/chassis 0x20"
-  user 1 false "" "x" user 10 none md2 md5 straight
-  user 2 true "admin" "{password}" admin 10 none md2 md5 straight
-"""
-COMMANDS = """mc_setbmc 0x20
-mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
-mc_enable 0x20
-"""
 
 
-class Bmc:
-    """One ipmi_sim and the power of the machine behind it."""
+class Bmc(ipmi_sim.IpmiSim):
+    """With the power of the machine behind it."""
 
     def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="bmc-")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.write("chassis", CHASSIS)
-        os.chmod(self.path("chassis"), 0o700)
-        self.write("lan.conf", LAN.format(port=self.port, folder=self.folder, password=PASSWORD))
-        self.write("commands", COMMANDS)
-        os.mkdir(self.path("state"))
+        super().__init__(CHASSIS)
         self.set(False)
-        self.process = None
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def write(self, name, text):
-        with open(self.path(name), "w", encoding="ascii") as file:
-            file.write(text)
-
-    def set(self, on):
-        self.write("power", "1\n" if on else "0\n")
 
     def is_on(self):
         with open(self.path("power"), encoding="ascii") as file:
             return file.read().strip() == "1"
-
-    def start(self):
-        with open(self.path("log"), "ab") as log:
-            self.process = subprocess.Popen(["ipmi_sim", "-n", "-c", self.path("lan.conf"), "-f", self.path("commands"), "-s", self.path("state")],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.write("password", PASSWORD)
-        end = time.monotonic() + DEADLINE_S
-        while subprocess.run(["ipmitool", "-I", "lanplus", "-C", "3", "-N", "1", "-R", "1", "-H", "127.0.0.1", "-p", str(self.port), "-U", "admin",
-                              "-f", self.path("password"), "chassis", "power", "status"], capture_output=True, check=False).returncode:
-            assert self.process.poll() is None and time.monotonic() < end, "ipmi_sim does not come up"
-
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-        shutil.rmtree(self.folder)
-
-    def settings(self, **others):
-        return {"address": "127.0.0.1", "port": self.port, "user": "admin", "password": PASSWORD, "cipher_suite": 3, **others}
 
 
 BMC = Bmc()
@@ -171,7 +115,7 @@ def orderly_power_off_needs_the_agent(m, admin):
 def power_on_waits_for_the_agent_and_says_that_it_did_not_come(m, admin):
     host = host_with(m, admin, "woken")
     BMC.set(False)
-    failed(verb(admin, host, "power_on", timeout_s=10), "deadline_exceeded")
+    failed(verb(admin, host, "power_on", timeout_s=20), "deadline_exceeded")
     assert BMC.is_on()
 
 
@@ -180,11 +124,11 @@ def order_that_is_taken_and_not_carried_out_is_no_success(m, admin):
     BMC.set(True)
     BMC.write("lies", "")
     try:
-        error = failed(verb(admin, host, "power_off", how="hard", timeout_s=10), "power_unchanged")
+        error = failed(verb(admin, host, "power_off", how="hard", timeout_s=20), "power_unchanged")
         assert error["params"]["state"] == "on" and error["params"]["object"] == "liar", error
         assert power(admin, host).get("state") != "off"
         BMC.set(False)
-        error = failed(verb(admin, host, "power_on", timeout_s=10), "power_unchanged")
+        error = failed(verb(admin, host, "power_on", timeout_s=20), "power_unchanged")
         assert error["params"]["expected"] == "on", error
     finally:
         os.unlink(BMC.path("lies"))
@@ -283,6 +227,40 @@ def password_of_an_older_version_is_sealed_when_the_manager_starts(m, admin):
     assert verb(admin, host, "check_power")["state"] == "done"
 
 
+def user_data_of_an_older_version_is_sealed_when_the_manager_starts(m, admin):
+    """That version showed it, and kept it in clear."""
+    host, words = enrol(m, admin, "seeded"), "user data of an older version"
+    vm = {"name": "seeded", "uuid": "6f1d9a52-6f0c-4c3e-9a53-7b7f0e4a0001", "host": host["id"], "management": "managed", "memory_bytes": 64 << 20,
+          "power": {"state": "off"}, "cloud_init": {"hostname": "seeded", "user_data": words}}
+
+    def left_by_it(path):
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            db.row_factory = sqlite3.Row
+            row = dict(db.execute("SELECT * FROM hosts WHERE id = ?", (host["id"].split("-")[1],)).fetchone())
+            row["body"] = json.dumps({"id": f"vm-{row['id']}", "revision": json.loads(row["body"])["revision"], **vm})
+            names = [column["name"] for column in db.execute("PRAGMA table_info(vms)")]
+            db.execute(f"INSERT INTO vms ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})", [row[name] for name in names])
+
+    restarted(m, left_by_it)
+    m.stop()
+    assert files_with(m, words) == [], files_with(m, words)
+    m.start(m.port)
+    shown = done(admin.call("GET", "/vms?filter=name%3Dseeded"))["items"][0]
+    assert shown["cloud_init"]["hostname"] == "seeded" and "user_data" not in shown["cloud_init"], shown
+
+
+def patch_of_a_task_under_way_is_sealed_on_disk(m, admin):
+    """The VM of the test above: its host never comes, so that the task waits."""
+    vm = done(admin.call("GET", "/vms?filter=name%3Dseeded"))["items"][0]
+    status, task, _ = admin.call("PATCH", f"/vms/{vm['id']}", {"cloud_init": {"user_data": "user data in a patch"}})
+    assert status == 202, task
+    m.stop()
+    assert files_with(m, "user data in a patch") == [], files_with(m, "user data in a patch")
+    m.start(m.port)
+    now = done(admin.call("GET", f"/tasks/{task['id']}"))
+    assert now["state"] == "running" and "failed" not in str(now["steps"]), now  # it is read again
+
+
 def database_without_its_key_does_not_start_and_says_so(m, admin):
     host = host_with(m, admin, "keyless")
     key, port = os.path.join(m.data, "secrets.key"), m.port
@@ -301,7 +279,7 @@ center.TESTS = [power_is_what_the_bmc_says, hard_power_off_ends_when_the_power_i
                 power_on_waits_for_the_agent_and_says_that_it_did_not_come, order_that_is_taken_and_not_carried_out_is_no_success,
                 refusal_says_what_is_wrong, bmc_that_is_not_there_is_unreachable, without_settings_nothing_begins, cancel_ends_the_wait,
                 password_is_told_to_nobody, password_is_sealed_on_disk, password_of_an_older_version_is_sealed_when_the_manager_starts,
-                database_without_its_key_does_not_start_and_says_so]
+                user_data_of_an_older_version_is_sealed_when_the_manager_starts, patch_of_a_task_under_way_is_sealed_on_disk, database_without_its_key_does_not_start_and_says_so]
 
 if __name__ == "__main__":
     try:

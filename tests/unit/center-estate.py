@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.parse
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.dont_write_bytecode = True
@@ -210,6 +211,31 @@ def search_finds_by_what_people_know(m, admin):
     refused(admin.call("GET", "/search?q=x&types=nonsense"), 400, "bad_value")
 
 
+def search_sees_each_change(m, admin):
+    def found(text):
+        return {(h["object"], h["field"]) for h in done(admin.call("GET", "/search?limit=50&q=" + urllib.parse.quote(text)))["items"]}
+
+    pool = made(admin.call("POST", "/host-pools", {"name": "Erste Reihe", "description": "Note A"}))["id"]
+    assert found("erste") == {(pool, "name")} and found("note a") == {(pool, "description")}
+    done(admin.call("PATCH", f"/host-pools/{pool}", {"name": "\u6d4b\u8bd5\u6c60 K\u00d6LN", "description": "Note B"}))
+    assert found("erste") == found("note a") == set()
+    assert found("\u8bd5\u6c60") == found("k\u00f6ln") == found("K\u00d6L") == {(pool, "name")} and found("NOTE B") == {(pool, "description")}
+    assert admin.call("DELETE", f"/host-pools/{pool}")[0] == 204
+    assert found("\u8bd5\u6c60") == found("note b") == set()
+
+
+def a_search_counts_all_and_shows_the_best(m, admin):
+    named = [made(admin.call("POST", "/host-pools", {"name": name}))["id"] for name in ("best-of", "a best-of", "best-of-two", "Best-Of-Three")]
+    more = [made(admin.call("POST", "/host-pools", {"name": f"other-{i}", "description": "best-of"}))["id"] for i in range(3)]
+    answer = done(admin.call("GET", "/search?q=best-of&limit=3"))
+    assert answer["total"] == 7, answer
+    assert [h["object"] for h in answer["items"]] == [named[0], *more[:2]], answer  # what is the text before what begins with it
+    answer = done(admin.call("GET", "/search?q=best-of&limit=6"))
+    assert [h["object"] for h in answer["items"]] == [named[0], *more, named[2], named[3]], answer
+    for pool in named + more:
+        assert admin.call("DELETE", f"/host-pools/{pool}")[0] == 204
+
+
 def winctl_shows_what_a_search_found(m, admin):
     """A view lists objects of its own form; its columns are their fields."""
     made(admin.call("POST", "/host-pools", {"name": "shown by winctl"}))
@@ -338,6 +364,7 @@ center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_toke
                 what_holds_something_is_not_deleted, names_are_kept_apart, capacity_counts_hosts_of_the_scope,
                 host_that_is_not_connected_cannot_enter_maintenance,
                 metrics_name_every_object_also_the_dead, dashboards_and_rules_ask_for_what_there_is, search_finds_by_what_people_know,
+                search_sees_each_change, a_search_counts_all_and_shows_the_best,
                 winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read, what_no_agent_has_told_is_not_made_up,
                 affinity_rule_says_what_it_lacks, drs_of_an_empty_cluster_answers]
 

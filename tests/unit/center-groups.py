@@ -142,6 +142,148 @@ def groups_need_their_right(m, admin):
     refused(rita.call("DELETE", f"{GROUPS}/{shop}"), 403, "forbidden")
 
 
+def ended(admin, answer):
+    status, task, _ = answer
+    assert status == 202, (status, task)
+    end = time.monotonic() + center.DEADLINE_S
+    while task["state"] in ("queued", "running", "cancelling", "rolling_back"):
+        assert time.monotonic() < end, task
+        time.sleep(0.05)
+        task = done(admin.call("GET", f"/tasks/{task['id']}"))
+    assert task["state"] == "done", task
+    return task
+
+
+def vm_of_ours(admin, name, **more):
+    ended(admin, admin.call("POST", "/vms", {"name": name, "memory_bytes": 64 << 20, **more}))
+    return items(admin, "/vms", f'name="{name}"')[0]["id"]
+
+
+def limits(admin, group):
+    return {(one["name"], one["what"]): (one["limit"], one["used"], one["free"], one["over"]) for one in done(admin.call("GET", f"{GROUPS}/{group}/usage"))["limits"]}
+
+
+def quota_is_counted_over_all_below(m, admin):
+    top = group(admin, "q-top", quota={"vms": 3, "memory_bytes": 1 << 30})
+    below = group(admin, "q-below", parent=top, quota={"vcpus": 0})
+    assert limits(admin, below) == {("q-below", "vcpus"): (0, 0, 0, False), ("q-top", "vms"): (3, 0, 3, False), ("q-top", "memory_bytes"): (1 << 30, 0, 1 << 30, False)}
+    refused(admin.call("POST", "/vms", {"name": "q-0", "group": below}), 409, "quota_exceeded")
+    done(admin.call("PATCH", f"{GROUPS}/{below}", {"quota": None}))
+    one, two = vm_of_ours(admin, "q-1", group=below), vm_of_ours(admin, "q-2", group=top, cpu={"vcpus": 3})
+    usage = done(admin.call("GET", f"{GROUPS}/{top}/usage"))
+    assert [usage[what] for what in ("vms", "vcpus", "memory_bytes", "disk_bytes")] == [2, 4, 128 << 20, 0], usage
+    assert done(admin.call("GET", f"{GROUPS}/{below}/usage"))["vms"] == 1
+    done(admin.call("PATCH", f"{GROUPS}/{top}", {"quota": {"vms": 1}}))  # less than is used; the rest of the quota stays
+    assert limits(admin, top) == {("q-top", "vms"): (1, 2, 0, True), ("q-top", "memory_bytes"): (1 << 30, 128 << 20, (1 << 30) - (128 << 20), False)}
+    error = refused(admin.call("POST", "/vms", {"name": "q-3", "group": below}), 409, "quota_exceeded")
+    assert all(word in error["message"] for word in ("q-top", "1 virtual machines", "2 used", "1 more")) and error["hint"], error
+    chinese = admin.call("POST", "/vms", {"name": "q-3", "group": below}, accept_language="zh")[1]
+    assert "q-top" in chinese["message"] and "配额" in chinese["message"] and "台虚拟机" in chinese["message"], chinese
+    refused(admin.call("POST", "/vms?dry_run=true", {"name": "q-3", "group": below}), 409, "quota_exceeded")
+    done(admin.call("POST", f"{GROUPS}/{below}/release", {"vms": [one]}))
+    done(admin.call("POST", f"{GROUPS}/{top}/release", {"vms": [two]}))
+    assert done(admin.call("GET", f"{GROUPS}/{top}/usage"))["vms"] == 0
+
+
+def vms_are_taken_in_as_far_as_the_quota_goes(m, admin):
+    vms = [vm_of_ours(admin, f"take-{i}") for i in range(3)]
+    top = group(admin, "t-top", quota={"vms": 2})
+    below = group(admin, "t-below", parent=top)
+    for path in (f"{GROUPS}/{below}/take", f"{GROUPS}/{below}/take?dry_run=true"):
+        error = refused(admin.call("POST", path, {"vms": vms}), 409, "quota_exceeded")
+        assert "t-top" in error["message"] and "3 more" in error["message"], error
+    assert not items(admin, "/vms", f"group={below}")  # all or none
+    done(admin.call("POST", f"{GROUPS}/{below}/take", {"vms": [vms[0], vms[1], vms[0]]}))
+    refused(admin.call("POST", f"{GROUPS}/{top}/take", {"vms": [vms[2]]}), 409, "quota_exceeded")
+    done(admin.call("POST", f"{GROUPS}/{top}/take", {"vms": vms[:2]}))  # they count there already
+    stranger = vm_named(m, admin, "foreign")
+    done(admin.call("POST", f"{GROUPS}/{below}/take", {"vms": [stranger]}))  # counts when it is adopted
+    refused(admin.call("POST", f"/vms/{stranger}/adopt"), 409, "quota_exceeded")
+
+
+def group_moves_under_a_quota_that_has_room(m, admin):
+    top = group(admin, "m-top", quota={"vms": 1})
+    full, more = group(admin, "m-full"), group(admin, "m-more")
+    inner = group(admin, "m-inner", parent=more)
+    vm_of_ours(admin, "m-1", group=full)
+    vm_of_ours(admin, "m-2", group=inner)
+    for query in ("?dry_run=true", ""):
+        done(admin.call("PATCH", f"{GROUPS}/{full}{query}", {"parent": top}))
+    for query in ("?dry_run=true", ""):
+        error = refused(admin.call("PATCH", f"{GROUPS}/{more}{query}", {"parent": top}), 409, "quota_exceeded")
+        assert "m-top" in error["message"], error
+    refused(admin.call("PATCH", f"{GROUPS}/{inner}", {"parent": full}), 409, "quota_exceeded")
+    assert limits(admin, full) == {("m-top", "vms"): (1, 1, 0, False)}
+    done(admin.call("PATCH", f"{GROUPS}/{full}", {"parent": None}))
+    done(admin.call("PATCH", f"{GROUPS}/{more}", {"parent": top}))
+    assert limits(admin, inner) == {("m-top", "vms"): (1, 1, 0, False)}
+    refused(admin.call("POST", "/vms", {"name": "m-3", "group": inner}), 409, "quota_exceeded")
+
+
+def quota_is_for_whoever_may_write_groups(m, admin):
+    rita = center.Client(m).login("rita", "rita's password")  # group.read, vm.*
+    fixed = group(admin, "fixed", quota={"vms": 0})
+    refused(rita.call("PATCH", f"{GROUPS}/{fixed}", {"quota": None}), 403, "forbidden")
+    refused(rita.call("PATCH", f"{GROUPS}/{fixed}", {"quota": {"vms": 9}}), 403, "forbidden")
+    refused(rita.call("PATCH", f"{GROUPS}/{fixed}", {"parent": None}), 403, "forbidden")
+    assert limits(rita, fixed) == {("fixed", "vms"): (0, 0, 0, False)}
+    refused(rita.call("POST", "/vms", {"name": "hers", "group": fixed}), 409, "quota_exceeded")
+    vm = vm_of_ours(admin, "m-fixed", group=group(admin, "held", quota={"vms": 1}))
+    for text in ('{"group": null}', '{"description": "mine", "gr\\u006fup": null}', f'{{"group": "{fixed}"}}'):  # out of the group, and so out of its quota
+        assert refused(rita.call("PATCH", f"/vms/{vm}", text), 403, "forbidden")["params"]["permission"] == "group.write"
+    ended(admin, rita.call("PATCH", f"/vms/{vm}", {"description": "mine"}))
+    ended(admin, admin.call("PATCH", f"/vms/{vm}", {"group": None}))
+
+
+def vms_are_made_in_the_group_of_whoever_makes_them(m, admin):
+    """By naming no group nobody leaves a quota."""
+    home = group(admin, "home", quota={"vms": 2})
+    below, foreign = group(admin, "home below", parent=home), group(admin, "another's")
+    role = made(admin.call("POST", "/roles", {"name": "self-service", "permissions": ["vm.*", "group.read", "user.write", "task.read"]}))["id"]
+    user = made(admin.call("POST", "/users", {"name": "homer", "password": "homer's password", "roles": [role], "group": home}))["id"]
+    homer = center.Client(m).login("homer", "homer's password")
+    ended(homer, homer.call("POST", "/vms", {"name": "h-1", "memory_bytes": 64 << 20}))
+    ended(homer, homer.call("POST", "/vms", {"name": "h-2", "memory_bytes": 64 << 20, "group": below}))
+    assert [items(admin, "/vms", f'name="h-{n}"')[0]["group"] for n in (1, 2)] == [home, below]
+    for query in ("", "?dry_run=true"):
+        assert "home" in refused(homer.call("POST", f"/vms{query}", {"name": "h-3"}), 409, "quota_exceeded")["message"]
+    assert refused(homer.call("POST", "/vms", {"name": "h-3", "group": foreign}), 403, "forbidden")["params"] == {"permission": "group.write", "object": foreign}
+    assert refused(homer.call("PATCH", f"/users/{user}", {"group": None}), 403, "forbidden")["params"]["permission"] == "group.write"
+    made(homer.call("POST", "/users", {"name": "homers-helper", "password": "helper's password", "roles": [role]}))
+    assert items(admin, "/users", 'name="homers-helper"')[0]["group"] == home  # whom it makes is bound as it is
+    refused(homer.call("POST", "/users", {"name": "x", "password": "helper's password", "group": foreign}), 403, "forbidden")
+    stranger = vm_named(m, admin, "h-found")
+    for answer in (homer.call("POST", f"/vms/{stranger}/adopt"), homer.call("POST", "/vms/batch", {"verb": "adopt", "ids": [stranger]})):
+        assert refused(answer, 403, "forbidden")["params"] == {"permission": "group.write", "object": stranger}
+    done(admin.call("POST", f"{GROUPS}/{below}/take", {"vms": [stranger]}))
+    refused(homer.call("POST", f"/vms/{stranger}/adopt"), 409, "quota_exceeded")  # it is asked for as a new one is
+    refused(admin.call("DELETE", f"{GROUPS}/{home}"), 409, "group_not_empty")
+    empty = group(admin, "whose users remain")
+    done(admin.call("PATCH", f"/users/{user}", {"group": empty}))
+    refused(admin.call("DELETE", f"{GROUPS}/{empty}"), 409, "in_use")  # else they would be free of it
+    done(admin.call("PATCH", f"/users/{user}", {"group": home}))
+    done(admin.call("PATCH", f"/roles/{role}", {"permissions": ["vm.*", "group.*", "task.read"]}))  # who may keep groups chooses
+    ended(homer, homer.call("POST", "/vms", {"name": "h-4", "memory_bytes": 64 << 20}))
+    assert "group" not in items(admin, "/vms", 'name="h-4"')[0]
+
+
+def first_boot_settings_are_not_shown_again(m, admin):
+    settings = {"hostname": "shown", "password": "hidden word", "user_data": "#cloud-config\nchpasswd: {list: ['root:hidden too']}\n"}
+    vm = vm_of_ours(admin, "booted", cloud_init=settings)
+    shown = done(admin.call("GET", f"/vms/{vm}"))["cloud_init"]
+    assert shown["hostname"] == "shown" and not {"password", "user_data"} & set(shown), shown
+    ended(admin, admin.call("PATCH", f"/vms/{vm}", {"cloud_init": {"hostname": "changed", "user_data": "#!/bin/sh\n# hidden in a patch\n"}, "description": "seen"}))
+    status, task, _ = admin.call("POST", "/vms/batch", {"verb": "set_password", "ids": [vm], "args": {"user": "root", "password": "hidden in a batch"}})
+    assert status == 202, task
+    assert "hidden" not in str(done(admin.call("GET", f"/vms/{vm}")))
+    tasks = done(admin.call("GET", "/tasks?limit=1000"))["items"] + done(admin.call("GET", "/ended-tasks?limit=1000"))["items"]
+    for task in tasks:
+        assert "hidden" not in str(task), task
+    asked = [task.get("request") for task in tasks]
+    assert {"patch": {"cloud_init": {"hostname": "changed"}, "description": "seen"}} in asked, asked  # the rest of it is told
+    assert [one["args"] for one in asked if one and one.get("verb") == "set_password"] == [{"user": "root"}], asked
+
+
 def what_nics_are_for_is_kept_and_judged(m, admin):
     host = done(admin.call("GET", "/hosts"))["items"][0]["id"]
     refused(admin.call("PATCH", f"/hosts/{host}", {"nic_roles": [{"nic": "a", "roles": ["storage"]}, {"nic": "a", "roles": []}]}), 400, "bad_value")
@@ -155,7 +297,10 @@ def what_nics_are_for_is_kept_and_judged(m, admin):
 
 
 TESTS = [groups_lie_in_groups, group_does_not_come_into_itself, groups_have_an_end, names_differ_among_siblings, vms_move_together_or_not_at_all,
-         group_with_something_in_it_stays, groups_need_their_right, what_nics_are_for_is_kept_and_judged]
+         group_with_something_in_it_stays, groups_need_their_right,
+         quota_is_counted_over_all_below, vms_are_taken_in_as_far_as_the_quota_goes, group_moves_under_a_quota_that_has_room,
+         quota_is_for_whoever_may_write_groups, vms_are_made_in_the_group_of_whoever_makes_them, first_boot_settings_are_not_shown_again,
+         what_nics_are_for_is_kept_and_judged]
 
 
 def main():

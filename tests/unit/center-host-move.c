@@ -154,6 +154,9 @@ SERVE(vm_migrate_look, VmMigrateLook)
 
 SERVE(vm_migrate_check, VmMigrateCheck)
 {
+  const HostTruth *truth = host_sim_of(call)->truth;
+  if (truth->boots && truth->libvirt_late)
+    return ws_fail(error, WS_ERROR_HYPERVISOR_UNREACHABLE, NULL);
   *result = ws_rpc_vm_migrate_check_result_new();
   return true;
 }

@@ -281,6 +281,25 @@ SERVE(volume_clone, VolumeClone)
   return true;
 }
 
+SERVE(volume_export, VolumeExport)
+{
+  bool there = host_find_file(disks_of(call), params->pool, params->file) != NULL;
+  for (guint i = 0; i < params->disks.len; i++)
+    if (!whole_file(call, params->disks.items[i]->pool, params->disks.items[i]->file, error))
+      return false;
+  HostFile *f = make_file(call, "volume.export", params->pool, params->file, 2, 65536, error);
+  if (!f)
+    return false;
+  f->allocated_bytes = f->size_bytes;
+  if (!there)
+    after(call, "volume.export");
+  *result = ws_rpc_volume_export_result_new();
+  (*result)->size_bytes = f->size_bytes;
+  (*result)->allocated_bytes = f->allocated_bytes;
+  (*result)->sha256 = g_strnfill(64, 'e');
+  return true;
+}
+
 SERVE(volume_resize, VolumeResize)
 {
   HostFile *f = whole_file(call, params->pool, params->file, error);
@@ -760,9 +779,25 @@ SERVE(vm_get, VmGet)
   return true;
 }
 
+SERVE(vm_log, VmLog)
+{
+  if (!find_domain(call, params->uuid, error))
+    return false;
+  *result = ws_rpc_vm_log_result_new();
+  (*result)->text = g_strdup("2026-01-01 00:00:00.000+0000: starting up libvirt version: 9.0.0, qemu version: 7.2.9\n/usr/bin/qemu-system-x86_64 \\\n"
+                             "-object '{\"qom-type\":\"secret\",\"id\":\"masterKey0\"}'\n");
+  (*result)->lines = 3;
+  (*result)->more = false;
+  return true;
+}
+
 SERVE(vm_list, VmList)
 {
   HostTruth *truth = truth_of(call);
+  if (truth->boots && truth->libvirt_late) {
+    truth->libvirt_late--;
+    return ws_fail(error, WS_ERROR_HYPERVISOR_UNREACHABLE, NULL);
+  }
   *result = ws_rpc_vm_list_result_new();
   (*result)->sequence = truth->sequence;
   (*result)->look = ++truth->looks;
@@ -877,6 +912,7 @@ const RpcService host_services[] = {
     ROW(pool_keep, pool_keep),
     ROW(volume_create, volume_create),
     ROW(volume_clone, volume_clone),
+    ROW(volume_export, volume_export),
     ROW(volume_resize, volume_resize),
     ROW(volume_delete, volume_delete),
     ROW(volume_upload_abort, volume_upload_abort),
@@ -898,6 +934,7 @@ const RpcService host_services[] = {
     ROW(vm_set_password, vm_set_password),
     ROW(vm_release, vm_release),
     ROW(vm_get, vm_get),
+    ROW(vm_log, vm_log),
     ROW(vm_list, vm_list),
     ROW(vm_stats, vm_stats),
     ROW(vm_disk_resize, vm_disk_resize),

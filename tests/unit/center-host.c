@@ -261,6 +261,25 @@ void host_sim_set_version(HostSim *sim, const char *version, const char *const *
   make_link(sim, unknown);
 }
 
+void host_sim_report_load(HostSim *sim, bool libvirt_down)
+{
+  g_autoptr(WsRpcHostLoad) params = ws_rpc_host_load_new();
+  params->load = ws_host_load_new();
+  params->load->libvirt_down = libvirt_down;
+  rpc_host_load(sim->link, params);
+}
+
+void host_sim_report_pool(HostSim *sim, WsId pool, bool full)
+{
+  g_autoptr(WsRpcPoolChanged) params = ws_rpc_pool_changed_new();
+  params->pool = pool;
+  params->status = ws_pool_status_new();
+  params->status->state = full ? WS_POOL_STATUS_STATE_FULL : WS_POOL_STATUS_STATE_ACTIVE;
+  params->status->capacity_bytes = 1 << 30;
+  params->status->available_bytes = full ? 0 : 1 << 29;
+  rpc_pool_changed(sim->link, params);
+}
+
 HostSim *host_sim_new(WsLoop *loop, const char *name, HostTruth *truth, HostDisks *disks, HostAct act, void *arg)
 {
   HostSim *sim = g_new0(HostSim, 1);

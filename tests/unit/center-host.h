@@ -84,6 +84,7 @@ typedef struct {
   gint64 looks;    /* number of the last look at a domain */
   char firewall[512]; /* as JSON */
   gint is_off, boots; /* its power; how often it has started */
+  guint libvirt_late; /* after its next start: so many lists are asked for in vain, its libvirt is not there yet, and no VM can come */
 } HostTruth;
 
 typedef struct {
@@ -114,6 +115,10 @@ void host_sim_fail_power(HostSim *sim);
 bool host_sim_is_connected(const HostSim *sim);
 /* From now on its agent is of that version, and does not know these methods ("vm.reset"; ends with NULL). Its link is cut. */
 void host_sim_set_version(HostSim *sim, const char *version, const char *const *unknown);
+/* Reports load: all of it nothing, and whether its libvirt answers. */
+void host_sim_report_load(HostSim *sim, bool libvirt_down);
+/* Says by itself that a pool of its is full, or is not. */
+void host_sim_report_pool(HostSim *sim, WsId pool, bool full);
 /* Lists and events are on their way for so long after they were made: what is done meanwhile is answered
  * before they come. 0: as made. */
 void host_sim_delay(HostSim *sim, gint64 lists_us, gint64 events_us);

@@ -3,6 +3,7 @@
 #include "center-rig.h"
 #include "center/auth/audit.h"
 #include "center/compute/compute.h"
+#include "center/quota.h"
 #include "plan/estate.h"
 #include "task/task-private.h"
 #include <string.h>
@@ -256,6 +257,41 @@ static bool look_at_activity(const void *object, void *arg)
   return true;
 }
 
+/* ---- quotas ---- */
+
+typedef struct {
+  const InvSnapshot *snap;
+  WsId group;
+  QuotaFigures sum;
+} QuotaWalk;
+
+/* The long way, against the running sums. */
+static bool add_if_below(const void *object, void *arg)
+{
+  QuotaWalk *walk = arg;
+  const WsVm *vm = object;
+  const WsBusinessGroup *at = inv_find(walk->snap, &ws_type_business_group, vm->group);
+  while (at && at->id != walk->group)
+    at = inv_find(walk->snap, &ws_type_business_group, at->parent);
+  QuotaFigures figures = at ? quota_of_vm(walk->snap, vm) : (QuotaFigures){0};
+  for (guint k = 0; k < N_QUOTAS; k++)
+    walk->sum.of[k] += figures.of[k];
+  return true;
+}
+
+static bool look_at_quota(const void *object, void *arg)
+{
+  Look *look = arg;
+  const WsBusinessGroup *group = object;
+  QuotaWalk walk = {look->snap, group->id, {{0}}};
+  QuotaFigures used = quota_used(look->rig->center.quotas, group->id);
+  inv_each(look->snap, &ws_type_vm, add_if_below, &walk);
+  for (guint k = 0; k < N_QUOTAS; k++)
+    if (used.of[k] != walk.sum.of[k])
+      quarrel(look, "quota %u of %s counts %" G_GINT64_FORMAT ", there is %" G_GINT64_FORMAT, k, group->name, used.of[k], walk.sum.of[k]);
+  return true;
+}
+
 char *center_rig_quarrel(CenterRig *rig)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
@@ -276,6 +312,9 @@ char *center_rig_quarrel(CenterRig *rig)
   inv_each(snap, &ws_type_switch, look_at_switch, &look);
   inv_each(snap, &ws_type_port_group, look_at_group, &look);
   inv_each(snap, &ws_type_vm, look_at_vm, &look);
+  inv_each(snap, &ws_type_business_group, look_at_quota, &look);
+  if (quota_n_held(rig->center.quotas))
+    quarrel(&look, "quotas are held though nothing happens");
   bool all = true;
   for (guint i = 0; i < RIG_HOSTS; i++)
     if (inv_find(snap, &ws_type_host, rig->hosts[i].id))
@@ -293,6 +332,13 @@ char *center_rig_quarrel(CenterRig *rig)
     return text;
   g_free(text);
   return NULL;
+}
+
+void center_rig_assert_no_quarrel(CenterRig *rig)
+{
+  g_autofree char *text = center_rig_quarrel(rig);
+  if (text)
+    g_error("%s", text);
 }
 
 /* ---- portrait ---- */

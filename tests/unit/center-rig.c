@@ -7,6 +7,7 @@
 #include "center/auth/audit.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/quota.h"
 #include "center/tickets.h"
 #include "center/turns.h"
 #include "center/verbs.h"
@@ -24,7 +25,7 @@
 #define OFF_US       ((gint64)600 * G_USEC_PER_SEC)
 #define QUIET_US     ((gint64)3 * G_USEC_PER_SEC) /* longer than a guest takes to shut down */
 #define FULL_OPS 20 /* operations for which a full disk is full */
-#define REAL_LIMIT_US ((gint64)60 * G_USEC_PER_SEC)
+#define REAL_LIMIT_US ((gint64)200 * G_USEC_PER_SEC)
 
 /* ---- the world ---- */
 
@@ -81,20 +82,21 @@ static HostTruth *truth_of(const RigHost *host)
 }
 
 /* A host without power is away, and somebody switches it on again. Only the first one's BMC is known to the manager of these tests. */
-static void follow_power(CenterRig *rig)
+static void follow_power(CenterRig *rig, guint i)
 {
   RigWorld *world = rig->world;
-  RigHost *host = &rig->hosts[0];
+  RigHost *host = &rig->hosts[i];
   if (!g_atomic_int_get(&truth_of(host)->is_off))
     return;
   if (host_sim_is_connected(host->sim))
     cut(host);
-  if (world->back_us == 0)
-    world->back_us = rig->now_us + OFF_US;
-  if (rig->now_us < world->back_us && g_atomic_int_get(&world->n_off_told) < 2)
+  if (world->back_us[i] == 0)
+    world->back_us[i] = rig->now_us + OFF_US;
+  if (rig->now_us < world->back_us[i] && (i || g_atomic_int_get(&world->n_off_told) < 2))
     return;
-  world->back_us = 0;
-  world->n_off_told = 0;
+  world->back_us[i] = 0;
+  if (i == 0)
+    world->n_off_told = 0;
   truth_of(host)->boots++;
   g_atomic_int_set(&truth_of(host)->is_off, 0);
 }
@@ -127,7 +129,8 @@ static bool bmc(const WsExec *exec, char **out, int *status, void *arg)
 static void step(CenterRig *rig)
 {
   WsLoop *loop = rig->center.loop;
-  follow_power(rig);
+  for (guint i = 0; i < RIG_MEMBERS; i++)
+    follow_power(rig, i);
   if (ws_loop_next_us(loop) <= rig->now_us || !disk_is_idle(rig)) {
     ws_loop_step(loop, ws_loop_next_us(loop) <= rig->now_us ? 0 : 1);
     return;
@@ -192,6 +195,50 @@ void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg)
     step(rig);
     g_assert_cmpint(g_get_monotonic_time(), <, limit_us);
   }
+}
+
+/* ---- a cluster ---- */
+
+typedef struct {
+  CenterRig *rig;
+  const char *name;
+  guint first, n;
+  void (*fill)(WsCluster *cluster);
+} NewCluster;
+
+static bool take_first(const void *object, void *arg)
+{
+  *(const void **)arg = object;
+  return false;
+}
+
+static void make_cluster(void *arg)
+{
+  const NewCluster *new = arg;
+  RigWorld *world = new->rig->world;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(new->rig->center.inventory);
+  g_autoptr(InvSnapshot) head = inv_head(new->rig->center.inventory);
+  const WsHostPool *pool = NULL;
+  inv_each(head, &ws_type_host_pool, take_first, &pool);
+  WsCluster *cluster = inv_create(txn, &ws_type_cluster);
+  cluster->name = g_strdup(new->name);
+  cluster->host_pool = pool->id;
+  if (new->fill)
+    new->fill(cluster);
+  rig_world_name(world, new->name, cluster->id);
+  for (guint i = new->first; i < new->first + new->n; i++) {
+    WsHost *host = inv_edit_id(txn, &ws_type_host, world->names[i].id);
+    host->cluster = cluster->id;
+    host->host_pool = pool->id;
+  }
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+void center_rig_make_cluster(CenterRig *rig, const char *name, guint first, guint n, void (*fill)(WsCluster *cluster))
+{
+  center_rig_run(rig, make_cluster, &(NewCluster){rig, name, first, n, fill});
 }
 
 /* ---- the host comes ---- */
@@ -432,9 +479,11 @@ void center_rig_close(CenterRig *rig)
   turns_free(center->turns);
   g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_hash_table_unref(center->stale_vms);
+  g_hash_table_unref(center->logs_asked);
   g_hash_table_unref(center->pools_of_hosts);
   g_hash_table_unref(center->firewalls_under_way);
   g_ptr_array_unref(center->promises);
+  quotas_free(center->quotas);
   ws_loop_free(center->loop);
   g_free(center->config.data_dir);
   g_free(center->config.packages_dir);
@@ -518,6 +567,14 @@ WsId center_rig_start(CenterRig *rig, const char *kind, const char *target, cons
   if (ask.error)
     g_propagate_error(error, ask.error);
   return ask.started.task_id;
+}
+
+void center_rig_assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, const char *target, const char *json)
+{
+  g_autoptr(GError) error = NULL;
+  WsId task = center_rig_start(rig, kind, target, json, &error);
+  if (task || ws_error_code(error) != code)
+    g_error("%s %s %s: %s", kind, target ? target : "", json ? json : "", task ? "was not refused" : error->message);
 }
 
 static const void *kept;

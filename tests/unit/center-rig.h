@@ -38,7 +38,7 @@ typedef struct {
     WsId id;
   } names[RIG_NAMES]; /* what the fixture made, for "@name" in requests */
   WsId last_id;       /* tasks above it are the test's own */
-  gint64 back_us;     /* the host is off until then, or until its BMC has said so twice */
+  gint64 back_us[RIG_HOSTS]; /* the host is off until then, the first one also until its BMC has said so twice */
   gint n_off_told;
   gint64 now_us;      /* goes on where the manager before stopped */
   bool away[RIG_HOSTS]; /* its power is off, and stays so */
@@ -89,6 +89,8 @@ CenterRig *center_rig_open(const char *dir, RigWorld *world);
 void center_rig_close(CenterRig *rig);
 /* Runs func(arg) in a coroutine to its end. */
 void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg);
+/* Puts members `first` to `first + n - 1` into a new cluster, of that name for the world too; fill (may be NULL) sets the rest of it. */
+void center_rig_make_cluster(CenterRig *rig, const char *name, guint first, guint n, void (*fill)(WsCluster *cluster));
 /* Until the hosts are connected, no task lives, and a while has passed in which events were taken. */
 void center_rig_settle(CenterRig *rig);
 void center_rig_run_for(CenterRig *rig, gint64 us);
@@ -101,11 +103,14 @@ void center_rig_link(CenterRig *rig, guint host, bool on);
 WsId center_rig_start(CenterRig *rig, const char *kind, const char *target, const char *json, GError **error);
 /* The same to its end, which must be done; the id of its result. `name` (may be NULL): how the world calls that. */
 WsId center_rig_do(CenterRig *rig, const char *name, const char *kind, const char *target, const char *json);
+/* It must be refused with this code. */
+void center_rig_assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, const char *target, const char *json);
 /* The newest root task of the test's own, or NULL; borrowed until the next call. */
 const WsTask *center_rig_last_task(CenterRig *rig);
 
 /* What must hold whenever nothing happens: no task, lock or passing state; inventory, host and files agree; the audit chain verifies and
  * has one record for each root task. NULL, or what does not hold, in words; caller frees. */
 char *center_rig_quarrel(CenterRig *rig);
+void center_rig_assert_no_quarrel(CenterRig *rig);
 /* Inventory and host as text, without times, revisions and records of tasks: two that are alike are equal. Caller frees. */
 char *center_rig_portrait(CenterRig *rig);

@@ -83,8 +83,13 @@ static bool in_process(void (*func)(const Scene *scene), const Scene *scene)
   pid_t pid = fork();
   g_assert_cmpint(pid, >=, 0);
   if (pid == 0) {
-    alarm(100);
+    alarm(250);
     func(scene);
+    if (runs_world->fault == RIG_NO_SYNC) {
+      runs_world->at = 0; /* none fails from here on */
+      if (runs_world->happened)
+        (void)pause(); /* one that has failed ends this process from the store's thread */
+    }
     _exit(0);
   }
   g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
@@ -334,6 +339,26 @@ void runs_on_same_site_at_once(void (*func)(CenterRig *rig), const char *name)
   const Scene scene = {.name = name};
   on_site = func;
   g_assert_true(in_process(run_at_once, &scene));
+}
+
+static gint kill_at;
+
+void runs_arm(CenterRig *rig)
+{
+  rig->world->n_points = 0;
+  rig->world->at = kill_at;
+  rig->world->fault = RIG_KILL;
+}
+
+gint runs_kill_at_each_point(void (*func)(CenterRig *rig), void (*after)(CenterRig *rig), bool at_once)
+{
+  bool lived = false;
+  for (kill_at = 1; !lived; kill_at += STRIDE) {
+    lived = runs_may_die(func, "killed");
+    runs_world->fault = RIG_NO_FAULT;
+    (at_once ? runs_on_same_site_at_once : runs_on_same_site)(after, "after a kill");
+  }
+  return kill_at - STRIDE;
 }
 
 gint runs_stride(void)

@@ -19,6 +19,10 @@ void runs_check(const Scene *scene);
 void runs_on_site(void (*func)(CenterRig *rig), const char *name);
 /* The same where func sets a fault that may kill the process; false: it did. */
 bool runs_may_die(void (*func)(CenterRig *rig), const char *name);
+/* func(rig), on a fresh copy each time, with the manager killed at each point of it that comes after runs_arm(rig), and after(rig) with a manager that was started
+ * anew (at_once: as runs_on_same_site_at_once()). Returns the first point that was tried and not reached. */
+gint runs_kill_at_each_point(void (*func)(CenterRig *rig), void (*after)(CenterRig *rig), bool at_once);
+void runs_arm(CenterRig *rig);
 /* The same after another, with all as that left it: the manager was restarted. */
 void runs_on_same_site(void (*func)(CenterRig *rig), const char *name);
 /* As before, but func comes at once, before the hosts have: for what does not come to rest by itself. */

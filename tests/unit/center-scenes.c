@@ -38,11 +38,11 @@ const Scene scenes[] = {
     {"image_verify", "image_verify", "image", NULL},
     {"image_delete", "image_delete", "other_iso", NULL, .no_way_back = true},
     {"vm_create", "vm_create", NULL,
-     "{'name':'new','memory_bytes':134217728,'disks':[" DISK "," DISK "],'cdroms':[{}],'nics':[{'port_group':'@group'}]}"},
+     "{'name':'new','memory_bytes':134217728,'disks':[" DISK "," DISK "],'cdroms':[{}],'nics':[{'port_group':'@group'}],'group':'@team'}"},
     {"vm_create_where_the_manager_likes", "vm_create", NULL,
      "{'name':'new','memory_bytes':134217728,'disks':[{'new_volume':{'size_bytes':1048576}}]}"},
     {"vm_create_from_a_disk", "vm_create", NULL, "{'name':'new','memory_bytes':134217728,'disks':[{'volume':'@volume'}]}"},
-    {"vm_deploy", "vm_deploy", NULL, "{'name':'new','image':'@image','cloud_init':{'user':'u','password':'secret'}}"},
+    {"vm_deploy", "vm_deploy", NULL, "{'name':'new','image':'@image','group':'@team','cloud_init':{'user':'u','password':'secret'}}"},
     {"vm_deploy_linked", "vm_deploy", NULL, "{'name':'new','image':'@image','linked':true,'port_group':'@group'}"},
     {"vm_deploy_off", "vm_deploy", NULL, "{'name':'new','image':'@image','pool':'@pool','start':false}"},
     {"vm_deploy_two", "vm_deploy", NULL, "{'name':'new','image':'@image','linked':true,'count':2}", .acts_only = true},
@@ -65,11 +65,16 @@ const Scene scenes[] = {
     {"vm_hibernate", "vm_hibernate", "running", NULL, .acts_only = true},
     {"vm_discard_saved", "vm_discard_saved", "hibernated", NULL, .acts_only = true},
     {"vm_update", "vm_update", "running", "{'patch':{'name':'renamed','memory_bytes':268435456}}"},
+    {"vm_update_out_of_its_group", "vm_update", "off", "{'patch':{'group':null}}"},
     {"vm_attach_new_disk", "vm_attach_disk", "running", "{'disk':{'new_volume':{'size_bytes':1048576}}}"},
     {"vm_attach_disk", "vm_attach_disk", "off", "{'disk':{'volume':'@volume'}}"},
     {"vm_detach_disk", "vm_detach_disk", "off", "{'key':'disk-1'}"},
     {"vm_detach_disk_to_bin", "vm_detach_disk", "off", "{'key':'disk-1','volume':'bin'}"},
     {"vm_detach_disk_destroy", "vm_detach_disk", "off", "{'key':'disk-1','volume':'destroy'}"},
+    {"vm_revert_disk", "vm_revert_disk", "copied", "{'key':'disk-0'}"},
+    {"vm_revert_linked_disk", "vm_revert_disk", "linked", "{'key':'disk-0'}"},
+    {"vm_export", "vm_export", "off", "{'pool':'@idle_pool','name':'packed'}"},
+    {"vm_export_linked", "vm_export", "linked", "{'pool':'@pool'}"},
     {"vm_attach_nic", "vm_attach_nic", "running", "{'nic':{'port_group':'@group'}}"},
     {"vm_detach_nic", "vm_detach_nic", "running", "{'key':'nic-0'}"},
     {"vm_insert_cd", "vm_insert_cd", "running", "{'volume':'@iso_volume'}"},
@@ -95,6 +100,8 @@ const Scene scenes[] = {
     {"backup_delete", "backup_delete", "backup", NULL, .no_way_back = true},
     {"host_sync", "host_sync", "host", NULL},
     {"host_enter_maintenance", "host_enter_maintenance", "host", "{'vms':'power_off'}", .acts_only = true},
+    {"host_maintain", "host_maintain", "second", "{'reboot':'orderly','timeout_s':86400}", .acts_only = true},
+    {"cluster_roll_maintenance", "cluster_roll_maintenance", "rack", "{'reboot':'orderly','timeout_s':86400}", .acts_only = true},
     {"host_power_off", "host_power_off", "host", "{'force':true,'timeout_s':86400}", .acts_only = true},
     {"host_power_off_hard", "host_power_off", "host", "{'how':'hard','force':true,'timeout_s':86400}", .acts_only = true},
     {"host_reboot", "host_reboot", "host", "{'force':true,'timeout_s':86400}", .acts_only = true},
@@ -225,6 +232,8 @@ static void make_vms(CenterRig *rig)
   make_mover(rig, "resting", "shared_pool");
   center_rig_do(rig, NULL, "vm_power_off", "resting", NULL);
   center_rig_do(rig, NULL, "vm_pause", "still", NULL);
+  center_rig_do(rig, "copied", "vm_deploy", NULL, "{'name':'copied','image':'@image','host':'@host','pool':'@pool','start':false}");
+  center_rig_do(rig, "linked", "vm_deploy", NULL, "{'name':'linked','image':'@image','host':'@host','pool':'@pool','linked':true,'start':false}");
   make_vm(rig, "off");
   make_vm(rig, "running");
   center_rig_do(rig, NULL, "vm_start", "running", NULL);
@@ -245,6 +254,38 @@ static void make_vms(CenterRig *rig)
   name_part(rig, "run_disk", running->disks.items[0]->volume);
 }
 
+static bool put_into_team(const void *object, void *arg)
+{
+  void *const *with = arg;
+  ((WsVm *)inv_edit(with[0], object))->group = *(const WsId *)with[1];
+  return true;
+}
+
+/* All VMs are in a group, in another one whose quota has room. */
+static void make_groups(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvSnapshot) head = inv_head(rig->center.inventory);
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsBusinessGroup *division = inv_create(txn, &ws_type_business_group), *team = inv_create(txn, &ws_type_business_group);
+  WsId division_id = division->id, team_id = team->id;
+  division->name = g_strdup("division");
+  division->quota = ws_business_group_quota_new();
+  division->quota->vms = 1000;
+  division->quota->vcpus = 1000;
+  division->quota->memory_bytes = (gint64)1 << 40;
+  division->quota->disk_bytes = (gint64)1 << 40;
+  team->name = g_strdup("team");
+  team->parent = division_id;
+  void *with[] = {txn, &team_id};
+  inv_each(head, &ws_type_vm, put_into_team, with);
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+  rig_world_name(rig->world, "division", division_id);
+  rig_world_name(rig->world, "team", team_id);
+}
+
 void scenes_make_site(const char *dir, RigWorld *world)
 {
   CenterRig *rig = center_rig_open(dir, world);
@@ -254,6 +295,8 @@ void scenes_make_site(const char *dir, RigWorld *world)
   center_rig_settle(rig);
   make_network_and_storage(rig);
   make_vms(rig);
+  center_rig_run(rig, make_groups, rig);
+  center_rig_make_cluster(rig, "rack", 1, 1, NULL); /* the second host alone, which no VM is on */
   center_rig_do(rig, "backup", "backup_create", NULL, "{}");
   center_rig_settle(rig);
   world->last_id = inv_new_id(rig->center.inventory);

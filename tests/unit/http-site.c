@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE_S 60 /* only a test that fails waits so long */
+#define PATIENCE_S 200 /* only a test that fails waits so long */
 
 /* ---- certificates ---- */
 
@@ -223,6 +223,10 @@ static void socket_message(HttpSocket *socket, const char *bytes, gsize n, bool 
     g_autoptr(GBytes) big = g_bytes_new(flood, 1024 * 1024);
     while (http_socket_send(socket, big, true))
       ;
+  } else if (n >= 4 && memcmp(bytes, "pack", 4) == 0) {
+    g_autoptr(HttpMessage) shared = http_message_new(message, binary);
+    http_socket_send_message(socket, shared);
+    http_socket_send_message(socket, shared);
   } else {
     if (n == 5 && memcmp(bytes, "pause", 5) == 0)
       http_socket_pause(socket);
@@ -247,8 +251,9 @@ static void upgrade(Site *site, HttpCall *call)
                                    .message = socket_message,
                                    .closed = socket_closed,
                                    .max_message_bytes = 100 * 1000,
+                                   .deflate = true,
                                    .ping_ms = 500,
-                                   .silence_ms = 3000};
+                                   .silence_ms = 6000};
   if (!http_call_wants_upgrade(call)) {
     answer_text(call, 426, "a WebSocket is wanted\n");
     return;
@@ -605,7 +610,7 @@ void peer_frame(Peer *peer, int first_byte, const void *payload, gsize n)
 {
   static const guint8 mask[4] = {0x37, 0xfa, 0x21, 0x3d};
   guint8 header[FRAME_MAX_HEADER_BYTES];
-  gsize header_n = frame_header(header, FRAME_TEXT, n, mask);
+  gsize header_n = frame_header(header, FRAME_TEXT, false, n, mask);
   g_autofree char *bytes = g_malloc(header_n + n);
   header[0] = (guint8)first_byte;
   memcpy(bytes, header, header_n);

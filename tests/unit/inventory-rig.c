@@ -264,7 +264,7 @@ guint inv_rig_stride(void)
 
 void inv_rig_wait(InvRig *rig, const bool *flag)
 {
-  gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+  gint64 deadline = g_get_monotonic_time() + 200 * G_USEC_PER_SEC;
 
   while (!*flag) {
     g_assert_cmpint(g_get_monotonic_time(), <, deadline);

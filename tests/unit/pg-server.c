@@ -170,7 +170,7 @@ void pg_server_start(void)
                   *where = address("postgres", NULL), *sockets = g_strconcat("unix_socket_directories=", dir, NULL);
   char *argv[] = {program, "-D", folder, "-c", "listen_addresses=", "-c", sockets, "-c", (char *)fsync_option, "-c", "shared_buffers=32MB",
                   "-c", "max_connections=50", NULL};
-  gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+  gint64 deadline = g_get_monotonic_time() + 200 * G_USEC_PER_SEC;
 
   g_assert_cmpint(server, ==, 0);
   server = start(argv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See storage-rig.h. */
 #include "storage-rig.h"
+#include "host/hypervisor/ovf.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -202,6 +203,31 @@ bool storage_rig_clone(StorageRig *f, const char *file, int source_format, const
   return ok;
 }
 
+bool storage_rig_export(StorageRig *f, const char *file, const StorageOp *op, WsRpcVolumeExportResult **result, GError **error, ...)
+{
+  g_autoptr(WsRpcVolumeExport) params = ws_rpc_volume_export_new();
+  params->pool = 1;
+  params->file = g_strdup(file);
+  params->stem = g_strdup("web-server");
+  params->name = g_strdup("web server");
+  params->architecture = WS_ARCHITECTURE_X86_64;
+  params->vcpus = 2;
+  params->memory_bytes = 256 * MIB;
+  va_list disks;
+  va_start(disks, error);
+  for (const char *name; (name = va_arg(disks, const char *));) {
+    WsVmExportDisk *disk = ws_vm_export_disk_new();
+    disk->key = g_strdup(name);
+    disk->pool = 1;
+    disk->file = g_strdup(name);
+    disk->format = (WsVmExportDiskFormat)va_arg(disks, int);
+    disk->bus = WS_VM_EXPORT_DISK_BUS_VIRTIO_BLK;
+    ws_array_add(&params->disks, disk);
+  }
+  va_end(disks);
+  return storage_volume_export(f->storage, params, virt_ovf, op, result, error);
+}
+
 bool storage_rig_delete(StorageRig *f, const char *file, bool wipe, GError **error)
 {
   g_autoptr(WsRpcVolumeDelete) params = ws_rpc_volume_delete_new();
@@ -246,6 +272,22 @@ void storage_rig_write_pattern(StorageRig *f, const char *file, gint64 offset, g
     bytes[i] = (char)(i * 7 + i / 256 + 1);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   g_assert_cmpint(pwrite(fd, bytes, n, offset), ==, (gssize)n);
+  close(fd);
+}
+
+void storage_rig_write_random(StorageRig *f, const char *file, gsize n)
+{
+  g_autofree char *path = storage_rig_path(f, file);
+  g_autofree guint32 *words = g_malloc(n);
+  guint32 word = 2463534242; /* xorshift: the same at each run */
+  for (gsize i = 0; i < n / sizeof *words; i++) {
+    word ^= word << 13;
+    word ^= word >> 17;
+    word ^= word << 5;
+    words[i] = word;
+  }
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  g_assert_cmpint(write(fd, words, n), ==, (gssize)n);
   close(fd);
 }
 

@@ -31,10 +31,13 @@ void storage_rig_assert_files(StorageRig *f, const char *expected);
 bool storage_rig_create(StorageRig *f, const char *file, gint64 size, int format, int provisioning, const char *parent, const StorageOp *op, gint64 *allocated, GError **error);
 void storage_rig_must_create(StorageRig *f, const char *file, gint64 size, int format, int provisioning, gint64 *allocated);
 bool storage_rig_clone(StorageRig *f, const char *file, int source_format, const char *target, int format, int provisioning, gint64 size, GError **error);
+/* A VM "web server" with these disks of pool 1 (a name, then its format, ...; ends with NULL) as `file`. */
+bool storage_rig_export(StorageRig *f, const char *file, const StorageOp *op, WsRpcVolumeExportResult **result, GError **error, ...) G_GNUC_NULL_TERMINATED;
 bool storage_rig_delete(StorageRig *f, const char *file, bool wipe, GError **error);
 WsRpcVolumeInfoResult *storage_rig_info(StorageRig *f, const char *file, int format, GError **error);
 bool storage_rig_resize(StorageRig *f, const char *file, int format, gint64 size, int provisioning, gint64 *now, GError **error);
 void storage_rig_write_pattern(StorageRig *f, const char *file, gint64 offset, gsize n);
+void storage_rig_write_random(StorageRig *f, const char *file, gsize n); /* what nothing can pack */
 void storage_rig_assert_same_bytes(StorageRig *f, const char *a, const char *b);
 char *storage_rig_new_name(StorageRig *f, const char *file);
 int storage_rig_hold_as_qemu(StorageRig *f, const char *file, bool writing);

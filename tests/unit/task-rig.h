@@ -17,18 +17,19 @@ typedef struct {
   InvRig inv; /* first: inv_rig_...() work on it */
   RigClock clock;
   TaskEngine *engine;
+  guint n_busy; /* steps one after the other in which the store was at work */
 } TaskRig;
 
 /* dir NULL: in memory; else a directory with (or for) the database, kept by task_rig_free(). */
 TaskRig *task_rig_new(const char *dir);
 void task_rig_free(TaskRig *rig);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TaskRig, task_rig_free)
-/* Steps until *flag; time hurries. Asserts that it takes less than 30 s of real time. */
+/* Steps until *flag; time hurries. Asserts that it takes less than 200 s of real time. */
 void task_rig_wait(TaskRig *rig, const bool *flag);
 /* The same for a condition. */
 #define task_rig_until(rig, condition)                                                                                  \
   do {                                                                                                                  \
-    gint64 until_deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;                                              \
+    gint64 until_deadline = g_get_monotonic_time() + 200 * G_USEC_PER_SEC;                                             \
     while (!(condition)) {                                                                                              \
       g_assert_cmpint(g_get_monotonic_time(), <, until_deadline);                                                       \
       task_rig_step(rig, true);                                                                                         \

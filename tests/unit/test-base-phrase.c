@@ -56,17 +56,24 @@ static void names_are_not_translated(void)
   g_assert_true(g_str_has_prefix(zh, "running 正被 它的链接克隆 使用"));
 }
 
+static double processor_s(void)
+{
+  struct timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
 /* The longest text and the worst pattern end soon. */
 static void hostile_texts_cost_little(void)
 {
   g_autofree char *as = g_strnfill(1000, 'a'), *lists = g_strnfill(999, ';');
   for (gsize i = 1; i < 999; i += 2)
     lists[i] = ' ';
-  gint64 start = g_get_monotonic_time();
+  double start = processor_s();
   g_autofree char *a = ws_phrase(as, WS_LANG_ZH), *b = ws_phrase(lists, WS_LANG_ZH);
   g_autofree char *text = g_strconcat("protocol versions ", as, " to ", as, NULL), *c = ws_phrase(text, WS_LANG_ZH);
   g_assert_cmpstr(c, ==, text);
-  g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+  g_assert_cmpfloat(processor_s() - start, <, 2);
 }
 
 int main(int argc, char **argv)

@@ -6,36 +6,13 @@
 
 #define SECOND_US ((gint64)G_USEC_PER_SEC)
 
-static bool take_first(const void *object, void *arg)
+static void fill(WsCluster *cluster)
 {
-  *(const void **)arg = object;
-  return false;
-}
-
-static void make_cluster(void *arg)
-{
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  g_autoptr(InvSnapshot) head = inv_head(rig->center.inventory);
-  const WsHostPool *pool = NULL;
-  inv_each(head, &ws_type_host_pool, take_first, &pool);
-  WsCluster *cluster = inv_create(txn, &ws_type_cluster);
-  cluster->name = g_strdup("c");
-  cluster->host_pool = pool->id;
   cluster->dpm = ws_cluster_dpm_new();
   ws_apply_defaults(&ws_type_cluster_dpm, cluster->dpm);
   cluster->dpm->level = WS_CLUSTER_DPM_LEVEL_AUTOMATIC;
   cluster->dpm->interval_s = 5;
   cluster->dpm->duration_s = cluster->dpm->spare_hosts = 0;
-  rig_world_name(rig->world, "cluster", cluster->id);
-  for (guint i = 0; i < RIG_MEMBERS; i++) {
-    WsHost *host = inv_edit_id(txn, &ws_type_host, rig->world->names[i].id);
-    host->cluster = cluster->id;
-    host->host_pool = pool->id;
-  }
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
 }
 
 static void want_both(void *arg)
@@ -69,7 +46,7 @@ static void prepare(CenterRig *rig)
   static const char *const vms[] = {"sharer", "mover", "still", "running", "paused"};
   for (guint i = 0; i < G_N_ELEMENTS(vms); i++)
     center_rig_do(rig, NULL, "vm_power_off", vms[i], NULL);
-  center_rig_run(rig, make_cluster, rig);
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
 }
 
 static void sleep_and_wake(CenterRig *rig)
@@ -85,14 +62,10 @@ static void idle_host_sleeps_and_is_woken_when_it_is_needed(void)
   runs_on_site(sleep_and_wake, "sleep and wake");
 }
 
-static gint kill_at;
-
 static void fall_asleep(CenterRig *rig)
 {
   prepare(rig);
-  rig->world->n_points = 0;
-  rig->world->at = kill_at;
-  rig->world->fault = RIG_KILL;
+  runs_arm(rig);
   wait_until(rig, WS_HOST_STANDBY_ASLEEP, WS_HOST_MODE_MAINTENANCE, false, 600);
 }
 
@@ -107,13 +80,7 @@ static void see_it_wake(CenterRig *rig)
 
 static void manager_that_is_killed_on_the_way_brings_it_back(void)
 {
-  bool lived = false;
-  for (kill_at = 1; !lived; kill_at += runs_stride()) {
-    lived = runs_may_die(fall_asleep, "fall asleep");
-    runs_world->fault = RIG_NO_FAULT;
-    runs_on_same_site_at_once(see_it_wake, "wake");
-  }
-  g_assert_cmpint(kill_at, >, 5);
+  g_assert_cmpint(runs_kill_at_each_point(fall_asleep, see_it_wake, true), >, 5);
 }
 
 int main(int argc, char **argv)

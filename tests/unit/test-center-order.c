@@ -8,13 +8,6 @@
 
 #define LATE_US (200 * G_GINT64_CONSTANT(1000)) /* longer than any task here, shorter than what center_rig_settle() waits */
 
-static void assert_no_quarrel(CenterRig *rig)
-{
-  g_autofree char *quarrel = center_rig_quarrel(rig);
-  if (quarrel)
-    g_error("%s", quarrel);
-}
-
 static void assert_no_event(CenterRig *rig, const char *text)
 {
   g_autoptr(GError) error = NULL;
@@ -58,7 +51,7 @@ static void create_during_a_list(CenterRig *rig)
   read_host_while(rig, "late", "vm_create", NULL, "{'name':'late','host':'@host','memory_bytes':67108864}");
   assert_no_event(rig, "vm_vanished");
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void vm_defined_after_a_list_was_made_is_not_gone(void)
@@ -72,7 +65,7 @@ static void start_during_a_list(CenterRig *rig)
   g_assert_cmpint(power_of(rig, "off"), ==, WS_POWER_STATE_RUNNING);
   assert_no_event(rig, "vm_power_changed");
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void vm_started_after_a_list_was_made_runs(void)
@@ -108,7 +101,7 @@ static void stop_and_start(CenterRig *rig)
     center_rig_run_for(rig, LATE_US / 10);
   }
   assert_no_event(rig, "vm_power_changed");
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void event_of_a_stop_does_not_stop_what_was_started_since(void)
@@ -126,7 +119,7 @@ static void bin_and_restore(CenterRig *rig)
   center_rig_run_for(rig, 2 * LATE_US);
   assert_no_event(rig, "vm_vanished");
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void event_of_an_end_does_not_end_what_was_defined_since(void)

@@ -3,6 +3,8 @@
  * accepted, refused, expire, a manager that is killed half-way goes on. What is planned is tried in
  * test-plan-storage-drs and tests/scenario. */
 #include "center-runs.h"
+#include "center/api/view.h"
+#include "center/verbs.h"
 #include "model/model.h"
 #include <string.h>
 
@@ -17,43 +19,15 @@ static bool take_first(const void *object, void *arg)
   return false;
 }
 
-static WsId first_pool(CenterRig *rig)
+static void fill(WsCluster *cluster)
 {
-  g_autoptr(InvSnapshot) head = inv_head(rig->center.inventory);
-  const WsHostPool *found = NULL;
-  inv_each(head, &ws_type_host_pool, take_first, &found);
-  return found->id;
-}
-
-static WsClusterStorageDrs *settings(void)
-{
-  WsClusterStorageDrs *s = ws_cluster_storage_drs_new();
+  WsClusterStorageDrs *s = cluster->storage_drs = ws_cluster_storage_drs_new();
   ws_apply_defaults(&ws_type_cluster_storage_drs, s);
   s->interval_s = 5;
   s->duration_s = 10;
   s->bandwidth_mbps = 80;
   s->level = strcmp(level, "automatic") == 0 ? WS_CLUSTER_STORAGE_DRS_LEVEL_AUTOMATIC
                                              : WS_CLUSTER_STORAGE_DRS_LEVEL_MANUAL;
-  return s;
-}
-
-static void make_cluster(void *arg)
-{
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  WsCluster *cluster = inv_create(txn, &ws_type_cluster);
-  cluster->name = g_strdup("c");
-  cluster->host_pool = first_pool(rig);
-  cluster->storage_drs = settings();
-  rig_world_name(rig->world, "cluster", cluster->id);
-  for (guint i = 0; i < RIG_MEMBERS; i++) {
-    WsHost *host = inv_edit_id(txn, &ws_type_host, rig->world->names[i].id);
-    host->cluster = cluster->id;
-    host->host_pool = cluster->host_pool;
-  }
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
 }
 
 /* Three VMs have a disk of 1 MiB there, one runs, one is paused, one is off; 20 MiB, of which 85 % are taken:
@@ -73,7 +47,7 @@ static void fill_pool(CenterRig *rig)
 static void prepare(CenterRig *rig)
 {
   fill_pool(rig);
-  center_rig_run(rig, make_cluster, rig);
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
 }
 
 static double used_percent(CenterRig *rig, const char *pool)
@@ -139,8 +113,7 @@ static void relieve(CenterRig *rig)
   g_assert_cmpfloat_with_epsilon(used_percent(rig, "shared_pool"), 75, 1e-6);
   g_assert_cmpfloat_with_epsilon(used_percent(rig, "idle_shared_pool"), 20, 1e-6);
   check_tasks(rig);
-  g_autofree char *quarrel = center_rig_quarrel(rig);
-  g_assert_cmpstr(quarrel, ==, NULL); /* each move has its audit record, among others */
+  center_rig_assert_no_quarrel(rig); /* each move has its audit record, among others */
   center_rig_run_for(rig, 7200 * SECOND_US); /* and then nothing moves, also when the volumes have rested */
   g_assert_cmpuint(advices(rig, "applied"), ==, 2);
   g_assert_cmpuint(advices(rig, "accepted") + advices(rig, "failed"), ==, 0);
@@ -171,7 +144,7 @@ static void leave(CenterRig *rig)
 {
   fill_pool(rig);
   center_rig_run(rig, set_off, rig);
-  center_rig_run(rig, make_cluster, rig);
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
   center_rig_run_for(rig, 300 * SECOND_US);
   g_assert_cmpuint(moves(rig), ==, 0);
   g_assert_cmpuint(advices(rig, "pending") + advices(rig, "accepted") + advices(rig, "failed"), ==, 0);
@@ -181,6 +154,50 @@ static void vms_that_drs_may_not_move_keep_their_disks(void)
 {
   level = "automatic";
   runs_on_site(leave, "leave");
+}
+
+/* ---- when nothing can be done ---- */
+
+static guint n_told(CenterRig *rig)
+{
+  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  char id[WS_ID_TEXT_MAX];
+  guint n = 0;
+  store_query_history(rig->center.store, &ws_type_event, NULL, 0, 0, 1000, rows, NULL);
+  for (guint i = 0; i < rows->len; i++) {
+    const WsEvent *event = rows->pdata[i];
+    if (g_strcmp0(event->text, "storage_drs_stuck") != 0)
+      continue;
+    n++;
+    g_assert_cmpstr(event->object, ==, ws_id_format(ws_type_pool.prefix, rig_world_find(rig->world, "shared_pool"), id));
+    g_assert_cmpstr(ws_map_get(&event->params, "percent"), ==, "85");
+    g_assert_cmpstr(ws_map_get(&event->params, "threshold"), ==, "80");
+  }
+  return n;
+}
+
+/* The other pool is out of service: nowhere to go. */
+static void stay_stuck(CenterRig *rig)
+{
+  fill_pool(rig);
+  center_rig_do(rig, NULL, "pool_suspend", "idle_shared_pool", NULL);
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
+  center_rig_run_for(rig, 300 * SECOND_US);
+  g_assert_cmpuint(moves(rig), ==, 0);
+  g_assert_cmpuint(n_told(rig), ==, 1); /* however often it looked */
+  host_set_space(&rig->world->disks, rig_world_find(rig->world, "shared_pool"), 20 * MIB, 4 * MIB);
+  center_rig_do(rig, NULL, "pool_refresh", "shared_pool", NULL);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  host_set_space(&rig->world->disks, rig_world_find(rig->world, "shared_pool"), 20 * MIB, 14 * MIB);
+  center_rig_do(rig, NULL, "pool_refresh", "shared_pool", NULL);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_cmpuint(n_told(rig), ==, 2); /* it has filled up anew */
+}
+
+static void pool_that_nothing_can_relieve_is_told_once(void)
+{
+  level = "automatic";
+  runs_on_site(stay_stuck, "stuck");
 }
 
 /* ---- recommendations ---- */
@@ -219,6 +236,40 @@ static void advise(CenterRig *rig)
   g_assert_cmpuint(advices(rig, "expired"), ==, 0);
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   inv_each(snap, &ws_type_drs_recommendation, check_advice, rig);
+}
+
+static bool has_line(const WsDrsRecommendationExplainResult *why, const char *line)
+{
+  for (guint i = 0; i < why->lines.len; i++)
+    if (strstr(why->lines.items[i], line))
+      return true;
+  for (guint i = 0; i < why->lines.len; i++)
+    g_test_message("%s", why->lines.items[i]);
+  return false;
+}
+
+static void tell_why(CenterRig *rig)
+{
+  advise(rig);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsDrsRecommendation *advice = NULL;
+  inv_each(snap, &ws_type_drs_recommendation, take_first, &advice);
+  ApiView view = {&rig->center, snap, advice, NULL};
+  void *result = NULL;
+  g_autoptr(GError) error = NULL;
+  g_assert_true(drs_recommendation_explain(&view, &result, &error));
+  g_autoptr(WsDrsRecommendationExplainResult) why = result;
+  g_assert_true(has_line(why, "shared_pool is fuller than the threshold."));
+  g_assert_true(has_line(why, "disk-0"));
+  g_assert_true(has_line(why, "shared_pool: 85 % used before, 80 % after."));
+  g_assert_true(has_line(why, "idle_shared_pool: 10 % used before, 15 % after."));
+  g_assert_true(has_line(why, "lone_pool cannot take it: second reaches the pool where the disk is, but not this one."));
+}
+
+static void explain_tells_of_both_pools_and_of_those_it_passed_over(void)
+{
+  level = "manual";
+  runs_on_site(tell_why, "explain");
 }
 
 typedef struct {
@@ -305,14 +356,10 @@ static void advice_expires_when_its_reason_is_gone(void)
 
 /* ---- a manager that is killed half-way ---- */
 
-static gint kill_at;
-
 static void stop_half_way(CenterRig *rig)
 {
   prepare(rig);
-  rig->world->n_points = 0;
-  rig->world->at = kill_at;
-  rig->world->fault = RIG_KILL;
+  runs_arm(rig);
   center_rig_run_for(rig, 120 * SECOND_US);
 }
 
@@ -324,20 +371,13 @@ static void see_it_through(CenterRig *rig)
   g_assert_cmpuint(moves(rig), ==, 2);
   g_assert_cmpuint(advices(rig, "accepted"), ==, 0);
   g_assert_cmpuint(advices(rig, "failed"), ==, 0);
-  g_autofree char *quarrel = center_rig_quarrel(rig);
-  g_assert_cmpstr(quarrel, ==, NULL);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void manager_that_is_killed_half_way_goes_on(void)
 {
   level = "automatic";
-  bool lived = false;
-  for (kill_at = 1; !lived; kill_at += runs_stride()) {
-    lived = runs_may_die(stop_half_way, "stop");
-    runs_world->fault = RIG_NO_FAULT;
-    runs_on_same_site(see_it_through, "go on");
-  }
-  g_assert_cmpint(kill_at, >, 10);
+  g_assert_cmpint(runs_kill_at_each_point(stop_half_way, see_it_through, false), >, 10);
 }
 
 int main(int argc, char **argv)
@@ -347,6 +387,9 @@ int main(int argc, char **argv)
   g_test_add_func("/center/storage-drs/full_pool_is_relieved_once", full_pool_is_relieved_once);
   g_test_add_func("/center/storage-drs/vms_that_drs_may_not_move_keep_their_disks",
                   vms_that_drs_may_not_move_keep_their_disks);
+  g_test_add_func("/center/storage-drs/pool_that_nothing_can_relieve_is_told_once", pool_that_nothing_can_relieve_is_told_once);
+  g_test_add_func("/center/storage-drs/explain_tells_of_both_pools_and_of_those_it_passed_over",
+                  explain_tells_of_both_pools_and_of_those_it_passed_over);
   g_test_add_func("/center/storage-drs/manual_level_advises_and_does_what_is_accepted",
                   manual_level_advises_and_does_what_is_accepted);
   g_test_add_func("/center/storage-drs/move_that_is_refused_says_why_and_rests",

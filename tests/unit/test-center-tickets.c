@@ -76,6 +76,24 @@ static void what_nobody_redeemed_is_destroyed(void)
   g_assert_cmpuint(n_destroyed, ==, 3);
 }
 
+/* Also while nobody asks for them: who counts what is under way would count them for ever. */
+static void what_has_expired_is_destroyed_when_that_is_asked_for(void)
+{
+  Tickets *tickets = begin();
+  int value = 7;
+  for (guint i = 0; i < 3; i++)
+    g_free(tickets_issue(tickets, "console", 30, &value, destroy));
+  the_clock.now_us += 20 * (gint64)G_USEC_PER_SEC;
+  g_autofree char *living = tickets_issue(tickets, "console", 30, &value, destroy);
+  tickets_expire(tickets);
+  g_assert_cmpuint(n_destroyed, ==, 0);
+  the_clock.now_us += 10 * (gint64)G_USEC_PER_SEC;
+  tickets_expire(tickets);
+  g_assert_cmpuint(n_destroyed, ==, 3);
+  g_assert_true(tickets_redeem(tickets, "console", living, NULL) == &value);
+  tickets_free(tickets);
+}
+
 int main(int argc, char **argv)
 {
 #define add(name) g_test_add_func("/center/tickets/" #name, name)
@@ -84,5 +102,6 @@ int main(int argc, char **argv)
   add(expired_ticket_is_refused_also_the_second_time);
   add(ticket_of_another_purpose_or_of_nobody_is_refused);
   add(what_nobody_redeemed_is_destroyed);
+  add(what_has_expired_is_destroyed_when_that_is_asked_for);
   return g_test_run();
 }

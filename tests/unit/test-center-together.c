@@ -23,26 +23,12 @@ static WsTaskState state_of(CenterRig *rig, WsId task)
   return ((const WsTask *)inv_find(snap, &ws_type_task, task))->state;
 }
 
-static void assert_no_quarrel(CenterRig *rig)
-{
-  g_autofree char *quarrel = center_rig_quarrel(rig);
-  if (quarrel)
-    g_error("%s", quarrel);
-}
-
 static WsId start_ok(CenterRig *rig, const char *kind, const char *target, const char *json)
 {
   g_autoptr(GError) error = NULL;
   WsId task = center_rig_start(rig, kind, target, json, &error);
   g_assert_no_error(error);
   return task;
-}
-
-static void assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, const char *target, const char *json)
-{
-  g_autoptr(GError) error = NULL;
-  center_rig_start(rig, kind, target, json, &error);
-  g_assert_error(error, WS_ERROR, (int)code);
 }
 
 /* ---- a cluster and its processors ---- */
@@ -99,7 +85,7 @@ static void ask_old_processor_to_join(CenterRig *rig)
   g_assert_true(cluster_check_cpu(off, inv_find(off, &ws_type_cluster, id), joins, &error)); /* nobody runs who needs more */
   g_auto(GStrv) lowered = room_cpu_lowered(off, id, joins);
   g_assert_cmpstr(lowered[0], ==, "avx2");
-  assert_refused(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "fast_vm", "{'host':'@second'}");
+  center_rig_assert_refused(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "fast_vm", "{'host':'@second'}");
 
   center_rig_do(rig, NULL, "vm_start", "fast_vm", NULL);
   g_autoptr(InvSnapshot) on = inv_snapshot(rig->center.inventory);
@@ -131,7 +117,7 @@ static void goes_off(void *arg)
 static void ask_to_move_what_changes(CenterRig *rig)
 {
   ws_co_start(rig->center.loop, goes_off, rig);
-  assert_refused(rig, WS_ERROR_CONFLICT, "vm_migrate", "sharer", "{'host':'@second'}");
+  center_rig_assert_refused(rig, WS_ERROR_CONFLICT, "vm_migrate", "sharer", "{'host':'@second'}");
 }
 
 static void move_is_not_begun_on_what_was_so(void)
@@ -144,11 +130,11 @@ static void move_is_not_begun_on_what_was_so(void)
 static void ask_twice_for_one_volume(CenterRig *rig)
 {
   start_ok(rig, "vm_attach_disk", "off", "{'disk':{'volume':'@volume'}}");
-  assert_refused(rig, WS_ERROR_BUSY, "vm_attach_disk", "running", "{'disk':{'volume':'@volume'}}");
-  assert_refused(rig, WS_ERROR_BUSY, "vm_update", "running", "{'patch':{'disks':[{'volume':'@volume'}]}}");
+  center_rig_assert_refused(rig, WS_ERROR_BUSY, "vm_attach_disk", "running", "{'disk':{'volume':'@volume'}}");
+  center_rig_assert_refused(rig, WS_ERROR_BUSY, "vm_update", "running", "{'patch':{'disks':[{'volume':'@volume'}]}}");
   center_rig_settle(rig);
-  assert_refused(rig, WS_ERROR_IN_USE, "vm_attach_disk", "running", "{'disk':{'volume':'@volume'}}");
-  assert_no_quarrel(rig);
+  center_rig_assert_refused(rig, WS_ERROR_IN_USE, "vm_attach_disk", "running", "{'disk':{'volume':'@volume'}}");
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void volume_is_attached_to_one_vm_only(void)
@@ -198,7 +184,7 @@ static void detach_and_attach(CenterRig *rig)
     center_rig_run_for(rig, 200);
   }
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void volume_that_is_being_destroyed_is_attached_to_nobody(void)
@@ -215,12 +201,12 @@ static void volume_that_is_being_destroyed_is_attached_to_nobody(void)
 static void suspend_under_a_new_disk(CenterRig *rig)
 {
   start_ok(rig, "vm_attach_disk", "off", NEW_DISK);
-  assert_refused(rig, WS_ERROR_BUSY, "pool_suspend", "idle_pool", NULL);
+  center_rig_assert_refused(rig, WS_ERROR_BUSY, "pool_suspend", "idle_pool", NULL);
   center_rig_settle(rig);
   start_ok(rig, "pool_suspend", "idle_pool", NULL);
-  assert_refused(rig, WS_ERROR_BUSY, "vm_attach_disk", "off", NEW_DISK);
+  center_rig_assert_refused(rig, WS_ERROR_BUSY, "vm_attach_disk", "off", NEW_DISK);
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void pool_is_not_suspended_while_a_disk_is_made_in_it(void)
@@ -237,9 +223,9 @@ static void delete_from_a_suspended_pool(CenterRig *rig)
   const WsVm *vm = look(rig, &ws_type_vm, "off");
   g_autofree char *json =
       g_strdup_printf("{'key':'%s','volume':'destroy'}", vm->disks.items[vm->disks.len - 1]->key);
-  assert_refused(rig, WS_ERROR_WRONG_STATE, "vm_detach_disk", "off", json);
-  assert_refused(rig, WS_ERROR_WRONG_STATE, "vm_delete", "off", "{'how':'destroy'}");
-  assert_no_quarrel(rig);
+  center_rig_assert_refused(rig, WS_ERROR_WRONG_STATE, "vm_detach_disk", "off", json);
+  center_rig_assert_refused(rig, WS_ERROR_WRONG_STATE, "vm_delete", "off", "{'how':'destroy'}");
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void way_without_return_does_not_begin_in_a_suspended_pool(void)
@@ -275,7 +261,7 @@ static void cancel_while_the_host_is_away(CenterRig *rig, WsId task)
   center_rig_run(rig, cancel, &c);
   center_rig_settle(rig);
   g_assert_cmpint(state_of(rig, task), ==, WS_TASK_STATE_CANCELLED);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 /* The removal took the folder's identity along, and nobody heard: the way back makes it anew, and waits for
@@ -323,7 +309,7 @@ static void adopt_and_start(CenterRig *rig)
   const WsVm *vm = look(rig, &ws_type_vm, "found");
   g_assert_cmpint(vm->run_generation, ==, 1);
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void adopted_vm_starts_with_its_first_right(void)
@@ -337,19 +323,19 @@ static void adopted_vm_starts_with_its_first_right(void)
 
 static void ask_for_exports(CenterRig *rig)
 {
-  assert_refused(rig, WS_ERROR_REQUIRED, "pool_create", NULL, "{'name':'x','kind':'nfs','hosts':['@host']}");
-  assert_refused(rig, WS_ERROR_REQUIRED, "pool_create", NULL, "{'name':'x','hosts':['@host']}");
-  assert_refused(rig, WS_ERROR_BAD_VALUE, "pool_create", NULL, "{'name':'x','hosts':['@host'],'path':'/pools/x'," FILER "}");
+  center_rig_assert_refused(rig, WS_ERROR_REQUIRED, "pool_create", NULL, "{'name':'x','kind':'nfs','hosts':['@host']}");
+  center_rig_assert_refused(rig, WS_ERROR_REQUIRED, "pool_create", NULL, "{'name':'x','hosts':['@host']}");
+  center_rig_assert_refused(rig, WS_ERROR_BAD_VALUE, "pool_create", NULL, "{'name':'x','hosts':['@host'],'path':'/pools/x'," FILER "}");
   center_rig_do(rig, "filer", "pool_create", NULL, "{'name':'filer','kind':'nfs','hosts':['@host']," FILER "}");
   const WsPool *pool = look(rig, &ws_type_pool, "filer");
   g_autofree char *path = g_strconcat("/var/lib/winsphere/pools/nfs-", pool->uuid, NULL);
   g_assert_cmpstr(pool->path, ==, path);
   center_rig_do(rig, NULL, "pool_attach", "filer", "{'host':'@second'}"); /* at the same place there */
-  assert_refused(rig, WS_ERROR_ALREADY_EXISTS, "pool_create", NULL,
+  center_rig_assert_refused(rig, WS_ERROR_ALREADY_EXISTS, "pool_create", NULL,
                  "{'name':'again','kind':'nfs','hosts':['@second'],'nfs':{'server':'filer','export':'/vol'}}");
   center_rig_do(rig, NULL, "pool_create", NULL, "{'name':'more','kind':'nfs','hosts':['@host'],'nfs':{'server':'filer','export':'/vol2'}}");
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void export_is_one_pool_at_the_same_place_everywhere(void)
@@ -384,11 +370,11 @@ static void use_a_port_group_too_early(CenterRig *rig)
   }
   g_autofree char *json =
       g_strdup_printf("{'nic':{'port_group':'%s'}}", ws_id_format(ws_type_port_group.prefix, new.id, id));
-  assert_refused(rig, WS_ERROR_BUSY, "vm_attach_nic", "off", json);
+  center_rig_assert_refused(rig, WS_ERROR_BUSY, "vm_attach_nic", "off", json);
   center_rig_settle(rig);
   start_ok(rig, "vm_attach_nic", "off", json);
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void port_group_is_nobodys_before_it_is_made(void)
@@ -414,7 +400,7 @@ static void change_the_vlan_with_the_host_away(CenterRig *rig)
   center_rig_settle(rig);
   g_assert_cmpint(vlan_on_host(rig, "off"), ==, 42);
   g_assert_cmpint(vlan_on_host(rig, "running"), ==, 42);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void stopped_vm_starts_in_the_new_vlan(void)
@@ -478,7 +464,7 @@ static void delete_with_the_host_away(CenterRig *rig)
   g_assert_cmpint(state_of(rig, task), ==, WS_TASK_STATE_RUNNING);
   center_rig_settle(rig);
   g_assert_cmpint(state_of(rig, task), ==, WS_TASK_STATE_DONE);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void delete_past_its_point_of_no_return_waits_for_its_host(void)
@@ -519,7 +505,7 @@ static WsTaskState delete_with_a_failing_act(CenterRig *rig, gint act)
   WsId task = start_ok(rig, "vm_delete", "off", "{'how':'destroy'}");
   center_rig_settle(rig);
   g_assert_cmpstr(rig->world->where, ==, "volume.delete");
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
   return state_of(rig, task);
 }
 
@@ -552,9 +538,9 @@ static void vm_never_comes_back_with_a_part_of_its_disks(void)
 static void detach_the_target(CenterRig *rig)
 {
   start_ok(rig, "vm_migrate", "sharer", "{'host':'@second'}");
-  assert_refused(rig, WS_ERROR_BUSY, "pool_detach", "shared_pool", "{'host':'@second'}");
+  center_rig_assert_refused(rig, WS_ERROR_BUSY, "pool_detach", "shared_pool", "{'host':'@second'}");
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void pool_stays_where_a_vm_moves_to(void)
@@ -573,7 +559,7 @@ static void cancel_what_a_host_may_be_at(CenterRig *rig)
   center_rig_link(rig, 0, true);
   center_rig_settle(rig);
   g_assert_cmpint(state_of(rig, c.task), ==, WS_TASK_STATE_CANCELLED);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void file_is_taken_back_by_the_host_that_made_it(void)
@@ -635,7 +621,7 @@ static void connect_between_act_and_record(CenterRig *rig)
   g_assert_cmpstr(host->firewall->rules.items[0]->source, ==, "10.0.0.0/8");
   ws_co_start(rig->center.loop, tell_again, rig);
   center_rig_settle(rig);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
   g_assert_nonnull(strstr(rig->world->hosts[0].firewall, "192.0.2.0"));
 }
 
@@ -644,10 +630,71 @@ static void firewall_told_while_it_is_set_is_the_new_one(void)
   runs_on_site(connect_between_act_and_record, "a host connects while its firewall is set");
 }
 
+/* ---- the volume of an image, as a VM's disk ---- */
+
+static void assert_is_the_images(CenterRig *rig, const char *kind, const char *target, const char *json)
+{
+  g_autoptr(GError) error = NULL;
+  g_assert_cmpuint(center_rig_start(rig, kind, target, json, &error), ==, 0);
+  g_assert_error(error, WS_ERROR, WS_ERROR_IN_USE);
+  g_assert_cmpstr(ws_error_param(error, "user"), ==, "image");
+}
+
+static void ask_for_the_images_volume(CenterRig *rig)
+{
+  assert_is_the_images(rig, "vm_create", NULL, "{'name':'user','host':'@host','memory_bytes':67108864,'disks':[{'volume':'@image_volume'}]}");
+  assert_is_the_images(rig, "vm_attach_disk", "off", "{'disk':{'volume':'@image_volume'}}");
+  assert_is_the_images(rig, "vm_attach_disk", "off", "{'disk':{'volume':'@image_volume','shared':true}}");
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void volume_of_an_image_is_nobodys_disk(void)
+{
+  runs_on_site(ask_for_the_images_volume, "an image's volume is asked for");
+}
+
+/* As one that was found has it. */
+static void give_volume(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsVm *vm = inv_edit_id(txn, &ws_type_vm, rig_world_find(rig->world, "off"));
+  WsVolume *before = inv_edit_id(txn, &ws_type_volume, vm->disks.items[0]->volume);
+  WsVolume *after = inv_edit_id(txn, &ws_type_volume, rig_world_find(rig->world, "image_volume"));
+  vm->disks.items[0]->volume = after->id;
+  before->used_by = 0;
+  after->used_by = vm->id;
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+/* The bytes went first, and only then the record was held back. */
+static void delete_image_of_a_disk(CenterRig *rig)
+{
+  center_rig_do(rig, NULL, "vm_delete", "linked", "{'how':'destroy'}");
+  center_rig_run(rig, give_volume, rig);
+  g_autoptr(GError) error = NULL;
+  g_assert_cmpuint(center_rig_start(rig, "image_delete", "image", NULL, &error), ==, 0);
+  g_assert_error(error, ws_error_quark(), WS_ERROR_IN_USE);
+  center_rig_settle(rig);
+  const WsImage *image = look(rig, &ws_type_image, "image");
+  const WsVolume *volume = look(rig, &ws_type_volume, "image_volume");
+  g_assert_nonnull(image);
+  g_assert_cmpint(volume->state, ==, WS_VOLUME_STATE_READY);
+  g_assert_true(host_find_file(&rig->world->disks, volume->pool, volume->file) != NULL);
+}
+
+static void image_whose_volume_a_vm_has_keeps_its_bytes(void)
+{
+  runs_on_site(delete_image_of_a_disk, "an image's volume as a disk");
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   runs_prepare();
+  g_test_add_func("/center/together/volume_of_an_image_is_nobodys_disk", volume_of_an_image_is_nobodys_disk);
   g_test_add_func("/center/together/adopted_vm_starts_with_its_first_right", adopted_vm_starts_with_its_first_right);
   g_test_add_func("/center/together/export_is_one_pool_at_the_same_place_everywhere", export_is_one_pool_at_the_same_place_everywhere);
   g_test_add_func("/center/together/running_vms_keep_an_old_processor_out", running_vms_keep_an_old_processor_out);
@@ -675,6 +722,7 @@ int main(int argc, char **argv)
   g_test_add_func("/center/together/move_is_not_begun_on_what_was_so", move_is_not_begun_on_what_was_so);
   g_test_add_func("/center/together/move_ends_with_a_target_that_is_given_up", move_ends_with_a_target_that_is_given_up);
   g_test_add_func("/center/together/firewall_told_while_it_is_set_is_the_new_one", firewall_told_while_it_is_set_is_the_new_one);
+  g_test_add_func("/center/together/image_whose_volume_a_vm_has_keeps_its_bytes", image_whose_volume_a_vm_has_keeps_its_bytes);
   int result = g_test_run();
   runs_end();
   return result;

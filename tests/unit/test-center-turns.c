@@ -23,13 +23,6 @@ static const WsTask *record(const InvSnapshot *snap, WsId task)
   return inv_find(snap, &ws_type_task, task);
 }
 
-static void assert_no_quarrel(CenterRig *rig)
-{
-  g_autofree char *quarrel = center_rig_quarrel(rig);
-  if (quarrel)
-    g_error("%s", quarrel);
-}
-
 static bool has_log(const WsTask *task, const char *text)
 {
   for (guint i = 0; i < task->log.len; i++)
@@ -76,7 +69,7 @@ static void copy_many(CenterRig *rig)
   g_assert_cmpuint(waited, >=, COPIES - TURNS_COPY - 1);
   g_assert_cmpint(record(snap, tasks[COPIES - 1])->state, ==, WS_TASK_STATE_CANCELLED);
   g_assert_cmpuint(done, ==, COPIES - 1);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void copies_at_a_host_wait_their_turn_and_can_be_cancelled(void)
@@ -139,7 +132,7 @@ static void move_many(CenterRig *rig)
   }
   g_assert_cmpuint(most, ==, PARALLEL_MOVES);
   g_assert_cmpuint(waited, >=, MOVES - PARALLEL_MOVES);
-  assert_no_quarrel(rig);
+  center_rig_assert_no_quarrel(rig);
 }
 
 static void no_host_has_more_moves_than_it_may(void)

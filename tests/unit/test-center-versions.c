@@ -41,8 +41,8 @@ static void assert_refused_by_name(CenterRig *rig, const char *kind, const char 
   g_assert_cmpint(task->state, >, WS_TASK_STATE_PARTLY_DONE);
   g_assert_cmpstr(task->error->code, ==, "peer_older");
   g_assert_cmpstr(ws_map_get(&task->error->params, "what"), ==, method);
-  g_autofree char *after = center_rig_portrait(rig), *quarrel = center_rig_quarrel(rig);
-  g_assert_null(quarrel);
+  g_autofree char *after = center_rig_portrait(rig);
+  center_rig_assert_no_quarrel(rig);
   g_assert_cmpstr(before, ==, after);
 }
 
@@ -82,6 +82,104 @@ static void serve_a_newer_agent(CenterRig *rig)
 static void newer_agent_is_told_and_works(void)
 {
   runs_on_site(serve_a_newer_agent, "a newer agent");
+}
+
+/* ---- a host whose libvirt is away ---- */
+
+static void report_load(CenterRig *rig, bool libvirt_down)
+{
+  host_sim_report_load(rig->hosts[0].sim, libvirt_down);
+  center_rig_run_for(rig, G_USEC_PER_SEC);
+}
+
+static void serve_without_libvirt(CenterRig *rig)
+{
+  report_load(rig, false);
+  g_assert_false(is_alarmed(rig, "libvirt_down"));
+  report_load(rig, true);
+  report_load(rig, true);
+  g_assert_true(is_alarmed(rig, "libvirt_down"));
+  report_load(rig, false);
+  g_assert_false(is_alarmed(rig, "libvirt_down"));
+}
+
+static void libvirt_away_is_an_alarm(void)
+{
+  runs_on_site(serve_without_libvirt, "a host without libvirt");
+}
+
+static bool pool_is_full(CenterRig *rig, bool reported)
+{
+  WsId pool = rig_world_find(rig->world, "pool");
+  host_sim_report_pool(rig->hosts[0].sim, pool, reported);
+  center_rig_run_for(rig, G_USEC_PER_SEC);
+  return center_alarm_is_open(&rig->center, &ws_type_pool, pool, "pool_full");
+}
+
+static void fill_a_pool(CenterRig *rig)
+{
+  g_assert_false(pool_is_full(rig, false));
+  g_assert_true(pool_is_full(rig, true));
+  g_assert_true(pool_is_full(rig, true));
+  g_assert_false(pool_is_full(rig, false));
+}
+
+static void empty_a_pool_unheard(CenterRig *rig)
+{
+  g_assert_true(pool_is_full(rig, true));
+  center_rig_link(rig, 0, false);
+  center_rig_settle(rig);
+  center_rig_link(rig, 0, true);
+  center_rig_settle(rig); /* it is read, and tells of no change by itself */
+  g_assert_false(center_alarm_is_open(&rig->center, &ws_type_pool, rig_world_find(rig->world, "pool"), "pool_full"));
+}
+
+static void alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not(void)
+{
+  runs_on_site(empty_a_pool_unheard, "a pool that is emptied unheard");
+}
+
+static void full_pool_is_an_alarm(void)
+{
+  runs_on_site(fill_a_pool, "a pool that is full");
+}
+
+/* ---- alarms of what is gone ---- */
+
+static WsId volume_of(CenterRig *rig)
+{
+  return rig_world_find(rig->world, "volume");
+}
+
+static void open_alarms(void *arg)
+{
+  CenterRig *rig = arg;
+  center_alarm_open(&rig->center, CENTER_MAJOR, &ws_type_volume, volume_of(rig), "left_behind");
+  center_alarm_open(&rig->center, CENTER_MAJOR, &ws_type_host, rig->hosts[0].id, "libvirt_down");
+  center_alarm_open(&rig->center, CENTER_MAJOR, NULL, 0, "server_certificate");
+}
+
+static void close_orphans(void *arg)
+{
+  center_alarms_close_orphans(&((CenterRig *)arg)->center);
+}
+
+static void delete_what_has_an_alarm(CenterRig *rig)
+{
+  WsId volume = volume_of(rig);
+  center_rig_run(rig, open_alarms, rig);
+  center_rig_run(rig, close_orphans, rig);
+  g_assert_true(center_alarm_is_open(&rig->center, &ws_type_volume, volume, "left_behind"));
+  center_rig_do(rig, NULL, "volume_delete", "volume", NULL);
+  center_rig_run(rig, close_orphans, rig);
+  g_assert_false(center_alarm_is_open(&rig->center, &ws_type_volume, volume, "left_behind"));
+  g_assert_true(is_alarmed(rig, "libvirt_down"));
+  g_assert_true(center_alarm_is_open(&rig->center, NULL, 0, "server_certificate"));
+}
+
+static void alarms_go_with_their_object(void)
+{
+  runs_on_site(delete_what_has_an_alarm, "an object with an alarm is deleted");
 }
 
 /* ---- another protocol altogether ---- */
@@ -125,6 +223,10 @@ int main(int argc, char **argv)
   runs_prepare();
   g_test_add_func("/center/versions/older_agent_does_what_it_knows", older_agent_does_what_it_knows);
   g_test_add_func("/center/versions/newer_agent_is_told_and_works", newer_agent_is_told_and_works);
+  g_test_add_func("/center/versions/libvirt_away_is_an_alarm", libvirt_away_is_an_alarm);
+  g_test_add_func("/center/versions/full_pool_is_an_alarm", full_pool_is_an_alarm);
+  g_test_add_func("/center/versions/alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not", alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not);
+  g_test_add_func("/center/versions/alarms_go_with_their_object", alarms_go_with_their_object);
   g_test_add_func("/center/versions/host_without_a_common_protocol_is_incompatible", host_without_a_common_protocol_is_incompatible);
   int result = g_test_run();
   runs_end();

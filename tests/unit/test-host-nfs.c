@@ -115,7 +115,7 @@ static void set_up(Fixture *f, gconstpointer data)
   nfs_filesystems_file = f->filesystems;
   nfs_helper_file = f->helper;
   nfs_systemd_folder = f->systemd;
-  pool_reach_wait_ms = 300;
+  pool_reach_wait_ms = 3000; /* longer than a busy machine takes to answer */
   pool_reach_seam = server;
   ws_exec_set_recorder(stand_in, f);
   start(f);

@@ -193,10 +193,10 @@ static void refresh_lists_what_is_there(StorageRig *f, gconstpointer data)
 
 static void outside_changes_are_told_own_ones_are_not(StorageRig *f, gconstpointer data)
 {
-  g_assert_true(storage_rig_wait_for_event(f, "state active", 60000));
+  g_assert_true(storage_rig_wait_for_event(f, "state active", 200000));
   g_autofree char *stranger = storage_rig_path(f, "stranger");
   /* the first look only takes note; wait until it has */
-  for (guint i = 0; i < 300 && !storage_rig_wait_for_event(f, "appeared stranger", 200); i++) {
+  for (guint i = 0; i < 600 && !storage_rig_wait_for_event(f, "appeared stranger", 200); i++) {
     g_unlink(stranger);
     g_assert_true(g_file_set_contents(stranger, "x", 1, NULL));
   }
@@ -204,12 +204,12 @@ static void outside_changes_are_told_own_ones_are_not(StorageRig *f, gconstpoint
   g_assert_true(storage_rig_delete(f, "vol-1", false, NULL));
   storage_rig_must_create(f, "vol-2", MIB, RAW, THIN, NULL);
   g_assert_cmpint(g_unlink(stranger), ==, 0);
-  g_assert_true(storage_rig_wait_for_event(f, "vanished stranger", 60000));
+  g_assert_true(storage_rig_wait_for_event(f, "vanished stranger", 200000));
   g_autofree char *lost = storage_rig_path(f, "vol-2"), *mark = storage_rig_path(f, ".winsphere-pool");
   g_assert_cmpint(g_unlink(lost), ==, 0);
-  g_assert_true(storage_rig_wait_for_event(f, "vanished vol-2", 60000));
+  g_assert_true(storage_rig_wait_for_event(f, "vanished vol-2", 200000));
   g_assert_cmpint(g_unlink(mark), ==, 0);
-  g_assert_true(storage_rig_wait_for_event(f, "state unreachable", 60000));
+  g_assert_true(storage_rig_wait_for_event(f, "state unreachable", 200000));
   for (guint i = 0; i < f->events->len; i++) {
     g_assert_cmpstr(f->events->pdata[i], !=, "appeared vol-1");
     g_assert_cmpstr(f->events->pdata[i], !=, "vanished vol-1");
@@ -258,18 +258,6 @@ static guint threads_inside(guint at_least)
   return n;
 }
 
-static void hang_and_hint(StorageRig *f)
-{
-  g_autofree char *hint = storage_rig_path(f, "hint");
-  set_hangs(true);
-  for (guint i = 0; i < 300 && !storage_rig_wait_for_event(f, "state unreachable", 200); i++) {
-    g_unlink(hint);
-    g_assert_true(g_file_set_contents(hint, "x", 1, NULL));
-  }
-  g_assert_true(storage_rig_wait_for_event(f, "state unreachable", 0));
-  g_assert_cmpuint(threads_inside(1), ==, 1);
-}
-
 static void forget_events(StorageRig *f)
 {
   g_mutex_lock(&f->lock);
@@ -277,17 +265,30 @@ static void forget_events(StorageRig *f)
   g_mutex_unlock(&f->lock);
 }
 
+static void hang_and_hint(StorageRig *f)
+{
+  g_autofree char *hint = storage_rig_path(f, "hint");
+  forget_events(f);
+  set_hangs(true);
+  for (guint i = 0; i < 600 && !storage_rig_wait_for_event(f, "state unreachable", 200); i++) {
+    g_unlink(hint);
+    g_assert_true(g_file_set_contents(hint, "x", 1, NULL));
+  }
+  g_assert_true(storage_rig_wait_for_event(f, "state unreachable", 0));
+  g_assert_cmpuint(threads_inside(1), ==, 1);
+}
+
 static void pool_that_hangs_in_a_listing_holds_up_no_other(StorageRig *f, gconstpointer data)
 {
   g_autofree char *second = g_build_filename(f->root, "q", NULL), *stranger = g_build_filename(second, "stranger", NULL);
   g_autoptr(GError) error = NULL;
-  pool_reach_wait_ms = 200;
+  pool_reach_wait_ms = 2000; /* longer than a busy machine takes for a listing */
   inspection_seam = hang_in_pool_1;
   storage_rig_prepare(f, 2, second, STORAGE_RIG_UUID_B, true, &error);
   g_assert_no_error(error);
-  g_assert_true(storage_rig_wait_for_event(f, "state active", 60000));
+  g_assert_true(storage_rig_wait_for_event(f, "state active", 200000));
   hang_and_hint(f);
-  for (guint i = 0; i < 300 && !storage_rig_wait_for_event(f, "appeared stranger", 200); i++) {
+  for (guint i = 0; i < 600 && !storage_rig_wait_for_event(f, "appeared stranger", 200); i++) {
     g_unlink(stranger);
     g_assert_true(g_file_set_contents(stranger, "x", 1, NULL));
   }
@@ -301,7 +302,7 @@ static void pool_that_hangs_in_a_listing_holds_up_no_other(StorageRig *f, gconst
 
   forget_events(f);
   set_hangs(false);
-  g_assert_true(storage_rig_wait_for_event(f, "state active", 60000));
+  g_assert_true(storage_rig_wait_for_event(f, "state active", 200000));
   hang_and_hint(f);
   storage_rig_restart(f, false); /* the agent ends all the same */
   set_hangs(false);

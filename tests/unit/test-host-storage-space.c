@@ -165,6 +165,112 @@ static void pool_that_fills_up_in_the_middle_is_undone(StorageRig *f, gconstpoin
   unmount_small(f);
 }
 
+/* ---- a VM that is exported ---- */
+
+static void cancelled_export_leaves_nothing(StorageRig *f, gconstpointer data)
+{
+  storage_rig_must_create(f, "vol-1", 64 * MIB, RAW, THIN, NULL);
+  storage_rig_write_pattern(f, "vol-1", MIB, 8 * MIB);
+  Meddler m = {.f = f, .stop = true};
+  StorageOp op = {.progress = meddle, .arg = &m, .cancel = &m.cancel};
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsRpcVolumeExportResult) result = NULL;
+  g_assert_false(storage_rig_export(f, "vol-2.ova", &op, &result, &error, "vol-1", RAW, NULL));
+  storage_rig_assert_code(error, WS_ERROR_CANCELLED);
+  storage_rig_assert_files(f, "vol-1");
+}
+
+typedef struct {
+  gint64 at; /* of 100 */
+} Death;
+
+static void die_at(gint64 done, gint64 total, void *arg)
+{
+  if (done * 100 >= total * ((const Death *)arg)->at)
+    kill(getpid(), SIGKILL);
+}
+
+/* While a disk is packed, while it is taken in, while the whole is read back. */
+static void killed_export_leaves_what_is_swept(StorageRig *f, gconstpointer data)
+{
+  static const gint64 moments[] = {1, 51, 76, 100};
+  storage_rig_must_create(f, "vol-1", 64 * MIB, RAW, THIN, NULL);
+  storage_rig_write_pattern(f, "vol-1", MIB, 8 * MIB);
+  for (guint i = 0; i < G_N_ELEMENTS(moments); i++) {
+    storage_free(f->storage);
+    pid_t child = fork();
+    if (child == 0) {
+      storage_rig_start(f, false);
+      Death death = {moments[i]};
+      StorageOp op = {.progress = die_at, .arg = &death};
+      g_autoptr(WsRpcVolumeExportResult) result = NULL;
+      storage_rig_export(f, "vol-2.ova", &op, &result, NULL, "vol-1", RAW, NULL);
+      _exit(0);
+    }
+    int status;
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    g_autofree char *archive = storage_rig_new_name(f, "vol-2.ova"), *folder = storage_rig_new_name(f, "export-vol-2.ova");
+    g_autofree char *unfinished = g_strjoin(",", folder, archive, "vol-1", NULL);
+    storage_rig_assert_files(f, unfinished);
+    storage_rig_start(f, false);
+    storage_rig_assert_files(f, "vol-1");
+  }
+}
+
+static void export_that_does_not_fit_is_refused_early(StorageRig *f, gconstpointer data)
+{
+  if (!mount_small(f))
+    return;
+  storage_rig_must_create(f, "vol-1", 16 * MIB, RAW, EAGER, NULL);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsRpcVolumeExportResult) result = NULL;
+  g_assert_false(storage_rig_export(f, "vol-2.ova", NULL, &result, &error, "vol-1", RAW, NULL));
+  storage_rig_assert_code(error, WS_ERROR_NO_CAPACITY);
+  g_assert_cmpstr(ws_error_param(error, "object"), ==, "pool-1");
+  g_assert_cmpstr(ws_error_param(error, "need"), ==, "39.0 MiB");
+  storage_rig_assert_files(f, "vol-1");
+  unmount_small(f);
+}
+
+/* What its file takes says nothing: room is needed for what is in it. */
+static void export_of_a_compressed_disk_is_refused_by_its_data(StorageRig *f, gconstpointer data)
+{
+  if (!mount_small(f))
+    return;
+  storage_rig_must_create(f, "plain", 16 * MIB, RAW, THIN, NULL);
+  storage_rig_write_pattern(f, "plain", 0, 16 * MIB);
+  g_autofree char *plain = storage_rig_path(f, "plain"), *disk = storage_rig_path(f, "vol-1");
+  storage_rig_run_tool((const char *[]){"qemu-img", "convert", "-q", "-c", "-f", "raw", "-O", "qcow2", plain, disk, NULL});
+  g_assert_cmpint(g_unlink(plain), ==, 0);
+  struct stat facts;
+  g_assert_cmpint(stat(disk, &facts), ==, 0);
+  g_assert_cmpint(facts.st_blocks * 512, <, 2 * MIB);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsRpcVolumeExportResult) result = NULL;
+  g_assert_false(storage_rig_export(f, "vol-2.ova", NULL, &result, &error, "vol-1", QCOW2, NULL));
+  storage_rig_assert_code(error, WS_ERROR_NO_CAPACITY);
+  storage_rig_assert_files(f, "vol-1");
+  unmount_small(f);
+}
+
+static void export_into_a_pool_that_fills_up_says_so(StorageRig *f, gconstpointer data)
+{
+  if (!mount_small(f))
+    return;
+  storage_rig_must_create(f, "vol-1", 4 * MIB, RAW, THIN, NULL);
+  storage_rig_write_random(f, "vol-1", 4 * MIB);
+  Meddler m = {.f = f, .fill = true};
+  StorageOp op = {.progress = meddle, .arg = &m};
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsRpcVolumeExportResult) result = NULL;
+  g_assert_false(storage_rig_export(f, "vol-2.ova", &op, &result, &error, "vol-1", RAW, NULL));
+  storage_rig_assert_code(error, WS_ERROR_NO_CAPACITY);
+  g_assert_cmpstr(ws_error_param(error, "object"), ==, "pool-1");
+  storage_rig_assert_files(f, "other,vol-1");
+  unmount_small(f);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -173,5 +279,10 @@ int main(int argc, char **argv)
   TEST(killed_call_leaves_no_file_under_its_name);
   TEST(full_pool_is_refused_early);
   TEST(pool_that_fills_up_in_the_middle_is_undone);
+  TEST(cancelled_export_leaves_nothing);
+  TEST(killed_export_leaves_what_is_swept);
+  TEST(export_that_does_not_fit_is_refused_early);
+  TEST(export_of_a_compressed_disk_is_refused_by_its_data);
+  TEST(export_into_a_pool_that_fills_up_says_so);
   return g_test_run();
 }

@@ -189,7 +189,8 @@ static void conversion_is_far_from_its_limit_of_memory(StorageRig *f, gconstpoin
   g_assert_no_error(error);
   g_test_message("%" G_GUINT64_FORMAT " KiB", peak_kib);
   g_assert_cmpuint(peak_kib, >, 0);
-  g_assert_cmpuint(peak_kib, <, 400 << 10);
+  /* QEMU's pool begins threads as it needs them, on a busy machine up to 64, each with 8 MiB of stack; the limit is 1,024 MiB. */
+  g_assert_cmpuint(peak_kib, <, 700 << 10);
 }
 
 static void upload_that_is_not_what_it_says_is_refused(StorageRig *f, gconstpointer data)

@@ -288,7 +288,7 @@ static void frames_survive_every_cut(void)
   for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
     gsize n = sizes[i];
     guint8 header[FRAME_MAX_HEADER_BYTES];
-    gsize header_n = frame_header(header, FRAME_BINARY, n, mask), total = header_n + n;
+    gsize header_n = frame_header(header, FRAME_BINARY, false, n, mask), total = header_n + n;
     g_assert_cmpuint(header_n, ==, frame_header_length(n, true));
     g_autofree char *payload = g_strnfill(n, 'z'), *whole = g_malloc(total), *copy = g_malloc(total);
     memcpy(whole, header, header_n);

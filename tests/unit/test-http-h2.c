@@ -337,7 +337,7 @@ static void a_peer_may_leave_in_the_middle(void)
 
 static void hurry(HttpServerConfig *config)
 {
-  config->body_timeout_s = config->idle_timeout_s = 2; /* longer than a busy machine lets the test wait before it sends */
+  config->body_timeout_s = config->idle_timeout_s = 5; /* longer than a busy machine lets the test wait before it sends */
 }
 
 static size_t stall(char *bytes, size_t size, size_t n, void *arg)

@@ -570,7 +570,7 @@ static void idle_store_finds_out_by_itself_that_the_disk_has_room_again(void)
   g_autoptr(InvRig) rig = inv_rig_new(true);
   WsId pool = make_pool(rig, "p");
   Async refused;
-  gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+  gint64 deadline = g_get_monotonic_time() + 200 * G_USEC_PER_SEC;
 
   store_set_fault(rig->store, wait_at_gate, &gate);
   start(rig, &refused, edit_name(rig, pool, "one"));

@@ -171,6 +171,27 @@ static void a_new_part_gets_its_defaults(void)
   assert_error(error, WS_ERROR_REQUIRED, "field", "inner.word", NULL);
 }
 
+/* What is told of a request. */
+static void secrets_are_left_out(void)
+{
+  static const struct {
+    const WsType *type;
+    const char *json, *told;
+  } cases[] = {
+      {&thing_type, "{\"name\":\"x\",\"password\":\"p\",\"count\":3}", "{\"name\":\"x\",\"count\":3}"},
+      {&thing_type, "{\"p\\u0061ssword\":\"p\"}", "{}"},
+      {&thing_type, "{\"password\":{\"deep\":[1]},\"name\":null}", "{\"name\":null}"},
+      {&thing_type, " { \"parts\" : [ {\"key\":\"a\"} , 5 ], \"odd\": [1, {\"x\":2}] } ", "{\"parts\":[{\"key\":\"a\"},5],\"odd\":[1, {\"x\":2}]}"},
+      {&ws_type_vm, "{\"cloud_init\":{\"hostname\":\"h\",\"password\":\"p\"},\"description\":\"d\"}", "{\"cloud_init\":{\"hostname\":\"h\"},\"description\":\"d\"}"},
+      {&ws_type_vm, "[]", "{}"},
+      {&ws_type_vm, "{\"description\":\"d\",\"name\":", "{}"},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+    g_autofree char *told = ws_json_without_secrets(cases[i].type, cases[i].json, strlen(cases[i].json));
+    g_assert_cmpstr(told, ==, cases[i].told);
+  }
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -178,5 +199,6 @@ int main(int argc, char **argv)
   g_test_add_func("/model/patch/bad_patches_name_the_field", bad_patches_name_the_field);
   g_test_add_func("/model/patch/an_object_as_read_is_no_change", an_object_as_read_is_no_change);
   g_test_add_func("/model/patch/a_new_part_gets_its_defaults", a_new_part_gets_its_defaults);
+  g_test_add_func("/model/patch/secrets_are_left_out", secrets_are_left_out);
   return g_test_run();
 }

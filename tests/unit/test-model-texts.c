@@ -18,11 +18,61 @@ static void a_sentence_gets_its_parameters(void)
   g_assert_cmpstr(unknown, ==, "not_in_the_catalogue");
 }
 
+static void an_alarm_is_named_in_the_readers_words(void)
+{
+  g_autoptr(WsTaskLogLine) line = ws_task_log_line_new();
+  ws_map_set(&line->params, "kind", "host_lost");
+  g_autofree char *en = ws_text_format("alarm_opened", WS_LANG_EN, &line->params), *zh = ws_text_format("alarm_opened", WS_LANG_ZH, &line->params);
+  g_assert_cmpstr(en, ==, "Alarm opened: Host lost.");
+  g_assert_cmpstr(zh, ==, "产生告警：主机失联。");
+}
+
 static void a_word_has_two_languages(void)
 {
   g_assert_cmpstr(ws_word("running", WS_LANG_EN), ==, "Running");
   g_assert_cmpstr(ws_word("running", WS_LANG_ZH), ==, "运行中");
   g_assert_cmpstr(ws_word("no_such_word", WS_LANG_ZH), ==, "no_such_word");
+}
+
+static void a_word_may_mean_something_else_in_a_field(void)
+{
+  g_assert_cmpstr(ws_word_of("mode", "normal", WS_LANG_EN), ==, "In service");
+  g_assert_cmpstr(ws_word_of("shares", "normal", WS_LANG_EN), ==, "Normal");
+  g_assert_cmpstr(ws_word_of("shares", "normal", WS_LANG_ZH), ==, "正常");
+  g_assert_cmpstr(ws_word_of("shares", "low", WS_LANG_EN), ==, "Low");
+}
+
+static void steps_have_words(void)
+{
+  g_autofree char *plain = ws_step_in_words("make disks", WS_LANG_ZH), *room = ws_step_in_words("pack (needs at most 20.3 MiB)", WS_LANG_ZH),
+                  *other = ws_step_in_words("of its own 7 kinds", WS_LANG_EN);
+  g_assert_cmpstr(plain, ==, "创建磁盘");
+  g_assert_cmpstr(room, ==, "打包（最多需要 20.3 MiB）");
+  g_assert_cmpstr(other, ==, "of its own 7 kinds");
+}
+
+static void assert_says(GError *error, const char *words)
+{
+  g_autoptr(GError) owned = error;
+  g_autofree char *said = ws_error_in_words(owned, WS_LANG_EN);
+  g_assert_cmpstr(said, ==, words);
+}
+
+/* Names of the API are for programs. */
+static void errors_say_verbs_and_states_in_words(void)
+{
+  GError *error = NULL;
+  ws_fail(&error, WS_ERROR_WRONG_STATE, "object", "web", "verb", "delete", "state", "running", NULL);
+  assert_says(error, "web cannot be deleted while it is running.");
+  error = NULL;
+  ws_fail(&error, WS_ERROR_WRONG_STATE, "object", "web", "verb", "attach_nic", "state", "io_held", NULL);
+  assert_says(error, "web cannot have a NIC attached while it is waiting for storage.");
+  error = NULL;
+  ws_fail(&error, WS_ERROR_BUSY, "object", "web", "verb", "attaching_nic", "task", "task-7", NULL);
+  assert_says(error, "web is busy: attaching NIC (task-7) is under way.");
+  error = NULL;
+  ws_fail(&error, WS_ERROR_WRONG_STATE, "object", "web", "verb", "be deployed", "state", "ready", NULL);
+  assert_says(error, "web cannot be deployed while it is ready.");
 }
 
 static void tables_are_sorted_and_found(void)
@@ -74,7 +124,11 @@ int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/model/texts/a_sentence_gets_its_parameters", a_sentence_gets_its_parameters);
+  g_test_add_func("/model/texts/an_alarm_is_named_in_the_readers_words", an_alarm_is_named_in_the_readers_words);
   g_test_add_func("/model/texts/a_word_has_two_languages", a_word_has_two_languages);
+  g_test_add_func("/model/texts/a_word_may_mean_something_else_in_a_field", a_word_may_mean_something_else_in_a_field);
+  g_test_add_func("/model/texts/steps_have_words", steps_have_words);
+  g_test_add_func("/model/texts/errors_say_verbs_and_states_in_words", errors_say_verbs_and_states_in_words);
   g_test_add_func("/model/texts/tables_are_sorted_and_found", tables_are_sorted_and_found);
   g_test_add_func("/model/allowed/a_verb_is_allowed_by_every_condition",
                   a_verb_is_allowed_by_every_condition);

@@ -5,7 +5,34 @@
 #include <math.h>
 #include <string.h>
 
-#define N_SEEDS 40
+#define N_SEEDS 15 /* a plan of a small cluster takes a second or two with sanitizers */
+#define N_STAYS 5
+
+/* Room for what is there and a third more, unevenly: room is what decides. */
+static void make_tight(PlanCluster *c, PlanChance *r)
+{
+  gint64 each = MAX(c->n_vms / c->n_hosts, 3);
+  for (guint32 h = 0; h < c->n_hosts; h++) {
+    PlanBalanceHost *host = &c->hosts[h];
+    gint64 share = 70 + plan_chance_below(r, 120); /* per cent */
+    host->memory = host->memory_free = each * 150 * share / 100;
+    host->disk = host->disk_free = each * 140 * share / 100;
+    host->cpus = MAX(each * 3 * share / 800, 1);
+  }
+}
+
+/* On tight hosts: one of a few where it fits. */
+static guint32 host_with_room(const PlanCluster *c, const PlanBalanceVm *vm, const double *vcpus, PlanChance *r)
+{
+  guint32 host = 0;
+  for (guint k = 0; k < 50; k++) {
+    host = plan_chance_below(r, c->n_hosts);
+    const PlanBalanceHost *h = &c->hosts[host];
+    if (h->memory_free >= vm->memory && h->disk_free >= vm->disk && vcpus[host] + vm->vcpus <= c->vcpu_ratio * h->cpus)
+      break;
+  }
+  return host;
+}
 
 static PlanCluster *random_cluster(guint64 seed, guint32 n_hosts, guint32 n_vms)
 {
@@ -21,6 +48,10 @@ static PlanCluster *random_cluster(guint64 seed, guint32 n_hosts, guint32 n_vms)
   c->tags = g_new0(guint32, n_vms + 1);
   for (guint32 h = 0; h < n_hosts; h++)
     c->hosts[h] = (PlanBalanceHost){.memory = 4000, .memory_free = 4000, .disk = 9000, .disk_free = 9000, .cpus = 16, .spindles = 32, .in_service = true, .set = seed % 5 == 0 ? h % 2 : 0};
+  bool tight = seed % 3 == 0;
+  g_autofree double *vcpus = g_new0(double, n_hosts);
+  if (tight)
+    make_tight(c, &r);
   for (guint32 v = 0; v < n_vms; v++) {
     PlanBalanceVm *vm = &c->vms[v];
     vm->memory = 50 + plan_chance_below(&r, 200);
@@ -32,7 +63,8 @@ static PlanCluster *random_cluster(guint64 seed, guint32 n_hosts, guint32 n_vms)
     for (guint k = 0; k < PLAN_N_LOADS; k++)
       vm->load[k] = plan_chance_unit(&r);
     vm->disks = plan_chance_below(&r, 8) ? (seed & 1 ? PLAN_DISKS_MIRRORED : PLAN_DISKS_SHARED) : PLAN_DISKS_FIXED;
-    vm->host = plan_chance_below(&r, MAX(n_hosts / 2, 1));
+    vm->host = tight ? host_with_room(c, vm, vcpus, &r) : plan_chance_below(&r, MAX(n_hosts / 2, 1));
+    vcpus[vm->host] += vm->runs ? vm->vcpus : 0;
     vm->second = vm->disks == PLAN_DISKS_MIRRORED ? (vm->host + 1 + plan_chance_below(&r, n_hosts - 1)) % n_hosts : PLAN_NO_HOST;
     if (vm->second != PLAN_NO_HOST && c->hosts[vm->second].set != c->hosts[vm->host].set)
       vm->second = vm->host ^ 2U; /* of the same set */
@@ -123,11 +155,12 @@ static void do_all(PlanCluster *c, const PlanBalanceResult *result)
   }
 }
 
-static void each_step_is_allowed_and_the_score_falls(void)
+/* Small and large, mirrored and shared, of one set and of two; what a plan leaves is left alone. */
+static void each_step_is_allowed_and_then_nothing_moves(void)
 {
   guint better = 0;
   for (guint64 seed = 1; seed <= N_SEEDS; seed++) {
-    g_autoptr(PlanCluster) c = random_cluster(seed, 4 + (guint32)(seed % 60), 40 + (guint32)(seed * 13 % 200));
+    g_autoptr(PlanCluster) c = random_cluster(seed, 4 + (guint32)(seed * 7 % 60), 40 + (guint32)(seed * 13 % 200));
     PlanBalanceOptions options = {0};
     PlanBalanceResult result;
     plan_balance(c, &options, &result);
@@ -135,39 +168,11 @@ static void each_step_is_allowed_and_the_score_falls(void)
     better += result.score_after < result.score_before * 0.8;
     do_all(c, &result);
     plan_balance_result_clear(&result);
-  }
-  g_assert_cmpuint(better, >, N_SEEDS / 2);
-}
-
-static void balanced_cluster_is_left_alone(void)
-{
-  for (guint64 seed = 1; seed <= N_SEEDS; seed++) {
-    g_autoptr(PlanCluster) c = random_cluster(seed, 4 + (guint32)(seed % 60), 40 + (guint32)(seed * 13 % 200));
-    PlanBalanceOptions options = {0};
-    PlanBalanceResult result;
-    plan_balance(c, &options, &result);
-    do_all(c, &result);
-    plan_balance_result_clear(&result);
     plan_balance(c, &options, &result);
     g_assert_cmpuint(result.n_steps, ==, 0);
     plan_balance_result_clear(&result);
   }
-}
-
-static void same_cluster_gives_the_same_plan(void)
-{
-  g_autoptr(PlanCluster) c = random_cluster(5, 30, 250);
-  PlanBalanceOptions options = {0};
-  PlanBalanceResult one, two;
-  plan_balance(c, &options, &one);
-  plan_balance(c, &options, &two);
-  g_assert_cmpuint(one.n_steps, ==, two.n_steps);
-  for (guint32 k = 0; k < one.n_steps; k++) {
-    g_assert_cmpuint(one.steps[k].vm, ==, two.steps[k].vm);
-    g_assert_cmpuint(one.steps[k].host, ==, two.steps[k].host);
-  }
-  plan_balance_result_clear(&one);
-  plan_balance_result_clear(&two);
+  g_assert_cmpuint(better, >, N_SEEDS / 2);
 }
 
 /* Maintenance, and the restart of what ran on hosts that failed: only what is there moves. */
@@ -232,11 +237,11 @@ static void expect_same_plan(const PlanBalanceResult *one, const PlanBalanceResu
   }
 }
 
-/* Asked again and again it answers as one that was made for the question. */
+/* Asked again and again it answers as one that was made for the question; and so one is the same as another. */
 static void planner_that_stays_answers_as_a_new_one(void)
 {
-  for (guint64 seed = 1; seed <= 12; seed++) {
-    g_autoptr(PlanCluster) c = random_cluster(seed, 4 + (guint32)(seed * 11 % 60), 200);
+  for (guint64 seed = 1; seed <= N_STAYS; seed++) {
+    g_autoptr(PlanCluster) c = random_cluster(seed, 4 + (guint32)(seed * 11 % 60), 120);
     PlanBalancer *stays = plan_balancer_new(c);
     PlanBalanceOptions options = {0}, evacuate = {.only_evacuate = true};
     PlanBalanceResult one, two, other;
@@ -298,9 +303,7 @@ static void empty_cluster_is_no_trouble(void)
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
-  g_test_add_func("/each_step_is_allowed_and_the_score_falls", each_step_is_allowed_and_the_score_falls);
-  g_test_add_func("/balanced_cluster_is_left_alone", balanced_cluster_is_left_alone);
-  g_test_add_func("/same_cluster_gives_the_same_plan", same_cluster_gives_the_same_plan);
+  g_test_add_func("/each_step_is_allowed_and_then_nothing_moves", each_step_is_allowed_and_then_nothing_moves);
   g_test_add_func("/hosts_out_of_service_are_emptied", hosts_out_of_service_are_emptied);
   g_test_add_func("/limit_of_steps_is_kept", limit_of_steps_is_kept);
   g_test_add_func("/new_vm_goes_where_the_score_is_best", new_vm_goes_where_the_score_is_best);

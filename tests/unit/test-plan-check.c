@@ -73,6 +73,11 @@ static void each_line_has_its_limits(void)
   IS(host, KERNEL, FAIL);
   replace(&host->facts->versions->kernel, "4.19");
   IS(host, KERNEL, PASS);
+  host->load = ws_host_load_new();
+  host->load->libvirt_down = true; /* it is installed, and nobody answers */
+  IS(host, LIBVIRT, FAIL);
+  host->load->libvirt_down = false;
+  IS(host, LIBVIRT, PASS);
   replace(&host->facts->versions->libvirt, NULL);
   IS(host, LIBVIRT, FAIL);
   replace(&host->facts->versions->qemu, "4.2.0");

@@ -160,6 +160,57 @@ static void aggression_says_how_much_is_moved(void)
   g_assert_cmpuint(moves_of(w, NULL), ==, 0);
 }
 
+/* What a move saves, with its cost taken off, must be a multiple of the cost that the aggression says. */
+static void gain_beside_cost_decides(void)
+{
+  static const double ratio[] = {0, 4, 2, 1, 0.5};
+  g_autofree World *w = world_new(2);
+  PlanDrsMove move;
+  add(w, 0, 3.6, 1);
+  w->hosts[0].threads = 4;
+  w->hosts[1].threads = 8;
+  w->hosts[0].memory_bytes = w->hosts[1].memory_bytes = 0; /* processors alone */
+  double before = 4 * (pow(0.9, 4) + 4 * 0.1), after = 8 * pow(0.45, 4), saves = 600 * (before - after);
+  for (guint aggression = 2; aggression <= 5; aggression++) {
+    double most = saves / (1 + ratio[aggression - 1]); /* gain = saves - cost >= ratio x cost */
+    w->options.aggression = aggression;
+    w->vms[0].cost_s = most * 1.01;
+    g_assert_cmpuint(moves_of(w, NULL), ==, 0);
+    w->vms[0].cost_s = most * 0.99;
+    g_assert_cmpuint(moves_of(w, &move), ==, 1);
+    g_assert_cmpfloat_with_epsilon(move.gain_s, saves - most * 0.99, 1e-6);
+    g_assert_cmpfloat(move.cost_s, ==, most * 0.99);
+  }
+}
+
+static void of_vms_that_relieve_alike_the_cheapest_moves(void)
+{
+  g_autofree World *w = world_new(2);
+  PlanDrsMove move;
+  for (guint i = 0; i < 4; i++)
+    add(w, 0, 0.9, 1);
+  for (guint cheap = 0; cheap < 4; cheap++) {
+    for (guint i = 0; i < 4; i++)
+      w->vms[i].cost_s = i == cheap ? 10 : 11;
+    g_assert_cmpuint(moves_of(w, &move), >, 0);
+    g_assert_cmpuint(move.vm, ==, cheap);
+  }
+}
+
+/* Where its target would be hot too, the move must leave that one at least 10 percent points below what its source had. */
+static void heat_is_not_only_passed_on(void)
+{
+  g_autofree World *w = world_new(2);
+  add(w, 0, 1.9, 1);
+  add(w, 0, 1.9, 1); /* 95 % of four threads; one of them saves 1,500 s at a cost of 4 */
+  w->hosts[1].threads = 2;
+  g_assert_cmpuint(moves_of(w, NULL), ==, 0); /* it would be at 95 % there */
+  w->hosts[1].threads = 1.9 / 0.86;
+  g_assert_cmpuint(moves_of(w, NULL), ==, 0); /* 86 % */
+  w->hosts[1].threads = 1.9 / 0.84;
+  g_assert_cmpuint(moves_of(w, NULL), ==, 1); /* 84 %: hot, but well below */
+}
+
 static void what_may_not_move_stays(void)
 {
   g_autofree World *w = world_new(2);
@@ -470,6 +521,9 @@ int main(int argc, char **argv)
   g_test_add_func("/plan-drs/memory_above_its_threshold_moves_too", memory_above_its_threshold_moves_too);
   g_test_add_func("/plan-drs/short_peak_and_small_gain_move_nothing", short_peak_and_small_gain_move_nothing);
   g_test_add_func("/plan-drs/aggression_says_how_much_is_moved", aggression_says_how_much_is_moved);
+  g_test_add_func("/plan-drs/gain_beside_cost_decides", gain_beside_cost_decides);
+  g_test_add_func("/plan-drs/of_vms_that_relieve_alike_the_cheapest_moves", of_vms_that_relieve_alike_the_cheapest_moves);
+  g_test_add_func("/plan-drs/heat_is_not_only_passed_on", heat_is_not_only_passed_on);
   g_test_add_func("/plan-drs/what_may_not_move_stays", what_may_not_move_stays);
   g_test_add_func("/plan-drs/vms_that_keep_apart_part_with_balancing_off", vms_that_keep_apart_part_with_balancing_off);
   g_test_add_func("/plan-drs/vms_that_keep_together_move_as_one", vms_that_keep_together_move_as_one);

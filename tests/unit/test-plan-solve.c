@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define N_SEEDS 60
+#define LONG    1100000 /* steps for each item */
 
 static double by_steps(void *arg, guint64 steps)
 {
@@ -50,6 +51,37 @@ static void same_seed_gives_the_same_answer(void)
     g_autofree guint32 *two = solve(p, seed, 2, 30000, &result);
     g_assert_cmpmem(one, p->n_items * sizeof *one, two, p->n_items * sizeof *two);
   }
+}
+
+/* The cheapest of all assignments that are allowed: each is looked at. */
+static gint64 cheapest(const PlanProblem *p)
+{
+  gint64 least = G_MAXINT64;
+  g_autofree guint32 *at = g_new0(guint32, p->n_items);
+  for (guint32 k = 0; k < p->n_items;) {
+    PlanCost cost;
+    if (plan_problem_evaluate(p, at, &cost, NULL))
+      least = MIN(least, cost.total);
+    for (k = 0; k < p->n_items && ++at[k] == p->n_hosts; k++)
+      at[k] = 0;
+  }
+  return least;
+}
+
+/* So many steps that it is a long one. */
+static void long_budget_finds_the_cheapest_of_few(void)
+{
+  guint cheaper = 0;
+  for (guint64 seed = 1; seed <= 3; seed++) {
+    g_autoptr(PlanProblem) p = random_problem(seed, 5, 4);
+    PlanResult result;
+    g_autofree guint32 *one = solve(p, seed, 2, LONG * p->n_items, &result);
+    g_assert_cmpint(result.end.total, ==, cheapest(p));
+    cheaper += result.end.total < result.begin.total;
+    g_autofree guint32 *two = solve(p, seed, 2, LONG * p->n_items, &result);
+    g_assert_cmpmem(one, p->n_items * sizeof *one, two, p->n_items * sizeof *two);
+  }
+  g_assert_cmpuint(cheaper, >, 0);
 }
 
 /* One thread ends before the others come to the meeting, or after it: nobody waits for ever, and the answer is allowed. */
@@ -140,6 +172,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/every_answer_is_allowed_and_no_worse", every_answer_is_allowed_and_no_worse);
   g_test_add_func("/same_seed_gives_the_same_answer", same_seed_gives_the_same_answer);
+  g_test_add_func("/long_budget_finds_the_cheapest_of_few", long_budget_finds_the_cheapest_of_few);
   g_test_add_func("/thread_that_ends_early_is_not_waited_for", thread_that_ends_early_is_not_waited_for);
   g_test_add_func("/no_budget_leaves_everything_where_it_is", no_budget_leaves_everything_where_it_is);
   g_test_add_func("/each_rule_refuses", each_rule_refuses);

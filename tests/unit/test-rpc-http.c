@@ -7,7 +7,7 @@
 #include "rpc/rpc.h"
 #include <string.h>
 
-#define PATIENCE_US (60 * G_USEC_PER_SEC)
+#define PATIENCE_US (200 * G_USEC_PER_SEC)
 
 static WsLoop *loop;
 static Site *site;

@@ -87,7 +87,7 @@ static RemoteTarget target(void)
 
 static Remote *open_surely(const RemoteTarget *to)
 {
-  for (gint64 end_us = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;;) {
+  for (gint64 end_us = g_get_monotonic_time() + 120 * G_USEC_PER_SEC;;) {
     g_autoptr(GError) error = NULL;
     Remote *remote = remote_open(to, &error);
     if (remote)
@@ -196,7 +196,7 @@ static void program_that_leaves_a_child_has_ended(void)
   g_autoptr(Remote) remote = open_surely(&to);
   g_autoptr(GError) error = NULL;
   g_autofree char *pid = NULL;
-  remote_run(remote, &(RemoteRun){.argv = WORDS("sh", "-c", "sleep 600 & echo $!"), .timeout_ms = 20000}, &pid, NULL, &error);
+  remote_run(remote, &(RemoteRun){.argv = WORDS("sh", "-c", "sleep 600 & echo $!"), .timeout_ms = 250000}, &pid, NULL, &error);
   g_assert_no_error(error);
   g_assert_cmpint(kill((pid_t)g_ascii_strtoll(pid, NULL, 10), SIGKILL), ==, 0);
 }
@@ -208,7 +208,7 @@ static void time_and_patience_end(void)
   to.cancel = &cancel;
   g_autoptr(Remote) remote = open_surely(&to);
   g_autoptr(GError) late = NULL, cancelled = NULL, large = NULL;
-  g_assert_false(remote_run(remote, &(RemoteRun){.argv = WORDS("sleep", "5"), .timeout_ms = 300}, NULL, NULL, &late));
+  g_assert_false(remote_run(remote, &(RemoteRun){.argv = WORDS("sleep", "60"), .timeout_ms = 300}, NULL, NULL, &late));
   g_assert_cmpint(ws_error_code(late), ==, WS_ERROR_DEADLINE_EXCEEDED);
   g_assert_false(remote_run(remote, &(RemoteRun){.argv = WORDS("head", "-c", "2000000", "/dev/zero")}, NULL, NULL, &large));
   g_assert_cmpint(ws_error_code(large), ==, WS_ERROR_TOO_LARGE);
@@ -223,7 +223,7 @@ static void lost_connection_is_told(void)
   RemoteTarget to = target();
   g_autoptr(Remote) remote = open_surely(&to);
   g_autoptr(GError) error = NULL;
-  g_assert_false(remote_run(remote, &(RemoteRun){.argv = WORDS("sh", "-c", "kill -9 $PPID; sleep 5"), .timeout_ms = 20000}, NULL, NULL, &error));
+  g_assert_false(remote_run(remote, &(RemoteRun){.argv = WORDS("sh", "-c", "kill -9 $PPID; sleep 5"), .timeout_ms = 250000}, NULL, NULL, &error));
   g_assert_cmpint(ws_error_code(error), ==, WS_ERROR_SSH_UNREACHABLE);
 }
 

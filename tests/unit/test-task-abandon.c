@@ -78,7 +78,14 @@ static bool destroying(Task *task, GError **error)
          TASK_STEP(task, "destroy", destroy, NULL, NULL, error) && TASK_LAST(task, "forget", leave_target, NULL, error);
 }
 
-static const TaskKind kinds[] = {{"destroying", destroying, NULL, &ws_type_volume, "deleting"}, {"building", building, &ws_type_volume_clone, &ws_type_volume, "cloning"}};
+static bool of_children(Task *task, GError **error)
+{
+  TaskChild one = {.target = task_target(task), .args = ws_volume_clone_new()};
+  ((WsVolumeClone *)one.args)->name = g_strdup("x");
+  return task_run_children(task, task_kind_find(task_engine(task), "building"), &one, 1, 1, error);
+}
+
+static const TaskKind kinds[] = {{"of children", of_children, NULL, &ws_type_volume, NULL}, {"destroying", destroying, NULL, &ws_type_volume, "deleting"}, {"building", building, &ws_type_volume_clone, &ws_type_volume, "cloning"}};
 
 /* ---- the rig ---- */
 
@@ -181,6 +188,29 @@ static void abandoned_task_frees_its_locks_and_says_what_is_left(void)
   end();
 }
 
+static WsId only_child(WsId parent)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->inv.inv);
+  const WsTask *child = inv_find_by(snap, &ws_type_task, "parent", parent, NULL);
+  return child ? child->id : 0;
+}
+
+/* It has ended, and not well. */
+static void abandoned_child_counts_as_failed(void)
+{
+  begin(NULL);
+  task_engine_resume(rig->engine);
+  target = task_rig_volume(rig, "v");
+  WsId parent = task_rig_accept(rig, "of children", target, NULL);
+  task_rig_until(rig, only_child(parent) && task_rig_record(rig, only_child(parent))->waiting);
+  g_assert_true(abandon(only_child(parent), 0));
+  const WsTask *rec = task_rig_end(rig, parent);
+  g_assert_cmpint(rec->children->running, ==, 0);
+  g_assert_cmpint(rec->children->failed, ==, 1);
+  g_assert_cmpstr(rec->error->code, ==, "no_capacity");
+  end();
+}
+
 static void undo_that_succeeds_after_all_is_no_abandonment(void)
 {
   begin(NULL);
@@ -268,6 +298,7 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/task/abandon/" #name, name)
   TEST(abandonment_outlives_a_kill); /* forks: before any thread */
   TEST(abandoned_task_frees_its_locks_and_says_what_is_left);
+  TEST(abandoned_child_counts_as_failed);
   TEST(task_past_its_way_back_is_abandoned_where_it_waits);
   TEST(undo_that_succeeds_after_all_is_no_abandonment);
   TEST(only_what_waits_to_be_undone_is_abandoned);

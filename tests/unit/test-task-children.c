@@ -16,6 +16,7 @@ typedef struct {
   bool deep;       /* children are batches of one child each */
   bool then_step;  /* the parent has a step after the batch */
   bool free;       /* children hold nothing */
+  bool in_turn;    /* the first that fails stops it */
   guint n_at_once, max_at_once, n_bodies;
   guint n_recorded; /* tasks there when the first child acts */
 } Script;
@@ -89,8 +90,8 @@ static bool parent(Task *task, GError **error)
   }
   if (script.lock_all && !task_lock(task, locks, script.n, error))
     return false;
-  return task_run_children(task, task_kind_find(task_engine(task), script.deep ? "middle" : "child"), children, script.n,
-                           script.parallel, error) &&
+  bool (*run)(Task *, const TaskKind *, TaskChild *, guint, guint, GError **) = script.in_turn ? task_run_children_in_turn : task_run_children;
+  return run(task, task_kind_find(task_engine(task), script.deep ? "middle" : "child"), children, script.n, script.parallel, error) &&
          (!script.then_step || TASK_STEP(task, "after", after, NULL, NULL, error));
 }
 
@@ -241,6 +242,50 @@ static void batch_with_failures_is_partly_done(void)
   g_assert_cmpuint(world_count(), ==, 9); /* 8 and the step after */
   assert_state(nth_child(id, 2), WS_TASK_STATE_ROLLED_BACK);
   g_assert_cmpstr(nth_child(id, 7)->error->code, ==, "no_capacity");
+  end();
+}
+
+static void failure_keeps_those_that_come_after_it_from_beginning(void)
+{
+  begin(10, 1);
+  script.fail[3] = script.in_turn = script.then_step = true;
+  WsId id = start();
+  const WsTask *rec = task_rig_end(rig, id);
+  assert_state(rec, WS_TASK_STATE_PARTLY_DONE);
+  g_assert_cmpint(rec->children->done, ==, 3);
+  g_assert_cmpint(rec->children->failed, ==, 1);
+  g_assert_cmpint(rec->children->cancelled, ==, 6);
+  g_assert_cmpuint(script.n_bodies, ==, 4);
+  assert_state(nth_child(id, 9), WS_TASK_STATE_CANCELLED);
+  g_assert_cmpuint(world_count(), ==, 4); /* three, and the step after */
+  end();
+}
+
+static void those_under_way_when_one_fails_come_to_their_end(void)
+{
+  begin(10, 3);
+  script.fail[1] = script.in_turn = script.wait = true;
+  WsId id = start();
+  task_rig_until(rig, script.n_at_once == 3);
+  gate = true;
+  const WsTask *rec = task_rig_end(rig, id);
+  assert_state(rec, WS_TASK_STATE_PARTLY_DONE);
+  g_assert_cmpint(rec->children->failed, ==, 1);
+  g_assert_cmpint(rec->children->done + rec->children->cancelled, ==, 9);
+  assert_state(nth_child(id, 0), WS_TASK_STATE_DONE);
+  assert_state(nth_child(id, 2), WS_TASK_STATE_DONE);
+  assert_state(nth_child(id, 9), WS_TASK_STATE_CANCELLED);
+  end();
+}
+
+static void first_failure_is_the_error_of_all_when_none_was_done(void)
+{
+  begin(5, 1);
+  script.fail[0] = script.in_turn = script.then_step = true;
+  const WsTask *rec = task_rig_end(rig, start());
+  g_assert_cmpstr(rec->error->code, ==, "no_capacity");
+  g_assert_cmpuint(script.n_bodies, ==, 1);
+  g_assert_cmpuint(world_count(), ==, 0);
   end();
 }
 
@@ -468,6 +513,9 @@ int main(int argc, char **argv)
   add(queued_children_are_records_of_the_same_request);
   add(children_are_recorded_in_parts_before_the_first_begins);
   add(batch_with_failures_is_partly_done);
+  add(failure_keeps_those_that_come_after_it_from_beginning);
+  add(those_under_way_when_one_fails_come_to_their_end);
+  add(first_failure_is_the_error_of_all_when_none_was_done);
   add(batch_of_failures_fails_as_the_first);
   add(child_that_is_refused_counts_as_failed);
   add(children_may_hold_what_their_parent_holds);

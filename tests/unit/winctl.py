@@ -83,6 +83,13 @@ def names_are_shown_as_their_owner_wrote_them(shell):
         assert "off" in shell.out("role", "list", "--lang", lang).split(), lang
 
 
+def text_does_not_move_the_cursor(shell):
+    """Nor is what follows it turned round: a name, a label, a guest's host name, a host's words."""
+    shell.out("host-pool", "create", "--name", "t-pool", "--labels", "k=v\u202ew")
+    text = shell.out("host-pool", "get", "t-pool")
+    assert "\u202e" not in text and "v?w" in text, text
+
+
 def columns_choose_what_is_shown_of_one_object(shell):
     assert shell.out("role", "get", "a-role", "--columns", "name,permissions") == "name: a-role\npermissions: vm.read\n"
 
@@ -114,6 +121,33 @@ def a_part_is_given_whole_or_by_its_members(shell):
     assert "--nosuch is not valid" in shell.refused("vm", "attach-disk", "vm-99", "--nosuch", "volume=vol-99")
 
 
+def words_that_nobody_knows_are_refused_with_what_was_meant(shell):
+    for words, meant in ((("vmm", "list"), "perhaps vm;"), (("vm", "lst"), "perhaps list;"), (("vm", "power-on", "x"), "perhaps start"), (("datastore", "list"), "perhaps pool;"),
+                         (("vm", "create", "--memory", "2g"), "--memory-bytes"), (("vm", "list", "--fliter", "a=b"), "--filter"),
+                         (("vm", "list", "--columns", "name,pwoer.state"), "--columns"), (("role", "list", "--columns", "permisions"), "perhaps permissions")):
+        refusal = shell.refused(*words)
+        assert meant in refusal and "does not exist" not in refusal and "deleted" not in refusal, (words, refusal)
+    assert "Cause: there is a-role" in shell.refused("role", "get", "a-rloe"), shell.refused("role", "get", "a-rloe")
+    assert "options only" in shell.refused("role", "list", "extra")
+    assert "expected en or zh" in shell.refused("role", "list", "--lang", "de")
+    assert "winctl vm start ID|NAME" in shell.refused("vm", "start")
+    assert shell.out("role", "list", "--columns", "id,name,revision")
+    assert "“" not in shell.refused("vm", "lst", "--lang", "zh") and "是否指 list" in shell.refused("vm", "lst", "--lang", "zh")
+
+
+def a_part_of_a_list_tells_what_it_is_made_of(shell):
+    refusal = shell.refused("vm", "create", "--name", "x", "--disks", "size_bytes=1g,pool=p")
+    assert "new_volume.size_bytes" in refusal and "there is no size_bytes" in refusal, refusal
+    told = shell.out("vm", "create", "--help")
+    assert "--disks NAME=VALUE,..." in told and "new_volume.size_bytes" in told and "--memory-bytes SIZE" in told and "--host ID|NAME" in told, told
+
+
+def tasks_and_records_are_named_as_commands_are(shell):
+    listed = shell.out("audit-record", "list")
+    assert "session create" in listed and "session_create" not in listed, listed
+    assert "session_create" in shell.out("audit-record", "list", "-q", "--columns", "operation")
+
+
 def yaml_and_json_say_the_same(shell):
     value = json.loads(shell.out("role", "get", "a-role", "-o", "json"))
     text = shell.out("role", "get", "a-role", "-o", "yaml")
@@ -121,13 +155,15 @@ def yaml_and_json_say_the_same(shell):
 
 
 def bash_completes_nouns_commands_and_options(shell):
+    session = shell.out("session", "list", "-q").split()[0]  # of those that have no name
     for words, expected in ((("winctl", "port-g"), "port-group"), (("winctl", "vm", "power"), "power-off"),
                             (("winctl", "vm", "deploy", "--cloud-init.h"), "--cloud-init.hostname"),
-                            (("winctl", "role", "get", "a-ro"), "a-role")):
+                            (("winctl", "role", "get", "a-ro"), "a-role"),
+                            (("winctl", "session", "get", "session-"), session)):
         script = (f'PATH="{os.path.dirname(shell.program)}:$PATH"; source <(winctl completion); COMP_WORDS=({" ".join(words)}); '
                   f'COMP_CWORD={len(words) - 1}; _winctl; echo "${{COMPREPLY[@]}}"')
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=shell.environment, timeout=60, check=True)
-        assert expected in done.stdout.split(), (words, done.stdout, done.stderr)
+        assert expected in done.stdout.split() and not done.stderr, (words, done.stdout, done.stderr)
 
 
 def man_pages_are_written_for_every_noun(shell):
@@ -188,9 +224,11 @@ def wait_line(lines, *wanted):
     raise AssertionError(f"the watch ended before {wanted!r}")
 
 
-TESTS = [login_is_kept_for_its_owner_alone, value_may_begin_with_a_dash, names_are_shown_as_their_owner_wrote_them,
+TESTS = [login_is_kept_for_its_owner_alone, value_may_begin_with_a_dash, names_are_shown_as_their_owner_wrote_them, text_does_not_move_the_cursor,
          columns_choose_what_is_shown_of_one_object, events_are_told_in_words, help_speaks_one_language,
-         errors_name_the_kind_of_object_and_what_to_do_next, a_part_is_given_whole_or_by_its_members, yaml_and_json_say_the_same,
+         errors_name_the_kind_of_object_and_what_to_do_next, a_part_is_given_whole_or_by_its_members,
+         words_that_nobody_knows_are_refused_with_what_was_meant, a_part_of_a_list_tells_what_it_is_made_of, tasks_and_records_are_named_as_commands_are,
+         yaml_and_json_say_the_same,
          bash_completes_nouns_commands_and_options, man_pages_are_written_for_every_noun, what_the_documents_show_is_there,
          watch_goes_on_where_it_was_after_a_break]
 

@@ -115,27 +115,22 @@ const scrolled = (selector, row) => page.evaluate(async ([box, line]) => {
     frames.push(now - last)
     last = now
     if (frames.length % 8) continue // looking costs a layout
-    const { top, left, height } = at.getBoundingClientRect()
-    if (!document.elementFromPoint(left + 60, top + height / 2)?.closest(line)) bare++
+    const { top, height } = at.getBoundingClientRect()
+    const there = [...document.querySelectorAll(line + ':not(.ghost)')].some((row) => {
+      const place = row.getBoundingClientRect()
+      return place.top <= top + height / 2 && place.bottom >= top + height / 2
+    })
+    if (!there) bare++
   }
   const sorted = frames.toSorted((x, y) => x - y)
   return { frames_per_s: Math.round((1000 * frames.length) / (performance.now() - began)), frame_p50_ms: Math.round(sorted[Math.floor(sorted.length / 2)]), frame_p95_ms: Math.round(sorted[Math.floor(sorted.length * 0.95)]), bare_frames: bare, in_dom: document.querySelectorAll(line).length }
 }, [selector, row])
 figures.list_scroll = await scrolled('.grid', '.row')
-began = performance.now()
-await page.evaluate(async () => {
-  const grid = document.querySelector('.grid')
-  grid.scrollTop = grid.scrollHeight
-  while (!/web-/.test([...document.querySelectorAll('.row')].at(-1)?.textContent ?? '')) await new Promise((r) => setTimeout(r, 20))
-})
-figures.list_to_the_end_ms = Math.round(performance.now() - began)
 // Search from the key to the hits on the screen, by each kind of thing that people look for; measured inside of the page.
-{
+const searched = async (words) => {
   await page.keyboard.press('Escape')
   await page.click('[data-test=open-search]')
   await page.waitForSelector('[data-test=search]')
-  const some = (await site.call('GET', '/vms?limit=3&sort=-id')).items
-  const words = [NAMED, 'web', some[0].guest?.ips?.[0], some[0].uuid?.slice(0, 13), some[1].nics?.[0]?.mac, some[2].id].filter(Boolean)
   const times = await page.evaluate(async (asked) => {
     const box = document.querySelector('[data-test=search]')
     const put = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set
@@ -156,8 +151,22 @@ figures.list_to_the_end_ms = Math.round(performance.now() - began)
     }
     return out
   }, words)
-  figures.search = { median_ms: times.toSorted((x, y) => x - y)[Math.floor(times.length / 2)], worst_ms: Math.max(...times), asked: times.length }
   await page.keyboard.press('Escape')
+  return times
+}
+// To the end of the list, for which all rows before are read; and what one searches meanwhile.
+began = performance.now()
+await page.evaluate(() => {
+  const grid = document.querySelector('.grid')
+  grid.scrollTop = grid.scrollHeight
+})
+const meanwhile = await searched([NAMED])
+await page.waitForSelector(`.row[data-id][aria-rowindex="${VMS + 1}"]`)
+figures.list_to_the_end_ms = Math.round(performance.now() - began)
+{
+  const some = (await site.call('GET', '/vms?limit=3&sort=-id')).items
+  const times = await searched([NAMED, 'web', some[0].guest?.ips?.[0], some[0].uuid?.slice(0, 13), some[1].nics?.[0]?.mac, some[2].id].filter(Boolean))
+  figures.search = { median_ms: times.toSorted((x, y) => x - y)[Math.floor(times.length / 2)], worst_ms: Math.max(...times), asked: times.length, while_the_list_is_read_ms: meanwhile[0] }
 }
 // The first host's VMs, and all hosts, in the tree.
 await page.goto(site.url + '/')

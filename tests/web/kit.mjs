@@ -13,7 +13,8 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const require = createRequire(join(ROOT, 'web/package.json'))
 const { chromium } = require('playwright-core')
 export const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
-const DEADLINE_MS = 60000
+const DEADLINE_MS = 60000 // for what never comes; no test is to come near it
+const HELD_MS = 600
 const MIB = 1024 ** 2
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -150,19 +151,65 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 
 export const openBrowser = () => chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS })
 
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+function dice(seed) {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let x = Math.imul(state ^ (state >>> 15), state | 1)
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61)
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+let opened = 0
+
+/** What a slow line (WEB_SLOW=seed) and a slow machine (WEB_CPU=times) do to the pages of a context; nothing when neither is set. */
+async function openSlowly(context) {
+  const { WEB_SLOW: seed, WEB_CPU: times } = process.env
+  if (!seed && !times) return context.newPage()
+  const roll = dice(Number(seed ?? 0) * 7919 + opened++)
+  const held = () => sleep(roll() * HELD_MS)
+  const gone = () => undefined // a page may be closed at any time
+  const slow = async (page) => {
+    const session = await context.newCDPSession(page)
+    if (times) await session.send('Emulation.setCPUThrottlingRate', { rate: Number(times) })
+    if (!seed) return
+    // The answer is held, not the question: what it says is old by the time it is read.
+    session.on('Fetch.requestPaused', ({ requestId }) => held().then(() => session.send('Fetch.continueRequest', { requestId })).catch(gone))
+    await session.send('Fetch.enable', { patterns: [{ urlPattern: '*/api/v1/*', requestStage: 'Response' }] })
+  }
+  if (seed) {
+    await context.routeWebSocket(/\/api\/v1\/watch/, (socket) => {
+      const server = socket.connectToServer()
+      let last = Promise.resolve() // frames keep their order
+      const later = (act) => (last = last.then(held).then(act).catch(gone))
+      server.onMessage((message) => later(() => socket.send(message)))
+      server.onClose((code, reason) => later(() => socket.close({ code, reason })))
+    })
+  }
+  const page = await context.newPage()
+  await slow(page)
+  context.on('page', (other) => slow(other).catch(gone))
+  return page
+}
+
 /** A browser's page on the console. What goes wrong in it is in `page.wrong`; `expectWrong` says what may. */
-export async function openPage(browser, site, { path = '/', language = 'en', theme = 'light', size = [1440, 900], login = true, user = 'admin', password } = {}) {
+export async function openPage(browser, site, { path = '/', language = 'en', theme = 'light', size = [1440, 900], login = true, user = 'admin', password, allow = [] } = {}) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: size[0], height: size[1] }, locale: language === 'zh' ? 'zh-CN' : 'en-GB', colorScheme: theme, timezoneId: 'Europe/Berlin', reducedMotion: 'reduce' })
   await context.addInitScript(([l, th]) => {
     if (!localStorage.getItem('ws-language')) localStorage.setItem('ws-language', l)
     if (!localStorage.getItem('ws-theme')) localStorage.setItem('ws-theme', th)
   }, [language, theme])
-  const page = await context.newPage()
-  page.setDefaultTimeout(15000)
+  const page = await openSlowly(context)
+  page.setDefaultTimeout(DEADLINE_MS)
   page.wrong = []
-  page.allowed = []
+  page.allowed = [...allow]
   page.clicks = 0
   const note = (text) => page.allowed.some((re) => re.test(text)) || page.wrong.push(text)
+  page.under = new Set() // requests that are not answered yet
+  page.on('request', (ask) => (ask.isNavigationRequest() ? page.under.clear() : ask.url().includes('/api/v1/') && page.under.add(ask)))
+  for (const end of ['requestfinished', 'requestfailed']) page.on(end, (ask) => page.under.delete(ask))
   page.on('console', (message) => ['error', 'warning'].includes(message.type()) && note(message.text()))
   page.on('pageerror', (error) => note(String(error.stack ?? error)))
   page.on('requestfailed', (ask) => ask.failure()?.errorText !== 'net::ERR_ABORTED' && note(`${ask.url()}: ${ask.failure()?.errorText}`))
@@ -178,6 +225,20 @@ export async function openPage(browser, site, { path = '/', language = 'en', the
   return page
 }
 
+/** The state an object's page shows in its head: not a word, which stands on buttons too. */
+export const head = (state) => `.objecthead .title .state[data-state=${state}]`
+
+/** Until a page has all that it asked for, and nothing in it moves. What it asks for later comes by itself: by time, or because something changed. */
+export const quiet = (page) => until('a quiet page', async () => {
+  if (page.under.size) return false
+  const still = await page.evaluate(async () => {
+    await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)))
+    const moves = document.getAnimations().some((one) => one.playState === 'running' && one.effect?.getComputedTiming().endTime !== Infinity)
+    return !moves && !document.querySelector('.skeleton, [aria-busy=true]')
+  })
+  return still && !page.under.size
+})
+
 /** A click that counts. */
 export async function click(page, selector, options) {
   page.clicks++
@@ -187,7 +248,7 @@ export async function click(page, selector, options) {
 /** Runs named tests one after the other and prints TAP. */
 export async function run(tests) {
   const only = process.env.ONLY
-  const chosen = tests.filter(([name]) => !only || name.includes(only))
+  const chosen = tests.filter(([name]) => !only || new RegExp(only).test(name))
   console.log(`1..${chosen.length}`)
   let failed = 0
   for (const [i, [name, test]] of chosen.entries()) {

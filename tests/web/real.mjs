@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { check, openBrowser, openPage, ROOT, run, same, sleep, until } from './kit.mjs'
+import { check, head, openBrowser, openPage, ROOT, run, same, sleep, until } from './kit.mjs'
 
 const BOOT_MS = 180000 // a guest that is emulated, on a busy machine
 const real = spawn(join(ROOT, 'tests/web/real-site'), [process.argv[2], join(ROOT, 'web/dist')], { stdio: ['pipe', 'pipe', 'inherit'] })
@@ -73,7 +73,7 @@ const failed = await run([
     await page.waitForSelector('.ant-modal .checkok', { timeout: BOOT_MS })
     await page.click('[data-test=confirm]')
     await page.waitForSelector(`.crumbs a[href^="/hosts/"]:not([href="${from}"])`, { timeout: BOOT_MS })
-    await page.waitForSelector('.objecthead >> text=Running', { timeout: BOOT_MS })
+    await page.waitForSelector(head('running'), { timeout: BOOT_MS })
     await page.goto(`${site.url}/vms/${vm}/console`)
     await page.click('.consolebar >> text=Serial')
     await page.waitForSelector('[data-test=console-status] >> text=Connected', { timeout: BOOT_MS })
@@ -94,24 +94,24 @@ const failed = await run([
     await page.click('.ant-select-item >> text=shared')
     await page.click('[data-test=confirm]')
     await page.waitForURL('**/images/img-*', { timeout: BOOT_MS })
-    await page.waitForSelector('.objecthead >> text=Ready', { timeout: BOOT_MS })
+    await page.waitForSelector(head('ready'), { timeout: BOOT_MS })
     await page.click('.card [data-test=deploy]')
     await page.fill('#deploy-name', 'from-upload')
     await page.waitForSelector('.checkok')
     await page.click('[data-test=confirm]')
     await page.waitForSelector('.row >> text=from-upload', { timeout: BOOT_MS })
     await page.click('.row >> text=from-upload')
-    await page.waitForSelector('.objecthead >> text=Running', { timeout: BOOT_MS })
+    await page.waitForSelector(head('running'), { timeout: BOOT_MS })
     same(page.wrong, [])
   }],
   ['a VM is switched off, goes into the bin by its name, comes back and starts', async () => {
     await verb('power_off')
     await page.click('[data-test=confirm]')
-    await page.waitForSelector('.objecthead >> text=Off', { timeout: BOOT_MS })
+    await page.waitForSelector(head('off'), { timeout: BOOT_MS })
     await verb('delete')
     await page.fill('[data-test=confirm-name]', 'from-upload')
     await page.click('[data-test=confirm]')
-    await page.waitForSelector('.objecthead >> text=In bin', { timeout: BOOT_MS })
+    await page.waitForSelector(head('in_bin'), { timeout: BOOT_MS })
     await page.click('.header [data-test=nav-more]')
     await page.click('.ant-dropdown:not(.ant-dropdown-hidden) >> text=Recycle bin')
     await page.click('.row >> text=from-upload', { button: 'right' })
@@ -120,13 +120,13 @@ const failed = await run([
     await page.goto(site.url + '/vms?filter=from-upload')
     await page.click('.row >> text=from-upload')
     await page.click('.verbs [data-verb=start]:enabled', { timeout: BOOT_MS })
-    await page.waitForSelector('.objecthead >> text=Running', { timeout: BOOT_MS })
+    await page.waitForSelector(head('running'), { timeout: BOOT_MS })
     same(page.wrong, [])
   }],
   ['a VM is switched off and destroyed by its name', async () => {
     await verb('power_off')
     await page.click('[data-test=confirm]')
-    await page.waitForSelector('.objecthead >> text=Off', { timeout: BOOT_MS })
+    await page.waitForSelector(head('off'), { timeout: BOOT_MS })
     await verb('delete')
     await page.click('.ant-modal .ant-select')
     await page.click('.ant-select-item >> text=Destroy at once')

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { check, ROOT, same } from './kit.mjs'
+import { lists } from './lists.mjs'
 
 const require = createRequire(join(ROOT, 'web/package.json'))
 const { createServer } = await import(pathToFileURL(require.resolve('vite')))
@@ -22,6 +23,7 @@ export async function units() {
   const { Terminal, keyText } = await load('kit/console/terminal.ts')
   const { keysFor } = await load('kit/console/layout.ts')
   const { patchOf } = await load('kit/form/patch.ts')
+  const link = await load('live/link.ts')
   const screen = (t) => t.screen.map((line) => line.map((c) => c.c).join('').trimEnd())
 
   const tests = [
@@ -40,6 +42,11 @@ export async function units() {
       check(format.middle(long).endsWith('-001') && format.middle(long).length <= 48, format.middle(long))
       same(format.visible('a\u202eb\nc'), 'a\u2423b\u2423c')
     }],
+    ['steps of tasks are told in words, with the size that is in their name', async () => {
+      const { stepInWords } = await load('api/steps.ts')
+      const steps = { enter: ['Enter it', '登记'], 'pack (needs at most {})': ['Pack (needs {} at most)', '打包（最多需要 {}）'] }
+      same(['enter', 'pack (needs at most 20.3 MiB)', 'some_step'].map((name) => stepInWords(steps, name)), ['Enter it', 'Pack (needs 20.3 MiB at most)', 'Some step'])
+    }],
     ['words of the filter bar become a filter of the API', () => {
       const of = (text, type = 'Vm') => filter.parse(type, text).filter
       same(of('web state:running cpu>2'), 'name~web and power.state=running and cpu.vcpus>2')
@@ -48,6 +55,21 @@ export async function units() {
       same(of('name:"a\\"b"'), 'name~"a\\\\\\"b"')
       same(filter.parse('Vm', 'nothing:1').unknown, ['nothing'])
       check(filter.complete('Vm', 'state:ru').includes('state:running'), filter.complete('Vm', 'state:ru'))
+    }],
+    ['a patch makes the next version of an object, and of no other one', () => {
+      const patch = { type: 'Host', id: 'host-1', op: 'patch', base: 5, object: { id: 'host-1', revision: 6, load: { cpu: 2 }, cluster: null } }
+      const known = { id: 'host-1', revision: 5, name: 'a', cluster: 'cl-1', load: { cpu: 1, memory: 3 } }
+      same(link.after(known, patch), { id: 'host-1', revision: 6, name: 'a', load: { cpu: 2 } })
+      same(known.cluster, 'cl-1') // what views hold is not touched
+      same(link.after({ ...known, revision: 6 }, patch).load, known.load) // known already
+      same(link.after({ ...known, revision: 4 }, patch), undefined) // a version is missing
+      same(link.after(undefined, patch), undefined)
+      same(link.after(undefined, { type: 'Host', id: 'host-1', op: 'put', object: known }), known)
+      same(link.after({ ...known, revision: 6 }, { type: 'Host', id: 'host-1', op: 'put', object: known }).revision, 6) // an answer was quicker
+      const then = { type: 'Host', id: 'host-1', op: 'patch', base: 6, object: { id: 'host-1', revision: 7, name: 'b' } }
+      same(link.after(known, link.join(patch, then)), { id: 'host-1', revision: 7, name: 'b', load: { cpu: 2 } })
+      same(link.join({ type: 'Host', id: 'host-1', op: 'put', object: known }, patch).object.revision, 6)
+      same(link.join(patch, { type: 'Host', id: 'host-1', op: 'gone' }).op, 'gone')
     }],
     ['a terminal writes, wraps, scrolls, erases and answers', () => {
       const t = new Terminal(10, 3)
@@ -107,6 +129,7 @@ export async function units() {
       const contrast = (a, b) => { const [x, y] = [lum(a), lum(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05) }
       for (const theme of ['light', 'dark']) for (const [name, colour] of Object.entries(states[theme])) check(contrast(colour, surfaces[theme].panel) >= 3, `${theme} ${name}: ${contrast(colour, surfaces[theme].panel)}`)
     }],
+    ...await lists(load),
   ]
   return { tests, close: () => server.close() }
 }

@@ -52,6 +52,8 @@ PARTS = {
         'types.ts': emit_ts.types_ts,
         'contract.en.json': emit_console.console_json('en'),
         'contract.zh.json': emit_console.console_json('zh'),
+        'steps.json': emit_console.steps_json,
+        'help.en.json': emit_console.help_json,
     },
 }
 

@@ -23,11 +23,11 @@ _METHOD_KEYS = {
     'list': {'permission', 'summary', 'zh'},
     'get': {'permission', 'summary', 'zh'},
     'create': {'permission', 'audit', 'task', 'call', 'activity', 'body', 'result', 'summary', 'zh', 'danger'},
-    'update': {'permission', 'audit', 'task', 'call', 'activity', 'allowed', 'summary', 'zh', 'danger'},
+    'update': {'permission', 'fields', 'audit', 'task', 'call', 'activity', 'allowed', 'summary', 'zh', 'danger'},
     'delete': {'permission', 'audit', 'task', 'call', 'activity', 'allowed', 'body', 'summary', 'zh', 'danger'},
 }
 _VERB_KEYS = {'summary', 'zh', 'permission', 'audit', 'task', 'call', 'activity', 'danger', 'allowed', 'body', 'result', 'on'}
-_VIEW_KEYS = {'summary', 'zh', 'permission', 'view', 'query', 'result', 'on'}
+_VIEW_KEYS = {'summary', 'zh', 'permission', 'view', 'query', 'result', 'on', 'asks_host'}
 _RPC_KEYS = {'from', 'summary', 'params', 'result', 'deadline_ms', 'notification'}
 _PATH_KEYS = {'operationId', 'summary', 'description', 'parameters', 'x-zh', 'x-permission', 'x-audit', 'x-call', 'x-type', 'x-socket',
               'x-body', 'x-result', 'x-view'}
@@ -61,8 +61,10 @@ class Operation:
     task: Optional[str] = None
     call: Optional[str] = None
     view: Optional[str] = None      # function that answers from a snapshot
+    asks_host: bool = False         # the view asks a host: it runs in a coroutine
     activity: Optional[str] = None
     danger: int = 0
+    field_rights: dict = dc_field(default_factory=dict)  # of an update: field -> right that it needs beside `permission`
     allowed: list = dc_field(default_factory=list)
     body: Optional[Type] = None     # its JSON body
     result: Optional[Type] = None   # of a call or a view
@@ -177,7 +179,7 @@ class _Loader:
         sentences, words = self.files.get('texts.yaml', {}), self.files.get('words.yaml', {})
         phrases = self.files.get('phrases.yaml', {})
         for check in (lambda: errors.check(catalogue), lambda: errors.check_phrases(phrases), lambda: texts.check(sentences),
-                      lambda: texts.check_words(words, self._words_used(resources))):
+                      lambda: texts.check_words(words, self._words_used(resources), self._choices())):
             try:
                 check()
             except Problem as problem:
@@ -189,6 +191,10 @@ class _Loader:
                         [f for f in fixed if f],
                         {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'paths'}, catalogue, sentences, words,
                         phrases, self.files.get('looks.yaml', {}))
+
+    def _choices(self):
+        """FIELD.WORD of every enum of a field: what may have a word of its own."""
+        return {f'{f.name}.{value}' for t in self.builder.types.values() for f in t.fields if f.base_kind == 'ENUM' for value in f.enum.values}
 
     def _words_used(self, resources):
         """Activities, and the words of enums that are columns of a table: people see these in their language."""
@@ -310,11 +316,29 @@ class _Loader:
             o.result = self._body(r.type.name + c.camel(name) + 'Result', spec['result'], r.file, where + '.result')
         if kind == 'VIEW' and not o.result:
             self.problem(where, 'a view has a result')
+        if not isinstance(spec.get('asks_host', False), bool):
+            self.problem(where, 'asks_host is true or false')
+        o.asks_host = spec.get('asks_host') is True
         self._query(o, spec.get('query', {}), r.file, where + '.query')
         if kind == 'COLLECTION_VERB' and spec.get('allowed'):
             self.problem(where, 'a verb of the collection has no object whose state could allow it')
+        self._field_rights(o, spec.get('fields', {}), where + '.fields')
         o.allowed = spec.get('allowed', {})  # resolved by _finish_resource()
         r.operations.append(o)
+
+    def _field_rights(self, o, spec, where):
+        """What it takes to change a field beside the right to change the object."""
+        if not isinstance(spec, dict):
+            self.problem(where, 'must be a mapping of fields to rights')
+            return
+        fields = {f.name: f for f in o.resource.type.fields}
+        for name, right in spec.items():
+            if name not in fields:
+                self.problem(where, f'{name} is no field{suggest(str(name), list(fields))}')
+            elif not isinstance(right, str) or not _PERMISSION.match(right) or '.' not in right:
+                self.problem(where, f'{name}: write a right, noun.verb')
+            else:
+                o.field_rights[name] = right
 
     def _served(self, o, spec, where):
         """What methods, verbs and fixed routes have in common: permission, audit, and who does the work."""

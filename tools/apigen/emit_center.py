@@ -29,7 +29,7 @@ def verbs_h(contract):
         out.append(f'bool {name}(Task *task, GError **error); /* {"const Ws" + c.camel(args) + " *" if args else "no arguments"} */\n')
     out.append('\n/* Calls that answer at once (center/api/call.h). */\n')
     out += [f'bool {name}(ApiCall *call, GError **error);\n' for name in _functions(contract, 'call')]
-    out.append('\n/* Views: answered from a snapshot, on a worker (center/api/view.h). */\n')
+    out.append('\n/* Views: answered from a snapshot (center/api/view.h). */\n')
     for name in _functions(contract, 'view'):
         o = next(o for o in contract.operations if o.view == name)
         out.append(f'bool {name}(const ApiView *view, void **result, GError **error); /* {o.result.c_name} */\n')
@@ -76,6 +76,10 @@ def routes_c(contract):
     for o in contract.operations:
         if o.allowed:
             out.append(f'static const WsAllowed {o.id}_allowed[] = {{\n' + ''.join(allowed_rows(o)) + '};\n')
+    for o in contract.operations:
+        if o.field_rights:
+            rows = ', '.join(f'{{{c.string(name)}, {c.string(right)}}}' for name, right in o.field_rights.items())
+            out.append(f'static const WsFieldRight {o.id}_field_rights[] = {{{rows}}};\n')
     out.append('\nconst WsRoute ws_routes[] = {\n')
     for o in contract.operations:
         row = [f'.kind = WS_ROUTE_{o.kind}', f'.method = {c.string(o.method)}', f'.path = {c.string(BASE + o.path)}',
@@ -99,6 +103,10 @@ def routes_c(contract):
             row.append(f'.call = {o.call}')
         if o.view:
             row.append(f'.view = {o.view}, .result = &ws_type_{o.result.snake}')
+        if o.asks_host:
+            row.append('.asks_host = true')
+        if o.field_rights:
+            row.append(f'.field_rights = {o.id}_field_rights, .n_field_rights = {len(o.field_rights)}')
         if o.allowed:
             row.append(f'.allowed = {o.id}_allowed, .n_allowed = {len(o.allowed)}')
         out.append('  {' + ', '.join(row) + '},\n')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""contract.en.json and contract.zh.json: what the console must know of the API while it runs, in one language each.
+"""contract.en.json and contract.zh.json: what the console must know of the API while it runs, in one language each; and help.en.json, what
+explains fields and verbs, and steps.json, how steps of tasks are called, which nobody waits for.
 
 Types with their fields (label, kind, unit, limits, words of enums), resources with their verbs (right, danger, states that allow
 them, body), looks of states, and the catalogues of words, sentences and errors. Short keys: each browser loads one of the files.
@@ -12,8 +13,8 @@ from .schema import INT_MAX, INT_MIN, MISSING
 
 # Words that are no English ones: how they are written in a label.
 _ACRONYMS = {
-    'bios': 'BIOS', 'bmc': 'BMC', 'ca': 'CA', 'cd': 'CD', 'cdroms': 'CD drives', 'cidr': 'CIDR', 'cpu': 'CPU', 'cpus': 'CPUs', 'dhcp': 'DHCP', 'dns': 'DNS',
-    'id': 'ID', 'io': 'I/O', 'iommu': 'IOMMU', 'iops': 'IOPS', 'ip': 'IP', 'ips': 'IP addresses', 'iqn': 'IQN', 'lacp': 'LACP', 'mac': 'MAC', 'mtu': 'MTU', 'nat': 'NAT',
+    'bios': 'BIOS', 'bmc': 'BMC', 'ca': 'CA', 'cd': 'CD', 'cdroms': 'CD drives', 'cidr': 'CIDR', 'cpu': 'CPU', 'cpus': 'CPUs', 'dhcp': 'DHCP', 'dns': 'DNS', 'drs': 'DRS', 'dpm': 'DPM',
+    'id': 'ID', 'io': 'I/O', 'iommu': 'IOMMU', 'iops': 'IOPS', 'ip': 'IP', 'ips': 'IP addresses', 'iqn': 'IQN', 'lacp': 'LACP', 'libvirt': 'libvirt', 'mac': 'MAC', 'mtu': 'MTU', 'nat': 'NAT',
     'nic': 'NIC', 'nics': 'NICs', 'numa': 'NUMA', 'os': 'OS', 'ovs': 'Open vSwitch', 'pci': 'PCI', 'qemu': 'QEMU', 'rng': 'RNG', 'rx': 'received', 'sha256': 'SHA-256',
     'sriov': 'SR-IOV', 'ssh': 'SSH', 'tpm': 'TPM', 'tx': 'sent', 'usb': 'USB', 'uuid': 'UUID', 'vcpu': 'vCPU', 'vcpus': 'vCPUs', 'vfs': 'VFs', 'vlan': 'VLAN',
     'vm': 'VM', 'vms': 'VMs', 'wwn': 'WWN',
@@ -28,17 +29,22 @@ def _label(name, unit):
     return text[0].upper() + text[1:] if not words[0] in ('vCPU', 'vCPUs') else text
 
 
-def _field(f, language):
+def _own_words(f, contract, language):
+    """Words of its choices that mean something else in this field than elsewhere: FIELD.WORD of words.yaml."""
+    return {value: entry[language] for value in f.enum.values if (entry := contract.words.get(f'{f.name}.{value}'))}
+
+
+def _field(f, contract, language):
     kind = f.item_kind if f.kind == 'ARRAY' else f.kind
     out = {'l': (f.zh if language == 'zh' else None) or _label(f.name, f.unit), 't': kind.lower()}
     if f.kind == 'ARRAY':
         out['many'] = True
-    if f.description and language == 'en':
-        out['d'] = f.description
     if f.unit:
         out['u'] = f.unit
     if f.base_kind == 'ENUM':
         out['e'] = f.enum.values
+        if own := _own_words(f, contract, language):
+            out['w'] = own
     elif f.base_kind == 'REF':
         out['r'] = f.ref
     elif f.base_kind == 'OBJECT':
@@ -65,8 +71,8 @@ def _field(f, language):
     return out
 
 
-def _type(t, language):
-    return {f.name: _field(f, language) for f in t.fields if 'INTERNAL' not in f.flags}
+def _type(t, contract, language):
+    return {f.name: _field(f, contract, language) for f in t.fields if 'INTERNAL' not in f.flags}
 
 
 def _verb_label(o, contract, language):
@@ -78,10 +84,10 @@ def _verb_label(o, contract, language):
 
 def _operation(o, contract, language):
     out = {'name': o.name, 'kind': o.kind.lower(), 'l': _verb_label(o, contract, language), 'right': o.permission}
-    if language == 'en' and o.kind in ('VERB', 'COLLECTION_VERB'):
-        out['d'] = o.summary
     if o.danger:
         out['danger'] = o.danger
+    if o.field_rights:
+        out['fields'] = o.field_rights
     if o.activity:
         out['activity'] = o.activity
     if o.task or o.kind == 'BATCH':
@@ -93,11 +99,16 @@ def _operation(o, contract, language):
     return out
 
 
+def _is_offered(o):
+    """Verbs without a login are steps of logging in: the login page has them, no button."""
+    return o.kind not in ('VIEW', 'BATCH') and not (o.permission == 'public' and o.kind in ('VERB', 'COLLECTION_VERB'))
+
+
 def _resource(r, contract, language):
     own = r.one[0].upper() + r.one[1:], r.many[0].upper() + r.many[1:]
     one, many = (r.zh, r.zh) if language == 'zh' else own
     out = {'type': r.type.name, 'prefix': r.prefix, 'one': one, 'many': many, 'columns': r.columns,
-           'ops': [_operation(o, contract, language) for o in r.operations if o.kind not in ('VIEW', 'BATCH')]}
+           'ops': [_operation(o, contract, language) for o in r.operations if _is_offered(o)]}
     if r.history:
         out['history'] = True
     return out
@@ -111,12 +122,27 @@ def _texts(catalogue, language):
 def console_json(language):
     def emit(contract):
         whole = {
-            'types': {t.name: _type(t, language) for t in reachable(contract)},
+            'types': {t.name: _type(t, contract, language) for t in reachable(contract)},
             'resources': {r.plural: _resource(r, contract, language) for r in contract.resources if r.operation('list')},
             'looks': contract.looks,
-            'words': {w: e[language] for w, e in contract.words.items()},
+            'words': {w: e[language] for w, e in contract.words.items() if '.' not in w},
             'texts': _texts(contract.texts, language),
             'errors': _texts(contract.errors, language),
         }
         return json.dumps(whole, ensure_ascii=False, separators=(',', ':'), sort_keys=False) + '\n'
     return emit
+
+
+def help_json(contract):
+    """Descriptions are written in English only."""
+    types = {t.name: {f.name: f.description for f in t.fields if 'INTERNAL' not in f.flags and f.description} for t in reachable(contract)}
+    ops = {r.plural: {o.name: o.summary for o in r.operations if _is_offered(o) and o.kind in ('VERB', 'COLLECTION_VERB')}
+           for r in contract.resources if r.operation('list')}
+    whole = {'types': {name: fields for name, fields in types.items() if fields}, 'ops': {plural: verbs for plural, verbs in ops.items() if verbs}}
+    return json.dumps(whole, ensure_ascii=False, separators=(',', ':')) + '\n'
+
+
+def steps_json(contract):
+    """Steps of tasks in both languages; the page of a task asks for them."""
+    steps = {name.removeprefix('step.'): [e['en'], e['zh']] for name, e in contract.words.items() if name.startswith('step.')}
+    return json.dumps(steps, ensure_ascii=False, separators=(',', ':')) + '\n'

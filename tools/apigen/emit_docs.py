@@ -83,6 +83,7 @@ def _fields(t):
 def _operation(o):
     out = [f'#### `{o.method} {BASE}{o.path}`\n\n{o.summary}\n\n']
     facts = [f'right `{o.permission}`']
+    facts += [f'`{name}`: right `{right}` too' for name, right in o.field_rights.items()]
     if o.audit_kind:
         facts.append(f'audited as {o.audit_kind.replace("_", " ")}, risk {o.risk}')
     if o.task or o.kind == 'BATCH':

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """openapi.json: the API as OpenAPI 3.1, and the same text as a C array for GET /api/v1/openapi.json.
 
-What OpenAPI has no word for are extensions: x-zh (Chinese text), x-ref (type an id belongs to), x-permission, x-audit, x-danger,
+What OpenAPI has no word for are extensions: x-zh (Chinese text), x-ref (type an id belongs to), x-permission, x-field-permissions, x-audit, x-danger,
 x-activity, x-allowed (states in which a verb is offered), x-unit, x-immutable, x-volatile.
 """
 import json
@@ -269,6 +269,8 @@ def _body(o):
 def _operation(o):
     s = {'operationId': o.id, 'summary': o.summary, 'x-zh': o.zh, 'tags': [o.resource.plural if o.resource else 'system'],
          'x-permission': o.permission}
+    if o.field_rights:
+        s['x-field-permissions'] = o.field_rights
     if o.permission == 'public':
         s['security'] = []
     elif o.permission == 'host-certificate':

@@ -37,7 +37,8 @@ def phrases(contract):
         if o.kind in ('VERB', 'COLLECTION_VERB'):
             out.setdefault(o.name, o.zh)
     for word, entry in contract.words.items():
-        out.setdefault(word, entry['zh'])
+        if '.' not in word:
+            out.setdefault(word, entry['zh'])
     out.update(contract.phrases)
     return dict(sorted(out.items(), key=lambda item: ('{}' in item[0], -len(item[0]), item[0])))
 

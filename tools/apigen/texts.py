@@ -43,11 +43,13 @@ def check(catalogue):
         check_entry(f'{FILE}: {name}', name, entry)
 
 
-def check_words(words, used):
-    """`used`: (word, where) of each word that people get to see."""
+def check_words(words, used, choices):
+    """`used`: (word, where) of each word that people get to see; `choices`: FIELD.WORD of each enum."""
     for name, entry in words.items():
-        if not isinstance(entry, dict) or set(entry) != {'en', 'zh'} or not all(isinstance(v, str) and v for v in entry.values()):
-            raise Problem(f'{WORDS}: {name}', 'a word is {en: ..., zh: ...}')
+        if not isinstance(entry, dict) or set(entry) - {'cannot'} != {'en', 'zh'} or not all(isinstance(v, str) and v for v in entry.values()):
+            raise Problem(f'{WORDS}: {name}', 'a word is {en: ..., zh: ...}, and for a verb perhaps cannot: ...')
+        if '.' in name and not name.startswith('step.') and name not in choices:
+            raise Problem(f'{WORDS}: {name}', 'no field of that name has that choice')
     for word, where in used:
         if word not in words:
             raise Problem(where, f'the word {word} is missing in {WORDS}')
@@ -65,6 +67,6 @@ def tables_c(contract):
         out.append(f'  {{{c.string(name)}, {_row(e, ("en", "zh"))}, {_row(e, ("hint_en", "hint_zh"))}, (const char *const[]){{{params}}}}},\n')
     out.append('};\nconst guint ws_n_texts = G_N_ELEMENTS(ws_texts);\n\nconst WsWord ws_words[] = {\n')
     for name in sorted(contract.words, key=str.encode):
-        out.append(f'  {{{c.string(name)}, {_row(contract.words[name], ("en", "zh"))}}},\n')
+        out.append(f'  {{{c.string(name)}, {_row(contract.words[name], ("en", "zh"))}, {c.string(contract.words[name].get("cannot"))}}},\n')
     out.append('};\nconst guint ws_n_words = G_N_ELEMENTS(ws_words);\n')
     return ''.join(out)

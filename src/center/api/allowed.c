@@ -13,6 +13,22 @@ static const WsRoute *route_of(const char *operation)
   return NULL;
 }
 
+/* "power.state: off, hibernated": what it would have to be. Nobody knows what a VM does whose host cannot be asked. */
+static char *wanted(const WsAllowed *allowed, const char *word)
+{
+  if (allowed->part && g_strcmp0(word, "unknown") == 0)
+    return g_strdup("its host cannot be asked: see winctl host list, winctl alarm list");
+  GString *out = g_string_new(NULL);
+  g_string_append_printf(out, "possible with %s%s%s", allowed->part ? allowed->part->name : "", allowed->part ? "." : "", allowed->field->name);
+  const char *before = " ";
+  for (guint i = 0; allowed->field->names[i]; i++)
+    if (allowed->words & (guint64)1 << i) {
+      g_string_append_printf(out, "%s%s", before, allowed->field->names[i]);
+      before = ", ";
+    }
+  return g_string_free(out, FALSE);
+}
+
 bool allowed_check_route(const WsRoute *route, const void *object, GError **error)
 {
   const WsAllowed *failed;
@@ -23,7 +39,8 @@ bool allowed_check_route(const WsRoute *route, const void *object, GError **erro
   char id[WS_ID_TEXT_MAX];
   const WsField *name = ws_type_field(resource->type, "name", 4);
   const char *text = name && name->kind == WS_KIND_STRING ? *(char **)ws_field_at(name, object) : NULL;
-  return ws_fail(error, WS_ERROR_WRONG_STATE, "object",
+  g_autofree char *cause = wanted(failed, word);
+  return ws_fail(error, WS_ERROR_WRONG_STATE, "cause", cause, "object",
                  text ? text : ws_id_format(resource->type->prefix, resource->id, id), "verb", route->verb, "state",
                  word ? word : "unknown", NULL);
 }

@@ -91,8 +91,10 @@ bool api_call_answer_value(ApiCall *call, int status, const WsType *type, const 
   char id[WS_ID_TEXT_MAX];
   ws_object_write(type, object, WS_WRITE_CLIENT, NULL, &w);
   set_answer(call, status, body);
-  if (!(type->flags & WS_TYPE_RESOURCE))
-    return true; /* a result that is no object of the inventory */
+  if (!(type->flags & WS_TYPE_RESOURCE)) {
+    call->answer_private = true; /* a result that is no object of the inventory */
+    return true;
+  }
   call->etag = resource->revision;
   if (status == 201 || status == 202)
     call->location =
@@ -107,6 +109,7 @@ bool api_call_answer_made(ApiCall *call, const WsType *type, void *copy)
   const WsResource *published = inv_find(snap, type, resource->id);
   if (published)
     resource->revision = published->revision;
+  call->answer_private = true;
   return api_call_answer_value(call, 201, type, copy);
 }
 
@@ -124,6 +127,7 @@ bool api_call_answer_object(ApiCall *call, int status, const WsType *type, WsId 
 bool api_call_answer_json(ApiCall *call, int status, GString *body)
 {
   set_answer(call, status, body);
+  call->answer_private = true;
   return true;
 }
 

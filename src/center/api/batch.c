@@ -4,7 +4,9 @@
  * The right is checked on each object's route for the verb; the parent records what was asked, so that it survives a
  * restart, and each child is an ordinary task of the verb's kind on one object. */
 #include "center/api/batch.h"
+#include "base/hash.h"
 #include "center/auth/identity.h"
+#include "center/auth/references.h"
 #include "model/model.h"
 
 static const WsRoute *verb_route(const WsType *type, const char *verb, GError **error)
@@ -37,7 +39,8 @@ static bool check_items(ApiCall *call, const WsRoute *route, const WsBatch *batc
       g_autofree char *field = g_strdup_printf("ids[%u]", i);
       return ws_fail(error, WS_ERROR_BAD_VALUE, "field", field, "expected", call->route->type->prefix, NULL);
     }
-    if (!auth_authorise(snap, &call->identity, route, batch->ids.items[i].id, error))
+    if (!auth_authorise(snap, &call->identity, route, batch->ids.items[i].id, error) ||
+        !auth_may_adopt(snap, &call->identity, route, batch->ids.items[i].id, error))
       return false;
   }
   GError *bad = NULL;
@@ -47,9 +50,10 @@ static bool check_items(ApiCall *call, const WsRoute *route, const WsBatch *batc
     g_propagate_error(error, bad);
     return false;
   }
+  bool may = !args || auth_authorise_references(&call->identity, route->body, args, NULL, error);
   if (args)
     ws_object_free(route->body, args);
-  return true;
+  return may;
 }
 
 bool api_batch(ApiCall *call, GError **error)
@@ -78,10 +82,22 @@ static bool run_batch(Task *task, GError **error)
   return task_run_children(task, kind, children, batch->ids.len, batch->parallel, error);
 }
 
+/* The verb's arguments stand in it as they came. */
+static char *request_of(const void *args)
+{
+  g_autoptr(WsBatch) shown = ws_batch_copy(args);
+  char *text = g_steal_pointer(&shown->args);
+  const WsRoute *route = shown->ids.len ? verb_route(shown->ids.items[0].type, shown->verb, NULL) : NULL;
+  if (text && route && route->body)
+    shown->args = ws_json_without_secrets(route->body, text, strlen(text));
+  ws_secret_free(text);
+  return ws_object_to_json(&ws_type_batch, shown, WS_WRITE_CLIENT, NULL);
+}
+
 const TaskKind *api_batch_task_kind(void)
 {
   static TaskKind kind;
   if (!kind.name)
-    kind = (TaskKind){.name = "batch", .func = run_batch, .args_type = &ws_type_batch, .verb = "batch"};
+    kind = (TaskKind){.name = "batch", .func = run_batch, .args_type = &ws_type_batch, .verb = "batch", .request = request_of};
   return &kind;
 }

@@ -20,6 +20,7 @@ struct ApiCall {
   char request_id[40];
   char *idempotency_key;    /* or NULL */
   char *request_hash;       /* with idempotency_key */
+  char *key_hash;           /* SHA-256 over user and key; NULL: no key, or a dry run */
   Revision if_match;        /* 0: none */
   bool if_match_any;        /* "*" or none */
   bool dry_run;
@@ -37,6 +38,7 @@ struct ApiCall {
   bool streamed;             /* the answer went its own way: nothing is left to send */
   int status;                /* the answer, sent once the audit record is durable; 0: none yet */
   GString *answer;
+  bool answer_private;       /* it holds what is not to be read again (a token, a screen): never written to disk */
   Revision etag;
   char *location;
 };

@@ -27,6 +27,7 @@ void api_call_free(ApiCall *call)
   g_free(call->patch);
   g_free(call->idempotency_key);
   g_free(call->request_hash);
+  g_free(call->key_hash);
   g_free(call->task_text);
   g_clear_error(&call->refused);
   if (call->answer)
@@ -126,6 +127,11 @@ const char *api_call_query(ApiCall *call, const char *name)
   return http_call_query(call->http, name);
 }
 
+const char *api_call_header(ApiCall *call, const char *name)
+{
+  return http_call_header(call->http, name);
+}
+
 void api_call_add_header(ApiCall *call, const char *name, const char *value)
 {
   http_call_add_header(call->http, name, value);
@@ -188,6 +194,6 @@ TaskCause api_call_cause(ApiCall *call)
       .origin = api_call_origin(call),
       .cause = "user",
       .request_id = call->request_id,
-      .idempotency_key = call->idempotency_key,
+      .idempotency_key = call->key_hash,
   };
 }

@@ -44,6 +44,7 @@ void *api_call_body(ApiCall *call);
 const char *api_call_patch(ApiCall *call, gsize *n);
 bool api_call_is_dry_run(ApiCall *call);
 const char *api_call_query(ApiCall *call, const char *name);
+const char *api_call_header(ApiCall *call, const char *name); /* lower case; NULL: absent */
 void api_call_add_header(ApiCall *call, const char *name, const char *value);
 const char *api_call_origin(ApiCall *call);
 const char *api_call_user_agent(ApiCall *call);

@@ -11,6 +11,7 @@
 #include "center/api/files.h"
 #include "center/api/view.h"
 #include "center/auth/identity.h"
+#include "center/auth/references.h"
 #include "center/hosts/hosts.h"
 #include "http/local.h"
 
@@ -52,7 +53,8 @@ static bool check_caller(Center *center, ApiCall *call, GError **error)
   if (strcmp(call->route->permission, "any") == 0)
     return auth_identify(center, snap, call->http, &call->identity, error);
   return auth_identify(center, snap, call->http, &call->identity, error) &&
-         auth_authorise(snap, &call->identity, call->route, call->target, error);
+         auth_authorise(snap, &call->identity, call->route, call->target, error) &&
+         auth_may_adopt(snap, &call->identity, call->route, call->target, error);
 }
 
 /* A path that no route has: answered without a call, in the caller's language. */
@@ -149,6 +151,20 @@ static bool parse_body(ApiCall *call, const char *body, gsize n, GError **error)
   return call->body != NULL;
 }
 
+/* What is named in the body. A batch's objects are asked for by its verb (batch.c); nobody has rights on public routes. */
+static bool check_named(ApiCall *call, GError **error)
+{
+  if (!call->identity.user || call->route->kind == WS_ROUTE_BATCH)
+    return true;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
+  if (call->route->kind == WS_ROUTE_UPDATE)
+    return !call->patch ||
+           (auth_authorise_patch(&call->identity, call->route, call->target, call->patch, call->patch_bytes, error) &&
+            auth_authorise_patched(snap, &call->identity, call->route->type, call->target, call->patch, call->patch_bytes, error));
+  return !call->body || (auth_authorise_references(&call->identity, call->body_type, call->body, NULL, error) &&
+                         auth_settle_group(snap, &call->identity, call->route, call->body_type, call->body, error));
+}
+
 static void hash_request(ApiCall *call)
 {
   if (!call->idempotency_key)
@@ -166,7 +182,7 @@ static void on_body(HttpCall *http, const char *body, gsize n, void *arg)
   if (!call)
     return;
   http_call_set_user(http, NULL, NULL);
-  if (!parse_body(call, body, n, &error)) {
+  if (!parse_body(call, body, n, &error) || !check_named(call, &error)) {
     refuse(call, error);
     return;
   }

@@ -87,6 +87,7 @@ void fixed_whoami(ApiCall *call)
   GString *body = g_string_new(NULL);
   WsJsonWriter w = ws_json_writer(body);
   const ApiIdentity *me = &call->identity;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
   ws_json_begin_object(&w);
   ws_json_key(&w, "name");
   ws_json_string(&w, me->name);
@@ -96,6 +97,8 @@ void fixed_whoami(ApiCall *call)
   write_rights(&w, "permissions", me->rights);
   if (me->bound)
     write_rights(&w, "bound", me->bound);
+  ws_json_key(&w, "revision");
+  ws_json_uint(&w, inv_snapshot_revision(snap));
   ws_json_end_object(&w);
   api_answer_json(call->http, call->request_id, 200, body, 0, NULL);
   api_call_free(call);

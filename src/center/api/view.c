@@ -21,6 +21,22 @@ bool api_view_query_int(const ApiView *view, const char *name, gint64 min, gint6
   return ws_fail(error, WS_ERROR_OUT_OF_RANGE, "field", name, "min", low, "max", high, NULL);
 }
 
+bool api_view_query_ids(const ApiView *view, const char *name, const WsType *type, GArray *ids, GError **error)
+{
+  const char *text = api_view_query(view, name);
+  g_auto(GStrv) words = g_strsplit(text ? text : "", ",", -1);
+  for (guint i = 0; text && words[i]; i++) {
+    WsId id;
+    g_autofree char *expected = g_strdup_printf("a list of ids such as %s-1,%s-2", type->prefix, type->prefix);
+    if (!ws_id_parse(type->prefix, g_strstrip(words[i]), &id))
+      return ws_fail(error, WS_ERROR_BAD_VALUE, "field", name, "expected", expected, NULL);
+    if (!inv_find(view->snap, type, id))
+      return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", name, "object", words[i], NULL);
+    g_array_append_val(ids, id);
+  }
+  return true;
+}
+
 bool api_view_may_read(const ApiView *view, const WsType *type)
 {
   return !view->call || api_identity_may_read(&view->call->identity, type);
@@ -37,7 +53,7 @@ static bool make(ApiCall *call, const InvSnapshot *snap, void **result, GError *
 
 static void answer(void *arg)
 {
-  g_autoptr(ApiCall) call = arg;
+  ApiCall *call = arg;
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
   g_autoptr(GError) error = NULL;
   void *result = NULL;
@@ -52,7 +68,32 @@ static void answer(void *arg)
   api_answer_json(call->http, call->request_id, 200, body, 0, NULL);
 }
 
+static void answer_and_free(void *arg)
+{
+  answer(arg);
+  api_call_free(arg);
+}
+
+/* ---- views that ask a host ---- */
+
+static void answer_in_coroutine(void *arg)
+{
+  Center *center = ((ApiCall *)arg)->center;
+  answer_and_free(arg);
+  g_atomic_int_add(&center->n_calls, -1);
+}
+
+static void start_answer(void *arg)
+{
+  ws_co_start(((ApiCall *)arg)->center->loop, answer_in_coroutine, arg);
+}
+
 void api_read_view(ApiCall *call)
 {
-  ws_workers_run(call->center->workers, NULL, answer, call);
+  if (!call->route->asks_host) {
+    ws_workers_run(call->center->workers, NULL, answer_and_free, call);
+    return;
+  }
+  g_atomic_int_inc(&call->center->n_calls);
+  ws_loop_post(call->center->loop, start_answer, call, NULL);
 }

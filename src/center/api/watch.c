@@ -23,15 +23,28 @@ typedef struct {
   guint64 types;        /* bit per resource type index */
   GHashTable *ids;      /* "vm-7" -> itself; NULL: all */
   WsFilter *filter;     /* of the one type; NULL: none */
+  bool delta;           /* of what it knows: the changed fields only */
   GPtrArray *watchers;  /* Watcher; borrowed */
-  GBytes *message;      /* of the batch at hand; NULL: nothing of it concerns this subscription */
+  HttpMessage *message; /* of the batch at hand; NULL: nothing of it concerns this subscription */
 } Subscription;
+
+/* Whose it is; token or session 0. */
+typedef struct {
+  WsId user, session, token;
+} Owner;
+
+struct WatchGuard {
+  WatchHub *hub;
+  Owner owner;
+  void (*end)(void *arg);
+  void *arg;
+};
 
 typedef struct {
   WatchHub *hub;
   HttpSocket *socket;
   Subscription *subscription;
-  WsId user, session, token; /* whose it is; token or session 0 */
+  Owner owner;
   Revision sent;
   InvWatch *own; /* while catching up */
   bool behind;
@@ -45,6 +58,7 @@ struct WatchHub {
   InvChange changes[2 * BATCH_MAX]; /* those at hand */
   GHashTable *subscriptions; /* key -> Subscription */
   GPtrArray *watchers;       /* all */
+  GPtrArray *guards;         /* WatchGuard; borrowed */
   gint pump_posted; /* atomic */
   gint n_watchers;  /* atomic */
   /* core loop */
@@ -54,8 +68,12 @@ struct WatchHub {
 
 /* ---- messages ---- */
 
-static void write_change(WsJsonWriter *w, const InvChange *change, bool gone)
+/* What becomes of an object from a subscription's point of view. */
+typedef enum { NOTHING, PUT, PATCH, GONE } Become;
+
+static void write_change(WsJsonWriter *w, const InvChange *change, Become what)
 {
+  static const char *const ops[] = {[PUT] = "put", [PATCH] = "patch", [GONE] = "gone"};
   char id[WS_ID_TEXT_MAX];
   ws_json_begin_object(w);
   ws_json_key(w, "type");
@@ -63,29 +81,34 @@ static void write_change(WsJsonWriter *w, const InvChange *change, bool gone)
   ws_json_key(w, "id");
   ws_json_string(w, ws_id_format(change->type->prefix, change->id, id));
   ws_json_key(w, "op");
-  ws_json_string(w, gone ? "gone" : "put");
-  if (!gone) {
+  ws_json_string(w, ops[what]);
+  if (what == PUT) {
     ws_json_key(w, "object");
     ws_object_write(change->type, change->new_object, WS_WRITE_CLIENT, NULL, w);
+  } else if (what == PATCH) {
+    ws_json_key(w, "base");
+    ws_json_uint(w, ((const WsResource *)change->old_object)->revision);
+    ws_json_key(w, "object");
+    ws_object_write_changes(change->type, change->old_object, change->new_object, w);
   }
   ws_json_end_object(w);
 }
 
-/* Does it concern the subscription, and is the object gone from its point of view? */
-static bool concerns(const Subscription *s, const InvChange *change, bool *gone)
+static Become concerns(const Subscription *s, const InvChange *change)
 {
   char id[WS_ID_TEXT_MAX];
   if (!(s->types & ((guint64)1 << change->type->index)))
-    return false;
+    return NOTHING;
   if (s->ids && !g_hash_table_contains(s->ids, ws_id_format(change->type->prefix, change->id, id)))
-    return false;
+    return NOTHING;
   bool before = change->old_object && (!s->filter || ws_filter_match(s->filter, change->old_object));
   bool after = change->new_object && (!s->filter || ws_filter_match(s->filter, change->new_object));
-  *gone = !after;
-  return before || after;
+  if (!after)
+    return before ? GONE : NOTHING;
+  return before && s->delta ? PATCH : PUT;
 }
 
-static GBytes *message_of(const Subscription *s, const InvChange *changes, guint n, Revision revision)
+static HttpMessage *message_of(const Subscription *s, const InvChange *changes, guint n, Revision revision)
 {
   GString *text = g_string_new(NULL);
   WsJsonWriter w = ws_json_writer(text);
@@ -96,10 +119,10 @@ static GBytes *message_of(const Subscription *s, const InvChange *changes, guint
   ws_json_key(&w, "changes");
   ws_json_begin_array(&w);
   for (guint i = 0; i < n; i++) {
-    bool gone;
-    if (!concerns(s, &changes[i], &gone) || (SIM_PLANT(watch_drops_change) && i >= 7))
+    Become what = concerns(s, &changes[i]);
+    if (what == NOTHING || (SIM_PLANT(watch_drops_change) && i >= 7))
       continue;
-    write_change(&w, &changes[i], gone);
+    write_change(&w, &changes[i], what);
     written++;
   }
   ws_json_end_array(&w);
@@ -108,7 +131,8 @@ static GBytes *message_of(const Subscription *s, const InvChange *changes, guint
     g_string_free(text, TRUE);
     return NULL;
   }
-  return g_string_free_to_bytes(text);
+  g_autoptr(GBytes) bytes = g_string_free_to_bytes(text);
+  return http_message_new(bytes, false);
 }
 
 /* ---- subscriptions ---- */
@@ -120,7 +144,7 @@ static void subscription_free(void *arg)
   g_clear_pointer(&s->ids, g_hash_table_unref);
   ws_filter_free(s->filter);
   g_ptr_array_unref(s->watchers);
-  g_clear_pointer(&s->message, g_bytes_unref);
+  g_clear_pointer(&s->message, http_message_free);
   g_free(s);
 }
 
@@ -162,13 +186,20 @@ static bool parse_filter(Subscription *s, const char *types, const char *filter,
   return s->filter != NULL;
 }
 
+static bool parse_delta(const char *delta, GError **error)
+{
+  return !delta || strcmp(delta, "true") == 0 || strcmp(delta, "false") == 0 ||
+         ws_fail(error, WS_ERROR_BAD_VALUE, "field", "delta", "expected", "true or false", NULL);
+}
+
 static Subscription *subscription_parse(ApiCall *call, GError **error)
 {
   const char *types = http_call_query(call->http, "types"), *ids = http_call_query(call->http, "ids");
-  const char *filter = http_call_query(call->http, "filter");
+  const char *filter = http_call_query(call->http, "filter"), *delta = http_call_query(call->http, "delta");
   Subscription *s = g_new0(Subscription, 1);
   s->watchers = g_ptr_array_new();
-  if (!parse_types(s, call, types, error) || !parse_filter(s, types, filter, error)) {
+  s->delta = delta && *delta == 't';
+  if (!parse_delta(delta, error) || !parse_types(s, call, types, error) || !parse_filter(s, types, filter, error)) {
     subscription_free(s);
     return NULL;
   }
@@ -178,7 +209,7 @@ static Subscription *subscription_parse(ApiCall *call, GError **error)
     for (char **id = list; *id; id++)
       g_hash_table_add(s->ids, g_strdup(*id));
   }
-  s->key = g_strdup_printf("%" G_GINT64_MODIFIER "x|%s|%s", s->types, ids ? ids : "", filter ? filter : "");
+  s->key = g_strdup_printf("%" G_GINT64_MODIFIER "x|%s|%s|%d", s->types, ids ? ids : "", filter ? filter : "", s->delta);
   return s;
 }
 
@@ -230,10 +261,10 @@ static void catch_up(Watcher *watcher)
     if (n == 0)
       break;
     watcher->sent = changes[n - 1].revision;
-    g_autoptr(GBytes) message = message_of(watcher->subscription, changes, n, watcher->sent);
+    g_autoptr(HttpMessage) message = message_of(watcher->subscription, changes, n, watcher->sent);
     inv_changes_release(changes, n);
     if (message)
-      http_socket_send(watcher->socket, message, false);
+      http_socket_send_message(watcher->socket, message);
   }
   watcher->behind = watcher->sent < hub->at;
   if (!watcher->behind)
@@ -252,7 +283,7 @@ static void feed_one(Watcher *watcher, Revision revision)
     return;
   watcher->sent = revision;
   if (watcher->subscription->message)
-    http_socket_send(watcher->socket, watcher->subscription->message, false);
+    http_socket_send_message(watcher->socket, watcher->subscription->message);
 }
 
 static void feed_all(WatchHub *hub, const InvChange *changes, guint n, Revision revision)
@@ -265,36 +296,49 @@ static void feed_all(WatchHub *hub, const InvChange *changes, guint n, Revision 
     s->message = message_of(s, changes, n, revision);
     for (guint i = 0; i < s->watchers->len; i++)
       feed_one(s->watchers->pdata[i], revision);
-    g_clear_pointer(&s->message, g_bytes_unref);
+    g_clear_pointer(&s->message, http_message_free);
   }
 }
 
 /* ---- whoever loses the right to watch ---- */
 
-static void dismiss(WatchHub *hub, bool (*whose)(const Watcher *watcher, const void *arg), const void *arg)
+static void end_guard(WatchGuard *guard)
+{
+  void (*end)(void *arg) = guard->end;
+  guard->end = NULL;
+  if (end)
+    end(guard->arg);
+}
+
+static void dismiss(WatchHub *hub, bool (*whose)(const Owner *owner, const void *arg), const void *arg)
 {
   for (guint i = 0; i < hub->watchers->len; i++) {
     Watcher *watcher = hub->watchers->pdata[i];
-    if (!whose(watcher, arg))
+    if (!whose(&watcher->owner, arg))
       continue;
     watcher->behind = watcher->dismissed = true; /* nothing more is for its eyes */
     http_socket_close(watcher->socket, 4401, "log in again");
   }
+  for (guint i = hub->guards->len; i > 0; i--) {
+    WatchGuard *guard = i <= hub->guards->len ? hub->guards->pdata[i - 1] : NULL; /* an end may forget others */
+    if (guard && whose(&guard->owner, arg))
+      end_guard(guard);
+  }
 }
 
-static bool has_session(const Watcher *watcher, const void *id)
+static bool has_session(const Owner *owner, const void *id)
 {
-  return watcher->session == *(const WsId *)id;
+  return owner->session == *(const WsId *)id;
 }
 
-static bool has_token(const Watcher *watcher, const void *id)
+static bool has_token(const Owner *owner, const void *id)
 {
-  return watcher->token == *(const WsId *)id;
+  return owner->token == *(const WsId *)id;
 }
 
-static bool has_user(const Watcher *watcher, const void *id)
+static bool has_user(const Owner *owner, const void *id)
 {
-  return watcher->user == *(const WsId *)id;
+  return owner->user == *(const WsId *)id;
 }
 
 typedef struct {
@@ -302,10 +346,10 @@ typedef struct {
   WsId role;
 } RoleLook;
 
-static bool has_role(const Watcher *watcher, const void *arg)
+static bool has_role(const Owner *owner, const void *arg)
 {
   const RoleLook *look = arg;
-  const WsUser *user = inv_find(look->snap, &ws_type_user, watcher->user);
+  const WsUser *user = inv_find(look->snap, &ws_type_user, owner->user);
   for (guint i = 0; user && i < user->roles.len; i++)
     if (user->roles.items[i] == look->role)
       return true;
@@ -464,14 +508,12 @@ static bool read_since(ApiCall *call, Revision *since, GError **error)
 static void open_watcher(ApiCall *call, Subscription *s, Revision since)
 {
   static const HttpSocketEvents events = {
-      .opened = on_opened, .message = on_message, .writable = on_writable, .closed = on_closed, .max_message_bytes = 4096};
+      .opened = on_opened, .message = on_message, .writable = on_writable, .closed = on_closed, .max_message_bytes = 4096, .deflate = true};
   WatchHub *hub = call->center->watch_hub;
   Watcher *watcher = g_new0(Watcher, 1);
   watcher->hub = hub;
   watcher->subscription = subscription_share(hub, s);
-  watcher->user = call->identity.user;
-  watcher->session = call->identity.session;
-  watcher->token = call->identity.token;
+  watcher->owner = (Owner){call->identity.user, call->identity.session, call->identity.token};
   watcher->sent = since ? since : hub->at;
   watcher->behind = watcher->sent < hub->at;
   g_ptr_array_add(watcher->subscription->watchers, watcher);
@@ -504,6 +546,7 @@ WatchHub *watch_hub_new(Center *center)
   hub->at = inv_snapshot_revision(snap);
   hub->subscriptions = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, subscription_free);
   hub->watchers = g_ptr_array_new();
+  hub->guards = g_ptr_array_new();
   hub->feed = inv_watch_new(center->inventory, 0, notify, hub);
   return hub;
 }
@@ -516,10 +559,30 @@ void watch_hub_free(WatchHub *hub)
   inv_watch_free(hub->feed);
   g_hash_table_unref(hub->subscriptions);
   g_ptr_array_unref(hub->watchers);
+  for (guint i = 0; i < hub->guards->len; i++)
+    ((WatchGuard *)hub->guards->pdata[i])->hub = NULL;
+  g_ptr_array_unref(hub->guards);
   g_free(hub);
 }
 
 guint watch_hub_count(const WatchHub *hub)
 {
   return hub->watchers->len;
+}
+
+/* ---- what else ends with a login ---- */
+
+WatchGuard *watch_guard_new(WatchHub *hub, WsId user, WsId session, WsId token, void (*end)(void *arg), void *arg)
+{
+  WatchGuard *guard = g_new(WatchGuard, 1);
+  *guard = (WatchGuard){hub, {user, session, token}, end, arg};
+  g_ptr_array_add(hub->guards, guard);
+  return guard;
+}
+
+void watch_guard_free(WatchGuard *guard)
+{
+  if (guard && guard->hub)
+    g_ptr_array_remove_fast(guard->hub->guards, guard);
+  g_free(guard);
 }

@@ -16,3 +16,9 @@
 WatchHub *watch_hub_new(Center *center);
 void watch_hub_free(WatchHub *hub);
 guint watch_hub_count(const WatchHub *hub); /* watchers now */
+
+/* Something else that was opened by a login or token and must end with it (a console): `end` is called once, where a watch would be closed with 4401.
+ * I/O thread, all of it. Freeing it forgets it. */
+typedef struct WatchGuard WatchGuard;
+WatchGuard *watch_guard_new(WatchHub *hub, WsId user, WsId session, WsId token, void (*end)(void *arg), void *arg);
+void watch_guard_free(WatchGuard *guard); /* NULL is fine */

@@ -12,6 +12,7 @@
 #include "center/api/call-private.h"
 #include "center/api/idempotency.h"
 #include "center/auth/audit.h"
+#include "center/auth/users.h"
 
 /* ---- audit ---- */
 
@@ -134,7 +135,8 @@ bool api_call_update(ApiCall *call, ApiUpdated updated, GError **error)
 static bool delete_generic(ApiCall *call, GError **error)
 {
   g_autoptr(InvSnapshot) head = inv_head(call->center->inventory);
-  if (!api_call_find_target(call, head, error))
+  const void *seen = api_call_find_target(call, head, error);
+  if (!seen || !auth_may_take_from_owner(call, head, call->route->type, seen, error))
     return false;
   g_autoptr(InvTxn) txn = api_call_begin(call);
   inv_delete(txn, call->route->type, call->target);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* From a token to an identity, and from an identity to yes or no. See identity.h. */
+#include "center/auth/auth-private.h"
 #include "center/auth/identity.h"
 #include "base/plant.h"
 #include "base/hash.h"
@@ -29,6 +30,25 @@ static bool any_covers(const GPtrArray *patterns, const char *permission)
     if (pattern_covers(patterns->pdata[i], permission))
       return true;
   return false;
+}
+
+static bool is_known(const char *pattern)
+{
+  for (guint i = 0; i < ws_n_routes; i++) {
+    const WsRoute *route = &ws_routes[i];
+    if (strchr(route->permission, '.') && pattern_covers(pattern, route->permission))
+      return true;
+    for (guint j = 0; j < route->n_field_rights; j++)
+      if (pattern_covers(pattern, route->field_rights[j].permission))
+        return true;
+  }
+  return false;
+}
+
+bool auth_right_check(const char *right, guint i, GError **error)
+{
+  g_autofree char *field = g_strdup_printf("permissions[%u]", i), *expected = g_strdup_printf("a right such as vm.read, vm.*, *.read; there is no %s", right);
+  return is_known(right) || ws_fail(error, WS_ERROR_BAD_VALUE, "field", field, "expected", expected, NULL);
 }
 
 bool api_identity_may(const ApiIdentity *identity, const char *permission)
@@ -154,17 +174,20 @@ static bool take_session(Center *center, const InvSnapshot *snap, const WsSessio
   return true;
 }
 
+static void add_bound(const WsApiToken *token, ApiIdentity *identity)
+{
+  identity->bound = token->permissions.len ? g_ptr_array_new_with_free_func(g_free) : NULL;
+  for (guint i = 0; i < token->permissions.len; i++)
+    g_ptr_array_add(identity->bound, g_strdup(token->permissions.items[i]));
+}
+
 static bool take_api_token(Center *center, const InvSnapshot *snap, const WsApiToken *token, gint64 now,
                            ApiIdentity *identity)
 {
   if (now >= token->expires || !take_user(snap, token->user, identity))
     return false;
   identity->token = token->id;
-  if (token->permissions.len) {
-    identity->bound = g_ptr_array_new_with_free_func(g_free);
-    for (guint i = 0; i < token->permissions.len; i++)
-      g_ptr_array_add(identity->bound, g_strdup(token->permissions.items[i]));
-  }
+  add_bound(token, identity);
   mark_used(center, &ws_type_api_token, token->id, token->last_used, now);
   return true;
 }
@@ -188,6 +211,21 @@ bool auth_identify(Center *center, const InvSnapshot *snap, HttpCall *http, ApiI
   return ws_fail(error, WS_ERROR_UNAUTHENTICATED, NULL);
 }
 
+bool auth_still_may(Center *center, const InvSnapshot *snap, WsId user, WsId session, WsId token, const char *permission)
+{
+  ApiIdentity identity = {0};
+  const WsApiToken *by = token ? inv_find(snap, &ws_type_api_token, token) : NULL;
+  bool lives = token ? by && by->expires > ws_clock_wall_us(center->clock) : inv_find(snap, &ws_type_session, session) != NULL;
+  bool may = lives && take_user(snap, user, &identity);
+  if (may && by)
+    add_bound(by, &identity);
+  may = may && api_identity_may(&identity, permission);
+  g_free(identity.name);
+  g_clear_pointer(&identity.rights, g_ptr_array_unref);
+  g_clear_pointer(&identity.bound, g_ptr_array_unref);
+  return may;
+}
+
 /* ---- yes or no ---- */
 
 /* `self`: the object is the caller, or belongs to the caller (a field "user"). */
@@ -207,6 +245,15 @@ static char *write_right(const WsType *type)
   return g_strconcat(noun, ".write", NULL);
 }
 
+static bool needs(const ApiIdentity *identity, const char *permission, const WsRoute *route, WsId target, GError **error)
+{
+  if (api_identity_may(identity, permission))
+    return true;
+  char id[WS_ID_TEXT_MAX];
+  const char *object = target ? ws_id_format(route->type->prefix, target, id) : (route->type ? route->type->plural : "the site");
+  return ws_fail(error, WS_ERROR_FORBIDDEN, "permission", permission, "object", object, NULL);
+}
+
 bool auth_authorise(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, WsId target,
                     GError **error)
 {
@@ -220,9 +267,28 @@ bool auth_authorise(const InvSnapshot *snap, const ApiIdentity *identity, const 
       return true;
     permission = own = write_right(route->type);
   }
-  if (api_identity_may(identity, permission))
+  return needs(identity, permission, route, target, error);
+}
+
+bool auth_authorise_patch(const ApiIdentity *identity, const WsRoute *route, WsId target, const char *patch, gsize patch_bytes, GError **error)
+{
+  bool ok = true;
+  const char *key;
+  gsize key_bytes, raw_bytes;
+  g_auto(WsJsonReader) r = {0};
+  if (!route->n_field_rights)
     return true;
-  char id[WS_ID_TEXT_MAX];
-  const char *object = target ? ws_id_format(route->type->prefix, target, id) : (route->type ? route->type->plural : "the site");
-  return ws_fail(error, WS_ERROR_FORBIDDEN, "permission", permission, "object", object, NULL);
+  ws_json_reader_init(&r, patch, patch_bytes);
+  if (!ws_json_enter_object(&r, NULL))
+    return true; /* what is wrong with it is said by whoever applies it */
+  while (ok && ws_json_next_key(&r, &key, &key_bytes, NULL)) {
+    for (guint i = 0; ok && i < route->n_field_rights; i++) {
+      const WsFieldRight *of = &route->field_rights[i];
+      if (strlen(of->field) == key_bytes && memcmp(of->field, key, key_bytes) == 0)
+        ok = needs(identity, of->permission, route, target, error);
+    }
+    if (!ws_json_take_raw(&r, &key, &raw_bytes, NULL))
+      break;
+  }
+  return ok;
 }

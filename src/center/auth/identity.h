@@ -8,3 +8,7 @@ bool auth_identify(Center *center, const InvSnapshot *snap, HttpCall *http, ApiI
 /* May the caller do what the route wants on `target`? WS_ERROR_FORBIDDEN names right and object. */
 bool auth_authorise(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, WsId target,
                     GError **error);
+/* May they change what the patch names (UPDATE; JSON text, whatever its form)? WS_ERROR_FORBIDDEN names right and object. */
+bool auth_authorise_patch(const ApiIdentity *identity, const WsRoute *route, WsId target, const char *patch, gsize patch_bytes, GError **error);
+/* Has who got something for a while (a ticket) still the right, by the same session or token? Any thread. */
+bool auth_still_may(Center *center, const InvSnapshot *snap, WsId user, WsId session, WsId token, const char *permission);

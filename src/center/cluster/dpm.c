@@ -300,7 +300,7 @@ void dpm_look(Center *center, WsId id)
   bool moving = cluster && act_on_hosts(center, snap, id);
   g_mutex_lock(&center->drs->lock);
   DrsCluster *known = drs_cluster(center->drs, id);
-  bool due = cluster && dpm_concerns(cluster) && now_us >= known->dpm_next_us && !moving;
+  bool due = cluster && dpm_concerns(cluster) && now_us >= known->dpm_next_us && !moving && !cluster->activity; /* no rolling maintenance, which counts on what is on */
   if (due)
     known->dpm_next_us = now_us + (cluster->dpm->interval_s != WS_INT_UNSET ? cluster->dpm->interval_s : 60) * G_USEC_PER_SEC;
   g_mutex_unlock(&center->drs->lock);

@@ -112,7 +112,21 @@ void drs_on_timer(void *center);
 void drs_note_moved(Center *center, WsId vm);
 
 /* ---- drs_advice.c ---- */
-/* Enters the plan: recommendations that stand already stay, others expire. In a coroutine. */
+/* A plan of either kind, as what becomes recommendations: `n` moves in their order, each told about by its number. */
+typedef struct {
+  DrsKind kind;
+  WsId cluster;
+  guint n;
+  const void *plan; /* passed to: */
+  bool (*is_of)(const void *plan, guint i, const WsDrsRecommendation *advice); /* the same move */
+  bool (*is_automatic)(const void *plan, guint i); /* it is done without anybody's word */
+  guint (*wave)(const void *plan, guint i);
+  void (*fill)(const void *plan, guint i, WsDrsRecommendation *advice); /* what is moved where, and why */
+  void (*tell)(Center *center, const void *plan, guint i, const WsDrsRecommendation *advice); /* that somebody's word is waited for */
+} DrsMoves;
+/* Enters them: recommendations of this kind that stand already stay, others expire. In a coroutine. */
+bool drs_enter_moves(Center *center, const DrsMoves *moves, gint64 batch, GError **error);
+/* Enters the plan. In a coroutine. */
 bool drs_enter_plan(Center *center, const DrsPicture *picture, const PlanDrsResult *result, gint64 batch, GError **error);
 void drs_count(const InvSnapshot *snap, WsId cluster, DrsKind kind, guint *pending, guint *accepted);
 DrsKind drs_kind_of(const WsDrsRecommendation *advice);

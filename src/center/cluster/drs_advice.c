@@ -42,6 +42,70 @@ void drs_count(const InvSnapshot *snap, WsId cluster, DrsKind kind, guint *pendi
   *accepted = count.accepted;
 }
 
+/* ---- entering a plan of either kind ---- */
+
+typedef struct {
+  const DrsMoves *moves;
+  InvTxn *txn;
+  bool *stands; /* by move: advised already */
+  gint64 now, batch;
+} Enter;
+
+static void stamp(const Enter *enter, guint i, WsDrsRecommendation *advice)
+{
+  advice->batch = enter->batch;
+  advice->step = i + 1;
+  advice->wave = enter->moves->wave(enter->moves->plan, i);
+}
+
+static bool look_at_old(const void *object, void *arg)
+{
+  const WsDrsRecommendation *old = object;
+  Enter *enter = arg;
+  const DrsMoves *moves = enter->moves;
+  if (old->state != WS_DRS_RECOMMENDATION_STATE_PENDING || drs_kind_of(old) != moves->kind)
+    return true;
+  WsDrsRecommendation *edit = inv_edit(enter->txn, old);
+  for (guint i = 0; i < moves->n; i++)
+    if (!enter->stands[i] && moves->is_of(moves->plan, i, old) && !moves->is_automatic(moves->plan, i)) {
+      enter->stands[i] = true;
+      stamp(enter, i, edit);
+      return true;
+    }
+  edit->state = WS_DRS_RECOMMENDATION_STATE_EXPIRED;
+  edit->ended = enter->now;
+  return true;
+}
+
+static void add_new(Center *center, const Enter *enter, guint i)
+{
+  const DrsMoves *moves = enter->moves;
+  bool automatic = moves->is_automatic(moves->plan, i);
+  WsDrsRecommendation *advice = inv_create(enter->txn, &ws_type_drs_recommendation);
+  moves->fill(moves->plan, i, advice);
+  stamp(enter, i, advice);
+  advice->cluster = moves->cluster;
+  advice->kind = moves->kind == DRS_OF_STORAGE ? WS_DRS_RECOMMENDATION_KIND_STORAGE : WS_DRS_RECOMMENDATION_KIND_HOST;
+  advice->created = enter->now;
+  advice->state = automatic ? WS_DRS_RECOMMENDATION_STATE_ACCEPTED : WS_DRS_RECOMMENDATION_STATE_PENDING;
+  advice->by = g_strdup(automatic ? "system" : NULL);
+  if (!automatic)
+    moves->tell(center, moves->plan, i, advice);
+}
+
+bool drs_enter_moves(Center *center, const DrsMoves *moves, gint64 batch, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  g_autofree bool *stands = g_new0(bool, moves->n + 1);
+  Enter enter = {moves, txn, stands, ws_clock_wall_us(center->clock), batch};
+  drs_each_advice(head, moves->cluster, look_at_old, &enter);
+  for (guint i = 0; i < moves->n; i++)
+    if (!stands[i])
+      add_new(center, &enter, i);
+  return inv_commit(txn, NULL, error);
+}
+
 /* ---- levels ---- */
 
 enum { OFF = 1, MANUAL, AUTOMATIC }; /* all three enums are in this order */
@@ -96,10 +160,23 @@ static void add_alternatives(const DrsPicture *picture, const PlanDrsMove *move,
   }
 }
 
-static void fill(const DrsPicture *picture, const PlanDrsMove *move, WsDrsRecommendation *advice)
+/* ---- a plan of hosts ---- */
+
+typedef struct {
+  const DrsPicture *picture;
+  const PlanDrsResult *result;
+} Plan;
+
+static const PlanDrsMove *move_of(const Plan *plan, guint i)
 {
-  advice->cluster = picture->cluster;
-  advice->kind = WS_DRS_RECOMMENDATION_KIND_HOST;
+  return &g_array_index(plan->result->moves, PlanDrsMove, i);
+}
+
+static void fill(const void *of, guint i, WsDrsRecommendation *advice)
+{
+  const Plan *plan = of;
+  const DrsPicture *picture = plan->picture;
+  const PlanDrsMove *move = move_of(plan, i);
   advice->vm = g_array_index(picture->vms, WsId, move->vm);
   advice->vm_name = g_strdup(picture->plan.vms[move->vm].name);
   advice->from = g_array_index(picture->hosts, WsId, move->from);
@@ -111,75 +188,40 @@ static void fill(const DrsPicture *picture, const PlanDrsMove *move, WsDrsRecomm
   add_alternatives(picture, move, advice);
 }
 
-/* ---- entering ---- */
-
-typedef struct {
-  const DrsPicture *picture;
-  const PlanDrsResult *result;
-  InvTxn *txn;
-  bool *stands; /* by move: advised already */
-  gint64 now, batch;
-} Enter;
-
-static bool is_of(const DrsPicture *picture, const PlanDrsMove *move, const WsDrsRecommendation *advice)
+static bool is_of(const void *of, guint i, const WsDrsRecommendation *advice)
 {
+  const Plan *plan = of;
+  const DrsPicture *picture = plan->picture;
+  const PlanDrsMove *move = move_of(plan, i);
   return advice->vm == g_array_index(picture->vms, WsId, move->vm) && advice->from == g_array_index(picture->hosts, WsId, move->from) &&
          advice->to == g_array_index(picture->hosts, WsId, move->to) && (int)advice->reason == (int)move->reason;
 }
 
-static bool look_at_old(const void *object, void *arg)
+static bool is_automatic(const void *of, guint i)
 {
-  const WsDrsRecommendation *old = object;
-  Enter *enter = arg;
-  if (old->state != WS_DRS_RECOMMENDATION_STATE_PENDING || drs_kind_of(old) != DRS_OF_HOSTS)
-    return true;
-  for (guint i = 0; i < enter->result->moves->len; i++) {
-    const PlanDrsMove *move = &g_array_index(enter->result->moves, PlanDrsMove, i);
-    if (!enter->stands[i] && is_of(enter->picture, move, old) && level_of(enter->picture, move) == MANUAL) {
-      WsDrsRecommendation *edit = inv_edit(enter->txn, old);
-      enter->stands[i] = true;
-      edit->batch = enter->batch;
-      edit->step = i + 1;
-      edit->wave = move->wave;
-      return true;
-    }
-  }
-  WsDrsRecommendation *edit = inv_edit(enter->txn, old);
-  edit->state = WS_DRS_RECOMMENDATION_STATE_EXPIRED;
-  edit->ended = enter->now;
-  return true;
+  const Plan *plan = of;
+  return level_of(plan->picture, move_of(plan, i)) == AUTOMATIC;
 }
 
-static void add_new(Center *center, Enter *enter, guint i)
+static guint wave_of(const void *of, guint i)
 {
-  const PlanDrsMove *move = &g_array_index(enter->result->moves, PlanDrsMove, i);
-  bool automatic = level_of(enter->picture, move) == AUTOMATIC;
-  WsDrsRecommendation *advice = inv_create(enter->txn, &ws_type_drs_recommendation);
-  fill(enter->picture, move, advice);
-  advice->batch = enter->batch;
-  advice->step = i + 1;
-  advice->wave = move->wave;
-  advice->created = enter->now;
-  advice->state = automatic ? WS_DRS_RECOMMENDATION_STATE_ACCEPTED : WS_DRS_RECOMMENDATION_STATE_PENDING;
-  advice->by = g_strdup(automatic ? "system" : NULL);
-  if (automatic)
-    return;
+  return move_of(of, i)->wave;
+}
+
+static void tell(Center *center, const void *of, guint i, const WsDrsRecommendation *advice)
+{
+  const Plan *plan = of;
+  const PlanDrsMove *move = move_of(plan, i);
   g_autofree char *gain = g_strdup_printf("%.0f", move->gain_s);
-  center_event(center, CENTER_INFO, &ws_type_cluster, enter->picture->cluster, "DRS", "drs_advises", "vm", advice->vm_name, "from",
-               enter->picture->plan.hosts[move->from].name, "to", enter->picture->plan.hosts[move->to].name, "gain", gain, NULL);
+  center_event(center, CENTER_INFO, &ws_type_cluster, advice->cluster, "DRS", "drs_advises", "vm", advice->vm_name, "from",
+               plan->picture->plan.hosts[move->from].name, "to", plan->picture->plan.hosts[move->to].name, "gain", gain, NULL);
 }
 
 bool drs_enter_plan(Center *center, const DrsPicture *picture, const PlanDrsResult *result, gint64 batch, GError **error)
 {
-  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  g_autofree bool *stands = g_new0(bool, result->moves->len + 1);
-  Enter enter = {picture, result, txn, stands, ws_clock_wall_us(center->clock), batch};
-  drs_each_advice(head, picture->cluster, look_at_old, &enter);
-  for (guint i = 0; i < result->moves->len; i++)
-    if (!stands[i])
-      add_new(center, &enter, i);
-  return inv_commit(txn, NULL, error);
+  const Plan plan = {picture, result};
+  const DrsMoves moves = {DRS_OF_HOSTS, picture->cluster, result->moves->len, &plan, is_of, is_automatic, wave_of, fill, tell};
+  return drs_enter_moves(center, &moves, batch, error);
 }
 
 /* ---- forgetting ---- */

@@ -254,29 +254,12 @@ bool cluster_fit(const ApiView *view, void **result, GError **error)
 
 /* ---- what if ---- */
 
-/* "vm-1,vm-2" of the query into a list of ids. */
-static bool query_ids(const ApiView *view, const char *name, const WsType *type, GArray *ids, GError **error)
-{
-  const char *text = api_view_query(view, name);
-  g_auto(GStrv) words = g_strsplit(text ? text : "", ",", -1);
-  for (guint i = 0; text && words[i]; i++) {
-    WsId id;
-    g_autofree char *expected = g_strdup_printf("a list of ids such as %s-1,%s-2", type->prefix, type->prefix);
-    if (!ws_id_parse(type->prefix, g_strstrip(words[i]), &id))
-      return ws_fail(error, WS_ERROR_BAD_VALUE, "field", name, "expected", expected, NULL);
-    if (!inv_find(view->snap, type, id))
-      return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", name, "object", words[i], NULL);
-    g_array_append_val(ids, id);
-  }
-  return true;
-}
-
 /* NULL: the query names no rule. With *error set: it is not valid. */
 static WsAffinityRule *query_rule(const ApiView *view, GError **error)
 {
   const char *kind = api_view_query(view, "rule_kind");
   g_autoptr(GArray) vms = g_array_new(FALSE, FALSE, sizeof(WsId)), hosts = g_array_new(FALSE, FALSE, sizeof(WsId));
-  if (!kind || !query_ids(view, "rule_vms", &ws_type_vm, vms, error) || !query_ids(view, "rule_hosts", &ws_type_host, hosts, error))
+  if (!kind || !api_view_query_ids(view, "rule_vms", &ws_type_vm, vms, error) || !api_view_query_ids(view, "rule_hosts", &ws_type_host, hosts, error))
     return NULL;
   WsAffinityRule *rule = ws_affinity_rule_new();
   ws_apply_defaults(&ws_type_affinity_rule, rule);
@@ -390,7 +373,7 @@ bool cluster_what_if(const ApiView *view, void **result, GError **error)
   g_autoptr(GError) bad = NULL;
   g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(WsId));
   if (!query_size(view, &vcpus, &memory_bytes, error) || !api_view_query_int(view, "vms", 0, 10000, 0, &n, error) ||
-      !api_view_query_int(view, "cpu_percent", 0, 100, 20, &percent, error) || !query_ids(view, "lost", &ws_type_host, lost, error))
+      !api_view_query_int(view, "cpu_percent", 0, 100, 20, &percent, error) || !api_view_query_ids(view, "lost", &ws_type_host, lost, error))
     return false;
   g_autoptr(WsAffinityRule) rule = query_rule(view, &bad);
   if (bad) {

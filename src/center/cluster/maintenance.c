@@ -7,18 +7,14 @@
  * surprise. */
 #include "center/api/call.h"
 #include "center/cluster/cluster.h"
-#include "center/room.h"
-#include "center/room_rules.h"
+#include "center/cluster/maintenance.h"
+#include "center/hosts/hosts.h"
 #include "center/verbs.h"
+#include <string.h>
 
 #define NAMES_MAX 5 /* of VMs, in a refusal */
 #define PARALLEL  8
 #define PARALLEL_MOVES 2 /* where the cluster does not say */
-
-typedef struct {
-  Center *center;
-  WsId host;
-} Enter;
 
 /* ---- what runs there ---- */
 
@@ -50,36 +46,36 @@ bool cluster_refuse_not_empty(const WsHost *host, const GPtrArray *vms, GError *
 
 /* ---- steps ---- */
 
-static bool set_mode(Task *task, Enter *enter, int mode)
+bool maintenance_set_mode(Task *task, const Maintenance *maintenance, int mode)
 {
-  WsHost *host = inv_edit_id(task_txn(task), &ws_type_host, enter->host);
+  WsHost *host = inv_edit_id(task_txn(task), &ws_type_host, maintenance->host);
   if (host && (int)host->mode != mode) {
     host->mode = mode;
-    host->mode_since = ws_clock_wall_us(enter->center->clock);
+    host->mode_since = ws_clock_wall_us(maintenance->center->clock);
   }
   return true;
 }
 
-static bool begin(Task *task, void *ctx, GError **error)
+bool maintenance_begin(Task *task, void *ctx, GError **error)
 {
-  return set_mode(task, ctx, WS_HOST_MODE_ENTERING_MAINTENANCE);
+  return maintenance_set_mode(task, ctx, WS_HOST_MODE_ENTERING_MAINTENANCE);
 }
 
 static bool back_in_service(Task *task, void *ctx, GError **error)
 {
-  return set_mode(task, ctx, WS_HOST_MODE_NORMAL);
+  return maintenance_set_mode(task, ctx, WS_HOST_MODE_NORMAL);
 }
 
 /* A VM that came or started meanwhile (by hand on the host, or by a task that was under way) keeps the host from being called empty. */
-static bool finish(Task *task, void *ctx, GError **error)
+bool maintenance_finish(Task *task, void *ctx, GError **error)
 {
-  Enter *enter = ctx;
-  g_autoptr(InvSnapshot) head = inv_head(enter->center->inventory);
+  const Maintenance *maintenance = ctx;
+  g_autoptr(InvSnapshot) head = inv_head(maintenance->center->inventory);
   const WsHost *host = task_find_target(task, error);
-  g_autoptr(GPtrArray) vms = host ? cluster_placed_on(head, enter->host) : NULL;
+  g_autoptr(GPtrArray) vms = host ? cluster_placed_on(head, maintenance->host) : NULL;
   if (!host || (vms->len && !cluster_refuse_not_empty(host, vms, error)))
     return false;
-  return set_mode(task, enter, WS_HOST_MODE_MAINTENANCE);
+  return maintenance_set_mode(task, maintenance, WS_HOST_MODE_MAINTENANCE);
 }
 
 /* ---- the VMs leave ---- */
@@ -94,29 +90,6 @@ static void *shut_down_args(const WsHostEnterMaintenance *args)
 
 /* ---- where each goes ---- */
 
-typedef struct {
-  const InvSnapshot *snap;
-  WsId from;
-  GArray *rooms; /* PlanHost: all but the one that is emptied; filled up as VMs are given to them */
-} Targets;
-
-static bool add_target(const void *object, void *arg)
-{
-  Targets *targets = arg;
-  const WsHost *host = object;
-  PlanHost room = room_of_host(targets->snap, host);
-  room.reaches = true; /* disks that it does not reach move along */
-  if (host->id != targets->from)
-    g_array_append_val(targets->rooms, room);
-  return true;
-}
-
-static int larger_first(gconstpointer a, gconstpointer b)
-{
-  const WsVm *x = *(const WsVm *const *)a, *y = *(const WsVm *const *)b;
-  return x->memory_bytes != y->memory_bytes ? (x->memory_bytes < y->memory_bytes ? 1 : -1) : x->id < y->id ? -1 : x->id > y->id;
-}
-
 /* How it goes is the cluster's to say, which the move looks up itself. */
 static void *move_args(WsId target)
 {
@@ -126,44 +99,11 @@ static void *move_args(WsId target)
   return move;
 }
 
-static void clear_marks(GArray *rooms)
+/* Without a place for one nothing begins. `moves` (may be NULL): EvacuationMove. */
+static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GArray *moves, GError **error)
 {
-  for (guint i = 0; i < rooms->len; i++) {
-    g_array_index(rooms, PlanHost, i).barred = NULL;
-    g_array_index(rooms, PlanHost, i).dislikes = 0;
-  }
-}
-
-/* A host of the cluster for each VM, the largest first; a single host's VMs may go to any. Without a place for one nothing begins. */
-static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GPtrArray *vms, TaskChild *children, GError **error)
-{
-  g_autoptr(GArray) rooms = g_array_new(FALSE, FALSE, sizeof(PlanHost));
-  Targets targets = {snap, host->id, rooms};
-  inv_each(snap, &ws_type_host, add_target, &targets);
-  g_autoptr(RoomRules) rules = room_rules_new(snap, host->cluster, NULL, NULL);
-  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
-  rules->emptied = host->id;
-  g_ptr_array_sort(vms, larger_first);
-  for (guint i = 0; i < vms->len; i++) {
-    const WsVm *vm = vms->pdata[i];
-    PlanDemand demand = room_demand(vm, true);
-    clear_marks(rooms);
-    room_rules_weigh(rules, vm->id, (PlanHost *)rooms->data, rooms->len, texts);
-    g_autofree char *why = NULL;
-    demand.only_cluster = host->cluster;
-    WsId target = plan_place((PlanHost *)rooms->data, rooms->len, &demand, &why);
-    if (!target)
-      return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "object", vm->name, NULL);
-    for (guint j = 0; j < rooms->len; j++) {
-      PlanHost *room = &g_array_index(rooms, PlanHost, j);
-      room->memory_used_bytes += room->id == target ? vm->memory_bytes : 0;
-      room->vcpus_used += room->id == target ? plan_vm_vcpus(vm) : 0;
-    }
-    room_rules_sends(rules, vm->id, target);
-    if (children)
-      children[i] = (TaskChild){vm->id, move_args(target)};
-  }
-  return true;
+  g_autoptr(Evacuation) evacuation = evacuation_new(snap, host->cluster);
+  return evacuation_empty(evacuation, host, 0, moves, error);
 }
 
 static guint parallel_of(const InvSnapshot *snap, const WsHost *host)
@@ -173,23 +113,72 @@ static guint parallel_of(const InvSnapshot *snap, const WsHost *host)
   return said ? (guint)cluster->migration->parallel : PARALLEL_MOVES;
 }
 
-/* Once the batch is on record what is passed in here is not looked at again: so after a restart nothing is chosen anew. */
-static bool move_all(Task *task, GError **error)
+typedef struct {
+  Center *center;
+  bool away;
+} Look;
+
+static bool look_for_away(const void *object, void *arg)
 {
+  const WsHost *host = object;
+  Look *look = arg;
+  look->away = host->mode == WS_HOST_MODE_NORMAL && (host->state != WS_HOST_STATE_CONNECTED || !hosts_is_connected(look->center, host->id));
+  return !look->away;
+}
+
+bool maintenance_all_there(Center *center, const InvSnapshot *snap, const WsHost *host)
+{
+  Look look = {center, !hosts_is_connected(center, host->id)};
+  if (!look.away && host->cluster)
+    inv_each_by(snap, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), host->cluster, NULL, look_for_away, &look);
+  return !look.away;
+}
+
+/* There was a place for each when it began. A manager that was started anew has to wait for its hosts first, else moves are refused that could be. */
+static bool choose_in_time(Task *task, GArray *moves, GError **error)
+{
+  WsClock *clock = ((Center *)task_center(task))->clock;
+  gint64 until_us = ws_clock_monotonic_us(clock) + (gint64)TASK_HOST_WAIT_MS * 1000;
+  bool begun = task_step_has_begun(task, "vm_migrate");
+  while (!task_is_undoing(task) && !task_step_result(task, "vm_migrate")) {
+    g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+    const WsHost *host = inv_find(head, &ws_type_host, task_target(task));
+    g_autoptr(GError) why = NULL;
+    if (!host)
+      return task_find_target(task, error) != NULL;
+    if (((choose_targets(head, host, moves, &why) || begun) && (!task_is_resumed(task) || maintenance_all_there(task_center(task), head, host))) || task_cancelled(task) ||
+        ws_clock_monotonic_us(clock) > until_us)
+      break;
+    g_array_set_size(moves, 0);
+    task_show_waiting(task, why);
+    ws_co_sleep(G_USEC_PER_SEC);
+  }
+  task_show_waiting(task, NULL);
+  return true;
+}
+
+/* Once the batch is on record what is passed in here is not looked at again: so after a restart nothing is chosen anew. */
+bool maintenance_move_all(Task *task, GError **error)
+{
+  g_autoptr(GArray) moves = g_array_new(FALSE, FALSE, sizeof(EvacuationMove));
+  if (!choose_in_time(task, moves, error))
+    return false;
   const WsHost *host = task_find_target(task, error);
   const InvSnapshot *snap = task_snapshot(task);
-  g_autoptr(GPtrArray) vms = host ? cluster_placed_on(snap, host->id) : NULL;
   if (!host)
     return false;
-  g_autofree TaskChild *children = g_new0(TaskChild, vms->len + 1);
-  guint n = choose_targets(snap, host, vms, children, NULL) ? vms->len : 0;
-  return task_run_children(task, task_kind_find(task_engine(task), "vm_migrate"), children, n, parallel_of(snap, host), error);
+  g_autofree TaskChild *children = g_new0(TaskChild, moves->len + 1);
+  for (guint i = 0; i < moves->len; i++) {
+    const EvacuationMove *move = &g_array_index(moves, EvacuationMove, i);
+    children[i] = (TaskChild){move->vm, move_args(move->to)};
+  }
+  return task_run_children(task, task_kind_find(task_engine(task), "vm_migrate"), children, moves->len, parallel_of(snap, host), error);
 }
 
 static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error)
 {
   if (args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE)
-    return move_all(task, error);
+    return maintenance_move_all(task, error);
   bool gently = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_SHUT_DOWN;
   const TaskKind *kind = task_kind_find(task_engine(task), gently ? "vm_shutdown" : "vm_power_off");
   g_autoptr(GPtrArray) vms = cluster_placed_on(task_snapshot(task), task_target(task));
@@ -205,7 +194,7 @@ bool host_enter_maintenance(Task *task, GError **error)
 {
   const WsHost *host = task_find_target(task, error);
   const WsHostEnterMaintenance *args = task_args(task);
-  Enter enter = {task_center(task), task_target(task)};
+  Maintenance enter = {task_center(task), task_target(task)};
   TaskLockRef lock = {&ws_type_host, enter.host, false};
   if (!host)
     return false;
@@ -214,10 +203,10 @@ bool host_enter_maintenance(Task *task, GError **error)
   if (!task_is_resumed(task) && refuse && vms->len)
     return cluster_refuse_not_empty(host, vms, error);
   if (!task_is_resumed(task) && args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE &&
-      !choose_targets(task_snapshot(task), host, vms, NULL, error))
+      !choose_targets(task_snapshot(task), host, NULL, error))
     return false;
-  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "begin", begin, back_in_service, &enter, error) &&
-         (refuse || empty(task, args, error)) && TASK_LAST(task, "finish", finish, &enter, error);
+  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "begin", maintenance_begin, back_in_service, &enter, error) &&
+         (refuse || empty(task, args, error)) && TASK_LAST(task, "finish", maintenance_finish, &enter, error);
 }
 
 bool host_leave_maintenance(ApiCall *call, GError **error)
@@ -228,7 +217,8 @@ bool host_leave_maintenance(ApiCall *call, GError **error)
   char task[WS_ID_TEXT_MAX];
   if (!seen)
     return false;
-  if (seen->activity && seen->mode == WS_HOST_MODE_ENTERING_MAINTENANCE)
+  bool maintained = seen->activity && strcmp(seen->activity->verb, "maintaining") == 0;
+  if (seen->activity && (seen->mode == WS_HOST_MODE_ENTERING_MAINTENANCE || (maintained && !maintain_awaits_word(head, seen))))
     return ws_fail(error, WS_ERROR_BUSY, "object", seen->name, "verb", seen->activity->verb, "task",
                    ws_id_format(ws_type_task.prefix, seen->activity->task, task), NULL);
   if (api_call_is_dry_run(call))

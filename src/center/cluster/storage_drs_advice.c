@@ -5,18 +5,21 @@
 typedef struct {
   const StorageDrsPicture *picture;
   const PlanStorageDrsResult *result;
-  InvTxn *txn;
-  bool *stands; /* by move: advised already */
-  gint64 now, batch;
-} Enter;
+} Plan;
+
+static const PlanStorageDrsMove *move_of(const Plan *plan, guint i)
+{
+  return &g_array_index(plan->result->moves, PlanStorageDrsMove, i);
+}
 
 /* The VM's own word counts where it has one. */
-static bool is_automatic(const StorageDrsPicture *picture, const PlanStorageDrsMove *move)
+static bool is_automatic(const void *of, guint i)
 {
-  const WsVm *vm = inv_find(picture->snap, &ws_type_vm, g_array_index(picture->vms, WsId, move->disk));
+  const Plan *plan = of;
+  const WsVm *vm = inv_find(plan->picture->snap, &ws_type_vm, g_array_index(plan->picture->vms, WsId, move_of(plan, i)->disk));
   if (vm && (int)vm->drs_level)
     return vm->drs_level == WS_VM_DRS_LEVEL_AUTOMATIC;
-  return picture->settings->level == WS_CLUSTER_STORAGE_DRS_LEVEL_AUTOMATIC;
+  return plan->picture->settings->level == WS_CLUSTER_STORAGE_DRS_LEVEL_AUTOMATIC;
 }
 
 static guint priority_of(const PlanStorageDrsMove *move, double threshold)
@@ -55,12 +58,12 @@ static WsId pool_of(const StorageDrsPicture *picture, guint32 pool)
   return g_array_index(picture->pools, WsId, pool);
 }
 
-static void fill(const StorageDrsPicture *picture, const PlanStorageDrsMove *move,
-                 WsDrsRecommendation *advice)
+static void fill(const void *of, guint i, WsDrsRecommendation *advice)
 {
+  const Plan *plan = of;
+  const StorageDrsPicture *picture = plan->picture;
+  const PlanStorageDrsMove *move = move_of(plan, i);
   const WsVm *vm = inv_find(picture->snap, &ws_type_vm, g_array_index(picture->vms, WsId, move->disk));
-  advice->cluster = picture->cluster;
-  advice->kind = WS_DRS_RECOMMENDATION_KIND_STORAGE;
   advice->vm = vm->id;
   advice->vm_name = g_strdup(vm->name);
   advice->from = advice->to = vm->host;
@@ -74,66 +77,32 @@ static void fill(const StorageDrsPicture *picture, const PlanStorageDrsMove *mov
   add_alternatives(picture, move, advice);
 }
 
-static bool is_of(const StorageDrsPicture *picture, const PlanStorageDrsMove *move,
-                  const WsDrsRecommendation *advice)
+static bool is_of(const void *of, guint i, const WsDrsRecommendation *advice)
 {
-  return advice->volume == g_array_index(picture->volumes, WsId, move->disk) &&
-         advice->from_pool == pool_of(picture, move->from) && advice->to_pool == pool_of(picture, move->to);
+  const Plan *plan = of;
+  const PlanStorageDrsMove *move = move_of(plan, i);
+  return advice->volume == g_array_index(plan->picture->volumes, WsId, move->disk) && advice->from_pool == pool_of(plan->picture, move->from) &&
+         advice->to_pool == pool_of(plan->picture, move->to);
 }
 
-static bool look_at_old(const void *object, void *arg)
+static guint wave_of(const void *of, guint i)
 {
-  const WsDrsRecommendation *old = object;
-  Enter *enter = arg;
-  if (old->state != WS_DRS_RECOMMENDATION_STATE_PENDING || drs_kind_of(old) != DRS_OF_STORAGE)
-    return true;
-  WsDrsRecommendation *edit = inv_edit(enter->txn, old);
-  for (guint i = 0; i < enter->result->moves->len; i++) {
-    const PlanStorageDrsMove *move = &g_array_index(enter->result->moves, PlanStorageDrsMove, i);
-    if (!enter->stands[i] && is_of(enter->picture, move, old) && !is_automatic(enter->picture, move)) {
-      enter->stands[i] = true;
-      edit->batch = enter->batch;
-      edit->step = i + 1;
-      edit->wave = move->wave;
-      return true;
-    }
-  }
-  edit->state = WS_DRS_RECOMMENDATION_STATE_EXPIRED;
-  edit->ended = enter->now;
-  return true;
+  return move_of(of, i)->wave;
 }
 
-static void add_new(Center *center, const Enter *enter, guint i)
+static void tell(Center *center, const void *of, guint i, const WsDrsRecommendation *advice)
 {
-  const PlanStorageDrsMove *move = &g_array_index(enter->result->moves, PlanStorageDrsMove, i);
-  bool automatic = is_automatic(enter->picture, move);
-  WsDrsRecommendation *advice = inv_create(enter->txn, &ws_type_drs_recommendation);
-  fill(enter->picture, move, advice);
-  advice->batch = enter->batch;
-  advice->step = i + 1;
-  advice->wave = move->wave;
-  advice->created = enter->now;
-  advice->state = automatic ? WS_DRS_RECOMMENDATION_STATE_ACCEPTED : WS_DRS_RECOMMENDATION_STATE_PENDING;
-  advice->by = g_strdup(automatic ? "system" : NULL);
-  if (automatic)
-    return;
+  const Plan *plan = of;
+  const PlanStorageDrsMove *move = move_of(plan, i);
   g_autofree char *mib = g_strdup_printf("%" G_GINT64_FORMAT, advice->effect->disk_bytes >> 20);
-  center_event(center, CENTER_INFO, &ws_type_cluster, enter->picture->cluster, "DRS", "storage_drs_advises",
-               "disk", advice->disk, "vm", advice->vm_name, "from",
-               enter->picture->plan.pools[move->from].name, "to", enter->picture->plan.pools[move->to].name,
-               "mib", mib, NULL);
+  center_event(center, CENTER_INFO, &ws_type_cluster, advice->cluster, "DRS", "storage_drs_advises", "disk", advice->disk, "vm", advice->vm_name,
+               "from", plan->picture->plan.pools[move->from].name, "to", plan->picture->plan.pools[move->to].name, "mib", mib, NULL);
 }
 
 bool storage_drs_enter_plan(Center *center, const StorageDrsPicture *picture,
                             const PlanStorageDrsResult *result, gint64 batch, GError **error)
 {
-  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  g_autofree bool *stands = g_new0(bool, result->moves->len + 1);
-  Enter enter = {picture, result, txn, stands, ws_clock_wall_us(center->clock), batch};
-  drs_each_advice(head, picture->cluster, look_at_old, &enter);
-  for (guint i = 0; i < result->moves->len; i++)
-    if (!stands[i])
-      add_new(center, &enter, i);
-  return inv_commit(txn, NULL, error);
+  const Plan plan = {picture, result};
+  const DrsMoves moves = {DRS_OF_STORAGE, picture->cluster, result->moves->len, &plan, is_of, is_automatic, wave_of, fill, tell};
+  return drs_enter_moves(center, &moves, batch, error);
 }

@@ -7,6 +7,8 @@
 #include "base/plant.h"
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
+#include "center/pools.h"
+#include "center/quota.h"
 #include "center/verbs.h"
 
 typedef struct Change Change;
@@ -69,9 +71,10 @@ static void follow_volumes(InvTxn *txn, const WsVm *before, const WsVm *after)
   for (guint i = 0; i < before->disks.len; i++)
     if (!has_volume(after, before->disks.items[i]->volume))
       set_user(txn, before->disks.items[i]->volume, before->id, 0);
-  for (guint i = 0; i < after->disks.len; i++)
-    if (!after->disks.items[i]->shared)
-      set_user(txn, after->disks.items[i]->volume, 0, after->id);
+  for (guint i = 0; i < after->disks.len; i++) {
+    bool shared = after->disks.items[i]->shared;
+    set_user(txn, after->disks.items[i]->volume, shared ? after->id : 0, shared ? 0 : after->id);
+  }
 }
 
 static bool apply_change(Task *task, void *ctx, GError **error)
@@ -135,15 +138,36 @@ static bool lock_new_devices(Task *task, const WsVm *before, const WsVm *after, 
   return task_lock(task, locks, n, error);
 }
 
+/* The group is the head's where the change does not name another: it may be moving meanwhile. */
+static bool admit(Task *task, const Change *change, const WsVm *before, const WsVm *after, QuotaHold *hold, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(change->center->inventory);
+  const WsVm *newest = inv_find(head, &ws_type_vm, change->vm.id);
+  WsId group = after->group == before->group && newest ? newest->group : after->group;
+  return quota_admit_task(task, hold, change->vm.id, quota_more(task_snapshot(task), before, after), group, error);
+}
+
+/* It was admitted before the restart. What is done already asks for nothing more. */
+static bool admit_again(Task *task, const Change *change, QuotaHold *hold)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsVm *before = inv_find(snap, &ws_type_vm, change->vm.id);
+  g_autoptr(WsVm) after = before ? edited(change, snap, NULL) : NULL;
+  return !after || admit(task, change, before, after, hold, NULL);
+}
+
 static bool run_change(Task *task, Change *change, GError **error)
 {
+  g_auto(QuotaHold) hold = {NULL};
   change->center = change->vm.center;
+  if (task_is_resumed(task))
+    admit_again(task, change, &hold);
   if (!task_is_resumed(task)) {
     const InvSnapshot *snap = task_snapshot(task);
     const WsVm *before = compute_find(snap, change->vm.id, error);
     g_autoptr(WsVm) after = before ? edited(change, snap, error) : NULL;
     if (!after || !compute_check_devices(snap, after, change->vm.id, change->vm.host, error) ||
-        !lock_new_devices(task, before, after, error))
+        !admit(task, change, before, after, &hold, error) || !lock_new_devices(task, before, after, error))
       return false;
   }
   return TASK_STEP(task, "apply", apply_change, apply_back, change, error);
@@ -287,7 +311,7 @@ static bool remove_new_file(Task *task, void *ctx, GError **error)
 
 static bool attach_new_disk(Task *task, Change *change, const WsVmNewVolume *volume, GError **error)
 {
-  char uuid[40], pool[WS_ID_TEXT_MAX], id[WS_ID_TEXT_MAX];
+  char pool[WS_ID_TEXT_MAX];
   const char *chosen = task_chosen(task, "pool");
   change->pool = volume->pool;
   if (chosen)
@@ -296,9 +320,8 @@ static bool attach_new_disk(Task *task, Change *change, const WsVmNewVolume *vol
     return false;
   change->new_volume = task_new_id(task, "volume");
   task_choose(task, "pool", ws_id_format(ws_type_pool.prefix, change->pool, pool));
-  g_autofree char *file = g_strdup_printf("%s-%.8s.%s", ws_id_format(ws_type_volume.prefix, change->new_volume, id),
-                                          ws_uuid_new(change->vm.center->clock, uuid),
-                                          volume->format == WS_VM_NEW_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
+  g_autofree char *file =
+      pools_new_file(change->vm.center, change->new_volume, volume->format == WS_VM_NEW_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
   change->file = task_choose(task, "file", file);
   /* Not to be suspended while the file is made in it, or taken away again. */
   TaskLockRef lock = {&ws_type_pool, change->pool, true};
@@ -317,8 +340,12 @@ bool vm_attach_disk(Task *task, GError **error)
   change.center = change.vm.center;
   if (!args->disk->new_volume)
     return run_change(task, &change, error);
-  g_autoptr(WsVm) after = task_is_resumed(task) ? NULL : edited(&change, task_snapshot(task), error);
-  return (after || task_is_resumed(task)) && attach_new_disk(task, &change, args->disk->new_volume, error);
+  g_auto(QuotaHold) hold = {NULL};
+  if (task_is_resumed(task))
+    return admit_again(task, &change, &hold) && attach_new_disk(task, &change, args->disk->new_volume, error);
+  const WsVm *before = compute_find(task_snapshot(task), change.vm.id, error);
+  g_autoptr(WsVm) after = before ? edited(&change, task_snapshot(task), error) : NULL;
+  return after && admit(task, &change, before, after, &hold, error) && attach_new_disk(task, &change, args->disk->new_volume, error);
 }
 
 static bool edit_detach_disk(const Change *change, const InvSnapshot *snap, WsVm *vm, GError **error)
@@ -374,6 +401,14 @@ static bool put_back(WsVm *vm, const char *kept, GError **error)
   return true;
 }
 
+static bool is_shared(const WsVm *vm, WsId volume)
+{
+  for (guint i = 0; i < vm->disks.len; i++)
+    if (vm->disks.items[i]->volume == volume)
+      return vm->disks.items[i]->shared;
+  return false;
+}
+
 /* The undo: the file is still there, else there is no way back any more (the disposal waits until it is through). */
 static bool attach_again(Task *task, void *ctx, GError **error)
 {
@@ -392,7 +427,8 @@ static bool attach_again(Task *task, void *ctx, GError **error)
     return edit ? false : ws_fail(error, WS_ERROR_NOT_FOUND, "object", "the VM", NULL);
   if (volume) {
     volume->in_bin_since = 0;
-    volume->used_by = volume->used_by ? volume->used_by : edit->id;
+    if (!volume->used_by && !is_shared(edit, volume->id))
+      volume->used_by = edit->id;
   }
   return true;
 }
@@ -411,8 +447,25 @@ static bool dispose_volume(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* Not from under those that share it; nor of whoever else names it (a VM in the bin), who would hold the record back when the file is gone. */
+static bool check_nobody_else(Task *task, WsId self, const WsVolume *volume, bool destroy, GError **error)
+{
+  const WsVm *user = pools_other_user(task_snapshot(task), volume, self);
+  if (user)
+    return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", user->name, NULL);
+  if (!destroy)
+    return true;
+  g_autoptr(InvTxn) dry = inv_begin(task_inventory(task));
+  WsVm *vm = inv_edit_id(dry, &ws_type_vm, self);
+  for (guint i = vm ? vm->disks.len : 0; i > 0; i--)
+    if (vm->disks.items[i - 1]->volume == volume->id)
+      REMOVE(vm->disks, i - 1, ws_vm_disk_free);
+  inv_delete(dry, &ws_type_volume, volume->id);
+  return inv_check(dry, error);
+}
+
 /* A volume that goes: nobody else takes it meanwhile, and nobody depends on it. */
-static bool lock_leaving(Task *task, Change *change, bool destroy, GError **error)
+static bool lock_leaving(Task *task, Change *change, bool goes, bool destroy, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
   TaskLockRef locks[2];
@@ -420,11 +473,13 @@ static bool lock_leaving(Task *task, Change *change, bool destroy, GError **erro
   const WsVolume *child = volume ? inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL) : NULL;
   const WsImage *image = volume ? inv_find_by(snap, &ws_type_image, "volume", volume->id, NULL) : NULL;
   guint n = 0;
+  if (!volume)
+    return true;
   if (!task_is_resumed(task) && destroy && (child || image))
     return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", child ? child->name : image->name,
                    NULL);
-  if (!volume)
-    return true;
+  if (!task_is_resumed(task) && goes && !check_nobody_else(task, change->vm.id, volume, destroy, error))
+    return false;
   if (destroy && !compute_pool_takes_deletes(task, volume->pool, error))
     return false;
   locks[n++] = (TaskLockRef){&ws_type_volume, volume->id, false};
@@ -450,7 +505,7 @@ bool vm_detach_disk(Task *task, GError **error)
     return vm ? no_such_key(vm, args->key, error) : false;
   ws_id_parse(ws_type_volume.prefix, volume, &change.new_volume);
   change.center = change.vm.center;
-  if (!lock_leaving(task, &change, destroy, error) || !TASK_STEP(task, "apply", detach, attach_again, &change, error))
+  if (!lock_leaving(task, &change, args->volume != WS_VM_DETACH_DISK_VOLUME_KEEP, destroy, error) || !TASK_STEP(task, "apply", detach, attach_again, &change, error))
     return false;
   if (!destroy)
     return true;
@@ -517,6 +572,9 @@ static bool edit_insert_cd(const Change *change, const InvSnapshot *snap, WsVm *
 {
   const WsVmInsertCd *args = change->args;
   WsVmCdrom *cdrom = find_cdrom(vm, args->key);
+  if (!cdrom && !vm->cdroms.len)
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", vm->name, "verb", "take a CD", "reason",
+                   "it has no CD drive; add one to its settings (cdroms)", NULL);
   if (!cdrom)
     return no_such_key(vm, args->key, error);
   cdrom->volume = args->volume;

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "center/api/allowed.h"
 #include "center/api/fixed.h"
+#include "center/api/watch.h"
+#include "center/auth/identity.h"
 #include "center/compute/compute.h"
 #include "center/tickets.h"
 #include "center/verbs.h"
@@ -18,6 +20,7 @@
 
 typedef struct {
   WsId vm, host;
+  WsId user, session, token; /* who got the ticket, and by what */
   char *uuid;
   int kind; /* of WsVmConsole */
 } Seat;
@@ -46,7 +49,8 @@ bool vm_console(ApiCall *call, GError **error)
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"issue ticket", NULL});
   Seat *seat = g_new(Seat, 1);
-  *seat = (Seat){vm->id, vm->host, g_strdup(vm->uuid), (int)args->kind};
+  const ApiIdentity *me = api_call_identity(call);
+  *seat = (Seat){vm->id, vm->host, me->user, me->session, me->token, g_strdup(vm->uuid), (int)args->kind};
   g_autofree char *ticket = tickets_issue(center->tickets, "console", TICKET_LIFE_S, seat, seat_free);
   char id[WS_ID_TEXT_MAX];
   WsVmConsoleResult answer = {.ticket = ticket,
@@ -69,6 +73,7 @@ typedef struct {
   Center *center;
   Seat *seat;
   HttpSocket *viewer, *host; /* NULL: not there (any more) */
+  WatchGuard *guard;         /* until the viewer is gone */
   bool over;
 } Relay;
 
@@ -122,9 +127,16 @@ static void on_viewer_writable(HttpSocket *socket, void *arg)
     http_socket_resume(relay->host);
 }
 
+/* Whoever was frozen, or may not any more, sees and types nothing more. */
+static void on_rights_gone(void *arg)
+{
+  relay_end(arg, 4401, "log in again");
+}
+
 static void on_viewer_closed(HttpSocket *socket, int code, const char *reason, void *arg)
 {
   Relay *relay = arg;
+  g_clear_pointer(&relay->guard, watch_guard_free);
   relay_end(relay, 1000, "the viewer left");
   relay_unref(relay);
 }
@@ -224,6 +236,11 @@ void fixed_console(ApiCall *call)
     ws_fail(&error, WS_ERROR_BAD_VALUE, "field", "Upgrade", "expected", "a WebSocket handshake", NULL);
   else
     seat = tickets_redeem(call->center->tickets, "console", http_call_query(call->http, "ticket"), &error);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
+  if (seat && !auth_still_may(call->center, snap, seat->user, seat->session, seat->token, "vm.console")) {
+    g_clear_pointer(&seat, seat_free);
+    ws_fail(&error, WS_ERROR_TICKET_INVALID, NULL);
+  }
   if (!seat) {
     api_answer_error(call->http, call->request_id, call->lang, error, NULL);
     api_call_free(call);
@@ -231,6 +248,7 @@ void fixed_console(ApiCall *call)
   }
   Relay *relay = g_new0(Relay, 1);
   *relay = (Relay){.refs = 1, .center = call->center, .seat = seat};
+  relay->guard = watch_guard_new(call->center->watch_hub, seat->user, seat->session, seat->token, on_rights_gone, relay);
   relay->viewer = http_call_upgrade(call->http, NULL, &events, relay);
   http_socket_pause(relay->viewer);
   ws_loop_post(call->center->loop, start_open, relay_ref(relay), NULL);

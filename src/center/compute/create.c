@@ -8,6 +8,8 @@
 #include "base/plant.h"
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
+#include "center/pools.h"
+#include "center/quota.h"
 #include "center/room.h"
 #include "center/turns.h"
 #include "center/verbs.h"
@@ -71,6 +73,15 @@ static void complete_draft(Build *b, const InvSnapshot *snap)
   compute_complete_devices(b->center, snap, draft);
 }
 
+/* Room in the quotas of its group and those above, held until the function ends: then it is in the inventory, or gone. */
+static bool admit(Task *task, const WsVm *draft, QuotaHold *hold, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  WsId id = task_new_id(task, "vm");
+  const WsVm *now = inv_find(snap, &ws_type_vm, id); /* resumed */
+  return quota_admit_task(task, hold, id, now ? quota_more(snap, now, draft) : quota_of_draft(snap, draft), draft->group, error);
+}
+
 /* The pool for a new disk: the one asked for, or the roomiest usable one of the host; chosen once. */
 static bool pick_pools(Task *task, Build *b, const InvSnapshot *snap, GError **error)
 {
@@ -95,7 +106,6 @@ static bool pick_pools(Task *task, Build *b, const InvSnapshot *snap, GError **e
 static void enter_volume(Task *task, Build *b, guint i, const WsVm *vm)
 {
   const WsVmNewVolume *from = b->draft->disks.items[i]->new_volume;
-  char uuid[40], id[WS_ID_TEXT_MAX];
   WsVolume *volume = inv_create_with_id(task_txn(task), &ws_type_volume, b->volumes[i]);
   volume->name = from->name ? g_strdup(from->name) : g_strdup_printf("%s %s", vm->name, vm->disks.items[i]->key);
   volume->pool = from->pool;
@@ -104,11 +114,15 @@ static void enter_volume(Task *task, Build *b, guint i, const WsVm *vm)
   volume->format = (int)from->format;
   volume->provisioning = (int)from->provisioning;
   volume->parent = i == 0 && b->image && b->linked ? b->image->volume : 0;
+  if (i == 0 && b->image) {
+    const WsVolume *base = inv_find(task_snapshot(task), &ws_type_volume, b->image->volume);
+    volume->image = b->image->id; /* what revert_disk goes back to */
+    volume->image_sha256 = g_strdup(base ? base->sha256 : NULL);
+  }
   volume->state = WS_VOLUME_STATE_CREATING;
   volume->used_by = vm->id;
   volume->created = ws_clock_wall_us(b->center->clock);
-  volume->file = g_strdup_printf("%s-%.8s.%s", ws_id_format(ws_type_volume.prefix, volume->id, id),
-                                 ws_uuid_new(b->center->clock, uuid), from->format == WS_VM_NEW_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
+  volume->file = pools_new_file(b->center, volume->id, from->format == WS_VM_NEW_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
   task_lock_new(task, task_txn(task), volume);
 }
 
@@ -370,7 +384,8 @@ static bool create_one(Task *task, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   g_autoptr(WsVm) draft = ws_vm_copy(args);
   Build b = {.center = task_center(task), .draft = draft};
-  if (!check_numbers(draft, error) || !place_host(task, draft, 0, false, &b.host, error))
+  g_auto(QuotaHold) hold = {NULL};
+  if (!check_numbers(draft, error) || !admit(task, draft, &hold, error) || !place_host(task, draft, 0, false, &b.host, error))
     return false;
   complete_draft(&b, snap);
   if (!pick_pools(task, &b, snap, error) ||
@@ -424,8 +439,11 @@ static WsVm *draft_of(const WsVmDeploy *args, const WsImage *image, const WsVolu
   ws_apply_defaults(&ws_type_vm, draft);
   draft->name = g_strdup(args->name);
   draft->description = g_strdup(args->description);
+  for (guint i = 0; i < args->labels.len; i++)
+    ws_map_set(&draft->labels, args->labels.items[i].key, args->labels.items[i].value);
   draft->host = args->host;
   draft->cluster = args->cluster;
+  draft->group = args->group;
   draft->architecture = (int)image->architecture;
   draft->os = copy_part(&ws_type_vm_os, image->os);
   draft->cpu = copy_part(&ws_type_vm_cpu, args->cpu);
@@ -479,7 +497,8 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the image's own pool for a linked deployment", NULL);
   if (args->linked)
     draft->disks.items[0]->new_volume->pool = source->pool;
-  if (!check_numbers(draft, error) || !place_host(task, draft, source->pool, args->start, &b.host, error))
+  g_auto(QuotaHold) hold = {NULL};
+  if (!check_numbers(draft, error) || !admit(task, draft, &hold, error) || !place_host(task, draft, source->pool, args->start, &b.host, error))
     return false;
   WsId group = args->port_group ? args->port_group : place_port_group(snap, b.host);
   if (group)
@@ -493,10 +512,26 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
 
 #define DEPLOY_PARALLEL 8
 
+/* All of them: it is known before the first is made. Each holds its own part when its turn comes. */
+static bool admit_many(Task *task, const WsVmDeploy *args, const WsImage *image, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsVolume *source = inv_find(snap, &ws_type_volume, image->volume);
+  g_autoptr(WsVm) draft = source ? draft_of(args, image, source) : NULL;
+  QuotaAsk ask = {0};
+  if (!draft || task_is_resumed(task))
+    return true;
+  QuotaFigures one = quota_of_draft(snap, draft);
+  for (guint k = 0; k < N_QUOTAS; k++)
+    ask.more.of[k] = args->count * one.of[k];
+  return quota_admit(((Center *)task_center(task))->quotas, NULL, &ask, 1, args->group, error);
+}
+
 static bool deploy_many(Task *task, const WsVmDeploy *args, GError **error)
 {
   g_autofree TaskChild *children = g_new0(TaskChild, args->count);
-  if (!usable_image(task_snapshot(task), args->image, error))
+  const WsImage *image = usable_image(task_snapshot(task), args->image, error);
+  if (!image || !admit_many(task, args, image, error))
     return false;
   for (gint64 i = 0; i < args->count; i++) {
     WsVmDeploy *one = ws_vm_deploy_copy(args);

@@ -3,6 +3,8 @@
  *
  * A VM in the bin is not defined on its host any more, so nobody can start it there by hand; its settings, NVRAM and TPM state are kept. */
 #include "center/compute/compute.h"
+#include "center/pools.h"
+#include "center/quota.h"
 #include "center/verbs.h"
 
 typedef struct {
@@ -212,7 +214,7 @@ bool vm_delete(Task *task, GError **error)
   Delete d = {.vm = {task_center(task), vm->id, vm->host, vm->uuid}, .how = (int)args->how, .wipe = args->wipe};
   bool binned = vm->management == WS_VM_MANAGEMENT_IN_BIN;
   if (!task_is_resumed(task)) {
-    if (d.how != WS_VM_DELETE_HOW_FORGET && !compute_may_delete(task, vm, error))
+    if (!compute_may_delete(task, vm, error)) /* nor is a running one forgotten: its disks would be free */
       return false;
     if (d.how == WS_VM_DELETE_HOW_DESTROY && !check_destroy(task, vm, error))
       return false;
@@ -233,17 +235,24 @@ bool vm_delete(Task *task, GError **error)
 
 /* ---- restore ---- */
 
+/* What it had for itself may be others' meanwhile, or the base of others. */
+static bool check_disk(const InvSnapshot *snap, const WsVmDisk *disk, const WsVolume *volume, WsId self, GError **error)
+{
+  const WsVm *user = disk->shared && !volume->used_by ? NULL : pools_other_user(snap, volume, self);
+  const WsVolume *child = inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL);
+  return (!user && !child) || ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", user ? user->name : child->name, NULL);
+}
+
 static bool check_restore(const InvSnapshot *snap, const WsVm *vm, GError **error)
 {
   for (guint i = 0; i < vm->disks.len; i++) {
     const WsVolume *volume = inv_find(snap, &ws_type_volume, vm->disks.items[i]->volume);
-    const WsVm *user = volume && volume->used_by && volume->used_by != vm->id ? inv_find(snap, &ws_type_vm, volume->used_by) : NULL;
     char id[WS_ID_TEXT_MAX];
     if (!volume)
       return ws_fail(error, WS_ERROR_NOT_FOUND, "object",
                      ws_id_format(ws_type_volume.prefix, vm->disks.items[i]->volume, id), NULL);
-    if (user)
-      return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", user->name, NULL);
+    if (!check_disk(snap, vm->disks.items[i], volume, vm->id, error))
+      return false;
   }
   return true;
 }
@@ -285,12 +294,25 @@ static bool undefine_again(Task *task, void *ctx, GError **error)
   return out_of_bin(task, ctx, error);
 }
 
+/* Nobody takes its disks while it comes back. */
+static bool lock_disks(Task *task, const WsVm *vm, GError **error)
+{
+  TaskLockRef locks[64];
+  guint n = 0;
+  for (guint i = 0; i < vm->disks.len && n < G_N_ELEMENTS(locks); i++)
+    locks[n++] = (TaskLockRef){&ws_type_volume, vm->disks.items[i]->volume, vm->disks.items[i]->shared};
+  return task_lock(task, locks, n, error);
+}
+
 bool vm_restore(Task *task, GError **error)
 {
   const WsVm *vm = task_find_target(task, error);
   VmJob job;
   if (!vm || (!task_is_resumed(task) && !check_restore(task_snapshot(task), vm, error)))
     return false;
-  return compute_begin(task, &job, error) && TASK_STEP(task, "define", define_again, undefine_again, &job, error) &&
+  g_auto(QuotaHold) hold = {NULL};
+  QuotaFigures more = quota_more(task_snapshot(task), vm, vm);
+  return compute_begin(task, &job, error) && lock_disks(task, vm, error) &&
+         quota_admit_task(task, &hold, vm->id, more, vm->group, error) && TASK_STEP(task, "define", define_again, undefine_again, &job, error) &&
          TASK_LAST(task, "restore", out_of_bin, &job, error);
 }

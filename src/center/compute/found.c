@@ -87,7 +87,9 @@ static void link_disks(InvTxn *txn, const InvSnapshot *head, WsVm *vm, const WsV
       use_volume(txn, volume->id, vm->id);
     if (!volume && from->pool && !inv_find(head, &ws_type_pool, from->pool))
       add_blocker(vm, g_strdup_printf("disk %s: its pool is not known", disk->key));
-    if (volume && !disk->shared && volume->used_by && volume->used_by != vm->id)
+    if (volume && volume->kind == WS_VOLUME_KIND_OVA)
+      add_blocker(vm, g_strdup_printf("disk %s: the volume %.200s is an exported virtual machine", disk->key, volume->name));
+    if (volume && volume->used_by && volume->used_by != vm->id)
       add_blocker(vm, g_strdup_printf("disk %s: the volume %.200s is another VM's", disk->key, volume->name));
   }
 }
@@ -165,6 +167,10 @@ static void take_settings(WsVm *vm, const WsVmSpec *spec)
   vm->host = before->host;
   vm->management = before->management;
   vm->created = before->created;
+  vm->group = before->group;
+  WsMap labels = vm->labels;
+  vm->labels = before->labels;
+  before->labels = labels;
   vm->power = g_steal_pointer(&before->power);
   vm->guest = g_steal_pointer(&before->guest);
   vm->usage = g_steal_pointer(&before->usage);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Business groups: folders of VMs, by whom or what they are for. Only people go by them; no host hears of it. */
 #include "center/api/call.h"
+#include "center/quota.h"
 #include "center/verbs.h"
 #include "model/model.h"
 #include <string.h>
@@ -111,9 +112,25 @@ static bool group_updated(InvTxn *txn, const InvSnapshot *head, const void *befo
   return check_group(head, after, ((const WsBusinessGroup *)before)->id, error);
 }
 
+/* With another parent all that is in it comes under other quotas. A patch that is wrong is refused by the update itself. */
+static bool admit_parent(ApiCall *call, QuotaHold *hold, GError **error)
+{
+  Center *center = api_call_center(call);
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  const WsBusinessGroup *seen = inv_find(head, &ws_type_business_group, api_call_target(call));
+  g_autoptr(WsBusinessGroup) after = seen ? ws_business_group_copy(seen) : NULL;
+  gsize n;
+  bool changed;
+  const char *patch = api_call_patch(call, &n);
+  return !after || !ws_object_merge_patch(&ws_type_business_group, after, patch, n, &changed, NULL) || after->parent == seen->parent ||
+         !check_group(head, after, seen->id, NULL) ||
+         quota_admit_group(center->quotas, api_call_is_dry_run(call) ? NULL : hold, seen->id, after->parent, error);
+}
+
 bool business_group_update(ApiCall *call, GError **error)
 {
-  return api_call_update(call, group_updated, error);
+  g_auto(QuotaHold) hold = {NULL};
+  return admit_parent(call, &hold, error) && api_call_update(call, group_updated, error);
 }
 
 typedef struct {
@@ -165,13 +182,17 @@ bool business_group_delete(ApiCall *call, GError **error)
 /* All or none. `from` 0: whatever group they are in. */
 static bool move_vms(ApiCall *call, const WsId *vms, guint n, WsId from, WsId to, const char *step, GError **error)
 {
-  g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
+  Center *center = api_call_center(call);
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   const WsBusinessGroup *group = api_call_find_target(call, head, error);
   if (!group)
     return false;
   g_autoptr(InvTxn) txn = api_call_begin(call);
-  bool changed = false;
+  g_autoptr(GArray) asks = g_array_new(FALSE, FALSE, sizeof(QuotaAsk));
+  g_auto(QuotaHold) hold = {NULL};
+  bool changed = false, dry = api_call_is_dry_run(call);
   for (guint i = 0; i < n; i++) {
+    QuotaAsk ask = {.vm = vms[i]};
     const WsVm *vm = inv_find(head, &ws_type_vm, vms[i]);
     char id[WS_ID_TEXT_MAX];
     if (!vm) {
@@ -180,10 +201,15 @@ static bool move_vms(ApiCall *call, const WsId *vms, guint n, WsId from, WsId to
     }
     if ((from && vm->group != from) || vm->group == to)
       continue;
-    ((WsVm *)inv_edit(txn, vm))->group = to;
+    WsVm *edit = inv_edit(txn, vm);
+    if (edit->group != to) /* it may be named twice */
+      g_array_append_val(asks, ask);
+    edit->group = to;
     changed = true;
   }
-  if (api_call_is_dry_run(call))
+  if (!quota_admit(center->quotas, dry ? NULL : &hold, (QuotaAsk *)asks->data, asks->len, to, error))
+    return false;
+  if (dry)
     return inv_check(txn, error) && api_call_answer_dry(call, (const char *[]){changed ? step : NULL, NULL});
   return (!changed || api_call_commit(call, txn, error)) &&
          api_call_answer_object(call, 200, &ws_type_business_group, api_call_target(call), error);

@@ -138,6 +138,19 @@ static bool define_at(Task *task, Move *move, WsId host, WsVmReport **report, GE
   return spec && compute_define(move->vm.center, host, &params, NULL, report, error);
 }
 
+/* The same before the inventory has it there: best effort. Returns what the target says of it, or NULL. */
+static WsVmReport *define_there(Task *task, Move *move)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsVmSpec) spec = move_spec_there(task, move, &error);
+  WsRpcVmDefine params = {.spec = spec};
+  WsVmReport *report = NULL;
+  if (spec && compute_define(move->vm.center, move->target, &params, NULL, &report, &error))
+    return report;
+  ws_log_error(WS_LOG_WARNING, "moved-vm-not-defined", error, "uuid", move->vm.uuid, NULL);
+  return report_of(move);
+}
+
 static void take(Task *task, Move *move, const WsVmReport *report)
 {
   WsVm *edit = report ? inv_edit_id(task_txn(task), &ws_type_vm, move->vm.id) : NULL;
@@ -156,7 +169,7 @@ static bool unmove(Task *task, void *ctx, GError **error)
     return false;
   move_close(move);
   if (outcome == MOVE_WENT) {
-    g_autoptr(WsVmReport) report = report_of(move);
+    g_autoptr(WsVmReport) report = define_there(task, move);
     enter_there(task, move, report);
     hosts_catch_up(move->vm.center, move->vm.host); /* what it has left there is cleared when it is read anew */
     return true;

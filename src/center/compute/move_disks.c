@@ -2,15 +2,14 @@
 /* Volumes of a move: stand-ins on the target, the change of places, what is left behind. See move.h. */
 #include "base/hash.h"
 #include "center/compute/move.h"
+#include "center/pools.h"
 
 #define PATIENCE_US (60 * (gint64)G_USEC_PER_SEC) /* for a host that has just gone */
 #define POLL_US     (G_USEC_PER_SEC / 2)
 
 static char *new_file(Move *move, const MoveDisk *disk)
 {
-  char uuid[40], id[WS_ID_TEXT_MAX];
-  return g_strdup_printf("%s-%.8s.%s", ws_id_format(ws_type_volume.prefix, disk->volume, id),
-                         ws_uuid_new(move->vm.center->clock, uuid), disk->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
+  return pools_new_file(move->vm.center, disk->volume, disk->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
 }
 
 guint move_lock_pools(Task *task, const Move *move, TaskLockRef *locks, guint n)

@@ -7,9 +7,13 @@
 #include "base/plant.h"
 #include "center/compute/place.h"
 #include "center/domains.h"
+#include "center/pools.h"
+#include "center/quota.h"
 
 #define USAGE_US (5 * (gint64)G_USEC_PER_SEC)
 #define POLL_TOGETHER 8 /* hosts asked in one go */
+#define FOUND_MAX 2000  /* found VMs of one host: who tells of more makes them up, and the inventory is in memory */
+#define LIST_MAX 100000 /* domains in one host's list */
 
 /* ---- taking facts into a VM ---- */
 
@@ -107,6 +111,20 @@ static WsId enter_found(Center *center, InvTxn *txn, WsId host, const WsVmReport
   return vm->id;
 }
 
+static bool count_found(const void *object, void *arg)
+{
+  guint *n = arg;
+  *n += ((const WsVm *)object)->management != WS_VM_MANAGEMENT_MANAGED;
+  return *n < FOUND_MAX;
+}
+
+static bool has_too_many(const InvSnapshot *head, WsId host)
+{
+  guint n = 0;
+  inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, count_found, &n);
+  return n >= FOUND_MAX;
+}
+
 /* ---- one report of one domain ---- */
 
 static const WsVm *known(const InvSnapshot *snap, WsId host, const char *uuid)
@@ -121,9 +139,10 @@ static bool is_moving(const WsVm *vm)
   return vm->activity && (g_strcmp0(vm->activity->verb, "migrating") == 0 || g_strcmp0(vm->activity->verb, "taking_over") == 0);
 }
 
-static bool is_bad(int state)
+/* Off is bad when it is because its emulator died. */
+static bool is_bad(const WsPower *power)
 {
-  return state == WS_POWER_STATE_CRASHED || state == WS_POWER_STATE_IO_HELD;
+  return power->state == WS_POWER_STATE_CRASHED || power->state == WS_POWER_STATE_IO_HELD || g_strcmp0(power->reason, "crashed") == 0;
 }
 
 /* A change of power that no living task is responsible for came from outside: virsh, the guest itself, a crash. */
@@ -131,7 +150,7 @@ static void tell_power(Center *center, const WsVm *before, const WsPower *power)
 {
   if (!power || before->activity || compute_power_state(before) == (int)power->state)
     return;
-  center_event(center, is_bad(power->state) ? CENTER_MAJOR : CENTER_INFO, &ws_type_vm, before->id, "outside", "vm_power_changed", "state",
+  center_event(center, is_bad(power) ? CENTER_MAJOR : CENTER_INFO, &ws_type_vm, before->id, "outside", "vm_power_changed", "state",
                ws_power_state_names[power->state - 1], "reason", power->reason ? power->reason : "-", NULL);
 }
 
@@ -148,6 +167,10 @@ static bool take_one(Center *center, WsId host, const WsVmReport *report, GError
   }
   if (vm && vm->host != host)
     return vm->management != WS_VM_MANAGEMENT_MANAGED || !report->power || compute_take_elsewhere(center, host, vm, report, error);
+  if (!vm && has_too_many(head, host)) {
+    ws_log(WS_LOG_WARNING, "found-vm-not-taken", "uuid", report->uuid, NULL);
+    return true;
+  }
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   if (!vm) {
     WsId id = enter_found(center, txn, host, report);
@@ -247,6 +270,8 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
       all = false;
     }
     more = page->more && page->vms.len;
+    if (g_hash_table_size(seen) > LIST_MAX)
+      return ws_fail(error, WS_ERROR_TOO_LARGE, "limit", G_STRINGIFY(LIST_MAX) " VMs", NULL);
     g_free(after);
     after = more ? g_strdup(page->vms.items[page->vms.len - 1]->uuid) : NULL;
   }
@@ -285,7 +310,7 @@ static void record_missed(Center *center, const WsVm *vm, const WsRpcVmEvent *ev
   if (event->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED)
     center_event_at(center, time_us, CENTER_MAJOR, &ws_type_vm, vm->id, "host report", "vm_vanished", "name", vm->name, NULL);
   else if (event->power)
-    center_event_at(center, time_us, is_bad(event->power->state) ? CENTER_MAJOR : CENTER_INFO, &ws_type_vm, vm->id, "host report",
+    center_event_at(center, time_us, is_bad(event->power) ? CENTER_MAJOR : CENTER_INFO, &ws_type_vm, vm->id, "host report",
                     "vm_power_changed", "state", ws_power_state_names[event->power->state - 1], "reason", reason, NULL);
 }
 
@@ -435,13 +460,34 @@ static void vms_down(Center *center, WsId host)
   inv_commit(txn, NULL, NULL);
 }
 
-/* A volume belongs to one VM, whatever tasks believe: two that write one disk destroy it. */
+/* Did it have this disk before, in the same way? */
+static bool had_disk(const WsVm *before, const WsVmDisk *disk)
+{
+  for (guint i = 0; before && before->management == WS_VM_MANAGEMENT_MANAGED && i < before->disks.len; i++)
+    if (before->disks.items[i]->volume == disk->volume && before->disks.items[i]->shared == disk->shared)
+      return true;
+  return false;
+}
+
+/* A disk that is new to the VM. What is made with it nobody else can have: there no look at all others. */
+static bool check_disk_taken(const InvSnapshot *head, const WsVm *vm, const WsVmDisk *disk, GError **error)
+{
+  const WsVolume *volume = inv_find(head, &ws_type_volume, disk->volume);
+  if (!volume || volume->state == WS_VOLUME_STATE_CREATING)
+    return true;
+  const WsVm *user = disk->shared ? inv_find(head, &ws_type_vm, volume->used_by) : pools_sharer(head, volume, vm->id);
+  return !user || ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user", user->name, NULL);
+}
+
+/* A volume belongs to one VM, or to all that share it, whatever tasks believe: two that write one disk destroy it. */
 static bool check_disks_owned(const InvSnapshot *head, const void *old_object, const void *new_object, GError **error)
 {
   const WsVm *vm = new_object;
   for (guint i = 0; vm && vm->management == WS_VM_MANAGEMENT_MANAGED && i < vm->disks.len; i++) {
     const WsVmDisk *disk = vm->disks.items[i];
     const WsVolume *volume = disk->shared ? NULL : inv_find(head, &ws_type_volume, disk->volume);
+    if (!had_disk(old_object, disk) && !check_disk_taken(head, vm, disk, error))
+      return false;
     if (!volume || volume->used_by == vm->id)
       continue;
     const WsVm *user = inv_find(head, &ws_type_vm, volume->used_by);
@@ -454,6 +500,8 @@ void compute_start(Center *center)
 {
   compute_follow_networks(center);
   place_start(center);
+  center->quotas = quotas_new(center->inventory);
+  center->logs_asked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
   inv_add_check(center->inventory, &ws_type_vm, check_disks_owned);
   hosts_add_resync(center, resync_vms);
   hosts_add_down(center, vms_down);

@@ -30,9 +30,13 @@ gint64 compute_granted(Task *task)
 
 /* ---- what hosts have seen ---- */
 
+/* No inventory is so many starts behind its hosts: a host that says more lies, and the number must never come to its end. */
+#define AHEAD_MAX ((gint64)1 << 32)
+
 void compute_take_lease(WsVm *vm, const WsVmLease *lease)
 {
-  if (lease && lease->generation > vm->run_generation)
+  gint64 known = MAX(vm->run_generation, 0);
+  if (lease && lease->generation > known && lease->generation - known <= AHEAD_MAX)
     vm->run_generation = lease->generation;
 }
 

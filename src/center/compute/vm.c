@@ -2,6 +2,7 @@
 /* What all tasks on a VM share: find, check, lock, wait; keys and addresses of its devices. See compute.h. */
 #include "center/compute/compute.h"
 #include "center/api/allowed.h"
+#include "center/pools.h"
 #include "plan/estate.h"
 
 #define POLL_US 100000
@@ -162,8 +163,7 @@ static bool refuse(GError **error, WsErrorCode code, const char *list, guint i, 
   return ws_fail(error, code, "field", path, name1, value1, name2, value2, NULL);
 }
 
-static bool check_volume(const InvSnapshot *snap, WsId id, WsId self, WsId host, bool shared, const char *list, guint i,
-                         GError **error)
+static bool check_volume(const InvSnapshot *snap, WsId id, WsId host, const char *list, guint i, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
   const WsVolume *volume = inv_find(snap, &ws_type_volume, id);
@@ -171,6 +171,8 @@ static bool check_volume(const InvSnapshot *snap, WsId id, WsId self, WsId host,
   ws_id_format("vol", id, text);
   if (!pool)
     return refuse(error, WS_ERROR_BAD_REFERENCE, list, i, "volume", "object", text, "id", text);
+  if (volume->kind == WS_VOLUME_KIND_OVA)
+    return refuse(error, WS_ERROR_BAD_VALUE, list, i, "volume", "expected", "a volume that is no exported virtual machine", "id", text);
   if (volume->state != WS_VOLUME_STATE_READY)
     return refuse(error, WS_ERROR_WRONG_STATE, list, i, "volume", "object", volume->name, "state",
                   volume->state ? ws_volume_state_names[volume->state - 1] : "unknown");
@@ -178,23 +180,55 @@ static bool check_volume(const InvSnapshot *snap, WsId id, WsId self, WsId host,
     return refuse(error, WS_ERROR_WRONG_STATE, list, i, "volume", "object", volume->name, "state", "in the recycle bin");
   if (!plan_pool_has_host(pool, host))
     return refuse(error, WS_ERROR_BAD_VALUE, list, i, "volume", "expected", "a volume that the VM's host reaches", "id", text);
-  if (!shared && volume->used_by && volume->used_by != self) {
-    const WsVm *user = inv_find(snap, &ws_type_vm, volume->used_by);
-    return refuse(error, WS_ERROR_IN_USE, list, i, "volume", "object", volume->name, "user", user ? user->name : "a VM");
-  }
-  if (!shared && inv_find_by(snap, &ws_type_volume, "parent", id, NULL))
-    return refuse(error, WS_ERROR_IN_USE, list, i, "volume", "object", volume->name, "user", "its linked clones");
   return true;
+}
+
+/* A volume is one VM's disk, or is shared by all that have it: who has it for itself does not share it, and who shares it does not have it for
+ * itself. Else two guests that know nothing of each other write one file system. */
+static bool check_users(const InvSnapshot *snap, const WsVmDisk *disk, WsId self, guint i, GError **error)
+{
+  const WsVolume *volume = inv_find(snap, &ws_type_volume, disk->volume);
+  bool own = self && volume->used_by == self;
+  const WsVm *user = (disk->shared && !volume->used_by) || (own && !disk->shared) ? NULL : pools_other_user(snap, volume, self);
+  if (user)
+    return refuse(error, WS_ERROR_IN_USE, "disks", i, "volume", "object", volume->name, "user", user->name);
+  if (inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL))
+    return refuse(error, WS_ERROR_IN_USE, "disks", i, "volume", "object", volume->name, "user", "its linked clones");
+  if (volume->kind == WS_VOLUME_KIND_ISO && !disk->read_only && !own)
+    return refuse(error, WS_ERROR_BAD_VALUE, "disks", i, "volume", "expected", "read_only for an ISO, which others may have in a drive", "key", disk->key);
+  return true;
+}
+
+/* A guest would write into what others are deployed from, and its checksum would no longer be true. */
+static bool check_no_image(const InvSnapshot *snap, WsId id, WsId self, guint i, GError **error)
+{
+  const WsVolume *volume = inv_find(snap, &ws_type_volume, id);
+  const WsImage *image = inv_find_by(snap, &ws_type_image, "volume", id, NULL);
+  bool has_it = self && volume && volume->used_by == self;
+  return !image || has_it || refuse(error, WS_ERROR_IN_USE, "disks", i, "volume", "object", volume->name, "user", image->name);
+}
+
+/* As it has it already, which an older version may have allowed: it is taken out again by a change, and nothing else of the VM waits for that. */
+static bool has_disk(const WsVm *vm, const WsVmDisk *disk)
+{
+  for (guint i = 0; vm && i < vm->disks.len; i++)
+    if (vm->disks.items[i]->volume == disk->volume && vm->disks.items[i]->shared == disk->shared &&
+        vm->disks.items[i]->read_only == disk->read_only)
+      return true;
+  return false;
 }
 
 static bool check_disks(const InvSnapshot *snap, const WsVm *draft, WsId self, WsId host, GError **error)
 {
+  const WsVm *now = self ? inv_find(snap, &ws_type_vm, self) : NULL;
   for (guint i = 0; i < draft->disks.len; i++) {
     const WsVmDisk *disk = draft->disks.items[i];
     if (disk->new_volume ? disk->volume != 0 : disk->volume == 0)
       return refuse(error, WS_ERROR_BAD_VALUE, "disks", i, "volume", "expected", "either volume or new_volume", "key",
                     disk->key);
-    if (disk->volume && !check_volume(snap, disk->volume, self, host, disk->shared, "disks", i, error))
+    if (disk->volume && (!check_no_image(snap, disk->volume, self, i, error) ||
+                         !check_volume(snap, disk->volume, host, "disks", i, error) ||
+                         (!has_disk(now, disk) && !check_users(snap, disk, self, i, error))))
       return false;
     for (guint j = 0; j < i; j++)
       if (disk->volume && draft->disks.items[j]->volume == disk->volume)
@@ -203,15 +237,37 @@ static bool check_disks(const InvSnapshot *snap, const WsVm *draft, WsId self, W
   return true;
 }
 
+static bool has_cd(const WsVm *vm, WsId volume)
+{
+  for (guint i = 0; vm && i < vm->cdroms.len; i++)
+    if (vm->cdroms.items[i]->volume == volume)
+      return true;
+  return false;
+}
+
+/* Another VM's disk in a drive would be read by this guest, and locked against its own. */
+static bool check_cds(const InvSnapshot *snap, const WsVm *draft, WsId self, WsId host, GError **error)
+{
+  const WsVm *now = self ? inv_find(snap, &ws_type_vm, self) : NULL;
+  char text[WS_ID_TEXT_MAX];
+  for (guint i = 0; i < draft->cdroms.len; i++) {
+    WsId id = draft->cdroms.items[i]->volume;
+    const WsVolume *volume = id ? inv_find(snap, &ws_type_volume, id) : NULL;
+    if (!id)
+      continue;
+    if (!check_volume(snap, id, host, "cdroms", i, error))
+      return false;
+    if (volume->kind != WS_VOLUME_KIND_ISO && !has_cd(now, id)) /* what was adopted with one keeps it */
+      return refuse(error, WS_ERROR_BAD_VALUE, "cdroms", i, "volume", "expected", "a volume that is an ISO", "id", ws_id_format("vol", id, text));
+  }
+  return true;
+}
+
 bool compute_check_devices(const InvSnapshot *snap, const WsVm *draft, WsId self, WsId host, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
-  if (!check_disks(snap, draft, self, host, error))
+  if (!check_disks(snap, draft, self, host, error) || !check_cds(snap, draft, self, host, error))
     return false;
-  for (guint i = 0; i < draft->cdroms.len; i++)
-    if (draft->cdroms.items[i]->volume &&
-        !check_volume(snap, draft->cdroms.items[i]->volume, self, host, true, "cdroms", i, error))
-      return false;
   for (guint i = 0; i < draft->nics.len; i++) {
     WsId id = draft->nics.items[i]->port_group;
     const WsPortGroup *group = inv_find(snap, &ws_type_port_group, id);

@@ -2,9 +2,11 @@
 /* The requirements check of a host, as people read it: the planner's lines with advice from the reader's catalogue. What fails when a host
  * joins becomes an event. */
 #include "center/api/view.h"
+#include "center/hosts/compatibility.h"
 #include "center/hosts/hosts.h"
 #include "center/verbs.h"
 #include "plan/check.h"
+#include "plan/compatibility.h"
 #include "model/texts.h"
 
 typedef struct {
@@ -30,7 +32,12 @@ static WsHostCheck *check_of(const InvSnapshot *snap, const WsHost *host)
 
 bool host_check(const ApiView *view, void **result, GError **error)
 {
-  WsHostCheck *check = check_of(view->snap, view->object);
+  const WsHost *host = view->object;
+  WsHostCheck *check = check_of(view->snap, host);
+  g_autofree char *path = compatibility_path(view->center);
+  g_autoptr(GPtrArray) list = compatibility_load(path, NULL);
+  if (host->facts)
+    plan_compatibility_add_lines(check, host->facts, list);
   for (guint i = 0; i < check->lines.len; i++) {
     WsHostCheckLine *line = check->lines.items[i];
     g_autofree char *name = g_strconcat("check_", ws_host_check_line_check_names[line->check - 1], NULL);

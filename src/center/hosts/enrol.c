@@ -247,21 +247,29 @@ typedef struct {
   InvTxn *txn;
   const InvSnapshot *head;
   WsId host;
+  gint64 bin_us; /* volumes of the VM at hand go to the bin at that time; 0: they are free */
 } DropAll;
 
 static bool free_volume(const void *object, void *arg)
 {
-  WsVolume *volume = inv_edit(arg, object);
+  const DropAll *drop = arg;
+  WsVolume *volume = inv_edit(drop->txn, object);
   volume->used_by = 0;
+  if (drop->bin_us && !volume->in_bin_since)
+    volume->in_bin_since = drop->bin_us;
   return true;
 }
 
-/* Its disks on pools that other hosts have too stay, used by nobody. */
+/* Its disks on pools that other hosts have too stay, used by nobody. A guest that is not known to be off may go on writing them, and its lease says
+ * nothing to another VM: these lie in the bin, where nobody takes them without having thought of it. */
 static bool drop_vm(const void *object, void *arg)
 {
   DropAll *drop = arg;
   const WsVm *vm = object;
-  inv_each_by(drop->head, &ws_type_volume, ws_type_field(&ws_type_volume, "used_by", 7), vm->id, NULL, free_volume, drop->txn);
+  DropAll here = *drop;
+  if (vm->power && vm->power->state == WS_POWER_STATE_OFF)
+    here.bin_us = 0;
+  inv_each_by(drop->head, &ws_type_volume, ws_type_field(&ws_type_volume, "used_by", 7), vm->id, NULL, free_volume, &here);
   inv_delete(drop->txn, &ws_type_vm, vm->id);
   return true;
 }
@@ -317,7 +325,7 @@ static bool drop_switch(const void *object, void *arg)
 void hosts_drop(Center *center, InvTxn *txn, WsId host)
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  DropAll drop = {txn, head, host};
+  DropAll drop = {txn, head, host, ws_clock_wall_us(center->clock)};
   inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, drop_vm, &drop);
   inv_each(head, &ws_type_pool, drop_pool, &drop);
   inv_each_by(head, &ws_type_switch, ws_type_field(&ws_type_switch, "host", 4), host, NULL, drop_switch, &drop);

@@ -101,12 +101,19 @@ bool serve_host_load(RpcCall *call, const WsRpcHostLoad *params, GError **error)
   WsHost *host = inv_edit_id(txn, &ws_type_host, hosts_of_call(call));
   if (!host)
     return true;
+  bool news = !host->load || host->load->libvirt_down != params->load->libvirt_down; /* also the first after a start of this manager */
   if (host->load)
     ws_host_load_free(host->load);
   host->load = ws_host_load_copy(params->load);
   if (params->load->sampled)
     host->clock_offset_ms = (params->load->sampled - ws_clock_wall_us(center->clock)) / 1000;
-  return inv_commit(txn, NULL, error);
+  if (!inv_commit(txn, NULL, error))
+    return false;
+  if (news && params->load->libvirt_down)
+    center_alarm_open(center, CENTER_MAJOR, &ws_type_host, hosts_of_call(call), "libvirt_down");
+  else if (news)
+    center_alarm_close(center, &ws_type_host, hosts_of_call(call), "libvirt_down");
+  return true;
 }
 
 /* ---- verb sync: all of it again ---- */

@@ -61,7 +61,10 @@ bool serve_network_leases_changed(RpcCall *call, const WsRpcNetworkLeasesChanged
 {
   Center *center = hosts_center_of_call(call);
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  WsPortGroup *group = inv_edit_id(txn, &ws_type_port_group, params->port_group);
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  const WsPortGroup *seen = inv_find(head, &ws_type_port_group, params->port_group);
+  const WsSwitch *sw = seen ? inv_find(head, &ws_type_switch, seen->switch_) : NULL;
+  WsPortGroup *group = sw && sw->host == hosts_of_call(call) ? inv_edit(txn, seen) : NULL; /* of its own networks only */
   if (!group)
     return true;
   for (guint i = 0; i < group->leases.len; i++)

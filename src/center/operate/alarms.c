@@ -110,6 +110,29 @@ void center_alarm_close(Center *center, const WsType *type, WsId object, const c
   center_event(center, CENTER_INFO, type, object, "alarm", "alarm_closed", "kind", kind, NULL);
 }
 
+static bool add_id(const void *object, void *arg)
+{
+  const WsAlarm *alarm = object;
+  g_array_append_val((GArray *)arg, alarm->id);
+  return true;
+}
+
+/* The condition is gone with the object, and nobody else would close it. */
+void center_alarms_close_orphans(Center *center)
+{
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(WsId));
+  inv_each(head, &ws_type_alarm, add_id, ids);
+  for (guint i = 0; i < ids->len; i++) {
+    const WsAlarm *alarm = inv_find(head, &ws_type_alarm, g_array_index(ids, WsId, i));
+    if (!alarm->object.type || inv_find(head, alarm->object.type, alarm->object.id))
+      continue;
+    g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+    inv_delete(txn, &ws_type_alarm, alarm->id);
+    commit(txn, alarm->kind);
+  }
+}
+
 bool alarm_acknowledge(ApiCall *call, GError **error)
 {
   g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);

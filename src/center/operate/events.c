@@ -12,11 +12,13 @@ typedef struct {
 static void write_event(void *arg)
 {
   g_autofree Pending *pending = arg;
+  Center *center = pending->center;
   g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(pending->center->inventory);
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   inv_append_history(txn, pending->event);
   if (!inv_commit(txn, NULL, &error))
     ws_log_error(WS_LOG_WARNING, "event-lost", error, NULL);
+  center->n_events--;
 }
 
 /* Name of an object at this moment, for readers who come when it is gone. */
@@ -59,6 +61,7 @@ static void tell(Center *center, gint64 time_us, CenterLevel level, const WsType
          "cause", cause, NULL);
   Pending *pending = g_new(Pending, 1);
   *pending = (Pending){center, event};
+  center->n_events++;
   ws_co_start(center->loop, write_event, pending);
 }
 

@@ -40,10 +40,21 @@ static void keep(Search *search, const Found *found)
     g_array_set_size(search->best, search->limit);
 }
 
+/* Nothing that comes now can be better than the worst of what is kept, so that it is only counted. */
+static bool is_settled(const Search *search)
+{
+  return search->best->len == search->limit && g_array_index(search->best, Found, search->limit - 1).hit.rank == WS_SEARCH_EXACT;
+}
+
 static bool look_at(const void *object, void *arg)
 {
   Search *search = arg;
-  Found found = {object, ws_object_search(search->type, object, search->folded)};
+  Found found = {.object = object};
+  if (is_settled(search)) {
+    search->total += found.object->id == search->id || ws_object_holds(search->type, object, search->folded);
+    return true;
+  }
+  found.hit = ws_object_search(search->type, object, search->folded);
   if (found.object->id == search->id)
     found.hit = (WsSearchHit){WS_SEARCH_EXACT, NULL, NULL};
   if (found.hit.rank == WS_SEARCH_NONE)

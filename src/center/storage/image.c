@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The image library, and the end of uploads. An image is a volume with what is known of the system in it. */
 #include "center/storage/storage.h"
+#include "center/api/allowed.h"
 #include "center/turns.h"
 #include "center/verbs.h"
 #include "rpc/methods.h"
@@ -120,7 +121,7 @@ bool volume_finish_upload(Task *task, GError **error)
 {
   const WsVolume *volume = task_find_target(task, error);
   const WsVolumeFinishUpload *args = task_args(task);
-  if (!volume)
+  if (!volume || (!task_is_resumed(task) && !allowed_check(task_kind(task)->name, volume, error))) /* in a batch nobody else has looked */
     return false;
   const WsImage *image = inv_find_by(task_snapshot(task), &ws_type_image, "volume", volume->id, NULL);
   Finish f = {task_center(task), volume->id, args && args->sha256 ? args->sha256 : image ? image->sha256 : NULL};
@@ -238,18 +239,19 @@ static bool check_create(Task *task, const WsImage *args, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   const WsPool *pool = storage_usable_pool(snap, args->pool, "hold an image", error);
   const WsVolume *source = args->source ? inv_find(snap, &ws_type_volume, args->source) : NULL;
-  const WsVm *user = source && source->used_by ? inv_find(snap, &ws_type_vm, source->used_by) : NULL;
   if (!pool)
     return false;
   if (!args->source && args->upload_bytes == WS_INT_UNSET)
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "upload_bytes", NULL);
   if (args->source && (!source || source->state != WS_VOLUME_STATE_READY))
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "source", "expected", "a volume that is ready", NULL);
-  if (user && user->power && user->power->state != WS_POWER_STATE_OFF)
+  if (source && source->kind == WS_VOLUME_KIND_OVA)
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "become an image", "reason", "it is an exported virtual machine", NULL);
+  if (source && pools_writer(snap, source))
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "become an image", "reason",
                    "its virtual machine is not off", NULL);
   gint64 bytes = source ? source->size_bytes : args->upload_bytes;
-  return storage_check_room(snap, pool, bytes, source ? MAX(0, source->allocated_bytes) : args->upload_bytes, error) &&
+  return pools_check_room(snap, pool, bytes, source ? MAX(0, source->allocated_bytes) : args->upload_bytes, error) &&
          storage_pool_link(task_center(task), pool, error);
 }
 
@@ -268,14 +270,16 @@ bool image_create(Task *task, GError **error)
   Create c = {.center = task_center(task), .args = task_args(task)};
   if (!task_is_resumed(task) && !check_create(task, c.args, error))
     return false;
-  TaskLockRef locks[] = {{&ws_type_pool, c.args->pool, true}, {&ws_type_volume, c.args->source, true}};
-  if (!task_lock(task, locks, c.args->source ? 2 : 1, error))
+  const WsVolume *source = c.args->source ? inv_find(task_snapshot(task), &ws_type_volume, c.args->source) : NULL;
+  WsId user = source ? source->used_by : 0; /* it does not begin to write while it is read */
+  TaskLockRef locks[] = {{&ws_type_pool, c.args->pool, true}, {&ws_type_volume, c.args->source, true}, {&ws_type_vm, user, true}};
+  if (!task_lock(task, locks, user ? 3 : c.args->source ? 2 : 1, error))
     return false;
   bool raw = c.args->kind == WS_IMAGE_KIND_ISO || c.args->format == WS_IMAGE_FORMAT_RAW;
   c.id = task_new_id(task, "image");
   c.volume = task_new_id(task, "volume");
   g_autofree char *file =
-      storage_new_file(c.center, c.volume, c.args->kind == WS_IMAGE_KIND_ISO ? "iso" : raw ? "raw" : "qcow2");
+      pools_new_file(c.center, c.volume, c.args->kind == WS_IMAGE_KIND_ISO ? "iso" : raw ? "raw" : "qcow2");
   c.file = task_choose(task, "file", file);
   c.host = storage_choose_host(task, host_of_copy(task, &c));
   return TASK_STEP(task, "enter", enter, leave, &c, error) &&
@@ -312,17 +316,30 @@ static bool forget(Task *task, void *ctx, GError **error)
   return true;
 }
 
+/* Its volume may be a VM's disk too, or the base of others. Whoever else names either would hold the record back when the bytes are gone. */
+static bool check_delete(Task *task, const Delete *d, GError **error)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  const WsImage *image = inv_find(snap, &ws_type_image, d->id);
+  const WsVolume *volume = inv_find(snap, &ws_type_volume, d->volume);
+  const WsVolume *child = inv_find_by(snap, &ws_type_volume, "parent", d->volume, NULL);
+  const WsVm *vm = volume && volume->used_by ? inv_find(snap, &ws_type_vm, volume->used_by) : NULL;
+  if (image && (child || vm))
+    return ws_fail(error, WS_ERROR_IN_USE, "object", image->name, "user", child ? child->name : vm->name, NULL);
+  g_autoptr(InvTxn) dry = inv_begin(task_inventory(task));
+  inv_delete(dry, &ws_type_image, d->id);
+  inv_delete(dry, &ws_type_volume, d->volume);
+  return inv_check(dry, error);
+}
+
 bool image_delete(Task *task, GError **error)
 {
   const WsImage *image = task_find_target(task, error);
   if (!image)
     return false;
   Delete d = {task_center(task), image->id, image->volume};
-  const WsVolume *child = inv_find_by(task_snapshot(task), &ws_type_volume, "parent", d.volume, NULL);
-  if (child && !task_is_resumed(task))
-    return ws_fail(error, WS_ERROR_IN_USE, "object", image->name, "user", child->name, NULL);
   TaskLockRef locks[] = {{&ws_type_image, d.id, false}, {&ws_type_volume, d.volume, false}};
-  if (!task_lock(task, locks, 2, error))
+  if (!task_lock(task, locks, 2, error) || (!task_is_resumed(task) && !check_delete(task, &d, error)))
     return false;
   task_allow_cancel(task, false);
   return TASK_STEP(task, "remove bytes", remove_bytes, NULL, &d, error) && TASK_LAST(task, "forget", forget, &d, error);
@@ -353,7 +370,7 @@ static bool compare_checksum(Task *task, void *ctx, GError **error)
 bool image_verify(Task *task, GError **error)
 {
   const WsImage *image = task_find_target(task, error);
-  if (!image)
+  if (!image || (!task_is_resumed(task) && !allowed_check(task_kind(task)->name, image, error)))
     return false;
   Delete d = {task_center(task), image->id, image->volume};
   TaskLockRef locks[] = {{&ws_type_image, d.id, false}, {&ws_type_volume, d.volume, true}};

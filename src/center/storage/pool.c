@@ -43,7 +43,7 @@ gint64 storage_provisioned_bytes(const InvSnapshot *snap, WsId pool)
   return total;
 }
 
-bool storage_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 promised_bytes, gint64 real_bytes, GError **error)
+bool pools_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 promised_bytes, gint64 real_bytes, GError **error)
 {
   if (pool->capacity_bytes == WS_INT_UNSET)
     return true; /* not known yet: the host decides */
@@ -59,11 +59,66 @@ bool storage_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 prom
   return ws_fail(error, WS_ERROR_NO_CAPACITY, "object", pool->name, "need", need, "free", left, NULL);
 }
 
-char *storage_new_file(Center *center, WsId volume, const char *format)
+typedef struct {
+  WsId volume, self;
+  bool but_off;
+  const WsVm *found;
+} UserLook;
+
+static bool is_user(const WsVm *vm, const UserLook *look)
+{
+  bool off = vm->power && vm->power->state == WS_POWER_STATE_OFF;
+  if (vm->id == look->self || vm->management == WS_VM_MANAGEMENT_IN_BIN || (look->but_off && off))
+    return false;
+  for (guint i = 0; i < vm->disks.len; i++)
+    if (vm->disks.items[i]->volume == look->volume)
+      return true;
+  return false;
+}
+
+static bool look_for_user(const void *object, void *arg)
+{
+  UserLook *look = arg;
+  if (is_user(object, look))
+    look->found = object;
+  return !look->found;
+}
+
+/* Who has it for itself is named by it; those that share it are not. A VM in the bin keeps what it had for itself. */
+static const WsVm *find_user(const InvSnapshot *snap, const WsVolume *volume, UserLook *look)
+{
+  const WsVm *owner = volume->used_by ? inv_find(snap, &ws_type_vm, volume->used_by) : NULL;
+  if (!owner)
+    inv_each_referrer(snap, &ws_type_vm, volume->id, look_for_user, look);
+  else if (owner->id != look->self && !(look->but_off && owner->power && owner->power->state == WS_POWER_STATE_OFF))
+    look->found = owner;
+  return look->found;
+}
+
+const WsVm *pools_other_user(const InvSnapshot *snap, const WsVolume *volume, WsId self)
+{
+  UserLook look = {volume->id, self, false, NULL};
+  return find_user(snap, volume, &look);
+}
+
+const WsVm *pools_sharer(const InvSnapshot *snap, const WsVolume *volume, WsId self)
+{
+  UserLook look = {volume->id, self, false, NULL};
+  inv_each_referrer(snap, &ws_type_vm, volume->id, look_for_user, &look);
+  return look.found;
+}
+
+const WsVm *pools_writer(const InvSnapshot *snap, const WsVolume *volume)
+{
+  UserLook look = {volume->id, 0, true, NULL};
+  return find_user(snap, volume, &look);
+}
+
+char *pools_new_file(const Center *center, WsId volume, const char *ending)
 {
   char uuid[40], id[WS_ID_TEXT_MAX];
   ws_uuid_new(center->clock, uuid);
-  return g_strdup_printf("%s-%.8s.%s", storage_text(&ws_type_volume, volume, id), uuid, format);
+  return g_strdup_printf("%s-%.8s.%s", storage_text(&ws_type_volume, volume, id), uuid, ending);
 }
 
 /* ---- create ---- */
@@ -236,10 +291,12 @@ static bool set_mode(Task *task, void *ctx, GError **error)
       g_propagate_error(error, g_steal_pointer(&failed));
       return false;
     }
-    if (ok)
+    if (ok) {
       storage_take_status(m->center, draft, host, result->status);
-    else
+    } else {
       storage_set_away(m->center, draft, host, failed->message);
+      hosts_catch_up(m->center, host); /* it stays connected: it hears it again when this task has ended */
+    }
   }
   WsPool *edit = inv_edit_id(task_txn(task), &ws_type_pool, m->id);
   edit->suspended = m->suspended;

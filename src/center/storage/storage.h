@@ -2,6 +2,7 @@
 /* Inside of the storage domain: what its files share. Core loop; functions that talk to a host run in a coroutine. */
 #pragma once
 #include "center/center.h"
+#include "center/pools.h"
 #include "center/hosts/hosts.h"
 #include "model/model.h"
 #include "rpc/methods.h"
@@ -18,8 +19,6 @@ WsId storage_choose_host(Task *task, WsId host);
 RpcLink *storage_link_at(Center *center, WsId pool, WsId host, GError **error);
 /* The pool, if it may be used now: WS_ERROR_NOT_FOUND, WS_ERROR_WRONG_STATE. Borrowed from snap. */
 const WsPool *storage_usable_pool(const InvSnapshot *snap, WsId pool, const char *verb, GError **error);
-/* Refuses what a pool cannot hold: promised bytes within capacity x overcommit, real bytes within what is free. WS_ERROR_NO_CAPACITY. */
-bool storage_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 promised_bytes, gint64 real_bytes, GError **error);
 /* Writes what a host says of a pool into an edited copy, and makes the pool's state anew of what all its hosts say. */
 void storage_take_status(Center *center, WsPool *pool, WsId host, const WsPoolStatus *status);
 void storage_set_away(Center *center, WsPool *pool, WsId host, const char *reason);
@@ -33,8 +32,6 @@ bool storage_tell_pool(Center *center, const WsPool *pool, WsId host, bool creat
 bool storage_tell_pool_gone(Center *center, WsId pool, WsId host, bool keep, GError **error);
 /* Sum of the sizes of a pool's volumes. */
 gint64 storage_provisioned_bytes(const InvSnapshot *snap, WsId pool);
-/* File name of a volume in its pool: unique over sites, because a pool may outlive the manager that filled it. Caller frees. */
-char *storage_new_file(Center *center, WsId volume, const char *format);
 
 /* "vol-7", in a buffer of WS_ID_TEXT_MAX. */
 static inline const char *storage_text(const WsType *type, WsId id, char *buffer)

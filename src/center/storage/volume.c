@@ -4,6 +4,7 @@
  * A volume's object is entered first, in state `creating` and locked by its task; the file is made under the name that the object
  * carries; the last step makes it `ready`. So whatever is cut short is known by name and can be removed. */
 #include "center/storage/storage.h"
+#include "center/quota.h"
 #include "center/turns.h"
 #include "base/plant.h"
 #include "rpc/methods.h"
@@ -104,7 +105,7 @@ static bool make_file(Task *task, void *ctx, GError **error)
 static bool check_room_for(Task *task, WsId pool_id, gint64 size_bytes, bool thin, const char *verb, GError **error)
 {
   const WsPool *pool = storage_usable_pool(task_snapshot(task), pool_id, verb, error);
-  return pool && storage_check_room(task_snapshot(task), pool, size_bytes, thin ? 0 : size_bytes, error);
+  return pool && pools_check_room(task_snapshot(task), pool, size_bytes, thin ? 0 : size_bytes, error);
 }
 
 /* One that is to be uploaded has no file yet: its object waits for the bytes. */
@@ -131,7 +132,7 @@ static bool create_for_upload(Task *task, Job *job, GError **error)
     return false;
   job->id = task_new_id(task, "volume");
   const char *ending = args->kind == WS_VOLUME_KIND_ISO ? "iso" : args->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2";
-  g_autofree char *file = storage_new_file(job->center, job->id, ending);
+  g_autofree char *file = pools_new_file(job->center, job->id, ending);
   job->file = task_choose(task, "file", file);
   return TASK_STEP(task, "enter", enter_awaiting, forget_volume, job, error);
 }
@@ -141,6 +142,8 @@ bool volume_create(Task *task, GError **error)
   const WsVolume *args = task_args(task);
   Job job = {.center = task_center(task), .as = args, .pool = args->pool};
   bool thin = args->provisioning == WS_VOLUME_PROVISIONING_THIN;
+  if (args->kind == WS_VOLUME_KIND_OVA)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "kind", "expected", "disk or iso, for vm export makes an ova", NULL);
   if (args->upload_bytes != WS_INT_UNSET)
     return create_for_upload(task, &job, error);
   if (args->kind == WS_VOLUME_KIND_ISO)
@@ -154,12 +157,18 @@ bool volume_create(Task *task, GError **error)
   if (!task_lock(task, &lock, 1, error))
     return false;
   job.id = task_new_id(task, "volume");
-  g_autofree char *file = storage_new_file(job.center, job.id, args->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
+  g_autofree char *file = pools_new_file(job.center, job.id, args->format == WS_VOLUME_FORMAT_RAW ? "raw" : "qcow2");
   job.file = task_choose(task, "file", file);
   const WsPool *pool = inv_find(task_snapshot(task), &ws_type_pool, job.pool);
   job.host = storage_choose_host(task, pool ? storage_pool_host(job.center, pool) : 0);
   return TASK_STEP(task, "enter", enter_created, forget_volume, &job, error) &&
          TASK_STEP(task, "make file", make_file, remove_file, &job, error);
+}
+
+/* What a VM was exported into is no disk: nobody may read or change it as one. */
+static bool refuse_export(const WsVolume *volume, const char *verb, GError **error)
+{
+  return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", volume->name, "verb", verb, "reason", "it is an exported virtual machine", NULL);
 }
 
 /* ---- clone ---- */
@@ -239,11 +248,15 @@ static bool copy_blocks(Task *task, void *ctx, GError **error)
          become_ready(task, job, result->size_bytes, result->allocated_bytes, error);
 }
 
-/* A running guest changes its disk while it is read: its copy would be torn. */
-static bool is_written(const InvSnapshot *snap, const WsVolume *volume)
+/* A running guest changes its disk while it is read: its copy would be torn. A linked child is torn also by what a guest writes to its parent
+ * later on, so that this may be nobody's disk. */
+static bool check_users(const InvSnapshot *snap, const WsVolume *source, bool linked, GError **error)
 {
-  const WsVm *vm = volume->used_by ? inv_find(snap, &ws_type_vm, volume->used_by) : NULL;
-  return vm && vm->power && vm->power->state != WS_POWER_STATE_OFF;
+  const WsVm *user = linked ? pools_other_user(snap, source, 0) : NULL;
+  if (user)
+    return ws_fail(error, WS_ERROR_IN_USE, "object", source->name, "user", user->name, NULL);
+  return !pools_writer(snap, source) ||
+         ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "clone", "reason", "its virtual machine is not off", NULL);
 }
 
 static bool check_clone(Task *task, Job *job, const WsVolume *source, GError **error)
@@ -253,19 +266,20 @@ static bool check_clone(Task *task, Job *job, const WsVolume *source, GError **e
   const WsPool *to = from ? storage_usable_pool(snap, job->pool, "hold a clone", error) : NULL;
   if (!to)
     return false;
+  if (source->kind == WS_VOLUME_KIND_OVA)
+    return refuse_export(source, "clone", error);
   if (source->state != WS_VOLUME_STATE_READY)
     return ws_fail(error, WS_ERROR_WRONG_STATE, "object", source->name, "verb", "clone", "state",
                    ws_volume_state_names[source->state - 1], NULL);
-  if (is_written(snap, source))
-    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "clone", "reason",
-                   "its virtual machine is not off", NULL);
+  if (!check_users(snap, source, job->clone->linked, error))
+    return false;
   if (!storage_common_host(job->center, from, to))
     return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "copying between pools that no host reaches both", NULL);
   if (job->clone->linked && source->pool != job->pool)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the source's own pool for a linked clone", NULL);
   bool thin = job->clone->linked || source->provisioning == WS_VOLUME_PROVISIONING_THIN;
   gint64 real = job->clone->linked ? 0 : thin ? MAX(0, source->allocated_bytes) : source->size_bytes;
-  return storage_check_room(snap, to, source->size_bytes, real, error) && link_of_pool(job, error);
+  return pools_check_room(snap, to, source->size_bytes, real, error) && link_of_pool(job, error);
 }
 
 bool volume_clone(Task *task, GError **error)
@@ -278,12 +292,13 @@ bool volume_clone(Task *task, GError **error)
   job.pool = args->pool ? args->pool : source->pool;
   if (!task_is_resumed(task) && !check_clone(task, &job, source, error))
     return false;
-  TaskLockRef locks[] = {{&ws_type_volume, source->id, true}, {&ws_type_pool, job.pool, true}};
-  if (!task_lock(task, locks, G_N_ELEMENTS(locks), error))
+  /* Its VM does not begin to write while it is read. */
+  TaskLockRef locks[] = {{&ws_type_volume, source->id, true}, {&ws_type_pool, job.pool, true}, {&ws_type_vm, source->used_by, true}};
+  if (!task_lock(task, locks, source->used_by ? 3 : 2, error))
     return false;
   bool raw = source->format == WS_VOLUME_FORMAT_RAW && !args->linked;
   job.id = task_new_id(task, "volume");
-  g_autofree char *file = storage_new_file(job.center, job.id, raw ? "raw" : "qcow2");
+  g_autofree char *file = pools_new_file(job.center, job.id, raw ? "raw" : "qcow2");
   job.file = task_choose(task, "file", file);
   job.host = storage_choose_host(task, host_of_both(task, &job, source));
   return TASK_STEP(task, "enter", enter_clone, forget_volume, &job, error) &&
@@ -326,6 +341,21 @@ static bool grow_running(Task *task, void *ctx, GError **error)
          become_ready(task, job, job->size_bytes, volume->allocated_bytes, error);
 }
 
+/* What grew does not shrink again, and whether it grew may not have been heard: the file says it. Of a raw disk, too: nobody else has changed it. */
+static bool take_size(Task *task, void *ctx, GError **error)
+{
+  Job *job = ctx;
+  const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, job->id);
+  RpcLink *link = volume ? link_of_pool(job, error) : NULL;
+  g_autoptr(WsRpcVolumeInfoResult) info = NULL;
+  if (!volume)
+    return true;
+  WsRpcVolumeInfo params = {.pool = job->pool, .file = volume->file, .format = (int)volume->format};
+  if (!link || !rpc_volume_info(link, &params, &info, NULL, NULL, NULL, error))
+    return false;
+  return !info->exists || become_ready(task, job, info->size_bytes, info->allocated_bytes, error);
+}
+
 static bool check_resize(Task *task, const WsVolume *volume, gint64 size_bytes, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
@@ -333,6 +363,8 @@ static bool check_resize(Task *task, const WsVolume *volume, gint64 size_bytes, 
   g_autofree char *least = g_strdup_printf("%" G_GINT64_FORMAT, volume->size_bytes);
   if (!pool)
     return false;
+  if (volume->kind == WS_VOLUME_KIND_OVA)
+    return refuse_export(volume, "resize", error);
   if (volume->state != WS_VOLUME_STATE_READY)
     return ws_fail(error, WS_ERROR_WRONG_STATE, "object", volume->name, "verb", "resize", "state",
                    ws_volume_state_names[volume->state - 1], NULL);
@@ -341,8 +373,47 @@ static bool check_resize(Task *task, const WsVolume *volume, gint64 size_bytes, 
   if (inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL))
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", volume->name, "verb", "resize", "reason",
                    "linked clones share its blocks", NULL);
+  if (!volume->used_by && pools_writer(snap, volume)) /* each of their emulators would have to be told */
+    return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", volume->name, "verb", "resize", "reason",
+                   "a virtual machine that shares it is not off", NULL);
   gint64 more = size_bytes - volume->size_bytes;
-  return storage_check_room(snap, pool, more, volume->provisioning == WS_VOLUME_PROVISIONING_THIN ? 0 : more, error);
+  return pools_check_room(snap, pool, more, volume->provisioning == WS_VOLUME_PROVISIONING_THIN ? 0 : more, error);
+}
+
+typedef struct {
+  Task *task;
+  QuotaHold *hold;
+  const WsVolume *volume;
+  gint64 more_bytes;
+  GError **error;
+  bool ok;
+} Admit;
+
+static bool admit_user(const void *object, void *arg)
+{
+  Admit *admit = arg;
+  const WsVm *vm = object;
+  QuotaFigures more = {.of[QUOTA_DISK] = admit->more_bytes};
+  bool has = false;
+  for (guint i = 0; i < vm->disks.len; i++)
+    has = has || vm->disks.items[i]->volume == admit->volume->id;
+  /* One in the bin counts its disks: else they would grow there unasked, and be restored. */
+  if (has && (vm->management == WS_VM_MANAGEMENT_MANAGED || vm->management == WS_VM_MANAGEMENT_IN_BIN))
+    admit->ok = quota_admit_task(admit->task, admit->hold, vm->id, more, vm->group, admit->error);
+  return admit->ok;
+}
+
+/* Each VM that has it counts it. The group is the head's: the VM may be moving meanwhile. */
+static bool admit_growth(Task *task, const WsVolume *volume, gint64 size_bytes, QuotaHold *hold, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+  Admit admit = {task, hold, volume, size_bytes - volume->size_bytes, error, true};
+  const WsVm *user = volume->used_by ? inv_find(head, &ws_type_vm, volume->used_by) : NULL;
+  if (user)
+    admit_user(user, &admit);
+  else
+    inv_each_referrer(head, &ws_type_vm, volume->id, admit_user, &admit); /* several may share it */
+  return admit.ok;
 }
 
 bool volume_resize(Task *task, GError **error)
@@ -352,13 +423,15 @@ bool volume_resize(Task *task, GError **error)
   if (!volume)
     return false;
   Job job = {.center = task_center(task), .id = volume->id, .pool = volume->pool, .size_bytes = args->size_bytes};
-  if (!task_is_resumed(task) && !check_resize(task, volume, args->size_bytes, error))
+  g_auto(QuotaHold) hold = {NULL};
+  if ((!task_is_resumed(task) && !check_resize(task, volume, args->size_bytes, error)) ||
+      !admit_growth(task, volume, args->size_bytes, &hold, error))
     return false;
-  bool running = is_written(task_snapshot(task), volume);
+  bool running = volume->used_by && pools_writer(task_snapshot(task), volume);
   const char *how = task_choose(task, "how", running ? "running" : "file");
   TaskLockRef locks[] = {{&ws_type_volume, volume->id, false}, {&ws_type_vm, volume->used_by, true}};
   return task_lock(task, locks, volume->used_by ? 2 : 1, error) &&
-         TASK_STEP(task, "grow", strcmp(how, "running") == 0 ? grow_running : grow_file, NULL, &job, error);
+         TASK_STEP(task, "grow", strcmp(how, "running") == 0 ? grow_running : grow_file, take_size, &job, error);
 }
 
 /* ---- delete, restore ---- */

@@ -64,6 +64,7 @@ void virt_hv_unref(void *arg)
   g_free((char *)hv->config.uri);
   g_free((char *)hv->config.seed_dir);
   g_free((char *)hv->config.serial_log_dir);
+  g_free((char *)hv->config.run_log_dir);
   g_free((char *)hv->config.move_dir);
   g_free((char *)hv->config.lease_dir);
   g_free((char *)hv->config.started_file);
@@ -390,6 +391,7 @@ Hypervisor *hypervisor_new(const HypervisorConfig *config)
   hv->config.uri = g_strdup(config->uri);
   hv->config.seed_dir = g_strdup(config->seed_dir);
   hv->config.serial_log_dir = g_strdup(config->serial_log_dir);
+  hv->config.run_log_dir = g_strdup(config->run_log_dir);
   hv->config.move_dir = g_strdup(config->move_dir);
   hv->config.lease_dir = g_strdup(config->lease_dir);
   hv->config.started_file = g_strdup(config->started_file);

@@ -5,7 +5,8 @@
  * connection to libvirtd (virDomainOpenConsole). Both are driven by libvirt's event loop, never blocking. Below, a *channel* is
  * what differs between the two: read, write, which events to wait for, end.
  *
- * Locking: `lock` guards all that changes; no callback of the user is called under it. */
+ * Locking: `lock` guards all that changes; no callback of the user is called under it. While the event thread is at work on a console, an
+ * end that others bring about waits until it is done: `ended` is the last event, and what belongs to `arg` may go with it. */
 #include "host/hypervisor/hypervisor-private.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,8 @@ struct VirtConsole {
   GMutex lock;
   GByteArray *pending; /* towards the guest */
   bool flow, ended, full;
+  bool busy;    /* the event thread is at work on it */
+  char *reason; /* of an end that came meanwhile */
 };
 
 VirtConsole *virt_console_ref(VirtConsole *console)
@@ -52,6 +55,7 @@ void virt_console_unref(VirtConsole *console)
   if (console->stream)
     virStreamFree(console->stream);
   g_byte_array_unref(console->pending);
+  g_free(console->reason);
   g_mutex_clear(&console->lock);
   virt_hv_unref(console->hv);
   g_free(console);
@@ -69,16 +73,22 @@ static void update_wants(VirtConsole *console)
     console->channel->want(console, console->flow, console->pending->len > 0);
 }
 
+static void finish(VirtConsole *console, const char *reason)
+{
+  console->channel->end(console);
+  console->events->ended(reason, console->arg);
+}
+
 static void end(VirtConsole *console, const char *reason)
 {
   g_mutex_lock(&console->lock);
-  bool first = !console->ended;
+  bool now = !console->ended && !console->busy;
+  if (!console->ended && console->busy)
+    console->reason = g_strdup(reason);
   console->ended = true;
   g_mutex_unlock(&console->lock);
-  if (!first)
-    return;
-  console->channel->end(console);
-  console->events->ended(reason, console->arg);
+  if (now)
+    finish(console, reason);
 }
 
 /* ---- moving bytes (event thread) ---- */
@@ -116,14 +126,23 @@ static void on_ready(VirtConsole *console, bool readable, bool writable, bool br
 {
   g_mutex_lock(&console->lock);
   bool live = !console->ended, flow = console->flow;
+  console->busy = live;
   g_mutex_unlock(&console->lock);
-  if (live && writable)
+  if (!live)
+    return;
+  if (writable)
     push(console);
   /* What was said before the end still comes through, one piece at each call. */
-  if (live && (readable || broken) && flow)
+  if ((readable || broken) && flow)
     pull(console);
-  else if (live && broken)
+  else if (broken)
     end(console, "the console broke off");
+  g_mutex_lock(&console->lock);
+  console->busy = false;
+  bool over = console->ended;
+  g_mutex_unlock(&console->lock);
+  if (over)
+    finish(console, console->reason);
 }
 
 /* ---- screen: a socket ---- */

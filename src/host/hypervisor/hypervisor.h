@@ -30,6 +30,7 @@ typedef struct {
   WsWorkers *workers;         /* for what events need to look up; outlives the hypervisor */
   const char *seed_dir;       /* cloud-init seed CDs */
   const char *serial_log_dir; /* what serial ports say; NULL: not kept */
+  const char *run_log_dir;    /* where libvirt keeps run_log_dir/<domain>.log; NULL: none is shown */
   const char *lease_dir;      /* this host's own records of who may run a VM, durable; NULL: no leases are kept */
   const char *started_file;   /* is gone when the machine starts (below /run): then VMs that start with their host are started. NULL: never */
   gint64 lease_wait_us;       /* how long a start waits for another host to give the right back; 0: 3 s */
@@ -133,7 +134,8 @@ bool hypervisor_vm_stats(Hypervisor *hv, WsRpcVmStatsResult **result, GError **e
 /* One connection to a VM's screen or serial port, as a stream of bytes.
  *
  * Output begins when virt_console_flow(console, true) is called. Events come on libvirt's event thread and must not block. The last
- * one is `ended`, once: the guest or libvirt hung up, or virt_console_close() was called (then on that thread). */
+ * one is `ended`, once: the guest or libvirt hung up, or virt_console_close() was called (then on that thread, unless the event thread is
+ * just telling something: it ends it then). No other event is under way then, so `arg` may be freed. */
 typedef struct VirtConsole VirtConsole;
 typedef struct {
   void (*bytes)(const char *bytes, gsize n, void *arg); /* at most 64 KiB at a time */
@@ -152,4 +154,6 @@ void virt_console_close(VirtConsole *console, const char *reason); /* (any) */
 
 /* PNG. WS_ERROR_TOO_LARGE above what one message holds. */
 bool hypervisor_vm_screenshot(Hypervisor *hv, const WsRpcVmScreenshot *params, GBytes **png, GError **error);
+/* The end of the domain's run log: the newest lines, at most 1 MiB. One that is not there is empty. WS_ERROR_IO_ERROR (path). */
+bool hypervisor_vm_log(Hypervisor *hv, const WsRpcVmLog *params, WsRpcVmLogResult *result, GError **error);
 bool hypervisor_vm_send_keys(Hypervisor *hv, const WsRpcVmSendKeys *params, GError **error);

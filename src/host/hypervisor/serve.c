@@ -17,6 +17,7 @@
 #define SEED_FOLDER   "seeds"
 #define SERIAL_FOLDER "serial"
 #define MOVE_FOLDER   "/run/winsphere/moves"
+#define RUN_LOG_FOLDER "/var/log/libvirt/qemu" /* libvirt's own, fixed when it is built */
 #define LEASE_FOLDER  "leases"
 #define STARTED_FILE  "/run/winsphere/started"
 
@@ -289,6 +290,17 @@ bool serve_vm_screenshot(RpcCall *call, const WsRpcVmScreenshot *params, WsRpcVm
   return serve(call, &rpc_method_vm_screenshot, params, params->uuid, run_screenshot, (void **)result, error);
 }
 
+static bool run_log(Work *w, GError **error)
+{
+  return hypervisor_vm_log(w->hv, w->params, w->result, error);
+}
+
+/* Without the VM's key: it can be read while a call on a frozen QEMU hangs. */
+bool serve_vm_log(RpcCall *call, const WsRpcVmLog *params, WsRpcVmLogResult **result, GError **error)
+{
+  return serve(call, &rpc_method_vm_log, params, NULL, run_log, (void **)result, error);
+}
+
 /* ---- console: the stream is dialled when the guest's end is open ---- */
 
 static bool run_console_open(Work *w, GError **error)
@@ -363,6 +375,7 @@ bool hypervisor_room_start(Agent *agent, GError **error)
     .workers = agent->workers,
     .seed_dir = seeds,
     .serial_log_dir = serial,
+    .run_log_dir = RUN_LOG_FOLDER,
     .move_dir = MOVE_FOLDER,
     .lease_dir = leases,
     .started_file = STARTED_FILE,

@@ -11,7 +11,7 @@
 #include "host/hypervisor/lease.h"
 #include <string.h>
 
-#define REMOVE_WAIT_MS    10000
+#define REMOVE_WAIT_MS    30000
 #define MEMORY_STEP_BYTES (128 * G_GINT64_CONSTANT(1048576))
 #define KIB               1024
 

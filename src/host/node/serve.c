@@ -6,12 +6,14 @@
  * a reference. */
 #include "base/error.h"
 #include "host/agent.h"
+#include "host/hypervisor/hypervisor.h"
 #include "host/node/node.h"
 #include "rpc/methods.h"
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define LOAD_INTERVAL_US (5 * G_USEC_PER_SEC)
+#define LIBVIRT_MISSES 3 /* reports of load in a row without it: a restart of libvirtd is quicker, and so is the first look of an agent */
 #define SETTLE_US (G_USEC_PER_SEC)
 #define WORKER_KEY "node"
 #define FACTS_DEADLINE_MS 25000
@@ -26,6 +28,7 @@ struct Node {
   int uevent_fd;
   WsFdWatch *uevent_watch;
   WsTimer *load_timer, *settle_timer;
+  gint libvirt_misses; /* written there, read by jobs */
   /* under lock */
   GMutex lock;
   char *versions[N_NODE_VERSIONS];
@@ -176,6 +179,7 @@ static void tell_load(void *arg)
   if (!g_atomic_int_get(&node->stopped)) {
     WsRpcHostLoad *params = ws_rpc_host_load_new();
     params->load = node_sampler_take(node->sampler);
+    params->load->libvirt_down = g_atomic_int_get(&node->libvirt_misses) == LIBVIRT_MISSES;
     agent_notify(node->agent, &rpc_method_host_load, params);
   }
   node_unref(node);
@@ -185,6 +189,8 @@ static void on_load_timer(void *arg)
 {
   Node *node = arg;
   node->load_timer = ws_loop_after(node->agent->loop, LOAD_INTERVAL_US, on_load_timer, node);
+  bool there = !node->agent->hypervisor || hypervisor_wait_ready(node->agent->hypervisor, 0);
+  g_atomic_int_set(&node->libvirt_misses, there ? 0 : MIN(node->libvirt_misses + 1, LIBVIRT_MISSES));
   if (rpc_link_is_up(node->agent->link))
     ws_workers_run(node->agent->workers, WORKER_KEY, tell_load, node_ref(node));
 }

@@ -247,3 +247,26 @@ void new_file_clear(NewFile *n)
   g_free(n->temp_path);
   *n = (NewFile)NEW_FILE_NONE;
 }
+
+/* ---- folders in the making ---- */
+
+bool hidden_folder_begin(const Pool *in, const char *what, const char *file, HiddenFolder *folder, GError **error)
+{
+  *folder = (HiddenFolder){.in = in, .name = g_strconcat(in->storage->new_prefix, what, "-", file, NULL)};
+  folder->pool = (Pool){.storage = in->storage, .id = in->id, .path = pool_file_path(in, folder->name), .dir_fd = -1};
+  memcpy(folder->pool.name, in->name, sizeof in->name);
+  pool_dir_remove_folder(in->dir_fd, folder->name);
+  if (mkdirat(in->dir_fd, folder->name, 0700) < 0)
+    return pool_fail(in, folder->name, "create", errno, error);
+  folder->pool.dir_fd = openat(in->dir_fd, folder->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  return folder->pool.dir_fd >= 0 || pool_fail(in, folder->name, "open", errno, error);
+}
+
+void hidden_folder_clear(HiddenFolder *folder)
+{
+  if (folder->name)
+    pool_dir_remove_folder(folder->in->dir_fd, folder->name);
+  pool_close(&folder->pool);
+  g_free(folder->name);
+  *folder = (HiddenFolder)HIDDEN_FOLDER_NONE;
+}

@@ -14,6 +14,8 @@ bool qemu_img_resize(const char *path, guint64 size_bytes, bool preallocate, boo
 /* Copies what the guest sees of `source` (with all below it) into `target` (exists already, empty). `format` is qcow2 or raw. */
 bool qemu_img_convert(const char *source, ImageFormat source_format, const char *target, ImageFormat format, bool preallocate,
                       guint64 size_bytes, const StorageOp *op, GError **error);
+/* The same into a VMDK that is read from front to back and packed (streamOptimized), as OVF wants it. */
+bool qemu_img_export(const char *source, ImageFormat source_format, const char *target, guint64 size_bytes, const StorageOp *op, GError **error);
 /* Space that a conversion of `source` to a thin file of `format` will take. */
 bool qemu_img_measure(const char *source, ImageFormat source_format, ImageFormat format, guint64 *bytes, const StorageOp *op,
                       GError **error);

@@ -105,6 +105,18 @@ bool new_file_publish(NewFile *new_file, GError **error); /* syncs, gives it its
 void new_file_clear(NewFile *new_file);                   /* removes what was not published */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(NewFile, new_file_clear)
 
+/* ---- a folder in the making: hidden in the pool, named after this host, swept at its start ---- */
+typedef struct {
+  const Pool *in;
+  Pool pool; /* the folder, as a pool's directory is */
+  char *name;
+} HiddenFolder;
+#define HIDDEN_FOLDER_NONE {.pool = POOL_CLOSED}
+/* `what` and `file` name it; one of that name is of a call that was cut short, and goes. `in` is borrowed. */
+bool hidden_folder_begin(const Pool *in, const char *what, const char *file, HiddenFolder *folder, GError **error);
+void hidden_folder_clear(HiddenFolder *folder); /* with all that is in it */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HiddenFolder, hidden_folder_clear)
+
 /* ---- blocks (blocks.c): long loops over a file's bytes; progress counts from op's `base` ---- */
 typedef struct {
   const Pool *pool;

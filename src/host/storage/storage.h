@@ -125,6 +125,18 @@ bool download_source_read(DownloadSource *source, guint64 offset, void *buf, gsi
 void download_source_free(DownloadSource *source); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DownloadSource, download_source_free)
 
+/* ---- a VM as one file (volume_export.c) ---- */
+/* One of its disks, as it lies in the file. */
+typedef struct {
+  const char *name;
+  guint64 bytes;      /* of it there */
+  guint64 size_bytes; /* that the guest sees */
+} ExportedDisk;
+/* Writes the descriptor, for `name`.ovf; longer numbers make it longer, and nothing else of `disks` does. Caller frees. */
+typedef char *(*ExportDescribe)(const WsRpcVolumeExport *params, const ExportedDisk *disks, guint n);
+bool storage_volume_export(Storage *storage, const WsRpcVolumeExport *params, ExportDescribe describe, const StorageOp *op,
+                           WsRpcVolumeExportResult **result, GError **error);
+
 /* ---- a volume that goes to another host: the file and those below it, byte for byte, holes left out ---- */
 #define STORAGE_PIECE_BYTES ((gsize)4 << 20) /* most that one piece holds */
 

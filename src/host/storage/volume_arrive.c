@@ -29,8 +29,9 @@ typedef struct {
 } ArrivingFile;
 
 struct VolumeArrival {
-  Pool pool, folder; /* folder: the hidden one, as a pool's directory is */
-  char *file, *folder_name;
+  Pool pool;
+  HiddenFolder folder;
+  char *file;
   FileLock lock;
   ImageFormat format;
   Provisioning provisioning;
@@ -51,20 +52,6 @@ static void clear_file(void *arg)
 
 /* ---- begin ---- */
 
-static bool open_folder(VolumeArrival *a, GError **error)
-{
-  a->folder_name = g_strconcat(a->pool.storage->new_prefix, "arrives-", a->file, NULL);
-  pool_dir_remove_folder(a->pool.dir_fd, a->folder_name); /* of a try that was cut short */
-  if (mkdirat(a->pool.dir_fd, a->folder_name, 0700) < 0)
-    return pool_fail(&a->pool, a->folder_name, "create", errno, error);
-  a->folder.storage = a->pool.storage;
-  a->folder.id = a->pool.id;
-  memcpy(a->folder.name, a->pool.name, sizeof a->folder.name);
-  a->folder.path = pool_file_path(&a->pool, a->folder_name);
-  a->folder.dir_fd = openat(a->pool.dir_fd, a->folder_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  return a->folder.dir_fd >= 0 || pool_fail(&a->pool, a->folder_name, "open", errno, error);
-}
-
 /* Of an earlier try of the same move. It is made anew: nobody knows whether the source has changed since. */
 static bool drop_earlier(VolumeArrival *a, GError **error)
 {
@@ -84,7 +71,7 @@ VolumeArrival *storage_arrive(Storage *storage, WsId pool, const char *file, gin
                               const StorageOp *op, GError **error)
 {
   g_autoptr(VolumeArrival) a = g_new0(VolumeArrival, 1);
-  a->pool.dir_fd = a->folder.dir_fd = -1;
+  a->pool.dir_fd = a->folder.pool.dir_fd = -1;
   a->file = g_strdup(file);
   a->format = (ImageFormat)format;
   a->provisioning = (Provisioning)provisioning;
@@ -94,7 +81,7 @@ VolumeArrival *storage_arrive(Storage *storage, WsId pool, const char *file, gin
   if (!pool_check_name(file, false, error) || !pool_open(storage, pool, "take a disk", &a->pool, error) ||
       !file_lock(&a->pool, file, op, &a->lock, error))
     return NULL;
-  return drop_earlier(a, error) && open_folder(a, error) ? g_steal_pointer(&a) : NULL;
+  return drop_earlier(a, error) && hidden_folder_begin(&a->pool, "arrives", file, &a->folder, error) ? g_steal_pointer(&a) : NULL;
 }
 
 /* ---- pieces ---- */
@@ -107,10 +94,10 @@ bool volume_arrival_file(VolumeArrival *a, const char *name, guint64 bytes, guin
     return false;
   if (a->files->len == 0 && !reserve(&a->pool, volume_need_bytes(a->format, a->provisioning, a->size_bytes) + data_bytes, &a->space, error))
     return false;
-  ArrivingFile file = {g_strdup(name), pool_dir_open_beneath(a->folder.dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600),
+  ArrivingFile file = {g_strdup(name), pool_dir_open_beneath(a->folder.pool.dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600),
                        g_array_new(FALSE, FALSE, sizeof(Arrived))};
   g_array_append_val(a->files, file);
-  return (file.fd >= 0 && ftruncate(file.fd, (off_t)bytes) == 0) || pool_fail(&a->folder, name, "create", errno, error);
+  return (file.fd >= 0 && ftruncate(file.fd, (off_t)bytes) == 0) || pool_fail(&a->folder.pool, name, "create", errno, error);
 }
 
 static void digest_of(const void *bytes, gsize n, char out[65])
@@ -177,7 +164,7 @@ static bool read_back(VolumeArrival *a, const ArrivingFile *file, const StorageO
 static bool name_it(VolumeArrival *a, const ArrivingFile *file, GError **error)
 {
   pool_expect(&a->pool, a->file, true);
-  if (!pool_dir_publish(a->folder.dir_fd, file->name, a->pool.dir_fd, a->file)) {
+  if (!pool_dir_publish(a->folder.pool.dir_fd, file->name, a->pool.dir_fd, a->file)) {
     int saved = errno;
     if (saved != EEXIST)
       pool_expect(&a->pool, a->file, false);
@@ -191,7 +178,7 @@ static bool make_final(VolumeArrival *a, ImageFormat source_format, const Storag
   const ArrivingFile *top = &g_array_index(a->files, ArrivingFile, 0);
   VolumeFacts facts = {0};
   guint64 size = 0, blocks = 0;
-  if (!volume_measure(&a->folder, top->name, top->fd, source_format, &facts, error))
+  if (!volume_measure(&a->folder.pool, top->name, top->fd, source_format, &facts, error))
     return false;
   if (facts.size_bytes != a->size_bytes)
     return refuse_piece(a, "it has another size than its record says", error);
@@ -204,7 +191,7 @@ static bool make_final(VolumeArrival *a, ImageFormat source_format, const Storag
     *allocated = (gint64)file_allocated_bytes(top->fd);
     return true;
   }
-  VolumeCopy copy = {.source_pool = &a->folder, .source_file = top->name, .source_fd = top->fd, .source = &facts, .pool = &a->pool,
+  VolumeCopy copy = {.source_pool = &a->folder.pool, .source_file = top->name, .source_fd = top->fd, .source = &facts, .pool = &a->pool,
                      .file = a->file, .format = a->format, .provisioning = a->provisioning, .op = op};
   reservation_release(&a->space); /* the copy makes its own */
   bool ok = volume_copy(&copy, &size, &blocks, error);
@@ -227,13 +214,10 @@ void volume_arrival_free(VolumeArrival *a)
   if (!a)
     return;
   g_array_unref(a->files);
-  if (a->folder_name)
-    pool_dir_remove_folder(a->pool.dir_fd, a->folder_name);
+  hidden_folder_clear(&a->folder);
   reservation_release(&a->space);
-  pool_close(&a->folder);
   file_unlock(&a->lock);
   pool_close(&a->pool);
-  g_free(a->folder_name);
   g_free(a->file);
   g_free(a);
 }

@@ -9,7 +9,7 @@ class Baseline(Case):
         return now if not now.get("unknown") and now.get("model") else None
 
     def guest_with_the_baseline_boots_and_moves(self):
-        baseline = wait_for("what libvirt knows of the processors", self.computed, 120)
+        baseline = wait_for("what libvirt knows of the processors", self.computed, 400)
         check(baseline["hosts"] == len(self.site.members) and baseline["features"] and not baseline["limits"], baseline)
         left_out = {"monitor", "svm", "npt"}  # what no small guest needs, and emulation is slow with
         cpu = {"vcpus": 1, "mode": "custom", "model": baseline["model"], "features": [f for f in baseline["features"] if f not in left_out]}

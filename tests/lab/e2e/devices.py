@@ -2,6 +2,7 @@
 """Volumes, and what a running guest gets and shows: disks, NICs, screen, keys, consoles."""
 import base64
 import json
+import os
 
 from whole_site import Case, check, read_message, refused
 
@@ -114,6 +115,33 @@ class Devices(Case):
     def screenshot_is_a_png(self):
         picture = base64.b64decode(self.api.post(f"vms/{self.vm}/screenshot")["png"])
         check(picture.startswith(b"\x89PNG\r\n\x1a\n") and picture.rstrip().endswith(b"IEND\xaeB`\x82"), picture[:16])
+
+    def run_log_is_the_hosts_and_has_its_newest_lines(self):
+        log = self.api.get(f"vms/{self.vm}/log")
+        check(log["host"] == self.site.vm(self.vm)["host"], log["host"])
+        check("qemu-system" in log["text"] and log["lines"] == len(log["text"].splitlines()), log)
+        short = self.api.get(f"vms/{self.vm}/log?lines=2")
+        check(short["lines"] == 2 and short["more"] and log["text"].endswith(short["text"]), short)
+        refused("out_of_range", self.api.get, f"vms/{self.vm}/log?lines=0")
+        check("qemu-system" in self.site.product.call("vm", "log", self.vm)["text"], "winctl")
+
+    def host_check_says_what_is_known_of_each_device(self):
+        host = self.api.get(f"hosts/{self.site.host}")
+        lines = [line for line in self.api.get(f"hosts/{self.site.host}/check")["lines"] if line["check"] == "device"]
+        check(any(line["found"] == host["facts"]["cpu"]["model"] for line in lines), lines)
+        check(all(line.get("compatibility") in ("tested", "known_to_work", "unknown") for line in lines), lines)
+        check(all(("advice" in line) == (line["compatibility"] == "unknown") for line in lines), lines)
+
+    def compatibility_list_is_searched_and_takes_own_entries(self):
+        found = self.api.get("compatibility?kind=nic&q=i40e+x710")["items"]
+        check(found and all(entry["driver"] == "i40e" for entry in found), found)
+        refused("bad_value", self.api.get, "compatibility?kind=toaster")
+        with open(os.path.join(self.site.manager_dir, "compatibility.jsonl"), "w", encoding="utf-8") as file:
+            file.write('{"kind": "nic", "name": "Ours", "state": "tested", "source": "we did"}\n{"kind": "nic"}\n')
+        answer = self.api.get("compatibility?kind=nic")
+        check(answer["items"][0]["name"] == "Ours" and answer["items"][0]["own"], answer["items"][0])
+        check([problem["line"] for problem in answer["problems"]] == [2], answer["problems"])
+        check(self.site.product.call("system", "compatibility", "--q", "ours")["items"], "winctl")
 
     def keys_are_pressed(self):
         self.api.post(f"vms/{self.vm}/send_keys", {"keys": ["ctrl", "alt", "f2"]})

@@ -34,7 +34,7 @@ class Drs(Case):
         clash = {"name": "together", "cluster": self.site.cluster, "kind": "keep_together", "vms": self.vms}
         check("apart" in refused("rule_conflict", self.api.post, "affinity-rules", clash).message, "the other rule is not named")
         wait_for("the guests to part", lambda: len(set(self.hosts())) == 2, 60)
-        wait_for("the move to end", self.at_rest, 30)
+        wait_for("the move to end", lambda: self.at_rest() and self.moves(), 60)
         check(len(self.moves()) == 1 and self.moves()[0]["live"], self.moves())
         check(not self.api.get(f"affinity-rules/{rule}/violations").get("items"), "the rule is broken still")
         moved, other = sorted(self.vms, key=lambda vm: self.site.vm(vm)["host"] == self.site.members[0].id)
@@ -49,9 +49,10 @@ class Drs(Case):
         for vm in self.vms:
             self.site.members[0].inside("virsh", "qemu-agent-command", self.site.vm(vm)["uuid"], BUSY)
         self.settings(level="automatic")
-        wait_for("one of the busy guests to move", lambda: len(set(self.hosts())) == 2, 150)
-        wait_for("the move to end", self.at_rest, 60)
-        done = [one for one in self.api.items("drs-recommendations") if one["state"] == "applied" and one["reason"] == "cpu"]
+        wait_for("one of the busy guests to move", lambda: len(set(self.hosts())) == 2, 400)
+        wait_for("the move to end", lambda: self.at_rest() and len(self.moves()) > before, 60)
+        done = wait_for("the advice to be done", lambda: [one for one in self.api.items("drs-recommendations")
+                                                          if one["state"] == "applied" and one["reason"] == "cpu"], 60)
         check(len(done) == 1 and done[0]["effect"]["from_cpu_before"] > 70 >= done[0]["effect"]["to_cpu_after"], done)
         lines = self.api.get(f"drs-recommendations/{done[0]['id']}/explain")["lines"]
         check(any("above the threshold" in line for line in lines) and any("would save" in line for line in lines), lines)

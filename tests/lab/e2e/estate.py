@@ -72,8 +72,7 @@ class Maintenance(Case):
         self.api.do(f"vms/{vm}/pause")
         task = self.api.post(f"hosts/{self.site.host}/enter_maintenance", {"vms": "shut_down"})
         wait_for("the host to be emptied", lambda: self.mode() == "entering_maintenance" or self.task_ended(task), 20)
-        if not self.task_ended(task):
-            self.api.post(f"tasks/{task['id']}/cancel")
+        self.api.cancel(task)
         ended = self.api.wait(task)
         check(ended["state"] in ("cancelled", "failed", "rolled_back"), ended)
         check(self.mode() == "normal", self.mode())

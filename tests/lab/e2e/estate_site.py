@@ -6,8 +6,10 @@ lie in each host's own file system.
 """
 import contextlib
 import os
+import re
 import shutil
 
+import proving
 from labkit import namespaces
 from labkit.lab import Lab
 from runkit.processes import Failure, Process, run, wait_for
@@ -121,6 +123,46 @@ class Estate(Site):
         run(os.path.join(ROOT, "scripts/make-guest"), self.guest_file)
         self.image = self.product.image(self.shared, self.guest_file)
         self.pool, self.group, self.host = self.shared, self.groups[0], self.members[0].id
+
+    # ---- guests that prove themselves (proving.py) ----
+
+    def prover(self, name, at=0, pool=None, **disk):
+        """One that runs on a member, its second disk in the shared pool or this one; returns when it has begun."""
+        vm = self.deploy(name, at=at, start=False, memory_bytes=proving.MEMORY_BYTES,
+                         cloud_init={"hostname": name, "user_data": proving.USER_DATA.format(held=4 << 20, more="true")})
+        new = {"size_bytes": proving.DATA_BYTES, "pool": pool or self.shared, "format": "raw", **disk}
+        self.api.do(f"vms/{vm}/attach_disk", {"disk": {"new_volume": new}})
+        self.api.do(f"vms/{vm}/start")
+        self.wait_held(vm, 2)
+        return vm
+
+    def member_of(self, vm):
+        return next(member for member in self.members if member.id == self.vm(vm)["host"])
+
+    def held(self, vm):
+        """How often the guest has compared its memory since it began, by what it says on the host where it is."""
+        status, text = self.member_of(vm).run("cat", f"/var/lib/winsphere/serial/{self.vm(vm)['uuid']}.log")
+        check(" BAD" not in text, f"the memory of {vm} has changed")
+        numbers = [int(number) for number in re.findall(r"HELD (\d+) good", text)] if status == 0 else []
+        return numbers[-1] if numbers else -1
+
+    def wait_held(self, vm, more):
+        """So many times more than now."""
+        before = self.held(vm)
+        wait_for(f"{vm} to look at its memory", lambda: self.held(vm) >= before + more, 90)
+        return self.held(vm)
+
+    def prove(self, vm, pool_path=None):
+        """It is powered off; how many records it had written: all of them are right."""
+        self.api.do(f"vms/{vm}/power_off")
+        member = self.member_of(vm)
+        volume = next(disk["volume"] for disk in self.vm(vm)["disks"] if disk["key"] == "disk-1")
+        folder = pool_path or self.api.get(f"pools/{self.api.get(f'volumes/{volume}')['pool']}")["path"]
+        name = member.inside("find", folder, "-name", f"{volume}-*").split()[0]
+        with open(f"/proc/{member.lab_host.running_init()}/root{name}", "rb") as file:
+            number, whole = proving.count_records(file.read())
+        check(whole and number > 0, f"{name}: {number} records are right; is that all: {whole}")
+        return number
 
     def make(self, noun, name, plural=None, **fields):
         """An object by its create task; its id."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Maintenance mode that moves the virtual machines away, live."""
-from whole_site import Case, check, refused, wait_for
+from whole_site import LIVING, Case, check, refused, wait_for
 
 
 class Evacuation(Case):
@@ -55,8 +55,8 @@ class Evacuation(Case):
         for vm in vms:
             self.site.wait_guest(vm)
         task = self.api.post(f"hosts/{member.id}/enter_maintenance")
-        wait_for("the host to be emptied", lambda: self.mode(member) != "normal", 20)
-        self.api.post(f"tasks/{task['id']}/cancel")
+        wait_for("the host to be emptied", lambda: self.mode(member) != "normal" or self.api.get(f"tasks/{task['id']}")["state"] not in LIVING, 60)
+        self.api.cancel(task)
         ended = self.api.wait(task, 180)
         check(ended["state"] in ("cancelled", "rolled_back", "failed", "done"), ended)
         check(self.mode(member) == ("maintenance" if ended["state"] == "done" else "normal"), (ended["state"], self.mode(member)))

@@ -10,7 +10,7 @@ import time
 
 from whole_site import LIVING, Case, Failure, Refused, check, refused, wait_for
 
-SHOWS_WITHIN_S = 5
+SHOWS_WITHIN_S = 60  # by an event of libvirt; usually at once
 STRANGER = """<domain type='{type}'><name>stranger</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='q35'>hvm</type></os><devices><serial type='pty'/></devices></domain>"""
 
@@ -100,14 +100,14 @@ class Busy(Case):
     """Two operations on one VM."""
 
     def second_operation_is_refused_naming_the_first(self):
-        vm = self.site.deploy("busy")
-        task = self.api.post(f"vms/{vm}/shutdown")  # the guest does not listen yet
+        vm = self.site.deaf("busy")
+        task = self.api.post(f"vms/{vm}/shutdown", {"timeout_s": 600})
         error = refused("busy", self.api.post, f"vms/{vm}/pause")
         check(error.status == 409 and task["id"] in error.message and error.params["task"] == task["id"], error)
         check(self.site.vm(vm)["activity"]["task"] == task["id"], self.site.vm(vm).get("activity"))
         self.api.post(f"tasks/{task['id']}/cancel")
         ended = self.api.wait(task)
-        check(ended["state"] in ("cancelled", "done"), ended)
+        check(ended["state"] == "cancelled", ended)
         check(not self.site.vm(vm).get("activity"), "still busy")
         self.site.destroy(vm)
 
@@ -183,14 +183,14 @@ class Agreement:
     def wait(self):
         """Until the host is back, all tasks have ended, and all agree."""
         self.site.wait_connected()
-        wait_for("the end of all tasks", lambda: not self.living(), 60, give_up=False)
+        wait_for("the end of all tasks", lambda: not self.living(), 400, give_up=False)
         check(not self.living(), lambda: f"these tasks live on: {self.living()}")
-        wait_for("agreement", lambda: not self.quarrels(), 10, give_up=False)
+        wait_for("agreement", lambda: not self.quarrels(), 200, give_up=False)
         check(not self.quarrels(), lambda: "; ".join(self.quarrels()))
 
     def living(self):
         return [(task["id"], task["kind"], task["state"], task.get("waiting"), task.get("steps"))
-                for task in self.api.items("tasks") if task["state"] in LIVING]
+                for task in self.api.items("tasks", filter="ended%3D%22%22") if task["state"] in LIVING]
 
     def quarrels(self):
         """What does not fit together, in words."""
@@ -229,7 +229,7 @@ class Restarts(Case):
         self.site.kill(self.site.agent)
         wait_for("the host to be lost", lambda: self.api.get(f"hosts/{self.site.host}")["state"] == "lost", 60)
         check(self.site.domains()[uuid] == "running", self.site.domains())
-        check(self.site.power(vm) == "unknown", self.site.power(vm))
+        self.site.wait_power(vm, "unknown")
         self.site.start_agent()
         Agreement(self.site).wait()
         check(self.site.power(vm) == "running", self.site.power(vm))

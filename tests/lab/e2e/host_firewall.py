@@ -55,9 +55,9 @@ class HostFirewall(Case):
             check(not self.opens(member, 2222), "another's source comes in")
             check(member.now()["state"] == "connected", "the agent locked itself out")
 
+            member.agent.stop()  # the manager says the list again whenever it reads the host anew
             member.inside("nft", "delete", "table", "inet", "winsphere_host")  # as after a boot
             self.comes_in(member, 8080)
-            member.agent.stop()
             member.start_agent()
             member.wait_connected()
             wait_for("the list to be there again", lambda: not self.opens(member, 8080), 20)

@@ -6,7 +6,7 @@ import re
 from runkit.processes import run
 from whole_site import Case, check, refused, wait_for
 
-TASK_DEADLINE_S = 120
+TASK_DEADLINE_S = 400
 
 
 class Leases(Case):

@@ -80,8 +80,8 @@ class Batches(Case):
 
     def batch_gives_one_result_for_each_vm(self):
         parent = self.api.do("vms/deploy", {"name": "many", "image": self.site.image, "pool": self.site.pool, "linked": True,
-                                            "count": 3, "start": False, "port_group": self.site.group})
-        vms = [vm["id"] for vm in self.api.items("vms", filter="name~many")]
+                                            "count": 3, "start": False, "port_group": self.site.group, "labels": {"made": "together"}})
+        vms = [vm["id"] for vm in self.api.items("vms", filter="labels.made=together")]
         check(len(vms) == 3, (parent, vms))
         self.batch("start", vms, {"done"})
         check({self.site.power(vm) for vm in vms} == {"running"}, "not all run")

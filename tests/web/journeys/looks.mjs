@@ -4,12 +4,13 @@
 // pictures anew: look at them before they are committed.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { check, openPage, ROOT, same, sleep, until } from '../kit.mjs'
+import { check, openPage, quiet, ROOT, same, until } from '../kit.mjs'
 
 const FOLDER = join(ROOT, 'tests/web/reference')
 const FONTS = join(FOLDER, 'fonts.json')
 const SIZE = [144, 90]
 const NEAR = 26 // of 255: what a pixel may differ by
+const LONG_MS = 20000 // for what comes after a page: then it is told
 const MOST = 0.006 // of the pixels may differ by more
 const MOST_WITH_OTHER_FONTS = 0.05 // where letters have other widths or another browser draws them, lines break elsewhere
 
@@ -92,8 +93,7 @@ export function looks(makeSite, browser) {
   const open = async (page, path, ready) => {
     await page.goto(site.url + path)
     await page.waitForSelector(ready)
-    await page.waitForSelector('.skeleton, [aria-busy=true]', { state: 'detached' })
-    await page.waitForLoadState('networkidle').catch(() => undefined)
+    await quiet(page)
   }
   const walk = (language, theme) => [`the main pages look as they did, ${theme}`, async () => {
     await start()
@@ -109,7 +109,6 @@ export function looks(makeSite, browser) {
       await open(page, path, ready)
       const file = join(FOLDER, `${name}-${theme}.png`)
       if (process.env.UPDATE) {
-        await sleep(1500) // figures that come after the page
         writeFileSync(file, await take(page))
         continue
       }
@@ -119,7 +118,7 @@ export function looks(makeSite, browser) {
       }
       // Figures come in after the page: it is right when it has come to look so.
       let share = 1
-      const right = await until('it looks so', async () => (share = Math.min(share, await bench.differ(readFileSync(file), await take(page)))) <= most, 5000).catch(() => false)
+      const right = await until('it looks so', async () => (share = Math.min(share, await bench.differ(readFileSync(file), await take(page)))) <= most, LONG_MS).catch(() => false)
       if (process.env.TIMES) console.log(`# ${name} ${theme}: ${(100 * share).toFixed(2)} %`)
       if (!right) {
         const seen = join(process.env.SEEN ?? site.dir, `${name}-${theme}.png`)
@@ -138,7 +137,6 @@ export function looks(makeSite, browser) {
       const page = await openPage(browser, site)
       page.allowed.push(/422/)
       await open(page, `/vms/${site.vms[0]}`, '.card')
-      await sleep(500)
       const before = await take(page)
       const harm = {
         'a card is gone': () => document.querySelector('.cards .card').style.setProperty('display', 'none'),
@@ -152,7 +150,7 @@ export function looks(makeSite, browser) {
         check(share > 2 * MOST, `${what}: ${(100 * share).toFixed(2)} %`)
         await page.reload()
         await page.waitForSelector('.card')
-        await sleep(500)
+        await quiet(page)
       }
       await page.context().close()
       await bench.close()

@@ -4,8 +4,9 @@ import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { check, click, makeSheet, openPage, same, sleep, until } from '../kit.mjs'
+import { check, click, head, makeSheet, openPage, quiet, same, until } from '../kit.mjs'
 
+const LONG = 260 // rows: more than a list reads at first
 const fresh = (page) => (page.clicks = 0)
 const most = (page, n) => check(page.clicks <= n, `${page.clicks} clicks, at most ${n}`)
 const url = (page) => new URL(page.url()).pathname
@@ -87,12 +88,15 @@ export function work(site, browser) {
       await page.fill('#deploy-count', '12')
       await page.waitForSelector('.review .checkok')
       check((await page.textContent('.review')).includes('12 VMs: shop-1, shop-2'), await page.textContent('.review'))
+      const promised = await page.textContent('.review')
       await click(page, '[data-test=confirm]')
       await page.waitForURL('**/tasks/*')
       const task = url(page).split('/')[2]
       const ended = await site.task({ id: task })
       same(ended.state, 'done')
-      await page.waitForSelector('.objecthead >> text=Done')
+      await page.waitForSelector(head('done'))
+      const made = (await site.call('GET', '/vms?filter=name%3Dshop-1')).items[0]
+      check(promised.includes(`${made.cpu.vcpus} vCPU · ${made.memory_bytes / 1024 ** 2} MiB`), promised)
       most(page, 2)
       await good(page)
     }],
@@ -123,7 +127,7 @@ export function work(site, browser) {
         return found.length === 2 && found.every((vm) => !vm.activity) && found
       })
       same(made.map((vm) => [vm.name, vm.cpu.vcpus, vm.memory_bytes / 1024 ** 3, vm.power.state]), [['table-1', 2, 4, 'running'], ['table-2', 1, 2, 'off']])
-      await until('both rows done', async () => (await page.locator('[data-test=orders] tr[data-state=sent] >> text=Done').count()) === 2)
+      await until('both rows done', async () => (await page.locator('[data-test=orders] tr[data-state=sent] a:text-is("Done")').count()) === 2)
       most(page, 2)
       writeFileSync(file, 'no spreadsheet')
       await page.setInputFiles('[data-test=file]', file)
@@ -192,35 +196,60 @@ export function work(site, browser) {
       const vm = (await site.call('GET', '/vms?filter=name=shop-3')).items[0]
       await site.call('POST', `/vms/${vm.id}/power_off`, {}).then((t) => site.task(t), () => undefined)
       await at(`/vms/${vm.id}`)
-      await page.waitForSelector('.objecthead >> text=Off')
+      await page.waitForSelector(head('off'))
       await page.click('[data-test=more-verbs]')
-      await page.click('.ant-dropdown [data-verb=delete]')
+      await page.click('.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=delete]:not(:has(.why))')
       check(await page.isDisabled('[data-test=confirm]'), 'it can be deleted without its name')
       await page.fill('[data-test=confirm-name]', 'shop-3')
       await page.click('[data-test=confirm]')
-      await page.waitForSelector('.objecthead >> text=In bin')
+      await page.waitForSelector(head('in_bin'))
       fresh(page)
       await click(page, '.header [data-test=nav-more]')
-      await click(page, '.ant-dropdown >> text=Recycle bin')
-      await page.waitForSelector('.row >> text=shop-3')
-      await page.click('.row >> text=shop-3', { button: 'right' })
-      await click(page, '.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=restore]')
+      await click(page, '.ant-dropdown:not(.ant-dropdown-hidden) >> text=Recycle bin')
+      await page.click(`.row[data-id=${vm.id}]`, { button: 'right' })
+      await click(page, '.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=restore]:not(:has(.why))')
       await until('it is back', async () => (await site.call('GET', `/vms/${vm.id}`)).management === 'managed')
       most(page, 3)
       await good(page)
     }],
+    ['a VM that is off is exported in four clicks, and the file is there to be fetched', async () => {
+      const vm = await site.call('GET', `/vms/${(await site.do('POST', '/vms/deploy', { name: 'leaver', image: site.images[0], start: false })).result}`)
+      const pool = (await site.call('GET', `/volumes/${vm.disks[0].volume}`)).pool
+      const { name } = await site.call('GET', `/pools/${pool}`)
+      await at(`/vms/${vm.id}`)
+      await page.waitForSelector(head('off'))
+      await click(page, '[data-test=more-verbs]')
+      await click(page, '.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=export]:not(:has(.why))')
+      await click(page, '.ant-modal .ant-select')
+      await page.click(`.ant-select-item >> text=${name}`)
+      await page.waitForSelector('.ant-modal .checkok')
+      await click(page, '[data-test=confirm]')
+      const ova = await until('it is a volume', async () => (await site.call('GET', '/volumes?filter=kind=ova%20and%20state=ready')).items[0])
+      most(page, 4)
+      same([ova.name, ova.pool], ['leaver', pool])
+      await at(`/volumes/${ova.id}`)
+      await page.waitForSelector('.card >> text=Exported VM (OVA)')
+      same(await page.getAttribute('[data-test=download]', 'href'), `/api/v1/volumes/${ova.id}/data`)
+      await at(`/volumes/${vm.disks[0].volume}`)
+      await page.waitForSelector('.card dl')
+      await quiet(page)
+      check(!(await page.$('[data-test=download]')), "a VM's own disk is offered")
+      await site.do('DELETE', `/volumes/${ova.id}`, {})
+      await site.do('DELETE', `/vms/${vm.id}`, { how: 'destroy' })
+      await good(page)
+    }],
     ['a host is emptied in two clicks, and what runs there is listed first', async () => {
       const host = site.hosts[1]
-      const here = (await site.call('GET', `/vms?filter=host=${host.id}%20and%20power.state=running`)).items
+      const here = (await site.call('GET', `/vms?filter=host=${host.id}%20and%20power.state=running&sort=-memory_bytes`)).items
       await at(`/hosts/${host.id}`)
       await click(page, '[data-verb=enter_maintenance]')
       if (here.length) await page.waitForSelector(`.ant-modal .names >> text=${here[0].name}`)
       await page.click('.ant-modal .ant-select')
-      await page.click('.ant-select-item >> text=Power off')
+      await page.click('.ant-select-item >> text="Power off"')
       await click(page, '[data-test=confirm]')
-      await page.waitForSelector('.objecthead >> text=Maintenance')
+      await page.waitForSelector(head('maintenance'))
       await click(page, '[data-verb=leave_maintenance]')
-      await page.waitForSelector('.objecthead >> text=Connected')
+      await page.waitForSelector(head('connected'))
       most(page, 3)
       await good(page)
     }],
@@ -235,10 +264,10 @@ export function work(site, browser) {
       await page.waitForSelector('.ant-modal .checkok')
       await click(page, '[data-test=confirm]')
       await until('it is there', async () => (await site.call('GET', `/vms/${vm}`)).host === to)
-      await page.waitForSelector(`.crumbs a[href$="${to}"]`)
+      await page.waitForSelector(`.crumbs a[href="/hosts/${to}"]`)
       most(page, 3)
       await page.click('[data-tab=migrations]')
-      await page.waitForSelector('.row >> text=Done')
+      await page.waitForSelector('.row >> text="Done"')
       await good(page)
     }],
     ['a name is changed where it stands', async () => {
@@ -274,7 +303,7 @@ export function work(site, browser) {
       await page.waitForSelector('.row [role=gridcell]')
       same(await page.inputValue('[data-test=filter]'), 'state:running')
       same(await page.getAttribute('.head .cell:has-text("Memory")', 'aria-sort'), 'ascending')
-      same(await page.locator('.row >> text=Off').count(), 0)
+      same(await page.locator('.row .state:not([data-state=running])').count(), 0)
       await good(page)
     }],
     ['the whole list goes into a CSV, harmless to a spreadsheet', async () => {
@@ -307,15 +336,41 @@ export function work(site, browser) {
       await page.click('[data-test=tasks]')
       await good(page)
     }],
+    ['a new volume is offered the kinds that can be made, and no other', async () => {
+      await at('/volumes')
+      await page.click('text=New Volume')
+      await page.click('.ant-modal .grouphead')
+      await page.click('.ant-modal .field:has(label:text-is("Kind")) .ant-select')
+      await page.waitForSelector('.ant-select-item-option >> text=ISO')
+      same(await page.locator('.ant-select-item-option').allTextContents(), ['Disk', 'ISO'])
+      await page.keyboard.press('Escape')
+      await good(page)
+    }],
+    ['choices are named by what they mean where they stand', async () => {
+      await at(`/vms/${site.vms[5]}/configure`)
+      await page.waitForSelector('.facts >> text=Shares')
+      check(!(await page.textContent('.page')).includes('In service') && (await page.textContent('.page')).includes('Normal'), 'shares of a VM')
+      await good(page)
+    }],
+    ['the tree says its views in full, and a list cuts no column off', async () => {
+      await at('/tasks')
+      await page.waitForSelector('.row [role=gridcell]')
+      const cut = await page.evaluate(() => [...document.querySelectorAll('.treepane .ant-segmented-item-label')].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.textContent))
+      same(cut, [])
+      const [whole, seen] = await page.evaluate(() => { const grid = document.querySelector('.grid'); return [grid.scrollWidth, grid.clientWidth] })
+      check(whole <= seen, `${whole} of ${seen} pixels`)
+      await good(page)
+    }],
     ['keys go where the mouse goes', async () => {
       await at('/')
       for (const [keys, path] of [['gv', '/vms'], ['gh', '/hosts'], ['gs', '/']]) {
-        for (const key of keys) await page.keyboard.press(key)
+        await Promise.all([...keys].map((key) => page.keyboard.press(key))) // one right after the other
         await page.waitForURL(site.url + path)
       }
       await page.keyboard.press('?')
       await page.waitForSelector('.keys')
       await page.keyboard.press('Escape')
+      await page.waitForSelector('.keys', { state: 'hidden' })
       await page.goto(site.url + '/vms')
       await page.waitForSelector('.row [role=gridcell]')
       await page.focus('.grid')
@@ -324,8 +379,25 @@ export function work(site, browser) {
       await page.keyboard.press('Enter')
       await page.waitForURL('**/vms/vm-*')
       most(page, 0)
-      await sleep(100)
+      await quiet(page)
       await good(page)
+    }],
+    ['all of a long list are picked, those not read yet too', async () => {
+      await at('/')
+      const groups = await Promise.all(Array.from({ length: LONG }, (_, i) => site.call('POST', '/business-groups', { name: `long-${String(i).padStart(3, '0')}` })))
+      try {
+        await page.goto(site.url + '/business-groups?filter=long')
+        await page.waitForSelector('.row [role=gridcell]')
+        await page.click('.row:nth-child(1) input')
+        await page.waitForSelector('.pickedbar >> text=1 selected')
+        await page.click('[data-test=pick-all]')
+        await page.waitForSelector(`.pickedbar >> text=${LONG} selected`)
+        await page.click('.row:nth-child(2) input') // and may be picked out again
+        await page.waitForSelector(`.pickedbar >> text=${LONG - 1} selected`)
+        await good(page)
+      } finally {
+        await Promise.all(groups.map((group) => site.call('DELETE', `/business-groups/${group.id}`)))
+      }
     }],
   ]
 }

@@ -31,6 +31,11 @@ export function configureClient(options: { language?: string; onLoggedOut?: () =
   unreachable = options.unreachable ?? unreachable
 }
 
+let era = 0
+/** Requests that are under way were sent with another session: where they are refused, what only reads is sent again. What does something is not: another user
+ *  may be here by now. */
+export const newEra = () => void era++
+
 const newKey = () => crypto.randomUUID()
 
 async function failed(answer: Response): Promise<ApiError> {
@@ -43,6 +48,7 @@ async function failed(answer: Response): Promise<ApiError> {
 
 async function send(method: string, path: string, body: BodyInit | undefined, headers: Record<string, string>, signal?: AbortSignal): Promise<Response> {
   let answer: Response
+  const mine = era
   for (let tries = 0; ; tries++) {
     try {
       answer = await fetch(BASE + path, { method, body, signal, credentials: 'same-origin', headers: { 'accept-language': language, ...headers } })
@@ -56,7 +62,10 @@ async function send(method: string, path: string, body: BodyInit | undefined, he
   }
   if (answer.ok) return answer
   const error = await failed(answer)
-  if (answer.status === 401 && error.code === 'unauthenticated') onLoggedOut()
+  if (answer.status === 401 && error.code === 'unauthenticated') {
+    if (mine === era) onLoggedOut()
+    else if (method === 'GET') return send(method, path, body, headers, signal)
+  }
   throw error
 }
 

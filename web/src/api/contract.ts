@@ -6,12 +6,14 @@ export interface Field {
   l: string
   t: 'bool' | 'int' | 'double' | 'string' | 'enum' | 'ref' | 'anyref' | 'time' | 'object' | 'map' | 'any'
   many?: boolean
-  /** Description, English only. */
+  /** Description: English only, and once help.ts has it. */
   d?: string
   u?: string
   e?: string[]
   /** Words of its choices, where they mean something else here than elsewhere (kit/form/shape). */
   w?: Record<string, string>
+  /** Choices that no form offers (kit/form/shape). */
+  never?: string[]
   /** Type that it refers to. */
   r?: string
   /** Type of the part. */
@@ -39,6 +41,8 @@ export interface Op {
   l: string
   d?: string
   right: string
+  /** Of an update: fields that take a right of their own too. */
+  fields?: Record<string, string>
   danger?: Danger
   activity?: string
   task?: boolean
@@ -72,11 +76,13 @@ interface Contract {
 let contract: Contract = { types: {}, resources: {}, looks: {}, words: {}, texts: {}, errors: {} }
 let pluralByPrefix: Record<string, string> = {}
 let pluralByType: Record<string, string> = {}
+const fieldsAt = new Map<string, Field | undefined>()
 
 export async function loadContract(language: string): Promise<void> {
   contract = (language === 'zh' ? await import('./generated/contract.zh.json') : await import('./generated/contract.en.json')).default as unknown as Contract
   pluralByPrefix = {}
   pluralByType = {}
+  fieldsAt.clear()
   for (const [plural, resource] of Object.entries(contract.resources)) {
     pluralByPrefix[resource.prefix] = plural
     pluralByType[resource.type] = plural
@@ -93,12 +99,16 @@ export const typeOf = (id: string): string | undefined => contract.resources[plu
 
 /** The field at a dotted path of a type, such as Vm and cpu.vcpus. */
 export function fieldAt(type: string, path: string): Field | undefined {
+  const key = type + '.' + path
+  const known = fieldsAt.get(key)
+  if (known || fieldsAt.has(key)) return known
   let field: Field | undefined
   let fields: Record<string, Field> | undefined = fieldsOf(type)
   for (const step of path.split('.')) {
     field = fields?.[step]
     fields = field?.o ? fieldsOf(field.o) : undefined
   }
+  if (fieldsAt.size < 5000) fieldsAt.set(key, field) // paths that people type, too
   return field
 }
 

@@ -5,6 +5,7 @@ import { ConfigProvider } from 'antd'
 import { pluralOf, resource } from '../api/contract'
 import { ContextMenu } from '../kit/menu'
 import { Fence } from '../kit/error/ErrorBox'
+import { To } from '../kit/Name'
 import { Overlay } from '../kit/overlay'
 import { Toasts } from '../kit/toast'
 import { usePref } from '../kit/prefs'
@@ -90,10 +91,10 @@ function Page() {
     document.title = `${own?.title() ?? (plural && resource(plural)?.many) ?? ''} WinSphere`.trim()
   }, [path, own, plural])
   const content = own ? <own.page />
-    : !plural ? <Home />
+    : !plural || path === '/login' ? <Home />
     : id && pluralOf(id) === plural ? <ObjectPage key={id} plural={plural} id={id} tab={tab ?? 'summary'} />
     : resource(plural) && !id ? <ListPage key={plural} plural={plural} page={pageOf(plural)} />
-    : <div className="pad">{t('no_such_page')}</div>
+    : <div className="nothing"><p>{t('no_such_page')}</p><To to="/">{t('to_home')}</To></div>
   return <Fence resetKey={path}><Suspense fallback={<div className="skeleton" aria-busy aria-label={t('loading')} />}>{content}</Suspense></Fence>
 }
 

@@ -20,7 +20,7 @@ const LEVELS = ['critical', 'major', 'minor', 'info']
 export function Header({ toggleTree }: { toggleTree: () => void }) {
   const session = sessionNow()
   const me = session.state === 'in' ? session.me : undefined
-  const more = ['users', 'roles', 'sessions', 'api-tokens', 'join-tokens', 'backups', 'audit-records', 'ended-tasks', 'migrations'].filter((p) => resources()[p]?.ops.some((o) => o.name === 'list' && may(o.right)))
+  const more = ['users', 'roles', 'identity-providers', 'sessions', 'api-tokens', 'join-tokens', 'backups', 'audit-records', 'ended-tasks', 'migrations'].filter((p) => resources()[p]?.ops.some((o) => o.name === 'list' && may(o.right)))
   return (
     <header className="header">
       <Button type="text" aria-label={t('tree')} icon={<Icon name="menu" />} onClick={toggleTree} />

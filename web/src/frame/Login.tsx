@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { useState, type FormEvent } from 'react'
+import { useEffect, useState, type FormEvent } from 'react'
 import { Button, Input } from 'antd'
+import { get } from '../api/client'
 import { ErrorBox, tell } from '../kit/error/ErrorBox'
 import { login } from '../live/session'
 import { t } from '../texts'
 import { Preferences } from './Preferences'
 import { Mark } from './Mark'
+import { Providers, type Choice } from './Providers'
 
 /** `over`: the session ended while somebody was at work; what they typed stays below. */
 export function Login({ over }: { over?: boolean }) {
@@ -13,6 +15,8 @@ export function Login({ over }: { over?: boolean }) {
   const [password, setPassword] = useState('')
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>()
+  const [choices, setChoices] = useState<Choice[]>([])
+  useEffect(() => void get<{ items?: Choice[] }>('/identity-providers/choices').then((found) => setChoices(found.items ?? []), () => undefined), [])
   const submit = async (event: FormEvent) => {
     event.preventDefault()
     setBusy(true)
@@ -36,6 +40,7 @@ export function Login({ over }: { over?: boolean }) {
         <label><span>{t('password')}</span><Input.Password name="password" size="large" autoComplete="current-password" autoFocus={!!user} value={password} onChange={(e) => setPassword(e.target.value)} /></label>
         {error !== undefined && <ErrorBox error={tell(error)} />}
         <Button type="primary" size="large" htmlType="submit" loading={busy} disabled={!user || !password} block data-test="login">{t('log_in')}</Button>
+        {!!choices.length && <Providers choices={choices} onError={setError} />}
         <Preferences />
       </form>
     </div>

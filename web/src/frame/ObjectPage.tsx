@@ -4,6 +4,7 @@ import { Suspense, useEffect, useState } from 'react'
 import { Button, Dropdown, Input } from 'antd'
 import { call, type Obj } from '../api/client'
 import { fieldsOf, opOf, resource, resources } from '../api/contract'
+import { useHelp } from '../api/help'
 import { Details } from '../kit/Details'
 import { ErrorBox, Missing, tell } from '../kit/error/ErrorBox'
 import { useReasons, verbItems } from '../kit/menu'
@@ -98,6 +99,7 @@ function Tasks({ id }: { id: string }) {
 }
 
 function Head({ plural, object, gone, page }: { plural: string; object: Obj; gone: boolean; page?: TypePage }) {
+  useHelp()
   const kind = resource(plural)!
   const [menu, setMenu] = useState(false)
   const reasons = useReasons(plural, object, menu)

@@ -18,7 +18,8 @@ import { closePalette, isPaletteOpen, subscribePalette } from './paletteState'
 interface Entry { key: string; icon: string; text: string; more?: string; why?: string; id?: string; run: () => void }
 interface Match { object: string; kind: string; name?: string; field: string; value?: string }
 
-const TYPING_MS = 15 // what is asked for in vain is given up again
+const TYPING_MS = 15 // for a key that comes before the answer to the last one; what was asked for in vain is given up
+const REST_MS = 250
 const recent: string[] = []
 
 export function Palette() {
@@ -28,13 +29,15 @@ export function Palette() {
 
 function useMatches(text: string): { matches: Match[]; total: number; asked: string } {
   const [found, setFound] = useState<{ matches: Match[]; total: number; asked: string }>({ matches: [], total: 0, asked: '' })
+  const asking = useRef(0)
   useEffect(() => {
     const wanted = text.trim()
     if (!wanted || wanted.startsWith('>')) return setFound({ matches: [], total: 0, asked: wanted })
     const abort = new AbortController()
     const timer = setTimeout(() => {
-      get(`/search?q=${encodeURIComponent(wanted)}&limit=30`, abort.signal).then((answer) => setFound({ matches: answer.items, total: answer.total, asked: wanted }), () => undefined)
-    }, TYPING_MS)
+      asking.current++
+      get(`/search?q=${encodeURIComponent(wanted)}&limit=30`, abort.signal).then((answer) => setFound({ matches: answer.items, total: answer.total, asked: wanted }), () => undefined).finally(() => asking.current--)
+    }, asking.current ? TYPING_MS : 0)
     return () => {
       clearTimeout(timer)
       abort.abort()
@@ -76,6 +79,16 @@ function Box() {
     return text.startsWith('>') ? fitting : needle ? [...objects, ...fitting.slice(0, 8)] : fitting
   }, [text, found])
   useEffect(() => setAt(0), [text])
+  // Enter before the answer: what is found for these words opens when it is known, nothing else.
+  const [entered, setEntered] = useState<string>()
+  useEffect(() => {
+    if (entered === undefined) return
+    if (entered !== text.trim()) setEntered(undefined)
+    else if (found.asked === entered) {
+      setEntered(undefined)
+      run(entries[0])
+    }
+  }, [entered, text, found, entries])
   const close = () => {
     closePalette()
     if (back.current instanceof HTMLElement) back.current.focus()
@@ -91,14 +104,14 @@ function Box() {
         <div className="palettebox">
           <Icon name="search" />
           <input
-            ref={box} value={text} spellCheck={false} placeholder={t('search_hint')} role="combobox" aria-expanded aria-controls="hits" aria-activedescendant={`hit-${at}`} aria-label={t('search')} data-test="search" onChange={(e) => setText(e.target.value)}
+            ref={box} value={text} spellCheck={false} placeholder={t('search_hint')} role="combobox" aria-expanded aria-controls="hits" aria-activedescendant={entries.length ? `hit-${Math.min(at, entries.length - 1)}` : undefined} aria-label={t('search')} data-test="search" onChange={(e) => setText(e.target.value)}
             onKeyDown={(e) => {
               if (e.nativeEvent.isComposing) return
               if (e.key === 'ArrowDown') setAt((i) => Math.min(entries.length - 1, i + 1))
               else if (e.key === 'ArrowUp') setAt((i) => Math.max(0, i - 1))
               else if (e.key === 'Enter') {
                 if (found.asked === text.trim() || text.startsWith('>')) run(entries[at])
-                else setTimeout(() => document.getElementById('hit-0')?.click(), 250)
+                else setEntered(text.trim())
               } else if (e.key === 'Escape') close()
               else return
               e.preventDefault()
@@ -123,7 +136,13 @@ function Box() {
   )
 }
 
+/** Its state, once what was typed has stood for a while: not thirty requests for each key. */
 function HitGlyph({ id, icon }: { id: string; icon: string }) {
-  const { object } = useObject(id)
+  const [rests, setRests] = useState(false)
+  useEffect(() => {
+    const timer = setTimeout(() => setRests(true), REST_MS)
+    return () => clearTimeout(timer)
+  }, [])
+  const { object } = useObject(rests ? id : undefined)
   return object ? <StateGlyph type={typeOf(id)!} object={object} /> : <Icon name={icon} />
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keyboard's map. Silent in fields, in consoles, and while an input method composes.
-import { useEffect } from 'react'
+import { useLayoutEffect } from 'react'
 import { pluralOf } from '../api/contract'
 import { peek } from '../live/store'
 import { ask } from '../kit/verbs/run'
@@ -24,9 +24,10 @@ function verbByKey(key: string) {
   if (op && object && !refusal(op, object)) ask(plural, op, [object])
 }
 
+let going: number | undefined // when g was pressed
+
 export function useKeys({ toggleTree }: { toggleTree: () => void }) {
-  useEffect(() => {
-    let going = 0
+  useLayoutEffect(() => { // keys work as soon as there is something to see
     const press = (event: KeyboardEvent) => {
       if (event.isComposing) return
       if ((event.ctrlKey || event.metaKey) && event.key === 'k') {
@@ -35,11 +36,11 @@ export function useKeys({ toggleTree }: { toggleTree: () => void }) {
         return
       }
       if (event.ctrlKey || event.metaKey || event.altKey || silent(event.target)) return
-      if (going && Date.now() - going < 1500 && PLACES[event.key]) {
-        going = 0
+      if (going !== undefined && event.timeStamp - going < 1500 && PLACES[event.key]) {
+        going = undefined
         event.preventDefault()
         go(PLACES[event.key]!)
-      } else if (event.key === 'g') going = Date.now()
+      } else if (event.key === 'g') going = event.timeStamp
       else if (event.key === '/') {
         event.preventDefault()
         openPalette()

@@ -4,12 +4,13 @@ import type { ReactNode } from 'react'
 import { Button } from 'antd'
 import type { Obj } from '../api/client'
 import { fieldsOf, opOf, type Field } from '../api/contract'
+import { useHelp } from '../api/help'
 import { t } from '../texts'
 import { EditDialog } from './form/CreateDialog'
 import { openOverlay } from './overlay'
 import { Icon } from './state/glyphs'
 import { isNumber, labelOf, Value } from './Value'
-import { refusal } from './verbs/check'
+import { changeable, refusal } from './verbs/check'
 
 export function Card({ title, children, actions, wide, className = '' }: { title?: ReactNode; children: ReactNode; actions?: ReactNode; wide?: boolean; className?: string }) {
   return (
@@ -60,9 +61,10 @@ export function PartTable({ type, rows, paths, actions }: { type: string; rows: 
 
 /** Everything that is set, in cards. */
 export function Details({ plural, type, object, except = [] }: { plural: string; type: string; object: Obj; except?: string[] }) {
+  useHelp()
   const fields = Object.entries(fieldsOf(type)).filter(([name]) => !except.includes(name))
   const plain = fields.filter(([, f]) => isPlain(f))
-  const may = (names: string[]) => names.filter((n) => !fieldsOf(type)[n]!.ro && !fieldsOf(type)[n]!.im)
+  const may = (names: string[]) => changeable(plural, type, names)
   const parts = fields.filter(([name, f]) => !isPlain(f) && object[name] !== undefined)
   return (
     <div className="cards">

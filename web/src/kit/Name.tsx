@@ -32,7 +32,7 @@ export function Ref({ id, icon, max }: { id: string | undefined; icon?: boolean;
   return (
     <To to={`/${plural}/${id}`} className="ref">
       {icon && <Icon name={plural} />}
-      <Name text={name ?? id} max={max} />
+      {Name({ text: name ?? id, max })}
     </To>
   )
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A task in full: its steps with their times, its log, why it failed, its children.
 import { sentence, word } from '../api/contract'
+import { useSteps } from '../api/steps'
 import { useRows } from '../live/store'
 import { t } from '../texts'
 import { ErrorBox, tellFailure } from './error/ErrorBox'
@@ -11,13 +12,9 @@ import { State } from './state/State'
 
 const STEP: Record<string, [string, string]> = { running: ['dots', 'busy'], done: ['tick', 'ok'], failed: ['cross', 'bad'], undoing: ['turn_back', 'busy'], undone: ['turn_back', 'off'], left: ['dash', 'warn'] }
 
-const stepWords = (name: string) => {
-  const text = name.replace(/[_-]/g, ' ')
-  return text.charAt(0).toUpperCase() + text.slice(1)
-}
-
 export function TaskDetail({ task }: { task: any }) {
   const { rows } = useRows(task.children?.total ? 'tasks' : undefined, { filter: `parent=${task.task ?? task.id}` }, 200)
+  const stepWords = useSteps()
   return (
     <div className="taskdetail">
       {task.error && <ErrorBox error={tellFailure(task.error, task.request_id)} />}
@@ -43,7 +40,7 @@ export function TaskDetail({ task }: { task: any }) {
           </ul>
           {rows.length > 0 && <h3>{t('children')}</h3>}
           <ul className="log">
-            {rows.slice(0, 50).map((child) => <li key={child.id}><State path="Task.state" value={child.state} /> <Ref id={child.target ?? child.result} /> {child.error && <span dir="auto">{tellFailure(child.error).message}</span>}</li>)}
+            {rows.slice(0, 50).map((child) => <li key={child.id}><State path="Task.state" value={child.state} /> <Ref id={child.target ?? child.result} /> {(child.error ?? child.waiting) && <span dir="auto">{tellFailure(child.error ?? child.waiting).message}</span>}</li>)}
           </ul>
           <p className="faint">{task.request_id && <span className="mono">{t('request_id')} {task.request_id} </span>}<To to={`/tasks/${task.task ?? task.id}`}>{t('open_task')}</To></p>
         </div>

@@ -19,7 +19,7 @@ function one(field: Field, value: any, type: string, path: string): ReactNode {
     case 'double': return field.u ? withUnit(value, field.u) : count(value)
     case 'enum': {
       const look = lookPath(type, path)
-      return look ? <State path={look} value={value} /> : plain(field, value)
+      return look ? State({ path: look, value }) : plain(field, value)
     }
     case 'ref':
     case 'anyref': return <Ref id={value} />
@@ -27,7 +27,7 @@ function one(field: Field, value: any, type: string, path: string): ReactNode {
     case 'map': return Object.entries(value).map(([k, v]) => <span className="tag" key={k}><bdi>{visible(k)}</bdi>: <bdi>{visible(String(v))}</bdi></span>)
     case 'object': return value.state !== undefined ? word(String(value.state)) : value.verb ? activityText(value) : value.level ? word(value.level) : value.percent !== undefined ? `${value.percent} %` : <span className="faint">{Object.keys(value).length}</span>
     case 'any': return <span className="mono">{JSON.stringify(value)}</span>
-    default: return /^[a-z_]+-\d+$/.test(value) && path !== 'name' ? <Ref id={value} /> : <Name text={String(value)} max={80} />
+    default: return /^[a-z_]+-\d+$/.test(value) && path !== 'name' ? <Ref id={value} /> : Name({ text: String(value), max: 80 })
   }
 }
 
@@ -37,14 +37,15 @@ const inside = (type: string, path: string): string => {
   return field?.t === 'object' && !field.many && fieldAt(type, path + '.state')?.t === 'enum' ? path + '.state' : path
 }
 
+/** Without hooks: lists call it as a function. */
 export function Value({ type, path, object }: { type: string; path: string; object: any }): ReactNode {
   const at = inside(type, path)
   const field = fieldAt(type, at)
   const value = valueAt(object, at)
   if (!field || value == null || value === '' || (field.t === 'map' && !Object.keys(value as object).length)) return NONE
-  if (!field.many) return <>{one(field, value, type, at)}</>
+  if (!field.many) return one(field, value, type, at)
   if (!Array.isArray(value) || value.length === 0) return NONE
-  if (field.t === 'object') return <>{value.length}</>
+  if (field.t === 'object') return value.length
   return (
     <span className="many">
       {value.slice(0, 12).map((item, i) => <span key={i}>{i > 0 && ', '}{one(field, item, type, at)}</span>)}

@@ -36,7 +36,7 @@ export function OpenAlarms({ filter }: { filter?: string }) {
       {rows.slice(0, 8).map((row) => (
         <li key={row.id}>
           <Glyph name={look('Alarm.level', row.level).glyph} colour={look('Alarm.level', row.level).colour} title={word(row.level)} size={14} />
-          <span className="cut">{String(row.kind).replace(/_/g, ' ')}</span>
+          <span className="cut">{word(String(row.kind))}</span>
           <span className="grow">{row.object && <Ref id={row.object} max={28} />}</span>
           <span className="faint">{ago(row.since)}</span>
         </li>

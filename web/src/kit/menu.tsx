@@ -17,22 +17,24 @@ function set(next: Open | null) {
   for (const f of listeners) f()
 }
 
+const NONE: Record<string, string> = {}
+
 export const openMenu = (plural: string, objects: Obj[], at: { x: number; y: number }) => set({ plural, objects, at })
 
 /** The server's own reasons, which know more than the table of states. */
 export function useReasons(plural: string, object: Obj | undefined, wanted: boolean): Record<string, string> {
-  const [reasons, setReasons] = useState<Record<string, string>>({})
+  const [told, setTold] = useState<{ of?: string; reasons: Record<string, string> }>({ reasons: {} })
   useEffect(() => {
     if (!wanted || !object || !verbsOf(plural).length) return
     let here = true
     get(`/${plural}/${object.id}/verbs`).then((answer) => {
-      if (here) setReasons(Object.fromEntries((answer.verbs ?? []).filter((v: any) => !v.allowed).map((v: any) => [v.verb, v.reason])))
+      if (here) setTold({ of: object.id, reasons: Object.fromEntries((answer.verbs ?? []).filter((v: any) => !v.allowed).map((v: any) => [v.verb, v.reason])) })
     }, () => undefined)
     return () => {
       here = false
     }
   }, [plural, object?.id, object?.revision, wanted])
-  return reasons
+  return told.of === object?.id ? told.reasons : NONE // those of another object say nothing
 }
 
 export function verbItems(plural: string, objects: Obj[], reasons: Record<string, string> = {}) {

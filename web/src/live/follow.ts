@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tasks that this window asked for: failures are told wherever the user is by then.
+import { get } from '../api/client'
 import { link } from './link'
 
 type Listener = (task: any) => void
@@ -31,13 +32,24 @@ export function whenEnded(id: string): Promise<any> {
   return known ? Promise.resolve(known) : new Promise((resolve) => waiting.set(id, resolve))
 }
 
+function noteEnded(task: any) {
+  late.set(task.id, task)
+  if (late.size > 500) late.delete(late.keys().next().value!)
+  waiting.get(task.id)?.(task)
+  waiting.delete(task.id)
+  if (mine.delete(task.id)) for (const f of listeners) f(task)
+}
+
+const look = (id: string) => void get<any>(`/tasks/${id}`).then((task) => isEnded(task) && noteEnded(task), () => undefined)
+
 link.onChanges((changes) => {
   for (const change of changes) {
     if (change.type !== 'Task' || change.op === 'gone' || !isEnded(change.object)) continue
-    late.set(change.id, change.object)
-    if (late.size > 500) late.delete(late.keys().next().value!)
-    waiting.get(change.id)?.(change.object)
-    waiting.delete(change.id)
-    if (mine.delete(change.id)) for (const f of listeners) f(change.object)
+    if (change.op === 'put') noteEnded(change.object)
+    else look(change.id)
   }
+})
+// Ends that the link could not tell.
+link.onRelist(() => {
+  for (const id of new Set([...waiting.keys(), ...mine])) look(id)
 })

@@ -2,7 +2,25 @@
 // The one socket on which changes come, by revision. Broken: it says since when, tries again for ever, and goes on where it was.
 import { socketUrl } from '../api/client'
 
-export interface Change { type: string; id: string; op: 'put' | 'gone'; object?: any }
+/** A patch has the fields that changed since the version `base`; null: it is absent now. */
+export interface Change { type: string; id: string; op: 'put' | 'patch' | 'gone'; base?: number; object?: any }
+
+/** The object after the change, which may be known already; undefined when it is not known what it was before. */
+export function after(before: any, change: Change): any {
+  if (change.op === 'put' && before?.revision > change.object.revision) return before
+  if (change.op !== 'patch') return change.object
+  if (!before || before.revision < change.base!) return undefined
+  if (before.revision >= change.object.revision) return before
+  const object = { ...before, ...change.object }
+  for (const field in change.object) if (change.object[field] === null) delete object[field]
+  return object
+}
+
+/** Two changes of one object as one. */
+export function join(first: Change | undefined, then: Change): Change {
+  if (then.op !== 'patch' || !first || first.op === 'gone') return then
+  return first.op === 'put' ? { ...first, object: after(first.object, then) } : { ...first, object: { ...first.object, ...then.object } }
+}
 export type LinkState = { state: 'up' } | { state: 'down'; since: number; lastMs: number }
 
 /** Changes are gathered and painted at most four times a second. */
@@ -24,10 +42,11 @@ class Link {
   private deniedListener: () => void = () => {}
   state: LinkState = { state: 'up' }
 
-  /** Begins to watch; changes after this moment come to those who listen. */
-  start() {
+  /** Begins to watch: changes after this revision come to those who listen. */
+  start(revision = 0) {
     if (this.wanted) return
     this.wanted = true
+    this.revision = revision
     this.open()
   }
 
@@ -73,7 +92,7 @@ class Link {
   }
 
   private open() {
-    const socket = new WebSocket(socketUrl(`/watch${this.revision ? `?since=${this.revision}` : ''}`))
+    const socket = new WebSocket(socketUrl(`/watch?delta=true${this.revision ? `&since=${this.revision}` : ''}`))
     this.socket = socket
     socket.onmessage = (event) => this.take(JSON.parse(event.data))
     socket.onclose = (event) => {
@@ -111,7 +130,7 @@ class Link {
     this.paintTimer = 0
     this.paintedMs = Date.now()
     const last = new Map<string, Change>()
-    for (const change of this.pending) last.set(change.id, change)
+    for (const change of this.pending) last.set(change.id, join(last.get(change.id), change))
     this.pending = []
     const changes = [...last.values()]
     for (const listener of this.listeners) listener(changes)

@@ -24,7 +24,7 @@ function note(id: string, object: any) {
 link.onChanges((changes) => {
   let any = false
   for (const change of changes) {
-    if (change.op === 'put' && watched.has(change.id)) {
+    if (change.op !== 'gone' && watched.has(change.id)) {
       note(change.id, change.object)
       any = true
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is logged in and what they may do.
 import { useSyncExternalStore } from 'react'
-import { ApiError, call, configureClient, get, post } from '../api/client'
+import { ApiError, call, configureClient, get, newEra, post } from '../api/client'
 import { link } from './link'
 import { forgetAll } from './store'
 
-export interface Me { name: string; user: string; session?: string; permissions: string[]; bound?: string[] }
+export interface Me { name: string; user: string; session?: string; permissions: string[]; bound?: string[]; revision: number }
 export type Session = { state: 'asking' } | { state: 'out'; expired?: boolean } | { state: 'in'; me: Me } | { state: 'unreachable' }
 
 let session: Session = { state: 'asking' }
@@ -24,13 +24,18 @@ const subscribe = (f: () => void) => {
 export const useSession = () => useSyncExternalStore(subscribe, () => session)
 export const sessionNow = () => session
 
-/** Asks the manager who we are; starts the link. */
+let logouts = 0
+
+/** Asks the manager who we are; starts the link, at what the manager knew before anything was read. */
 export async function enter(): Promise<void> {
+  const before = logouts
   try {
     const me = await get<Me>('/whoami')
-    link.start()
+    if (before !== logouts) return
+    link.start(me.revision)
     set({ state: 'in', me })
   } catch (error) {
+    if (before !== logouts) return
     if (error instanceof ApiError && error.status === 401) set({ state: 'out' })
     else set({ state: 'unreachable' })
   }
@@ -38,11 +43,18 @@ export async function enter(): Promise<void> {
 
 export async function login(user: string, password: string): Promise<void> {
   await post('/sessions?cookie=true', { user_name: user, password })
-  await enter()
+  await loggedIn()
+}
+
+/** There is a new session. */
+export function loggedIn(): Promise<void> {
+  newEra()
+  return enter()
 }
 
 export async function logout(): Promise<void> {
   const gone = session.state === 'in' ? session.me.session : undefined
+  logouts++
   link.stop()
   forgetAll()
   set({ state: 'out' })

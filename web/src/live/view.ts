@@ -11,6 +11,7 @@ export interface View<T> {
   /** The last answer; stays while the next one is awaited. */
   value?: T
   error?: ApiError
+  /** Another answer is awaited, or will be asked for. */
   asking: boolean
   /** Asks now. */
   again: () => void
@@ -18,7 +19,7 @@ export interface View<T> {
 
 /** `path` may have a query: it changes as somebody types, and is asked for when they pause. `types` are what its answer is made of. */
 export function useView<T>(path: string | undefined, types: readonly string[]): View<T> {
-  const [state, setState] = useState<{ of?: string; value?: T; error?: ApiError; asking: boolean }>({ asking: true })
+  const [state, setState] = useState<{ of?: string; path?: string; value?: T; error?: ApiError; asking: boolean }>({ asking: true })
   const base = path?.split('?')[0]
   const kinds = useRef(types)
   const ask = useRef<() => void>(() => undefined)
@@ -32,8 +33,8 @@ export function useView<T>(path: string | undefined, types: readonly string[]): 
       stale = false
       setState((s) => (s.of === base ? { ...s, asking: true } : { of: base, asking: true }))
       get<T>(path).then(
-        (value) => here && mine === number && setState({ of: base, value, asking: false }),
-        (error) => here && mine === number && setState((s) => ({ ...s, error: error instanceof ApiError ? error : undefined, asking: false })),
+        (value) => here && mine === number && setState({ of: base, path, value, asking: false }),
+        (error) => here && mine === number && setState((s) => ({ ...s, path, error: error instanceof ApiError ? error : undefined, asking: false })),
       )
     }
     ask.current = now
@@ -50,5 +51,5 @@ export function useView<T>(path: string | undefined, types: readonly string[]): 
     }
   }, [path, base])
   const again = useCallback(() => ask.current(), [])
-  return path && state.of === base ? { value: state.value, error: state.error, asking: state.asking, again } : { asking: !!path, again }
+  return path && state.of === base ? { value: state.value, error: state.error, asking: state.asking || state.path !== path, again } : { asking: !!path, again }
 }

@@ -33,9 +33,12 @@ export const useTheme = () => useSyncExternalStore((f) => {
   return () => listeners.delete(f)
 }, themeNow)
 
+/** Who wants no motion gets none: a menu whose end of motion never came would stay. */
+const motion = !matchMedia('(prefers-reduced-motion: reduce)').matches
+
 /** Styles are in the build (tools/styles.mjs): none is made while we run. */
 export const antTheme = (theme: Theme): ThemeConfig => ({
-  zeroRuntime: true, hashed: false, cssVar: { key: `ws-${theme}` }, token: tokens.antd[theme], algorithm: theme === 'dark' ? antd.darkAlgorithm : antd.defaultAlgorithm,
+  zeroRuntime: true, hashed: false, cssVar: { key: `ws-${theme}` }, token: { ...tokens.antd[theme], motion }, algorithm: theme === 'dark' ? antd.darkAlgorithm : antd.defaultAlgorithm,
 })
 
 /** The value of a token, for what is drawn on a canvas. */

@@ -20,7 +20,7 @@ export function Charts({ range, setRange, error, loading, since, live = true, ch
       <div className="rangebar">
         <Segmented size="small" value={range} onChange={(v) => setRange(v as Range)} options={ranges.map((r) => ({ value: r, label: t(`range_${r}`) }))} aria-label={t('range')} data-test="range" />
         {range === 'live' && <span className="faint">{since ? t('samples_since', { time: time(since) }) : t('no_figures')}</span>}
-        {loading && <span className="faint">{t('loading')}</span>}
+        {loading && <span className="faint" aria-busy>{t('loading')}</span>}
       </div>
       {error && <ErrorBox error={tell(error)} />}
       <div className="chartgrid">{children}</div>

@@ -46,9 +46,9 @@ export function Screen({ vm, scale, onStatus, onKeys, firstTicket }: { vm: strin
         })
         made.addEventListener('clipboard', (event: any) => void navigator.clipboard?.writeText(event.detail.text).catch(() => undefined))
         made.addEventListener('disconnect', () => {
+          if (!here) return // another may stand in its place
           rfb.current = null
           onKeys(null)
-          if (!here) return
           onStatus(t('console_lost'))
           later()
         })

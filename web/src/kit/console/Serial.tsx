@@ -64,8 +64,8 @@ export function Serial({ vm, onStatus }: { vm: string; onStatus: (text: string) 
           draw()
         }
         made.onclose = () => {
+          if (!here) return // another may stand in its place
           socket.current = null
-          if (!here) return
           onStatus(t('console_lost'))
           later()
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Making or changing an object: its form from the contract. What is needed stands first, the rest is folded.
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import { Button, Modal } from 'antd'
 import { call, type Obj } from '../../api/client'
 import { fieldsOf, resource } from '../../api/contract'
@@ -14,6 +14,7 @@ import { closeOverlay } from '../overlay'
 import { Icon } from '../state/glyphs'
 import { useDraft } from './draft'
 import { patchOf } from './patch'
+import { changeable } from '../verbs/check'
 import { clean, fieldErrors, Fields, type Values } from './Fields'
 import { formShape, meant, useNothing } from './shape'
 
@@ -28,8 +29,11 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
   const among = (shape.useAmong ?? useNothing)(draft.value)
   const [open, setOpen] = useState(false)
   const [busy, setBusy] = useState(false)
+  const under = useRef(false)
   const [error, setError] = useState<unknown>()
   const submit = async () => {
+    if (under.current) return // Enter twice
+    under.current = true
     setBusy(true)
     setError(undefined)
     try {
@@ -40,6 +44,7 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
       closeOverlay()
       if (made?.id && !made.id.startsWith('task-')) go(`/${plural}/${made.id}`)
     } catch (failed) {
+      under.current = false
       setError(failed)
       setBusy(false)
     }
@@ -67,7 +72,7 @@ export function EditDialog({ plural, object: first, only, title }: { plural: str
   const object = useObject(first.id).object ?? first
   const kind = resource(plural)!
   const fields = fieldsOf(kind.type)
-  const names = (only ?? Object.keys(fields)).filter((f) => fields[f] && !fields[f]!.ro && !fields[f]!.im)
+  const names = changeable(plural, kind.type, (only ?? Object.keys(fields)).filter((f) => fields[f]))
   const start = Object.fromEntries(names.map((f) => [f, object[f]]))
   const [before] = useState<Values>(start)
   const [value, change] = useState<Values>(start)

@@ -3,6 +3,7 @@
 import { useId, useState, type ReactNode } from 'react'
 import { Button, Checkbox, Input, InputNumber, Select } from 'antd'
 import { choice, fieldsOf, type Field } from '../../api/contract'
+import { useHelp } from '../../api/help'
 import { language, t } from '../../texts'
 import type { Obj } from '../../api/client'
 import { bytes, withUnit } from '../format'
@@ -52,7 +53,7 @@ function Scalar({ field, value, change, id, label }: { field: Field; value: any;
       return (
         <Select
           id={id} aria-label={label} value={value} allowClear={!field.req} placeholder={field.def === undefined ? (field.req ? t('choose', { what: label }) : t('automatic')) : choice(field, String(field.def))}
-          options={field.e?.map((v) => ({ value: v, label: choice(field, v) }))} onChange={(v) => change(v ?? undefined)} popupMatchSelectWidth={false}
+          options={field.e?.filter((v) => !field.never?.includes(v)).map((v) => ({ value: v, label: choice(field, v) }))} onChange={(v) => change(v ?? undefined)} popupMatchSelectWidth={false}
         />
       )
     case 'ref':
@@ -121,6 +122,7 @@ interface FieldsProps { type: string; value: Values; change: (v: Values) => void
 
 /** All fields of a type that may be set. */
 export function Fields({ type, value, change, path = '', errors = [], only, except = [], before, among = {} }: FieldsProps) {
+  useHelp()
   const fields = fieldsOf(type)
   const names = (only ?? Object.keys(fields)).filter((name) => fields[name] && !fields[name].ro && fields[name].t !== 'any' && fields[name].t !== 'anyref' && fields[name].t !== 'time' && !except.includes(name))
   return (

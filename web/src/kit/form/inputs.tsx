@@ -54,7 +54,7 @@ export function RefSelect({ type, value, onChange, filter, id, label, placeholde
   return (
     <Select
       id={id} aria-label={label} value={value} disabled={disabled} loading={loading} allowClear={clear} placeholder={placeholder ?? t('choose', { what: resource(plural ?? '')?.one ?? type })}
-      showSearch={{ filterOption: false, onSearch: setText }} options={options} notFoundContent={t('none_found')} popupMatchSelectWidth={false}
+      showSearch={{ filterOption: false, onSearch: setText }} options={options} notFoundContent={loading ? t('loading') : t('none_found')} popupMatchSelectWidth={false}
       onChange={(next) => {
         setText('')
         onChange(next ?? undefined)
@@ -81,13 +81,13 @@ export function RefsSelect({ type, value = [], onChange, filter, label, among }:
   const plural = pluralOfType(type)
   const [text, setText] = useState('')
   const terms = [filter, text && `name~${quoted(text)}`].filter(Boolean).join(' and ')
-  const { rows } = useRows(plural, { filter: terms || undefined, sort: 'name' }, 500)
+  const { rows, loading } = useRows(plural, { filter: terms || undefined, sort: 'name' }, 500)
   const there = new Set(rows.map((row) => row.id))
   const options = rows.filter((row) => value.includes(row.id) || !among || among(row)).map((row) => ({ value: row.id, label: visible(row.name ?? row.id) }))
   for (const id of value) if (!there.has(id)) options.unshift({ value: id, label: nameNow(id) })
   return (
     <Select
-      mode="multiple" aria-label={label} value={value} maxTagCount={8} showSearch={{ filterOption: false, onSearch: setText }} placeholder={t('choose', { what: resource(plural ?? '')?.many ?? type })} notFoundContent={t('none_found')} popupMatchSelectWidth={false}
+      mode="multiple" aria-label={label} value={value} maxTagCount={8} showSearch={{ filterOption: false, onSearch: setText }} placeholder={t('choose', { what: resource(plural ?? '')?.many ?? type })} notFoundContent={loading ? t('loading') : t('none_found')} popupMatchSelectWidth={false}
       options={options} onChange={(next) => {
         setText('')
         onChange(next)

@@ -12,6 +12,8 @@ export interface FormShape {
   first?: string[]
   /** Fields without a meaning for these values: not shown, not sent. */
   hide?: (value: Values) => string[]
+  /** Choices that exist and cannot be made here. */
+  never?: Record<string, string[]>
   /** By field: only these objects may be chosen. A hook, for it may have to look others up. */
   useAmong?: (value: Values) => Among
 }
@@ -21,7 +23,13 @@ export const useNothing = (): Among => NOTHING
 
 const shapes = new Map<string, FormShape>()
 
-export const registerForm = (plural: string, shape: FormShape) => void shapes.set(plural, shape)
+export function registerForm(plural: string, shape: FormShape) {
+  shapes.set(plural, shape)
+  for (const [name, choices] of Object.entries(shape.never ?? {})) {
+    const known = fieldsOf(resource(plural)?.type ?? '')[name]
+    if (known) known.never = choices
+  }
+}
 export const formShape = (plural: string): FormShape => shapes.get(plural) ?? {}
 
 /** Words of the choices of one field. */

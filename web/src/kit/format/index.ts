@@ -53,7 +53,8 @@ export function percent(value: number | null | undefined): string {
   return value == null ? UNKNOWN : `${Math.abs(value) < 10 && value % 1 ? value.toFixed(1) : value.toFixed(0)} %`
 }
 
-export const count = (value: number | null | undefined) => (value == null ? UNKNOWN : new Intl.NumberFormat(language === 'zh' ? 'zh-CN' : 'en-US').format(value))
+const NUMBERS = new Intl.NumberFormat('en-US') // groups of three in both languages; making one takes as long as a whole row of a list
+export const count = (value: number | null | undefined) => (value == null ? UNKNOWN : NUMBERS.format(value))
 
 export function megahertz(value: number | null | undefined): string {
   return value == null ? UNKNOWN : value >= 1000 ? `${digits(value / 1000)} GHz` : `${digits(value)} MHz`

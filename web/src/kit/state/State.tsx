@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A state as people see it: glyph and word. The server says it, api/looks.yaml says how it looks; nothing is worked out here.
+// Nothing here has hooks: lists call these as functions, since a component for each would cost more than what it shows.
 import { hasLook, look, valueAt, word, wordAt } from '../../api/contract'
 import type { Obj } from '../../api/client'
 import { Glyph } from './glyphs'
@@ -35,7 +36,7 @@ export function StateGlyph({ type, object, size }: { type: string; object: Obj; 
   const shown = state ? look(state[0], state[1]) : { glyph: 'circle', colour: 'off' }
   return (
     <span className={`stateglyph${busy ? ' busy' : ''}`} title={words}>
-      <Glyph name={shown.glyph} colour={shown.colour} title={words} size={size} />
+      {Glyph({ name: shown.glyph, colour: shown.colour, title: words, size })}
       {health && health !== 'ok' && <i className={`badge ${health}`} aria-hidden />}
     </span>
   )
@@ -48,8 +49,8 @@ export function State({ path, value, soft }: { path: string; value: string | und
   if (!value) return <span className="faint">-</span>
   const shown = look(path, value)
   return (
-    <span className={`state${soft ? ' soft' : ''}`}>
-      <Glyph name={shown.glyph} colour={shown.colour} />
+    <span className={`state${soft ? ' soft' : ''}`} data-state={value}>
+      {Glyph({ name: shown.glyph, colour: shown.colour })}
       <span>{wordAt(path, value)}</span>
     </span>
   )
@@ -67,10 +68,11 @@ export function ObjectState({ type, object, long }: { type: string; object: Obj;
     )
   }
   if (!state) return null
+  const shown = look(...state)
   const since = type === 'Vm' ? object.power?.since : object.state_since
   return (
-    <span className="state">
-      <Glyph name={look(...state).glyph} colour={look(...state).colour} />
+    <span className="state" data-state={state[1]}>
+      {Glyph({ name: shown.glyph, colour: shown.colour })}
       <span>{wordAt(...state)}</span>
       {long && since && <span className="faint">{t('since', { time: ago(since) })}</span>}
     </span>

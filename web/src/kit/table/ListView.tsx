@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A list of one type: filter bar, chosen columns, sorting, picking with verbs on all that are picked, CSV. Filter and sort stand in the URL.
-import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
+import { useCallback, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { Button, Checkbox, Dropdown, Input, Popover, Tooltip } from 'antd'
 import type { Obj } from '../../api/client'
 import { fieldAt, fieldsOf, resource } from '../../api/contract'
@@ -37,7 +37,7 @@ interface Props {
   onOpen?: (row: Obj) => void
 }
 
-const TYPING_MS = 200
+const TYPING_MS = 15 // what is asked for in vain is given up again
 
 export function ListView({ plural, base, sort: firstSort, columns: firstColumns, actions, empty, name = '', onOpen }: Props) {
   const kind = resource(plural)!
@@ -50,23 +50,43 @@ export function ListView({ plural, base, sort: firstSort, columns: firstColumns,
   const [shown, setShown] = usePref<string[]>(`columns-${plural}`, firstColumns ?? spec?.columns ?? defaultColumns(plural))
   const [widths, setWidths] = usePref<Record<string, number>>(`widths-${plural}`, {})
   const [picked, setPicked] = useState<Set<string>>(new Set())
+  const [pickingAll, setPickingAll] = useState(false)
   const parsed = useMemo(() => parse(type, text), [type, text])
   const filter = [base, parsed.filter].filter(Boolean).join(' and ') || undefined
   const query = useList(plural, { filter, sort: sort || undefined })
-  const state = useListState(query)
+  const fresh = useListState(query)
+  // What was found before stays until more is known, so that nothing flickers while somebody types or sorts.
+  const found = useRef({ of: '', key: '', state: fresh })
+  const of = plural + ' ' + (base ?? '')
+  if (!fresh.loading) found.current = { of, key: sort + ' ' + filter, state: fresh }
+  const stays = fresh.loading && found.current.of === of
+  const state = stays ? found.current.state : fresh
   const picking = !kind.history && verbsOf(plural).length > 0
   const typing = useRef(0)
   useEffect(() => setTyped(text), [text])
-  useEffect(() => setPicked(new Set()), [plural, base])
+  useEffect(() => {
+    setPicked(new Set())
+    setPickingAll(false)
+  }, [plural, base])
   const type_ = (next: string) => {
     setTyped(next)
     clearTimeout(typing.current)
     typing.current = window.setTimeout(() => setText(next), TYPING_MS)
   }
 
+  const pick = useCallback((next: Set<string>) => {
+    setPickingAll(false)
+    setPicked(next)
+  }, [])
   const columns = useMemo(() => shown.map((path) => makeColumn(plural, type, path, widths[path], spec)).filter((c): c is Column => !!c), [plural, type, shown, widths, spec])
   const rows = state.rows
   const pickedRows = useMemo(() => rows.filter((row) => picked.has(row.id)), [rows, picked])
+  // All of a long list: those that are not read yet are picked as they come.
+  useEffect(() => {
+    if (!pickingAll || stays) return setPickingAll(false)
+    setPicked(new Set(rows.map((r) => r.id)))
+    if (rows.length >= state.total || state.error) setPickingAll(false)
+  }, [pickingAll, stays, rows, state.total, state.error])
   const hold = (held: boolean) => {
     if (!query) return
     if (held || picked.size > 0) query.held = true
@@ -103,16 +123,16 @@ export function ListView({ plural, base, sort: firstSort, columns: firstColumns,
           />
         </Tooltip>
       </div>
-      {picked.size > 0 && <PickedBar plural={plural} rows={pickedRows} clear={() => setPicked(new Set())} total={state.total} all={() => {
+      {picked.size > 0 && <PickedBar plural={plural} rows={pickedRows} clear={() => pick(new Set())} total={state.total} all={stays ? undefined : () => {
         query?.ensure(state.total)
-        setPicked(new Set(rows.map((r) => r.id)))
+        setPickingAll(true)
       }} />}
       {state.error ? <div className="pad"><ErrorBox error={tell(state.error)} actions={<Button size="small" onClick={() => query?.refresh()}>{t('try_again')}</Button>} /></div>
         : !state.loading && rows.length === 0 ? <Nothing filtered={!!text} clear={() => setText('')} kind={kind.many} empty={empty} />
         : (
           <Grid
-            key={plural + sort + filter} columns={columns} rows={rows} total={state.loading && !rows.length ? 12 : state.total} sort={sort} label={kind.many} onSort={kind.history ? undefined : (next) => setParams({ ['sort' + name]: next })} onNeed={(n) => query?.ensure(n)}
-            onOpen={onOpen ?? ((row) => go(openPath(plural, row)))} onMenu={picking ? (row, at) => openMenu(plural, picked.has(row.id) ? pickedRows : [row], at) : undefined} picked={picking ? picked : undefined} onPick={setPicked}
+            key={plural} of={found.current.key} columns={columns} rows={rows} total={state.loading && !rows.length ? 12 : state.total} sort={sort} label={kind.many} onSort={kind.history ? undefined : (next) => setParams({ ['sort' + name]: next })} onNeed={stays ? undefined : (n) => query?.ensure(n)}
+            onOpen={onOpen ?? ((row) => go(openPath(plural, row)))} onMenu={picking ? (row, at) => openMenu(plural, picked.has(row.id) ? pickedRows : [row], at) : undefined} picked={picking ? picked : undefined} onPick={pick}
             onWidth={(key, width) => setWidths({ ...widths, [key]: width })} onHold={hold}
           />
         )}
@@ -132,16 +152,17 @@ function makeColumn(plural: string, type: string, path: string, width: number | 
   const field = fieldAt(type, path)
   if (!field && !own && path !== 'id') return undefined
   const base = {
-    key: path, title: own?.title?.() ?? labelOf(type, path), width: width ?? own?.width ?? guessWidth(path, field), number: own?.number ?? isNumber(field),
+    key: path, title: own?.title?.() ?? labelOf(type, path), width: width ?? own?.width ?? guessWidth(path, field), own: width !== undefined, number: own?.number ?? isNumber(field),
     sort: own?.sort ?? (field && ['object', 'map', 'any'].includes(field.t) ? undefined : field?.many ? undefined : path),
   }
   if (own?.cell) return { ...base, cell: own.cell }
+  // Called, not mounted: thousands of cells come and go while somebody scrolls.
   if (path === 'name') {
-    return { ...base, cell: (row) => <span className="namecell"><StateGlyph type={type} object={row} /><To to={openPath(plural, row)}><Name text={row.name ?? row.id} /></To></span> }
+    return { ...base, cell: (row) => <span className="namecell">{StateGlyph({ type, object: row })}{To({ to: openPath(plural, row), children: Name({ text: row.name ?? row.id }) })}</span> }
   }
-  if (path === 'id') return { ...base, cell: (row) => <To to={openPath(plural, row)} className="mono">{row.id}</To> }
-  if (path === 'power.state' || (path === 'state' && ['Host', 'Pool', 'Image', 'Volume', 'Switch', 'PortGroup'].includes(type))) return { ...base, cell: (row) => <ObjectState type={type} object={row} /> }
-  return { ...base, cell: (row) => <Value type={type} path={path} object={row} /> }
+  if (path === 'id') return { ...base, cell: (row) => To({ to: openPath(plural, row), className: 'mono', children: row.id }) }
+  if (path === 'power.state' || (path === 'state' && ['Host', 'Pool', 'Image', 'Volume', 'Switch', 'PortGroup'].includes(type))) return { ...base, cell: (row) => ObjectState({ type, object: row }) }
+  return { ...base, cell: (row) => Value({ type, path, object: row }) }
 }
 
 function guessWidth(path: string, field: ReturnType<typeof fieldAt>): number {
@@ -191,14 +212,14 @@ function pathLabel(type: string, path: string): string {
   return steps.map((_, i) => (path === 'id' ? 'ID' : fieldAt(type, steps.slice(0, i + 1).join('.'))?.l ?? path)).join(' · ')
 }
 
-function PickedBar({ plural, rows, clear, total, all }: { plural: string; rows: Obj[]; clear: () => void; total: number; all: () => void }) {
+function PickedBar({ plural, rows, clear, total, all }: { plural: string; rows: Obj[]; clear: () => void; total: number; all?: () => void }) {
   const verbs = verbsOf(plural)
   const useful = verbs.filter((op) => sift(op, rows).able.length > 0)
   const first = useful.filter((op) => verbForm(plural, op.name)?.main !== undefined || op.kind === 'delete').slice(0, 6)
   return (
     <div className="pickedbar" role="toolbar" aria-label={t('with_picked')} data-test="picked">
       <b>{t('n_picked', { n: rows.length })}</b>
-      {rows.length < total && <Button size="small" type="link" onClick={all}>{t('pick_all_n', { n: count(total) })}</Button>}
+      {all && rows.length < total && <Button size="small" type="link" onClick={all} data-test="pick-all">{t('pick_all_n', { n: count(total) })}</Button>}
       {first.map((op) => <Button key={op.name} size="small" danger={(op.danger ?? 0) >= 2} onClick={() => ask(plural, op, rows)} data-verb={op.name}>{op.l}</Button>)}
       <Dropdown
         trigger={['click']}

@@ -2,7 +2,7 @@
 // A list as CSV: all that the filter shows, with raw values and the columns of the table.
 import { list, type Obj } from '../../api/client'
 import { valueAt } from '../../api/contract'
-import { nameNow } from '../../live/store'
+import { nameNow, namesOf } from '../../live/store'
 
 const MOST = 100000
 const REF = /^[a-z]+-\d+$/
@@ -17,6 +17,7 @@ function cell(value: unknown): string {
 export async function download(plural: string, paths: string[], titles: string[], query: { filter?: string; sort?: string }) {
   const fields = [...new Set(paths.filter((p) => p !== 'id').map((p) => p.split('.')[0]!))].join(',')
   const page = await list(plural, { ...query, fields: fields || undefined, limit: MOST })
+  await namesOf(page.items.flatMap((row: Obj) => paths.flatMap((path) => valueAt(row, path))).filter((value: unknown): value is string => typeof value === 'string' && REF.test(value)))
   const lines = [titles.map(cell).join(','), ...page.items.map((row: Obj) => paths.map((path) => (path === 'id' ? row.id : cell(valueAt(row, path)))).join(','))]
   save(`${plural}.csv`, '\ufeff' + lines.join('\r\n') + '\r\n', 'text/csv;charset=utf-8')
 }

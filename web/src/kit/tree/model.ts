@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree's nodes: children are read when a node is opened, and kept up to date by the link. Nothing is done for what is folded.
-import { list, type Obj } from '../../api/client'
+import { get, list, type Obj } from '../../api/client'
 import { resource } from '../../api/contract'
-import { link, type Change } from '../../live/link'
+import { after, link, type Change } from '../../live/link'
 import { may } from '../../live/session'
 import { noteName } from '../../live/store'
 
@@ -31,18 +31,28 @@ const BRANCHES: Record<View, Record<string, Branch[]>> = {
   networks: { '': [{ plural: 'switches' }], switches: [{ plural: 'port-groups', field: 'switch', leaf: true }] },
 }
 
+/** Fields that say where a node hangs. */
+const PLACES = ['management', 'host', 'group', 'parent', 'cluster', 'host_pool', 'pool', 'switch']
+
 export interface Line { id: string; plural: string; depth: number; object: Obj; open: boolean; leaf: boolean; size: number; index: number }
 
 const MOST = 20000
 const UNFOLD = 12
 const SETTLE_MS = 1500
 
+/** Not its load: most of what comes. */
+const concerns = (plural: string, change: Change) => change.op !== 'patch' || FIELDS[plural]!.split(',').some((field) => field in change.object)
+
 export class Tree {
   private children = new Map<string, Obj[]>()
+  /** Among which rows a node hangs; made anew when rows came or went. */
+  private place: Map<string, Obj[]> | null = null
   private open: Set<string>
   /** Nobody has folded anything yet: small parts are shown open. */
   private fresh: boolean
   private reading = new Set<string>()
+  /** Nodes that changed while some were read: answers may be older. */
+  private touched = new Set<string>()
   private listeners = new Set<() => void>()
   private off: (() => void)[]
   private timer = 0
@@ -72,20 +82,23 @@ export class Tree {
   }
 
   private async read(id: string, plural: string) {
-    if (this.reading.has(id)) return
+    if (this.reading.has(id)) return void this.touched.add(id)
     this.reading.add(id)
     try {
       const parts = await Promise.all(this.branchesOf(plural).map((b) => list(b.plural, {
         filter: [b.field && `${b.field}=${id}`, b.terms].filter(Boolean).join(' and ') || undefined, fields: FIELDS[b.plural], sort: 'name', limit: MOST,
       })))
       const rows = parts.flatMap((p) => p.items)
+      if (this.touched.has(id) || rows.some((row) => this.touched.has(row.id))) this.later(id)
       for (const row of rows) noteName(row.id, row.name)
       this.children.set(id, rows)
+      this.place = null
       if (this.fresh && rows.length <= UNFOLD) for (const row of rows) if (['host-pools', 'clusters', 'business-groups'].includes(this.pluralOf(row.id))) this.open.add(row.id)
       for (const row of rows) if (this.open.has(row.id) && !this.children.has(row.id)) void this.read(row.id, this.pluralOf(row.id))
       this.paint()
     } catch { /* the list's page tells why */ } finally {
       this.reading.delete(id)
+      if (!this.reading.size) this.touched.clear()
     }
   }
 
@@ -111,10 +124,12 @@ export class Tree {
   private forget(id: string) {
     for (const child of this.children.get(id) ?? []) this.forget(child.id)
     this.children.delete(id)
+    this.place = null
   }
 
   reload() {
     this.children.clear()
+    this.place = null
     void this.read('', '')
   }
 
@@ -133,25 +148,54 @@ export class Tree {
     for (const change of changes) {
       const plural = this.pluralOf(change.id)
       if (!plural) continue
+      if (this.reading.size && concerns(plural, change)) this.touched.add(change.id)
       if (change.op === 'gone') {
         seen = this.drop(change.id) || seen
         continue
       }
-      const parent = this.parentOf(plural, change.object)
+      const object = this.whole(plural, change)
+      if (!object) continue
+      const parent = this.parentOf(plural, object)
+      if (parent !== undefined && this.reading.has(parent)) this.touched.add(parent)
       const rows = parent === undefined ? undefined : this.children.get(parent)
       const at = rows?.findIndex((row) => row.id === change.id) ?? -1
       if (!rows) seen = this.drop(change.id) || seen
       else if (at < 0) {
         this.drop(change.id)
-        this.dirty.add(parent!)
+        this.later(parent!)
       } else {
-        if (rows[at]!.name !== change.object.name) this.dirty.add(parent!)
-        rows[at] = change.object
+        if (rows[at]!.name !== object.name) this.later(parent!)
+        rows[at] = object
         seen = true
       }
     }
-    if (this.dirty.size && !this.timer) this.timer = window.setTimeout(() => this.sortDirty(), this.dirty.size > 50 ? SETTLE_MS : 200)
     if (seen) this.paint()
+  }
+
+  /** Its children are read again soon. */
+  private later(id: string) {
+    this.dirty.add(id)
+    this.timer ||= window.setTimeout(() => this.sortDirty(), this.dirty.size > 50 ? SETTLE_MS : 200)
+  }
+
+  private rowsAround(id: string): Obj[] | undefined {
+    if (!this.place) {
+      this.place = new Map()
+      for (const rows of this.children.values()) for (const row of rows) this.place.set(row.id, rows)
+    }
+    return this.place.get(id)
+  }
+
+  /** The object after a change; undefined where that shows nothing new here, or is to be asked for first. */
+  private whole(plural: string, change: Change): Obj | undefined {
+    if (!concerns(plural, change)) return undefined
+    const row = this.rowsAround(change.id)?.find((r) => r.id === change.id)
+    if (change.op !== 'patch') return after(row, change)
+    const now = row && after(row, change)
+    if (now) return now
+    if (!row && !PLACES.some((field) => field in change.object)) return undefined
+    void get<Obj>(`/${plural}/${change.id}?fields=${FIELDS[plural]}`).then((object) => this.take([{ type: change.type, id: change.id, op: 'put', object }]), () => undefined)
+    return undefined
   }
 
   private sortDirty() {
@@ -173,6 +217,7 @@ export class Tree {
       const at = rows.findIndex((row) => row.id === id)
       if (at >= 0) {
         this.children.set(parent, rows.filter((row) => row.id !== id))
+        this.place = null
         return true
       }
     }

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from 'react'
 import { Button, Input, Modal } from 'antd'
 import { ApiError, dryRun, post, type Obj } from '../../api/client'
 import { fieldsOf, resource, type Op } from '../../api/contract'
+import { useHelp } from '../../api/help'
 import { noteMade } from '../../live/follow'
 import { useObject } from '../../live/store'
 import { t, language } from '../../texts'
@@ -23,16 +24,17 @@ const DRY_MS = 400
 
 /** What the server would do, asked while somebody types. */
 function useDryRun(plural: string, op: Op, object: Obj | undefined, body: Values, whole: boolean): { steps?: string[]; error?: unknown; asking: boolean } {
-  const [state, setState] = useState<{ steps?: string[]; error?: unknown; asking: boolean }>({ asking: true })
+  const [state, setState] = useState<{ of?: string; steps?: string[]; error?: unknown; asking: boolean }>({ asking: true })
   const text = JSON.stringify(body)
   useEffect(() => {
     if (!object || !whole) return setState({ asking: false })
     let here = true
-    setState((s) => ({ ...s, asking: true }))
+    // What was said of the same settings stays while the object's load changes; of others it says nothing.
+    setState((s) => (s.of === text ? { ...s, asking: true } : { of: text, asking: true }))
     const timer = setTimeout(() => {
       dryRun(verbMethod(op), verbPath(plural, op, object.id), op.kind === 'delete' && text === '{}' ? undefined : JSON.parse(text)).then(
-        (answer) => here && setState({ steps: answer?.steps, asking: false }),
-        (error) => here && setState({ error, asking: false }),
+        (answer) => here && setState({ of: text, steps: answer?.steps, asking: false }),
+        (error) => here && setState({ of: text, error, asking: false }),
       )
     }, DRY_MS)
     return () => {
@@ -40,7 +42,7 @@ function useDryRun(plural: string, op: Op, object: Obj | undefined, body: Values
       clearTimeout(timer)
     }
   }, [plural, op, object?.id, object?.revision, text, whole])
-  return state
+  return state.of === text ? state : { asking: state.asking }
 }
 
 export function VerbDialog({ plural, op, objects, initial }: { plural: string; op: Op; objects: Obj[]; initial?: Values }) {
@@ -59,12 +61,16 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const danger = op.danger ?? 0
   const wanted = single ? visible(single.name ?? single.id) : String(able.length)
   const confirmed = danger < 3 || typed === wanted || (!!single && typed === single.name)
+  useHelp()
   const shownError = error ?? dry.error
   const fieldsThere = Object.keys(fieldsOf(op.body ?? '')).length > 0
   const box = useRef<HTMLDivElement>(null)
+  const under = useRef(false)
   const blocked = dry.error instanceof ApiError && ['wrong_state', 'busy', 'forbidden', 'not_found'].includes(dry.error.code)
 
   const run = async () => {
+    if (under.current) return // Enter twice
+    under.current = true
     setSending(true)
     setError(undefined)
     try {
@@ -77,6 +83,7 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
         openOverlay(<BatchResult task={task.id} plural={plural} op={op} objects={able} args={body} refused={refused} />)
       }
     } catch (failed) {
+      under.current = false
       setError(failed)
       setSending(false)
     }

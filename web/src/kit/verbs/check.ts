@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // May this verb be asked of this object now? From the contract's table, the same one by which the manager refuses.
 import type { Obj } from '../../api/client'
-import { resource, valueAt, word, type Op } from '../../api/contract'
+import { fieldsOf, resource, valueAt, word, type Op } from '../../api/contract'
 import { may } from '../../live/session'
 import { t } from '../../texts'
 
 /** Verbs that speak to a task, or that do not wait for the one under way. */
-const BESIDE = new Set(['console', 'screenshot', 'send_keys', 'cancel', 'abandon', 'acknowledge', 'change_password', 'update'])
+const BESIDE = new Set(['console', 'screenshot', 'send_keys', 'cancel', 'abandon', 'acknowledge', 'change_password', 'update', 'leave_maintenance'])
 
 /** Verbs of one object, in the order of the contract; update last but one, delete last. */
 export function verbsOf(plural: string): Op[] {
@@ -25,6 +25,12 @@ export function refusal(op: Op, object: Obj | undefined): string | undefined {
   }
   if (op.name === 'cancel' && object.cancellable === false) return t('not_cancellable')
   return undefined
+}
+
+/** Fields of objects of this kind that this user may change. */
+export function changeable(plural: string, type: string, names: string[]): string[] {
+  const rights = resource(plural)?.ops.find((o) => o.name === 'update')?.fields
+  return names.filter((n) => !fieldsOf(type)[n]!.ro && !fieldsOf(type)[n]!.im && (!rights?.[n] || may(rights[n]!)))
 }
 
 /** Why it cannot be asked of some of many: [objects that can, reasons with counts]. */

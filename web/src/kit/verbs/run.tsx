@@ -25,11 +25,17 @@ export async function send(plural: string, op: Op, id: string, body: Record<stri
 
 const asks = (op: Op) => (op.danger ?? 0) > 0 || Object.values(fieldsOf(op.body ?? '')).some((field) => field.req)
 
+/** What was asked for and is not answered yet: a second click asks for nothing. */
+const under = new Set<string>()
+
 /** Runs it, or opens the dialog that it needs. */
 export function ask(plural: string, op: Op, objects: Obj[]) {
   const form = verbForm(plural, op.name)
   if (form?.run) return form.run(objects)
   if (objects.length !== 1 || asks(op) || form?.fields || form?.intro) return openOverlay(<VerbDialog plural={plural} op={op} objects={objects} />)
   const object = objects[0]!
-  void send(plural, op, object.id).catch((error) => toastError(tell(error), t('verb_failed', { verb: op.l, name: visible(object.name ?? object.id), kind: resource(plural)?.one ?? '' })))
+  const key = `${object.id} ${op.name}`
+  if (under.has(key)) return
+  under.add(key)
+  void send(plural, op, object.id).catch((error) => toastError(tell(error), t('verb_failed', { verb: op.l, name: visible(object.name ?? object.id), kind: resource(plural)?.one ?? '' }))).finally(() => under.delete(key))
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { word } from '../../api/contract'
 import { registerColumns } from '../../kit/table/columns'
 import { registerVerbs } from '../../kit/verbs/forms'
 import { t } from '../../texts'
@@ -6,7 +7,7 @@ import { t } from '../../texts'
 export function register() {
   registerColumns('alarms', {
     columns: ['level', 'kind', 'object', 'since', 'acknowledged'], sort: '-since',
-    cells: { kind: { title: () => t('alarm'), width: 240, cell: (row) => String(row.kind ?? '').replace(/_/g, ' ') } },
+    cells: { kind: { title: () => t('alarm'), width: 240, cell: (row) => word(String(row.kind ?? '')) } },
   })
   registerVerbs('alarms', { acknowledge: { main: 1, icon: 'tasks' } })
 }

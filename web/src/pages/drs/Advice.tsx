@@ -5,6 +5,7 @@ import { Button } from 'antd'
 import { post, type Obj } from '../../api/client'
 import type { DrsRecommendationExplainResult } from '../../api/generated/types'
 import { fieldsOf, opOf, word } from '../../api/contract'
+import { useHelp } from '../../api/help'
 import { Card } from '../../kit/Details'
 import { ErrorBox, tell } from '../../kit/error/ErrorBox'
 import { ago, bytes, count, duration, percent, withUnit } from '../../kit/format'
@@ -114,8 +115,9 @@ const wordsOf = (kind: Kind) => (kind === 'storage'
   ? { off: t('advises_no_disks'), none: t('no_disk_advised'), effect: t('space_effect'), effectHelp: t('space_effect_help'), cost: t('copies'), costHelp: t('copies_help') }
   : { off: t('advises_rules_only'), none: t('nothing_advised'), effect: t('effect'), effectHelp: t('effect_help'), cost: t('saves'), costHelp: t('saves_help') })
 
-function Advice({ rows, level, kind }: { rows: Obj[]; level: string | undefined; kind: Kind }) {
+function Advice({ rows, loading, level, kind }: Pick<RecommendationsProps, 'rows' | 'loading' | 'level' | 'kind'>) {
   const words = wordsOf(kind)
+  if (loading && !rows.length) return <p className="faint" aria-busy>{t('loading')}</p>
   if (!rows.length) return <p className="allwell"><Glyph name="tick" colour="ok" /> {level === 'off' ? words.off : words.none}</p>
   return (
     <div className="tablebox free" tabIndex={0} role="region" aria-label={t('recommendations')}>
@@ -129,6 +131,7 @@ function Advice({ rows, level, kind }: { rows: Obj[]; level: string | undefined;
 
 /** A verb of all recommendations of a cluster. */
 function ClusterVerb({ cluster, name, body, icon, n, done, primary }: { cluster: string; name: string; body?: Record<string, string>; icon: string; n?: number; done: () => void; primary?: boolean }) {
+  useHelp()
   const [busy, setBusy] = useState(false)
   const op = opOf('drs-recommendations', name)!
   const refused = refusal(op, undefined)
@@ -149,10 +152,10 @@ function ClusterVerb({ cluster, name, body, icon, n, done, primary }: { cluster:
   )
 }
 
-interface RecommendationsProps { kind: Kind; cluster: string; status: { looked?: string; next?: string } | undefined; again: () => void; rows: Obj[]; level: string | undefined }
+interface RecommendationsProps { kind: Kind; cluster: string; status: { looked?: string; next?: string } | undefined; again: () => void; rows: Obj[]; loading: boolean; level: string | undefined }
 
 /** When it was looked, what came of it, and the buttons for all of it. */
-export function Recommendations({ kind, cluster, status, again, rows, level }: RecommendationsProps) {
+export function Recommendations({ kind, cluster, status, again, rows, loading, level }: RecommendationsProps) {
   const pending = rows.filter((row) => row.state === 'pending').length
   return (
     <Card wide title={t('recommendations')} actions={<>
@@ -160,7 +163,7 @@ export function Recommendations({ kind, cluster, status, again, rows, level }: R
       <ClusterVerb cluster={cluster} name="refresh" icon="restart" done={again} />
       <ClusterVerb cluster={cluster} name="accept_all" body={{ kind }} icon="play" n={pending} done={again} primary={pending > 0} />
     </>}>
-      <Advice kind={kind} rows={rows} level={level} />
+      <Advice kind={kind} rows={rows} loading={loading} level={level} />
     </Card>
   )
 }

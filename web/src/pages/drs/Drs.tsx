@@ -22,13 +22,13 @@ const MOST = 100
 
 export default function Drs({ object: cluster }: TabProps) {
   const { value: status, error, again } = useView<DrsStatus>(`/clusters/${cluster.id}/drs_status`, MADE_OF)
-  const { rows } = useRows('drs-recommendations', { filter: `cluster=${cluster.id} and kind!=storage and state!=applied and state!=failed and state!=expired` }, 500)
+  const { rows, loading } = useRows('drs-recommendations', { filter: `cluster=${cluster.id} and kind!=storage and state!=applied and state!=failed and state!=expired` }, 500)
   const broken = useBroken(cluster.id)
   const live = rows.filter((row) => row.kind !== 'storage' && (row.state === 'pending' || row.state === 'accepted'))
   return (
     <div className="cards drs">
       {error && <div className="wide"><ErrorBox error={tell(error)} /></div>}
-      <Recommendations kind="host" cluster={cluster.id} status={status} again={again} rows={live} level={settings('ClusterDrs', cluster.drs).level} />
+      <Recommendations kind="host" cluster={cluster.id} status={status} again={again} rows={live} loading={loading} level={settings('ClusterDrs', cluster.drs).level} />
       {broken.items.length > 0 && (
         <Card wide title={t('broken_rules')} actions={<To to={`/clusters/${cluster.id}/rules`}>{t('rules')}</To>}><Broken items={broken.items} named /></Card>
       )}
@@ -48,7 +48,7 @@ export default function Drs({ object: cluster }: TabProps) {
 const byHeat = (a: DrsHost, b: DrsHost) => Number(!!b.hot_since) - Number(!!a.hot_since)
 
 function Hosts({ hosts, limits, asked }: { hosts: DrsHost[]; limits: Record<string, any>; asked: boolean }) {
-  if (!hosts.length) return <p className="faint">{asked ? t('none') : t('loading')}</p>
+  if (!hosts.length) return <p className="faint" aria-busy={!asked}>{asked ? t('none') : t('loading')}</p>
   const rows = [...hosts].sort(byHeat)
   return (
     <>

@@ -86,7 +86,7 @@ export default function Rules({ object: cluster }: TabProps) {
           <div className="tablebox free" tabIndex={0} role="region" aria-label={resource('affinity-rules')!.many}>
             <table className="plain">
               <thead><tr><th>{t('name')}</th><th>{t('kind')}</th><th>{t('vms')}</th><th>{t('hosts')}</th><th>{t('state')}</th><th aria-label={t('verbs')} /></tr></thead>
-              <tbody>{rows.map((rule) => <RuleRow key={rule.id} rule={rule} broken={broken.items.filter((one) => one.rule === rule.id)} />)}</tbody>
+              <tbody>{rows.map((rule) => <RuleRow key={rule.id} rule={rule} broken={broken.known ? broken.items.filter((one) => one.rule === rule.id) : undefined} />)}</tbody>
             </table>
           </div>
         )}
@@ -96,13 +96,14 @@ export default function Rules({ object: cluster }: TabProps) {
   )
 }
 
-function RuleRow({ rule, broken }: { rule: Obj; broken: AffinityViolation[] }) {
+/** `broken` is undefined while it is not known. */
+function RuleRow({ rule, broken }: { rule: Obj; broken: AffinityViolation[] | undefined }) {
   const remove = opOf('affinity-rules', 'delete')!
   const refused = refusal(remove, rule)
-  const state = !rule.enabled ? ['dash', 'off', t('rule_off')] : broken.length ? ['triangle', 'warn', t('broken')] : ['tick', 'ok', t('kept')]
+  const state = !rule.enabled ? ['dash', 'off', t('rule_off')] : !broken ? ['dots', 'busy', t('loading')] : broken.length ? ['triangle', 'warn', t('broken')] : ['tick', 'ok', t('kept')]
   return (
     <>
-      <tr data-rule={rule.id} className={broken.length ? 'nobottom' : undefined}>
+      <tr data-rule={rule.id} className={broken?.length ? 'nobottom' : undefined}>
         <td><To to={`/affinity-rules/${rule.id}`}><Name text={rule.name} max={36} /></To></td>
         <td>{wordTitle(rule.kind)}</td>
         <td><Members ids={rule.vms} label={rule.vm_label} /></td>
@@ -113,7 +114,7 @@ function RuleRow({ rule, broken }: { rule: Obj; broken: AffinityViolation[] }) {
           <Button size="small" type="text" disabled={!!refused} title={refused ?? remove.l} aria-label={`${remove.l} ${rule.name}`} icon={<Icon name="bin" size={13} />} onClick={() => ask('affinity-rules', remove, [rule])} data-test="delete-rule" />
         </td>
       </tr>
-      {broken.length > 0 && <tr className="below"><td colSpan={6}><Broken items={broken} /></td></tr>}
+      {!!broken?.length && <tr className="below"><td colSpan={6}><Broken items={broken} /></td></tr>}
     </>
   )
 }

@@ -21,14 +21,14 @@ const MOST = 100
 
 export default function StorageDrs({ object: cluster }: TabProps) {
   const { value: status, error, again } = useView<StorageDrsStatus>(`/clusters/${cluster.id}/storage_drs_status`, MADE_OF)
-  const { rows } = useRows('drs-recommendations', { filter: `cluster=${cluster.id} and kind=storage and state!=applied and state!=failed and state!=expired` }, 500)
+  const { rows, loading } = useRows('drs-recommendations', { filter: `cluster=${cluster.id} and kind=storage and state!=applied and state!=failed and state!=expired` }, 500)
   const live = rows.filter((row) => isOf(row, 'storage') && (row.state === 'pending' || row.state === 'accepted'))
   const set = settings('ClusterStorageDrs', cluster.storage_drs)
   const pinned = status?.pinned ?? []
   return (
     <div className="cards drs">
       {error && <div className="wide"><ErrorBox error={tell(error)} /></div>}
-      <Recommendations kind="storage" cluster={cluster.id} status={status} again={again} rows={live} level={set.level} />
+      <Recommendations kind="storage" cluster={cluster.id} status={status} again={again} rows={live} loading={loading} level={set.level} />
       <Card wide title={t('pools_filled')}><Pools pools={status?.pools ?? []} limit={set.space_percent} asked={!!status} /></Card>
       {pinned.length > 0 && (
         <Card wide title={t('pinned_disks')}>
@@ -48,7 +48,7 @@ export default function StorageDrs({ object: cluster }: TabProps) {
 const fullest = (a: StorageDrsPool, b: StorageDrsPool) => (b.space_percent ?? 0) - (a.space_percent ?? 0)
 
 function Pools({ pools, limit, asked }: { pools: StorageDrsPool[]; limit: number; asked: boolean }) {
-  if (!pools.length) return <p className="faint">{asked ? t('none') : t('loading')}</p>
+  if (!pools.length) return <p className="faint" aria-busy={!asked}>{asked ? t('none') : t('loading')}</p>
   const rows = [...pools].sort(fullest)
   return (
     <>

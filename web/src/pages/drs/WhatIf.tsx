@@ -48,10 +48,10 @@ export default function WhatIf({ object: cluster }: TabProps) {
       <Question cluster={cluster.id} of={of} runsOn={runsOn} any={any} />
       <div className="stack">
         <Card title={t('answer')}>
-          {after.error ? <ErrorBox error={tell(after.error)} /> : any && after.value ? <Verdict answer={after.value} of={of} /> : <p className={any ? 'faint' : 'allwell'}>{any ? t('loading') : t('what_if_lead')}</p>}
+          {after.error ? <ErrorBox error={tell(after.error)} /> : any && after.value ? <Verdict answer={after.value} of={of} asking={after.asking} /> : <p className={any ? 'faint' : 'allwell'} aria-busy={any}>{any ? t('loading') : t('what_if_lead')}</p>}
         </Card>
         <Card title={t('before_after')}>
-          <Picture before={before.value?.hosts ?? []} after={any && !after.error ? after.value?.hosts : undefined} lost={lost} limits={settings('ClusterDrs', cluster.drs)} />
+          <Picture before={before.value && (before.value.hosts ?? [])} after={any && !after.error ? after.value?.hosts : undefined} lost={lost} limits={settings('ClusterDrs', cluster.drs)} />
         </Card>
         {any && after.value && after.value.moves!.length > 0 && <Card title={t('moves_then', { n: after.value.moves!.length })}><Moves answer={after.value} /></Card>}
       </div>
@@ -92,13 +92,13 @@ function Question({ cluster, of, runsOn, any }: { cluster: string; of: (name: st
 /** How many more VMs of this size fit. */
 function Fit({ cluster, vcpus, memory }: { cluster: string; vcpus: string; memory: string }) {
   const [lost, setLost] = useState(DEFAULT.hosts_lost)
-  const { value, error } = useView<FitAnswer>(`/clusters/${cluster}/fit?${new URLSearchParams({ vcpus, memory_bytes: memory, hosts_lost: String(lost) })}`, MADE_OF)
+  const { value, error, asking } = useView<FitAnswer>(`/clusters/${cluster}/fit?${new URLSearchParams({ vcpus, memory_bytes: memory, hosts_lost: String(lost) })}`, MADE_OF)
   return (
     <Card title={t('fit_title')}>
       <div className="stack">
         <Labelled label={t('hosts_may_fail')}><Segmented aria-label={t('hosts_may_fail')} options={[0, 1, 2]} value={lost} onChange={setLost} data-test="fit-lost" /></Labelled>
         {error ? <ErrorBox error={tell(error)} /> : value && (
-          <div data-test="fit">
+          <div data-test="fit" aria-busy={asking}>
             <p className="bignumber"><b>{count(value.fit)}</b> {t('more_fit', { n: value.fit ?? 0 })}</p>
             <ul className="plan">
               {lost > 0 && <li>{t('fit_now', { n: count(value.fit_now) })}</li>}
@@ -116,13 +116,14 @@ function Fit({ cluster, vcpus, memory }: { cluster: string; vcpus: string; memor
 
 /* ---- the answer ---- */
 
-function Verdict({ answer, of }: { answer: WhatIfAnswer; of: (name: string) => string }) {
+/** `asking`: of what was asked before; the next answer is awaited. */
+function Verdict({ answer, of, asking }: { answer: WhatIfAnswer; of: (name: string) => string; asking: boolean }) {
   const wanted = Number(of('vms') || 0)
   const unplaced = Math.max(0, wanted - (answer.placed ?? 0))
   const stranded = answer.stranded ?? []
   const homeless = stranded.length > 0 || unplaced > 0
   return (
-    <div className="stack" data-test="verdict" data-feasible={String(!!answer.feasible)}>
+    <div className="stack" data-test="verdict" aria-busy={asking} data-feasible={String(!!answer.feasible)}>
       <p className="verdict"><Glyph name={answer.feasible ? 'tick' : 'cross'} colour={answer.feasible ? 'ok' : 'bad'} size={20} /> {answer.feasible ? t('all_find_place') : homeless ? t('not_all') : t('rule_would_break')}</p>
       <ul className="plan">
         {!!answer.restarted && <li>{t('restarted_elsewhere', { n: answer.restarted })}</li>}
@@ -144,10 +145,10 @@ function Verdict({ answer, of }: { answer: WhatIfAnswer; of: (name: string) => s
   )
 }
 
-function Picture({ before, after, lost, limits }: { before: DrsHost[]; after: DrsHost[] | undefined; lost: string[]; limits: Record<string, any> }) {
+function Picture({ before, after, lost, limits }: { before: DrsHost[] | undefined; after: DrsHost[] | undefined; lost: string[]; limits: Record<string, any> }) {
   const then = new Map(after?.map((host) => [host.host, host]))
   const fails = (id: string | undefined, yes: boolean) => setParams({ lost: (yes ? [...lost, id] : lost.filter((one) => one !== id)).join() })
-  if (!before.length) return <p className="faint">{t('loading')}</p>
+  if (!before?.length) return <p className="faint" aria-busy={!before}>{before ? t('none') : t('loading')}</p>
   return (
     <>
       <div className="tablebox free" tabIndex={0} role="region" aria-label={t('before_after')}>

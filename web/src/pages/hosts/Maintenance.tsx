@@ -12,13 +12,13 @@ const SHOWN = 8
 
 export function MaintenanceFields({ objects, value, change }: FormProps) {
   const host = objects[0]!
-  const { rows, total } = useRows(objects.length === 1 ? 'vms' : undefined, { filter: `host=${host.id} and power.state!=off and management!=in_bin`, sort: '-memory_bytes' }, 200)
+  const { rows, total, loading } = useRows(objects.length === 1 ? 'vms' : undefined, { filter: `host=${host.id} and power.state!=off and management!=in_bin`, sort: '-memory_bytes' }, 200)
   const memory = rows.reduce((n, row) => n + (row.memory_bytes ?? 0), 0)
   return (
     <>
       {objects.length === 1 && (
         <div className="review">
-          <div className="soft">{total ? t('vms_here', { n: total, size: bytes(memory) }) : t('no_vms_run_here')}</div>
+          <div className="soft" aria-busy={loading}>{loading ? t('loading') : total ? t('vms_here', { n: total, size: bytes(memory) }) : t('no_vms_run_here')}</div>
           <ul className="names">
             {rows.slice(0, SHOWN).map((row) => <li key={row.id}><StateGlyph type="Vm" object={row} size={14} /> <Name text={row.name} max={32} /> <span className="faint">{bytes(row.memory_bytes)}</span></li>)}
             {total > SHOWN && <li className="faint">{t('and_more', { n: total - SHOWN })}</li>}

@@ -16,7 +16,7 @@ export function numbers(text: string): number[] {
 }
 
 export default function Numa({ object: host }: TabProps) {
-  const { rows } = useRows('vms', { filter: `host=${host.id} and management!=in_bin` }, 2000)
+  const { rows, loading } = useRows('vms', { filter: `host=${host.id} and management!=in_bin` }, 2000)
   const nodes: any[] = host.facts?.numa_nodes ?? []
   const pins = new Map<number, { vm: string; vcpu: number }[]>()
   for (const vm of rows) for (const pin of vm.cpu?.pinning ?? []) for (const cpu of numbers(pin.cpus)) pins.set(cpu, [...(pins.get(cpu) ?? []), { vm: vm.id, vcpu: pin.vcpu }])
@@ -47,7 +47,7 @@ export default function Numa({ object: host }: TabProps) {
           </table>
         </Card>
       )}
-      <Card title={t('pinned_vms')}>{pinned.length ? <ul className="short">{pinned.map((id) => <li key={id}><Ref id={id} icon /></li>)}</ul> : <p className="faint">{t('nothing_pinned')}</p>}</Card>
+      <Card title={t('pinned_vms')}>{pinned.length ? <ul className="short">{pinned.map((id) => <li key={id}><Ref id={id} icon /></li>)}</ul> : <p className="faint" aria-busy={loading}>{loading ? t('loading') : t('nothing_pinned')}</p>}</Card>
     </div>
   )
 }

@@ -50,7 +50,7 @@ export function SshHost({ cluster: first }: { cluster?: string }) {
   return (
     <div className="stack">
       <p className="lead">{t('ssh_how')}</p>
-      <fieldset className="fields" disabled={key !== undefined}>
+      <fieldset className="fields" disabled={key !== undefined || busy}>
         <Labelled label={t('ssh_address')} required><Input value={address} maxLength={255} onChange={(e) => setAddress(e.target.value.trim())} aria-label={t('ssh_address')} data-test="ssh-address" /></Labelled>
         <Labelled label={t('ssh_port')}><InputNumber value={port} min={1} max={65535} onChange={(v) => setPort(v ?? 22)} aria-label={t('ssh_port')} /></Labelled>
         <Labelled label={t('user')} help={t('ssh_user_help')}><Input value={user} maxLength={32} onChange={(e) => setUser(e.target.value.trim())} aria-label={t('user')} /></Labelled>

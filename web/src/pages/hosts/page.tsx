@@ -7,7 +7,7 @@ import { registerColumns } from '../../kit/table/columns'
 import { registerVerbs } from '../../kit/verbs/forms'
 import { may } from '../../live/session'
 import { t } from '../../texts'
-import { registerPage } from '../registry'
+import { registerAddress, registerPage } from '../registry'
 import { JoinHost } from './JoinHost'
 import { MaintenanceFields } from './Maintenance'
 import { part } from '../../kit/part'
@@ -17,6 +17,7 @@ const Add = () => <Button type="primary" disabled={!may('host.write')} icon={<Ic
 const bar = (value: number | undefined, text: string) => value === undefined ? <span className="faint">-</span> : <span className="cellbar"><span className={`track ${value > 90 ? 'bad' : value > 80 ? 'warn' : ''}`}><i className="fill" style={{ width: `${value}%` }} /></span> {text}</span>
 
 export function register() {
+  registerAddress({ path: '/compatibility', page: part(() => import('./Compatibility')), title: () => t('compatibility_list') })
   registerPage({
     plural: 'hosts', summary: part(() => import('./Summary')), parent: (o) => o.cluster ?? o.host_pool, listActions: Add, empty: () => <><p>{t('no_hosts')}</p><Add /></>,
     tabs: [

@@ -16,6 +16,7 @@ import { go, useParam } from '../../router'
 import { t } from '../../texts'
 import { useOrder } from './order'
 
+const LEAST_BYTES = 268435456 // what a VM gets when nobody says, unless its image needs more (center/compute/create.c)
 
 export default function Deploy() {
   const [asked] = useParam('image')
@@ -41,6 +42,7 @@ export default function Deploy() {
       {open[key] && <Fields type="VmDeploy" only={fields} value={value} change={set} errors={errors} />}
     </section>
   )
+  const memory = value.memory_bytes ?? Math.max(chosen?.min_memory_bytes ?? 0, LEAST_BYTES)
   const names = value.count > 1 ? [`${value.name}-1`, `${value.name}-2`, '…', `${value.name}-${value.count}`] : [value.name]
   return (
     <div className="createpage">
@@ -65,13 +67,13 @@ export default function Deploy() {
             <Labelled label={t('name')} required id="deploy-name" error={at('name') ?? (missing && !value.name ? t('is_needed') : undefined)} help={value.count > 1 ? names.join(', ') : undefined}><Input id="deploy-name" value={value.name} maxLength={250} autoFocus onChange={(e) => set({ ...value, name: e.target.value })} /></Labelled>
             <Labelled label={t('how_many')} id="deploy-count" error={at('count')}><InputNumber id="deploy-count" min={1} max={500} value={value.count} onChange={(n) => set({ ...value, count: n ?? 1 })} /></Labelled>
             <Labelled label="vCPU" id="deploy-vcpus" error={at('cpu.vcpus')}><InputNumber id="deploy-vcpus" min={1} max={512} value={value.cpu?.vcpus} placeholder={String(chosen?.min_vcpus ?? 1)} onChange={(n) => set({ ...value, cpu: { ...value.cpu, vcpus: n ?? undefined } })} /></Labelled>
-            <Labelled label={t('memory')} id="deploy-memory" error={at('memory_bytes')}><BytesInput id="deploy-memory" value={value.memory_bytes} placeholder={bytes(1073741824)} onChange={(n) => set({ ...value, memory_bytes: n })} /></Labelled>
+            <Labelled label={t('memory')} id="deploy-memory" error={at('memory_bytes')}><BytesInput id="deploy-memory" value={value.memory_bytes} placeholder={bytes(memory)} onChange={(n) => set({ ...value, memory_bytes: n })} /></Labelled>
             <Labelled label={t('network')} error={at('port_group')}><RefSelect type="PortGroup" label={t('network')} value={value.port_group} placeholder={t('automatic')} onChange={(id) => set({ ...value, port_group: id })} /></Labelled>
             <Labelled label="" error={at('start')}><Checkbox checked={value.start !== false} onChange={(e) => set({ ...value, start: e.target.checked })}>{t('start_after')}</Checkbox></Labelled>
           </div>
           {part('place', t('placement'), value.host || value.cluster ? '' : t('automatic'), ['cluster', 'host', 'pool', 'linked'])}
           {part('first', t('first_boot'), value.cloud_init?.user ?? '', ['cloud_init'])}
-          {part('more', t('more_settings'), '', ['cpu', 'description', 'labels'])}
+          {part('more', t('more_settings'), '', ['group', 'cpu', 'description', 'labels'])}
           {told !== undefined && <ErrorBox error={tell(told)} />}
           <div className="formfoot">
             <Button type="primary" htmlType="submit" loading={busy} data-test="confirm">{value.count > 1 ? t('deploy_n', { n: value.count }) : t('deploy')}</Button>
@@ -87,7 +89,7 @@ export default function Deploy() {
               <ul className="plan">
                 <li><b>{value.count > 1 ? t('plan_many', { n: value.count, names: names.join(', ') }) : <Name text={value.name} max={40} />}</b></li>
                 <li>{t(value.linked ? 'plan_linked' : 'plan_copied')}</li>
-                <li>{value.cpu?.vcpus ?? chosen?.min_vcpus ?? 1} vCPU · {bytes(value.memory_bytes ?? 1073741824)}</li>
+                <li>{value.cpu?.vcpus ?? chosen?.min_vcpus ?? 1} vCPU · {bytes(memory)}</li>
                 <li>{value.host || value.cluster ? <Ref id={value.host ?? value.cluster} max={32} /> : t('plan_host_automatic')}</li>
                 {value.pool && <li><Ref id={value.pool} max={32} /></li>}
                 {value.start !== false && <li>{t('plan_start')}</li>}

@@ -17,7 +17,7 @@ export function MigrateFields({ objects, value, change }: FormProps) {
   const vm = objects[0]!
   const { object: from } = useObject(vm.host)
   const near = from?.cluster ? `cluster=${from.cluster} and ` : ''
-  const { rows } = useRows('hosts', { filter: `${near}state=connected and mode=normal`, sort: 'load.cpu_percent' }, SHOWN)
+  const { rows, loading } = useRows('hosts', { filter: `${near}state=connected and mode=normal`, sort: 'load.cpu_percent' }, SHOWN)
   const others = rows.filter((row) => objects.length > 1 || row.id !== vm.host)
   return (
     <>
@@ -35,7 +35,7 @@ export function MigrateFields({ objects, value, change }: FormProps) {
             </button>
           )
         })}
-        {!others.length && <p className="faint">{t('no_other_host')}</p>}
+        {!loading && !others.length && <p className="faint">{t('no_other_host')}</p>}
       </div>
       <button type="button" className="grouphead" aria-expanded={more} onClick={() => setMore(!more)}><Icon name={more ? 'down' : 'right'} size={12} /> {t('more_settings')}</button>
       {more && <Fields type="VmMigrate" except={['host']} value={value} change={change} />}

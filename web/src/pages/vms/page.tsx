@@ -34,6 +34,7 @@ export function register() {
       { key: 'monitor', label: () => t('monitor'), part: part(() => import('./Monitor')) },
       { key: 'devices', label: () => t('devices'), part: part(() => import('./Devices')) },
       { key: 'migrations', label: () => t('migrations'), part: part(() => import('./Migrations')) },
+      { key: 'log', label: () => t('run_log'), part: part(() => import('./RunLog')), shown: () => may('vm.log') },
     ],
   })
   registerColumns('vms', {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many VMs from a spreadsheet: each row is checked by the manager before anything is made; then all at once, with what became of each.
-import { useEffect, useState, type DragEvent } from 'react'
+import { useEffect, useRef, useState, type DragEvent } from 'react'
 import { Button } from 'antd'
 import { call, dryRun, list, quoted } from '../../../api/client'
 import { pluralOf, word } from '../../../api/contract'
@@ -47,8 +47,10 @@ export default function DeployTable() {
   const [busy, setBusy] = useState(false)
   const change = (row: number, part: Partial<Line>) => setLines((all) => all.map((line) => (line.row === row ? { ...line, ...part } : line)))
 
+  const last = useRef<File>(undefined)
   const take = async (chosen: File | undefined) => {
     if (!chosen) return
+    last.current = chosen
     setFile(chosen)
     setLines([])
     setFaults([])
@@ -57,10 +59,11 @@ export default function DeployTable() {
       const { readFile } = await import('./sheet')
       const cells = await readFile(chosen)
       const read = readTable(cells, await lookUp(cells))
+      if (last.current !== chosen) return // another one by now
       setFaults(read.faults)
       if (!read.faults.length) setLines(read.orders.map((order) => ({ ...order, state: order.faults.length ? 'bad' : 'checking' })))
     } catch (failed) {
-      setError(failed)
+      if (last.current === chosen) setError(failed)
     }
   }
   // Each row by the manager's own rules.

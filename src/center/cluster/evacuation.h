@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Where virtual machines go when hosts are emptied, one host or several in turn: the planner asked with what was decided so far. Nothing is done.
+ * Functions of a snapshot; any thread. */
+#pragma once
+#include "center/room_rules.h"
+
+typedef struct {
+  WsId vm, to;
+} EvacuationMove;
+
+typedef struct {
+  const InvSnapshot *snap; /* borrowed; outlives it */
+  WsId cluster;            /* 0: single hosts, whose VMs may go to any */
+  GArray *rooms;           /* PlanHost, filled up as VMs are given to them */
+  RoomRules *rules;
+  GHashTable *moved;       /* WsId of a VM -> WsId of the host it is on by then; RoomRules looks there too */
+  GPtrArray *texts;        /* owns reasons */
+} Evacuation;
+
+Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster);
+void evacuation_free(Evacuation *evacuation);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Evacuation, evacuation_free)
+
+/* VMs that are on the host by then, the largest first: const WsVm *, borrowed from the snapshot. The array is the caller's. */
+GPtrArray *evacuation_vms_on(const Evacuation *evacuation, WsId host);
+/* A host of the cluster for each VM of this one, added to `moves` (EvacuationMove; may be NULL): it is out of service and empty from then on. `spare`: the rest
+ * bears the loss of so many hosts (0 to 2) more. WS_ERROR_NO_HOST naming the first VM without a place, WS_ERROR_NO_HEADROOM; then nothing is changed. */
+bool evacuation_empty(Evacuation *evacuation, const WsHost *host, guint spare, GArray *moves, GError **error);
+/* The host is back in service. */
+void evacuation_return(Evacuation *evacuation, WsId host);

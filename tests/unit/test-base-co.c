@@ -260,8 +260,10 @@ static void starts_beyond_the_maximum_queue(void)
 
 static void wait_for_ever(void *arg)
 {
+  g_autofree char *kept G_GNUC_UNUSED =
+      g_strdup("lost with the loop"); /* not a leak that the leak check reports */
   ws_co_yield();
-  g_assert_not_reached();
+  g_test_fail();
 }
 
 static void loop_is_freed_under_waiting_coroutines(void)

@@ -457,7 +457,7 @@ static void check_unprivileged(const char *const *visible)
   g_autofree char *out = NULL;
   WsExec exec = {
       .argv =
-          ARGV("sh", "-c", "id -u; echo /proc/[0-9]*; touch /tmp/x 2>&1 | grep -c -e Read -e No"),
+          ARGV("sh", "-c", "id -u; echo /proc/[0-9]*; touch /tmp/ws-confine-nobody 2>&1 | grep -c -e Read -e No"),
       .visible = visible,
       .confine = true};
   if (ws_exec(&exec, &out, NULL, NULL, &error))

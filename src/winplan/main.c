@@ -86,7 +86,7 @@ static void print_help(FILE *to)
   (void)fputs("\n  -t SECONDS     time for all of it, the reading too\n"
               "  --steps N      instead of a time: so many moves tried by each thread; the same seed gives the same answer\n"
               "  --seed N       another search (1)\n"
-              "  --threads N    independent searches at a time, the best one counts (1)\n"
+              "  --threads N    searches at a time, the best one counts (with a time: one for each CPU; with --steps: 1)\n"
               "  -O NODE        this node is out of service (again for more); --evac-mode: move only what is on such nodes\n"
               "  --limit N      at most so many moves\n",
               to);
@@ -193,6 +193,8 @@ static bool parse(const Command *command, Options *o, int argc, char **argv, GEr
     g_autofree char *expected = g_strdup_printf("winplan %s %s", command->name, command->form);
     return bad_option(error, "the command line", expected);
   }
+  if (!o->threads) /* an answer that can be had again does not depend on the machine */
+    o->threads = o->steps ? 1 : CLAMP(g_get_num_processors(), 1, THREADS_MAX);
   return true;
 }
 
@@ -214,7 +216,7 @@ int main(int argc, char **argv)
       GError *error = NULL;
       g_autofree char **words = g_new0(char *, argc + 1);
       g_autofree const char **offline = g_new0(const char *, argc + 1);
-      Options o = {.seconds = 10, .seed = 1, .threads = 1, .hosts = 25, .per_host = 10, .begin_us = begin_us, .words = words, .offline = offline};
+      Options o = {.seconds = 10, .seed = 1, .hosts = 25, .per_host = 10, .begin_us = begin_us, .words = words, .offline = offline};
       struct sigaction action = {.sa_handler = on_signal};
       (void)sigaction(SIGINT, &action, NULL);
       (void)sigaction(SIGTERM, &action, NULL);

@@ -257,6 +257,16 @@ def vms_are_made_in_the_group_of_whoever_makes_them(m, admin):
         assert refused(answer, 403, "forbidden")["params"] == {"permission": "group.write", "object": stranger}
     done(admin.call("POST", f"{GROUPS}/{below}/take", {"vms": [stranger]}))
     refused(homer.call("POST", f"/vms/{stranger}/adopt"), 409, "quota_exceeded")  # it is asked for as a new one is
+    vm = items(admin, "/vms", 'name="h-1"')[0]["id"]
+    for method, verb, body in (("POST", "detach_disk", {"key": "disk-0"}), ("DELETE", "delete", {"how": "bin"}), ("DELETE", "delete", {"how": "forget"})):
+        path = f"/vms/{vm}" if method == "DELETE" else f"/vms/{vm}/{verb}"
+        for answer in (homer.call(method, path, body), homer.call("POST", "/vms/batch", {"verb": verb, "ids": [vm], "args": body})):
+            assert refused(answer, 403, "forbidden")["params"] == {"permission": "volume.write", "object": vm}, verb  # what it lets go counts for nobody
+    refused(homer.call("POST", f"/vms/{vm}/detach_disk", {"key": "disk-9", "volume": "bin"}), 404, "not_found")
+    ended(homer, homer.call("DELETE", f"/vms/{vm}"))
+    done(admin.call("PATCH", f"/roles/{role}", {"permissions": ["vm.*", "group.read", "user.write", "task.read", "volume.write"]}))  # such a one may have disks without a VM anyway
+    other = items(admin, "/vms", 'name="h-2"')[0]["id"]
+    ended(homer, homer.call("DELETE", f"/vms/{other}", {"how": "forget"}))
     refused(admin.call("DELETE", f"{GROUPS}/{home}"), 409, "group_not_empty")
     empty = group(admin, "whose users remain")
     done(admin.call("PATCH", f"/users/{user}", {"group": empty}))

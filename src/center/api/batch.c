@@ -51,6 +51,8 @@ static bool check_items(ApiCall *call, const WsRoute *route, const WsBatch *batc
     return false;
   }
   bool may = !args || auth_authorise_references(&call->identity, route->body, args, NULL, error);
+  for (guint i = 0; may && i < batch->ids.len; i++)
+    may = auth_may_let_go(snap, &call->identity, route, batch->ids.items[i].id, args, error);
   if (args)
     ws_object_free(route->body, args);
   return may;

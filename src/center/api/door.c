@@ -161,8 +161,10 @@ static bool check_named(ApiCall *call, GError **error)
     return !call->patch ||
            (auth_authorise_patch(&call->identity, call->route, call->target, call->patch, call->patch_bytes, error) &&
             auth_authorise_patched(snap, &call->identity, call->route->type, call->target, call->patch, call->patch_bytes, error));
-  return !call->body || (auth_authorise_references(&call->identity, call->body_type, call->body, NULL, error) &&
-                         auth_settle_group(snap, &call->identity, call->route, call->body_type, call->body, error));
+  return !call->body ||
+         (auth_authorise_references(&call->identity, call->body_type, call->body, NULL, error) &&
+          auth_settle_group(snap, &call->identity, call->route, call->body_type, call->body, error) &&
+          auth_may_let_go(snap, &call->identity, call->route, call->target, call->body, error));
 }
 
 static void hash_request(ApiCall *call)

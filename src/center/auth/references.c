@@ -166,3 +166,23 @@ bool auth_may_adopt(const InvSnapshot *snap, const ApiIdentity *identity, const 
   return !home || is_within(snap, vm->group, home) ||
          ws_fail(error, WS_ERROR_FORBIDDEN, "permission", "group.write", "object", ws_id_format(ws_type_vm.prefix, target, id), NULL);
 }
+
+static bool lets_go(const WsRoute *route, const void *body)
+{
+  if (g_strcmp0(route->task, "vm_detach_disk") == 0)
+    return body && ((const WsVmDetachDisk *)body)->volume == WS_VM_DETACH_DISK_VOLUME_KEEP;
+  if (g_strcmp0(route->task, "vm_delete") != 0 || !body)
+    return false;
+  WsVmDeleteHow how = ((const WsVmDelete *)body)->how;
+  return how == WS_VM_DELETE_HOW_BIN || how == WS_VM_DELETE_HOW_FORGET;
+}
+
+bool auth_may_let_go(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, WsId target,
+                     const void *body, GError **error)
+{
+  static const char *const needed = "volume.write";
+  char id[WS_ID_TEXT_MAX];
+  return !lets_go(route, body) || !home_of(snap, identity) || api_identity_may(identity, needed) ||
+         ws_fail(error, WS_ERROR_FORBIDDEN, "permission", needed, "object",
+                 ws_id_format(ws_type_vm.prefix, target, id), NULL);
+}

@@ -16,3 +16,8 @@ bool auth_authorise_patched(const InvSnapshot *snap, const ApiIdentity *identity
 bool auth_settle_group(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, const WsType *type, void *body, GError **error);
 /* Such a one adopts VMs that were put into its group or below, and no others: else a VM that it forgot comes back in none. WS_ERROR_FORBIDDEN. */
 bool auth_may_adopt(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, WsId target, GError **error);
+/* What a VM of such a one lets go counts for no quota any more: disks that it keeps without the VM, a VM that
+ * goes on outside the inventory. Who has volume.write may have disks without a VM anyway; others throw them
+ * away with it. `body` (may be NULL) is the verb's. WS_ERROR_FORBIDDEN. */
+bool auth_may_let_go(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, WsId target,
+                     const void *body, GError **error);

@@ -68,6 +68,7 @@ struct WsField {
   double fmin, fmax;        /* DOUBLE */
   const char *pattern;      /* STRING: anchored GRegex, or NULL */
   const char *format;       /* STRING: "ipv4", "ip", "cidr", "mac", "hostname", "uuid", "sha256", "ssh-key", "date-time", ... or NULL */
+  const char *use_right;    /* REF: what it takes to name an object here; NULL: the right to read its kind */
   const char *default_json; /* applied on create when absent; NULL: none */
 };
 

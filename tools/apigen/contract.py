@@ -12,7 +12,7 @@ from typing import Optional
 
 from . import c, errors, looks, stored, texts, yamlfile
 from .problem import Problem, Problems
-from .schema import Builder, Type, suggest
+from .schema import RIGHT, Builder, Type, suggest
 
 _NO_TYPES = {'errors.yaml', 'looks.yaml', 'phrases.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
@@ -335,7 +335,7 @@ class _Loader:
         for name, right in spec.items():
             if name not in fields:
                 self.problem(where, f'{name} is no field{suggest(str(name), list(fields))}')
-            elif not isinstance(right, str) or not _PERMISSION.match(right) or '.' not in right:
+            elif not isinstance(right, str) or not RIGHT.match(right):
                 self.problem(where, f'{name}: write a right, noun.verb')
             else:
                 o.field_rights[name] = right

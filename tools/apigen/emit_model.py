@@ -124,6 +124,8 @@ def _limits(f):
         out.append(f'.format = {c.string(f.format)}')
     if f.default is not MISSING:
         out.append(f'.default_json = {c.string(json.dumps(f.default, ensure_ascii=False, sort_keys=True))}')
+    if f.use:
+        out.append(f'.use_right = {c.string(f.use)}')
     return out
 
 

@@ -88,6 +88,8 @@ def _field(f):
         s['x-unit'] = f.unit
     if f.default is not MISSING:
         s['default'] = f.default
+    if f.use:
+        s['x-use'] = f.use
     if 'NULLABLE' in f.flags and 'type' in s:
         s['type'] = [s['type'], 'null']
         if 'enum' in s:

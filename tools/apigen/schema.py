@@ -13,6 +13,8 @@ from typing import Any, Optional
 from . import c
 from .problem import Problem
 
+RIGHT = re.compile(r'^[a-z][a-z_]*\.[a-z][a-z_]*$')  # noun.verb
+
 KINDS = ('BOOL', 'INT', 'DOUBLE', 'STRING', 'ENUM', 'REF', 'ANYREF', 'TIME', 'OBJECT', 'ARRAY', 'MAP', 'ANY')
 
 # Formats that src/model/format.c knows; a unit test compares.
@@ -37,7 +39,7 @@ _BY_KIND = {
     'STRING': {'type', 'format', 'default', 'minLength', 'maxLength', 'pattern'},
     'ENUM': {'type', 'enum', 'default'},
     'TIME': {'type', 'format'},
-    'REF': {'x-ref'},
+    'REF': {'x-ref', 'x-use'},
     'ANYREF': {'x-ref'},
     'OBJECT': {'type', 'properties', 'required', 'default'},
     'ARRAY': {'type', 'items', 'minItems', 'maxItems', 'default'},
@@ -81,6 +83,7 @@ class Field:
     pattern: Optional[str] = None
     format: Optional[str] = None
     default: Any = MISSING
+    use: Optional[str] = None         # REF: right that it takes to name an object here
 
     @property
     def base_kind(self):
@@ -390,6 +393,9 @@ class Builder:
         if not isinstance(f.ref, str):
             self.problem(where, 'x-ref must name a resource type')
             return
+        f.use = schema.get('x-use')
+        if f.use is not None and (not isinstance(f.use, str) or not RIGHT.match(f.use)):
+            self.problem(where, 'x-use: write a right, noun.verb')
         self._waiting.append(f)
 
     def _kind_anyref(self, f, owner, schema, file, where, shared):

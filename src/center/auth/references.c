@@ -2,33 +2,15 @@
 /* Rights on what a request names. See references.h. */
 #include "center/auth/references.h"
 #include "model/model.h"
-#include <string.h>
 
 #define GROUPS_DEEP 17 /* groups in one another (compute/groups.c), and one */
 
 /* ---- what is named ---- */
 
-/* Uses that give more than sight of the object: its bytes. */
-static const struct {
-  const WsType *type;
-  const char *field, *permission;
-} uses[] = {
-    {&ws_type_vm_disk, "volume", "volume.write"},
-    {&ws_type_image, "source", "volume.write"},
-};
-
 typedef struct {
   WsAnyRef ref;
   const char *permission; /* NULL: the right to read it */
 } Named;
-
-static const char *right_of_use(const WsType *type, const WsField *field)
-{
-  for (guint i = 0; i < G_N_ELEMENTS(uses); i++)
-    if (uses[i].type == type && strcmp(uses[i].field, field->name) == 0)
-      return uses[i].permission;
-  return NULL;
-}
 
 static void add(GArray *names, WsAnyRef ref, const char *permission)
 {
@@ -45,7 +27,7 @@ static void collect_items(const WsType *type, const WsField *field, const WsArra
     if (field->item_kind == WS_KIND_OBJECT)
       collect(field->sub, ((void *const *)array->items)[i], names);
     else if (field->item_kind == WS_KIND_REF)
-      add(names, (WsAnyRef){field->sub, ((const WsId *)array->items)[i]}, right_of_use(type, field));
+      add(names, (WsAnyRef){field->sub, ((const WsId *)array->items)[i]}, field->use_right);
     else if (field->item_kind == WS_KIND_ANYREF)
       add(names, ((const WsAnyRef *)array->items)[i], NULL);
   }
@@ -57,7 +39,7 @@ static void collect(const WsType *type, const void *object, GArray *names)
     const WsField *field = &type->fields[i];
     const void *at = ws_field_at(field, (void *)object);
     if (field->kind == WS_KIND_REF)
-      add(names, (WsAnyRef){field->sub, *(const WsId *)at}, right_of_use(type, field));
+      add(names, (WsAnyRef){field->sub, *(const WsId *)at}, field->use_right);
     else if (field->kind == WS_KIND_ANYREF)
       add(names, *(const WsAnyRef *)at, NULL);
     else if (field->kind == WS_KIND_OBJECT)

@@ -252,6 +252,10 @@ def vms_are_made_in_the_group_of_whoever_makes_them(m, admin):
     made(homer.call("POST", "/users", {"name": "homers-helper", "password": "helper's password", "roles": [role]}))
     assert items(admin, "/users", 'name="homers-helper"')[0]["group"] == home  # whom it makes is bound as it is
     refused(homer.call("POST", "/users", {"name": "x", "password": "helper's password", "group": foreign}), 403, "forbidden")
+    free = made(admin.call("POST", "/users", {"name": "unbound", "password": "nobody's password", "roles": [role]}))["id"]
+    for answer in (homer.call("POST", f"/users/{free}/change_password", {"new_password": "homer's choice"}), homer.call("DELETE", f"/users/{free}"),
+                   homer.call("PATCH", f"/users/{free}", {"description": "his"})):
+        assert refused(answer, 403, "forbidden")["params"] == {"permission": "group.write", "object": "unbound"}  # it would make VMs by that hand
     stranger = vm_named(m, admin, "h-found")
     for answer in (homer.call("POST", f"/vms/{stranger}/adopt"), homer.call("POST", "/vms/batch", {"verb": "adopt", "ids": [stranger]})):
         assert refused(answer, 403, "forbidden")["params"] == {"permission": "group.write", "object": stranger}

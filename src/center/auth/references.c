@@ -140,6 +140,14 @@ bool auth_settle_group(const InvSnapshot *snap, const ApiIdentity *identity, con
          ws_fail(error, WS_ERROR_FORBIDDEN, "permission", "group.write", "object", ws_id_format(ws_type_business_group.prefix, *group, id), NULL);
 }
 
+bool auth_may_rule_group(const InvSnapshot *snap, const ApiIdentity *identity, const WsUser *user,
+                         GError **error)
+{
+  WsId home = home_of(snap, identity);
+  return !home || is_within(snap, user->group, home) ||
+         ws_fail(error, WS_ERROR_FORBIDDEN, "permission", "group.write", "object", user->name, NULL);
+}
+
 bool auth_may_adopt(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, WsId target, GError **error)
 {
   const WsVm *vm = g_strcmp0(route->task, "vm_adopt") == 0 ? inv_find(snap, &ws_type_vm, target) : NULL;

@@ -14,6 +14,10 @@ bool auth_authorise_patched(const InvSnapshot *snap, const ApiIdentity *identity
  * nothing is said; so nobody leaves a quota by naming no group. The same of users that it makes, who would do it for them. Changes the body.
  * WS_ERROR_FORBIDDEN. */
 bool auth_settle_group(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, const WsType *type, void *body, GError **error);
+/* Nor does such a one rule over users of other groups, or of none: it would make VMs by their hand.
+ * WS_ERROR_FORBIDDEN. */
+bool auth_may_rule_group(const InvSnapshot *snap, const ApiIdentity *identity, const WsUser *user,
+                         GError **error);
 /* Such a one adopts VMs that were put into its group or below, and no others: else a VM that it forgot comes back in none. WS_ERROR_FORBIDDEN. */
 bool auth_may_adopt(const InvSnapshot *snap, const ApiIdentity *identity, const WsRoute *route, WsId target, GError **error);
 /* What a VM of such a one lets go counts for no quota any more: disks that it keeps without the VM, a VM that

@@ -2,6 +2,7 @@
 /* Users (api/user.yaml): people, and programs that are known by API tokens alone. */
 #include "center/auth/auth-private.h"
 #include "base/hash.h"
+#include "center/auth/references.h"
 #include "center/verbs.h"
 
 /* ---- what goes with a user ---- */
@@ -42,7 +43,10 @@ bool auth_may_give_roles(ApiCall *call, const InvSnapshot *head, const WsId *rol
 
 bool auth_may_rule(ApiCall *call, const InvSnapshot *head, const WsUser *user, GError **error)
 {
-  return api_call_identity(call)->user == user->id || auth_may_give_roles(call, head, user->roles.items, user->roles.len, error);
+  const ApiIdentity *me = api_call_identity(call);
+  return me->user == user->id ||
+         (auth_may_give_roles(call, head, user->roles.items, user->roles.len, error) &&
+          auth_may_rule_group(head, me, user, error));
 }
 
 /* Else a key of the administrator's backup goes by the hand of whoever may make keys. */

@@ -16,6 +16,7 @@
 #include "center/auth/audit.h"
 #include "center/auth/identity_login.h"
 #include "center/auth/users.h"
+#include "center/compute/trouble.h"
 #include "center/database.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
@@ -260,6 +261,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->firewalls_under_way, g_hash_table_unref);
   g_clear_pointer(&center->promises, g_ptr_array_unref);
   g_clear_pointer(&center->quotas, quotas_free);
+  g_clear_pointer(&center->troubles, troubles_free);
   files_free(center);
   g_clear_pointer(&center->keys_under_way, g_hash_table_unref);
   config_clear(&center->config);

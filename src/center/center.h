@@ -19,6 +19,7 @@ typedef struct Turns Turns;
 typedef struct Drs Drs;
 typedef struct IdentityLogins IdentityLogins;
 typedef struct Quotas Quotas;
+typedef struct Troubles Troubles;
 
 typedef struct {
   char *data_dir;     /* database, keys, CA: mode 0700 */
@@ -56,6 +57,7 @@ struct Center {
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *pools_of_hosts; /* storage/pool_hosts.c */
   Quotas *quotas; /* center/quota.h */
+  Troubles *troubles; /* compute/trouble.h */
   GPtrArray *promises; /* compute/place.c: RoomPromise, of tasks that make VMs */
   GHashTable *firewalls_under_way; /* network/host_firewall.c: ids of hosts that a task is telling theirs */
   Drs *drs; /* cluster/drs.h */

@@ -17,13 +17,19 @@ void domains_start(Center *center)
 }
 
 /* Links did not survive the restart: a host counts as lost until it has dialled in. */
+typedef struct {
+  InvTxn *txn;
+  gint64 now_us;
+} Restart;
+
 static bool mark_unconnected(const void *object, void *arg)
 {
-  InvTxn *txn = arg;
+  const Restart *restart = arg;
   const WsHost *host = object;
   if (host->connection && host->connection->state == WS_HOST_CONNECTION_STATE_UP) {
-    WsHost *edit = inv_edit(txn, host);
+    WsHost *edit = inv_edit(restart->txn, host);
     edit->connection->state = WS_HOST_CONNECTION_STATE_DOWN;
+    edit->connection->since = edit->state_since = restart->now_us;
     g_free(edit->connection->reason);
     edit->connection->reason = g_strdup("the manager was restarted");
     edit->state = WS_HOST_STATE_LOST;
@@ -35,7 +41,8 @@ void domains_resume(Center *center)
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  inv_each(head, &ws_type_host, mark_unconnected, txn);
+  Restart restart = {txn, ws_clock_wall_us(center->clock)};
+  inv_each(head, &ws_type_host, mark_unconnected, &restart);
   inv_commit(txn, NULL, NULL);
   cluster_resume(center);
   limbo_end(center);

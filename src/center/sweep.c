@@ -3,6 +3,7 @@
 #include "center/sweep.h"
 #include "center/api/idempotency.h"
 #include "center/auth/audit.h"
+#include "center/compute/trouble.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/operate/backup.h"
@@ -73,6 +74,8 @@ static void sweep(void *arg)
   center_alarms_close_orphans(center);
   leftovers_clean(center);
   quota_watch(center);
+  troubles_watch(center);
+  hosts_tell_lost(center);
 }
 
 /* A full disk is told at once, not with the next sweep: until it has room everything that would change something is refused. */

@@ -162,12 +162,20 @@ static bool is_kind(const char *path, const WsField *field)
   return false;
 }
 
+/* An alarm's kind is a word of the catalogue, though no choice of an enum: there are more kinds with each version. */
+static bool is_alarm_kind(const char *path, const WsField *field)
+{
+  return field && strcmp(path, "kind") == 0 && field == ws_type_field(&ws_type_alarm, "kind", 4);
+}
+
 static char *cell_of(const Cli *cli, const json_t *object, const char *path, const char *unit, const WsField *field)
 {
   g_autofree char *text = strcmp(path, "text") == 0 ? sentence_of(cli, object) : NULL;
   const json_t *value = at_path(object, path);
   if (!text && is_kind(path, field) && !cli->quiet && json_is_string(value))
     text = output_kind(cli, json_string_value(value));
+  if (!text && is_alarm_kind(path, field) && !cli->quiet && json_is_string(value))
+    text = g_strdup(ws_word(json_string_value(value), cli->lang));
   if (!text)
     text = text_of(cli, at_path(object, path), unit, field);
   return output_plain(text);
@@ -483,6 +491,16 @@ static void print_columns(const Cli *cli, const CliNoun *noun, const json_t *obj
   columns_free(columns);
 }
 
+/* Under an alarm: what its kind means, and what to do. */
+static void print_advice(const Cli *cli, const json_t *alarm)
+{
+  const char *kind = json_string_value(json_object_get(alarm, "kind"));
+  g_autofree char *name = g_strconcat("alarm_", kind ? kind : "", NULL);
+  const WsText *text = ws_text_find(name);
+  if (text && text->hint[cli->lang])
+    g_print("\n%s\n%s\n", text->text[cli->lang], text->hint[cli->lang]);
+}
+
 void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json)
 {
   if (cli->quiet)
@@ -491,6 +509,8 @@ void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command
     print_columns(cli, noun, json);
   else if (!command->result || !print_parts(cli, command->result, json))
     print_members(cli, json, command->result ? command->result : noun->type, 0);
+  if (!cli->quiet && !cli->columns && !command->result && noun->type == &ws_type_alarm)
+    print_advice(cli, json);
 }
 
 void output_log(const Cli *cli, const json_t *task)

@@ -390,7 +390,7 @@ WsPower *host_power(HostTruth *truth, const HostDomain *d)
   WsPower *power = ws_power_new();
   power->look = ++truth->looks;
   power->state = d->power;
-  power->reason = g_strdup("simulated");
+  power->reason = strcmp(d->reason, "-") == 0 ? NULL : g_strdup(d->reason[0] ? d->reason : "simulated");
   return power;
 }
 
@@ -557,6 +557,7 @@ static bool change_power(RpcCall *call, const char *method, const char *uuid, gu
     if (!before(call, method, error))
       return false;
     d->power = to;
+    memset(d->reason, 0, sizeof d->reason);
     d->gone_over = d->arrived = false;
     if (to == WS_POWER_STATE_OFF)
       host_lease_release(host_sim_of(call), d);

@@ -269,6 +269,16 @@ void host_sim_report_load(HostSim *sim, bool libvirt_down)
   rpc_host_load(sim->link, params);
 }
 
+void host_sim_set_power(HostSim *sim, const char *uuid, int power, const char *reason)
+{
+  HostDomain *d = host_find_domain(sim->truth, uuid);
+  d->power = power;
+  memset(d->reason, 0, sizeof d->reason);
+  g_strlcpy(d->reason, reason, sizeof d->reason);
+  if (host_sim_is_connected(sim))
+    host_tell(sim, uuid, d, power == WS_POWER_STATE_OFF ? WS_RPC_VM_EVENT_KIND_STOPPED : WS_RPC_VM_EVENT_KIND_PAUSED, false);
+}
+
 void host_sim_report_pool(HostSim *sim, WsId pool, bool full)
 {
   g_autoptr(WsRpcPoolChanged) params = ws_rpc_pool_changed_new();

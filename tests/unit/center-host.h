@@ -28,6 +28,7 @@ typedef struct {
   bool arrived, gone_over; /* arrived: complete, and never released; gone_over: off, because it moved */
   gint64 generation, arriving; /* of its right to run; arriving: that of the move that brings it */
   int lease;                   /* WsVmLeaseState; 0: never had one */
+  char reason[16];             /* libvirt's word for its power state; "": one that says nothing, "-": libvirt has none */
   char uuid[40], name[64];
   char spec[HOST_SPEC_MAX]; /* WsVmSpec as JSON: its definition, and what runs */
 } HostDomain;
@@ -117,6 +118,8 @@ bool host_sim_is_connected(const HostSim *sim);
 void host_sim_set_version(HostSim *sim, const char *version, const char *const *unknown);
 /* Reports load: all of it nothing, and whether its libvirt answers. */
 void host_sim_report_load(HostSim *sim, bool libvirt_down);
+/* What happens to a guest past everybody: its state (WsPowerState) and libvirt's reason, as above; told in an event if there is a link. */
+void host_sim_set_power(HostSim *sim, const char *uuid, int power, const char *reason);
 /* Says by itself that a pool of its is full, or is not. */
 void host_sim_report_pool(HostSim *sim, WsId pool, bool full);
 /* Lists and events are on their way for so long after they were made: what is done meanwhile is answered

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "center/api/batch.h"
 #include "center/auth/audit.h"
+#include "center/compute/trouble.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/quota.h"
@@ -155,7 +156,7 @@ static bool is_idle(CenterRig *rig)
     if (host_sim_is_connected(rig->hosts[i].sim) !=
         (may_come(&rig->hosts[i]) && inv_find(snap, &ws_type_host, rig->hosts[i].id)))
       return false;
-  return !g_hash_table_size(rig->center.stale_vms) && task_engine_n_running(rig->center.tasks) == 0 &&
+  return !g_hash_table_size(rig->center.stale_vms) && troubles_are_told(rig->center.troubles) && task_engine_n_running(rig->center.tasks) == 0 &&
          g_hash_table_size(rig->center.tasks->tasks) == 0;
 }
 
@@ -484,6 +485,7 @@ void center_rig_close(CenterRig *rig)
   g_hash_table_unref(center->firewalls_under_way);
   g_ptr_array_unref(center->promises);
   quotas_free(center->quotas);
+  troubles_free(center->troubles);
   ws_loop_free(center->loop);
   g_free(center->config.data_dir);
   g_free(center->config.packages_dir);

@@ -16,6 +16,11 @@ WsVmSpec *compute_spec(const InvSnapshot *snap, const WsVm *vm, GError **error);
 void compute_take_report(Center *center, WsVm *vm, const WsVmReport *report);
 void compute_take_power(Center *center, WsVm *vm, const WsPower *power);
 
+/* Reason of a VM that is off and ran when it was last heard of; nobody is known to have stopped it. */
+#define COMPUTE_ENDED_UNSEEN "ended_unseen"
+/* The guest panicked, or its emulator died: then it is off, with a reason of libvirt's. */
+bool compute_has_crashed(const WsPower *power);
+
 /* ---- what is older than what is known (looks.c) ---- */
 /* Whether a look of this number is no older than the newest that told of the VM. WS_INT_UNSET: as new as can be. */
 bool compute_is_news(Center *center, WsId host, const char *uuid, gint64 look);

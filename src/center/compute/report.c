@@ -6,16 +6,26 @@
 #include "base/log.h"
 #include "base/plant.h"
 #include "center/compute/place.h"
+#include "center/compute/trouble.h"
 #include "center/domains.h"
 #include "center/pools.h"
 #include "center/quota.h"
 
 #define USAGE_US (5 * (gint64)G_USEC_PER_SEC)
+#define HOST_LOST "host lost" /* reason of a power state that is not known */
 #define POLL_TOGETHER 8 /* hosts asked in one go */
 #define FOUND_MAX 2000  /* found VMs of one host: who tells of more makes them up, and the inventory is in memory */
 #define LIST_MAX 100000 /* domains in one host's list */
 
 /* ---- taking facts into a VM ---- */
+
+bool compute_has_crashed(const WsPower *power)
+{
+  bool died = g_strcmp0(power->reason, "crashed") == 0;
+  if (power->state == WS_POWER_STATE_OFF)
+    return died || g_strcmp0(power->reason, "daemon") == 0; /* libvirt could not reach it any more, and ended what was left */
+  return power->state == WS_POWER_STATE_CRASHED || (power->state == WS_POWER_STATE_PAUSED && died);
+}
 
 static bool is_out(const WsVm *vm)
 {
@@ -28,6 +38,17 @@ static gint64 look_of(const WsPower *power)
   return power ? power->look : WS_INT_UNSET;
 }
 
+/* libvirt forgets why a VM is off when it starts anew, and does not tell what ended while it was not there. So what was known stays; and one that
+ * ran when it was last heard of has ended unseen: with its host, or on its own. */
+static const char *why_off(const WsVm *vm)
+{
+  int before = compute_power_state(vm);
+  if (before == WS_POWER_STATE_OFF)
+    return vm->power->reason;
+  bool ran = compute_is_on(before) || (before == WS_POWER_STATE_UNKNOWN && vm->power && g_strcmp0(vm->power->reason, HOST_LOST) == 0);
+  return ran && vm->run_generation > 0 ? COMPUTE_ENDED_UNSEEN : NULL;
+}
+
 void compute_take_power(Center *center, WsVm *vm, const WsPower *power)
 {
   if (!power || !compute_is_news(center, vm->host, vm->uuid, power->look))
@@ -35,9 +56,12 @@ void compute_take_power(Center *center, WsVm *vm, const WsPower *power)
   compute_note_look(center, vm->host, vm->uuid, power->look);
   int before = compute_power_state(vm);
   gint64 since = vm->power ? vm->power->since : 0;
+  g_autofree char *reason = g_strdup(power->reason || power->state != WS_POWER_STATE_OFF ? power->reason : why_off(vm));
   if (vm->power)
     ws_power_free(vm->power);
   vm->power = ws_power_copy(power);
+  g_free(vm->power->reason);
+  vm->power->reason = g_steal_pointer(&reason);
   vm->power->look = WS_INT_UNSET; /* of the host's run, not of the inventory */
   if (before == (int)power->state && since)
     vm->power->since = since;
@@ -139,10 +163,9 @@ static bool is_moving(const WsVm *vm)
   return vm->activity && (g_strcmp0(vm->activity->verb, "migrating") == 0 || g_strcmp0(vm->activity->verb, "taking_over") == 0);
 }
 
-/* Off is bad when it is because its emulator died. */
 static bool is_bad(const WsPower *power)
 {
-  return power->state == WS_POWER_STATE_CRASHED || power->state == WS_POWER_STATE_IO_HELD || g_strcmp0(power->reason, "crashed") == 0;
+  return power->state == WS_POWER_STATE_IO_HELD || compute_has_crashed(power);
 }
 
 /* A change of power that no living task is responsible for came from outside: virsh, the guest itself, a crash. */
@@ -446,7 +469,7 @@ static bool forget_power(const void *object, void *arg)
   if (compute_power_state(vm) == WS_POWER_STATE_OFF || vm->management == WS_VM_MANAGEMENT_IN_BIN)
     return true;
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
-  WsPower power = {.state = WS_POWER_STATE_UNKNOWN, .reason = (char *)"host lost", .look = WS_INT_UNSET};
+  WsPower power = {.state = WS_POWER_STATE_UNKNOWN, .reason = (char *)HOST_LOST, .look = WS_INT_UNSET};
   compute_take_power(center, edit, &power);
   return true;
 }
@@ -501,6 +524,7 @@ void compute_start(Center *center)
   compute_follow_networks(center);
   place_start(center);
   center->quotas = quotas_new(center->inventory);
+  center->troubles = troubles_new(center);
   center->logs_asked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
   inv_add_check(center->inventory, &ws_type_vm, check_disks_owned);
   hosts_add_resync(center, resync_vms);

@@ -53,6 +53,10 @@ bool hosts_certificate_valid(Center *center, const char *cn, const char *serial,
  * at a third). In a coroutine, now and then. */
 void hosts_check_certificates(Center *center);
 
+/* Hosts that were connected when the manager stopped, and have not come back for two minutes: as when their links go down. In a coroutine, now
+ * and then. */
+void hosts_tell_lost(Center *center);
+
 /* Asks a host to dial back a byte stream: issues a one-time name for it; when the host's WebSocket with that name arrives, `events` are
  * attached to it with arg (I/O thread). The name goes into the RPC that asks for the stream. `arg` is destroyed if the stream
  * never comes. Caller frees the name. Any thread. */

@@ -289,6 +289,40 @@ static void catch_up(void *arg)
   ws_co_start(job->center->loop, catch_up_now, job);
 }
 
+/* One that was there when the manager stopped, and did not come back to it: nobody heard its link end. */
+#define COMES_BACK_US (120 * (gint64)G_USEC_PER_SEC)
+
+typedef struct {
+  gint64 before_us; /* wall: links that were down then already */
+  GArray *ids;
+} LostLook;
+
+static bool look_for_lost(const void *object, void *arg)
+{
+  const WsHost *host = object;
+  LostLook *look = arg;
+  if (host->state == WS_HOST_STATE_LOST && host->connection && host->connection->since < look->before_us)
+    g_array_append_val(look->ids, host->id);
+  return true;
+}
+
+void hosts_tell_lost(Center *center)
+{
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(WsId));
+  LostLook look = {ws_clock_wall_us(center->clock) - COMES_BACK_US, ids};
+  InvSnapshot *head = inv_head(center->inventory);
+  inv_each(head, &ws_type_host, look_for_lost, &look);
+  inv_snapshot_unref(head); /* not kept while waiting */
+  for (guint i = 0; i < ids->len; i++) {
+    WsId host = g_array_index(ids, WsId, i);
+    if (center_alarm_is_open(center, &ws_type_host, host, "host_lost"))
+      continue;
+    HostJob *job = g_new(HostJob, 1);
+    *job = (HostJob){center, host, true, NULL};
+    catch_up_now(job);
+  }
+}
+
 static void on_up(RpcLink *link, void *arg)
 {
   start_job(arg, follow_up, NULL);

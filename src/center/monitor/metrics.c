@@ -292,6 +292,23 @@ static bool count_level(const void *object, void *arg)
   return true;
 }
 
+/* What alerts are made of: who has which alarm. */
+static void describe_alarm(GString *labels, const void *object)
+{
+  const WsAlarm *alarm = object;
+  put_label(labels, "kind", alarm->kind);
+  put_label(labels, "level", ws_alarm_level_names[alarm->level - 1]);
+  if (alarm->object.type)
+    put_id(labels, "object", alarm->object.type, alarm->object.id);
+  else
+    put_label(labels, "object", "");
+}
+
+static gint64 alarm_is_open(const void *object)
+{
+  return 1;
+}
+
 static gint64 resident_bytes(void)
 {
   g_autofree char *text = NULL;
@@ -374,6 +391,8 @@ static void put_manager(GString *out, Center *center, const InvSnapshot *snap)
   inv_each(snap, &ws_type_alarm, count_level, levels);
   head(out, "winsphere_alarms", "Open alarms by level.", "gauge");
   put_words(out, "winsphere_alarms", "level", ws_alarm_level_names, levels);
+  g_autoptr(GArray) alarms = rows_of(snap, &ws_type_alarm, describe_alarm);
+  put_each(out, alarms, "winsphere_alarm", "1 for each open alarm.", alarm_is_open);
   head(out, "process_resident_memory_bytes", "Memory of the manager.", "gauge");
   line(out, "process_resident_memory_bytes", "", resident_bytes());
 }

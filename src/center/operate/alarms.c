@@ -27,6 +27,15 @@ static bool look_at(const void *object, void *arg)
   return true;
 }
 
+/* Only those of the object: there may be one for each VM of a site whose storage is gone. */
+static void look_at_all(const InvSnapshot *head, Look *look)
+{
+  if (look->object)
+    inv_each_by(head, &ws_type_alarm, ws_type_field(&ws_type_alarm, "object", 6), look->object, NULL, look_at, look);
+  else
+    inv_each(head, &ws_type_alarm, look_at, look);
+}
+
 /* WsAlarm.level counts info, minor, major, critical from 1; health's level counts ok first. */
 static void set_health(Center *center, InvTxn *txn, const WsType *type, WsId object, int level, WsId alarm)
 {
@@ -53,7 +62,7 @@ void center_alarm_open(Center *center, CenterLevel level, const WsType *type, Ws
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   Look look = {type, object, kind, NULL, NULL};
-  inv_each(head, &ws_type_alarm, look_at, &look);
+  look_at_all(head, &look);
   if (look.same && (int)look.same->level == (int)level)
     return;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
@@ -76,7 +85,7 @@ void center_alarm_add(Center *center, InvTxn *txn, CenterLevel level, const WsTy
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   Look look = {type, object, kind, NULL, NULL};
-  inv_each(head, &ws_type_alarm, look_at, &look);
+  look_at_all(head, &look);
   if (look.same)
     return;
   WsAlarm *alarm = inv_create(txn, &ws_type_alarm);
@@ -92,7 +101,7 @@ bool center_alarm_is_open(Center *center, const WsType *type, WsId object, const
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   Look look = {type, object, kind, NULL, NULL};
-  inv_each(head, &ws_type_alarm, look_at, &look);
+  look_at_all(head, &look);
   return look.same != NULL;
 }
 
@@ -100,7 +109,7 @@ void center_alarm_close(Center *center, const WsType *type, WsId object, const c
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   Look look = {type, object, kind, NULL, NULL};
-  inv_each(head, &ws_type_alarm, look_at, &look);
+  look_at_all(head, &look);
   if (!look.same)
     return;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);

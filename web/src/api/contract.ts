@@ -171,6 +171,12 @@ export function sentence(name: string | undefined, params: Record<string, unknow
   return text ? fill(text[0], params) : name ?? ''
 }
 
+/** What a kind of alarm means, and what to do. */
+export function alarmTexts(kind: unknown): { means: string; hint?: string } {
+  const text = contract.texts[`alarm_${String(kind)}`]
+  return { means: text?.[0] ?? '', hint: text?.[1] }
+}
+
 /** An error as tasks keep it. */
 export function failure(code: string, params: Record<string, unknown> = {}): { message: string; hint?: string } {
   const text = contract.errors[code]

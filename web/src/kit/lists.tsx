@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Short lists for dashboards: events, alarms, whoever uses most.
-import { look, sentence, word } from '../api/contract'
+import { alarmTexts, look, sentence, word } from '../api/contract'
+import { may } from '../live/session'
 import { useRows } from '../live/store'
 import { t } from '../texts'
 import { ago } from './format'
@@ -36,13 +37,33 @@ export function OpenAlarms({ filter }: { filter?: string }) {
       {rows.slice(0, 8).map((row) => (
         <li key={row.id}>
           <Glyph name={look('Alarm.level', row.level).glyph} colour={look('Alarm.level', row.level).colour} title={word(row.level)} size={14} />
-          <span className="cut">{word(String(row.kind))}</span>
+          <span className="cut" title={alarmTexts(row.kind).means}>{word(String(row.kind))}</span>
           <span className="grow">{row.object && <Ref id={row.object} max={28} />}</span>
           <span className="faint">{ago(row.since)}</span>
         </li>
       ))}
     </ul>
   )
+}
+
+/** Alarms of one object in full: what each means, and what to do. Nothing while there is none. */
+export function AlarmBoxes({ id }: { id: string }) {
+  const { rows } = useRows(may('alarm.read') ? 'alarms' : undefined, { filter: `object=${id}`, sort: '-since' }, 8)
+  return rows.map((row) => {
+    const { means, hint } = alarmTexts(row.kind)
+    return (
+      <div className="trouble" key={row.id} data-test="alarm">
+        <div className={`errorbox ${row.level}`} role="status">
+          <Glyph name={look('Alarm.level', row.level).glyph} colour={look('Alarm.level', row.level).colour} title={word(row.level)} />
+          <div className="grow">
+            <div className="what"><To to={`/alarms/${row.id}`}>{word(String(row.kind))}</To> <span className="faint">{ago(row.since)}</span></div>
+            <div dir="auto">{means}</div>
+            {hint && <div className="hint" dir="auto">{hint}</div>}
+          </div>
+        </div>
+      </div>
+    )
+  })
 }
 
 /** Who has most of something, with a bar. */

@@ -8,7 +8,7 @@ import { Spark } from '../../kit/chart/Spark'
 import { Card, EditButton, Fact, Facts } from '../../kit/Details'
 import { ErrorBox, tellFailure } from '../../kit/error/ErrorBox'
 import { ago, bits, bytes, bytesOf, percent, rate } from '../../kit/format'
-import { LastEvents } from '../../kit/lists'
+import { AlarmBoxes, LastEvents } from '../../kit/lists'
 import { Name, Ref, To } from '../../kit/Name'
 import { Icon, Glyph } from '../../kit/state/glyphs'
 import { Value } from '../../kit/Value'
@@ -24,6 +24,7 @@ const SHOT_MS = 15000
 export default function Summary({ object: vm }: TabProps) {
   return (
     <>
+      <AlarmBoxes id={vm.id} />
       <Trouble vm={vm} />
       <div className="cards flow">
         <Screen vm={vm} />

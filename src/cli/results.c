@@ -41,9 +41,9 @@ static char *reason_of(const Cli *cli, const json_t *child)
     return g_strdup("");
   wait_fail(child, &error);
   char *message = ws_error_in_words(error, cli->lang);
-  const char *cause = ws_error_cause(error);
-  if (!cause)
+  if (!ws_error_cause(error))
     return message;
+  g_autofree char *cause = ws_phrase(ws_error_cause(error), cli->lang);
   g_autofree char *whole = message;
   return g_strdup_printf("%s %s", whole, cause);
 }

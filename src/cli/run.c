@@ -50,7 +50,8 @@ void cli_print_error(const Cli *cli, const GError *error)
 {
   const char *remote = ws_error_param(error, "remote_message"), *hint = ws_error_param(error, "remote_hint");
   g_autofree char *own = ws_error_in_words(error, cli->lang), *own_hint = ws_error_hint(error, cli->lang);
-  g_autofree char *message = output_plain(remote ? remote : own), *cause = ws_error_cause(error) ? output_plain(ws_error_cause(error)) : NULL;
+  g_autofree char *message = output_plain(remote ? remote : own);
+  g_autofree char *said = ws_error_cause(error) ? ws_phrase(ws_error_cause(error), cli->lang) : NULL, *cause = said ? output_plain(said) : NULL;
   g_printerr("winctl: %s\n", message);
   if (cause)
     g_printerr("  %s %s\n", cli_words(cli, "Cause:", "原因："), cause);

@@ -18,15 +18,12 @@ static char *wanted(const WsAllowed *allowed, const char *word)
 {
   if (allowed->part && g_strcmp0(word, "unknown") == 0)
     return g_strdup("its host cannot be asked: see winctl host list, winctl alarm list");
-  GString *out = g_string_new(NULL);
-  g_string_append_printf(out, "possible with %s%s%s", allowed->part ? allowed->part->name : "", allowed->part ? "." : "", allowed->field->name);
-  const char *before = " ";
+  g_autoptr(GString) words = g_string_new(NULL);
+  g_autofree char *field = g_strconcat(allowed->part ? allowed->part->name : "", allowed->part ? "." : "", allowed->field->name, NULL);
   for (guint i = 0; allowed->field->names[i]; i++)
-    if (allowed->words & (guint64)1 << i) {
-      g_string_append_printf(out, "%s%s", before, allowed->field->names[i]);
-      before = ", ";
-    }
-  return g_string_free(out, FALSE);
+    if (allowed->words & (guint64)1 << i)
+      g_string_append_printf(words, "%s%s", words->len ? ", " : "", allowed->field->names[i]);
+  return g_strdup_printf("possible with %s %s", field, words->str);
 }
 
 bool allowed_check_route(const WsRoute *route, const void *object, GError **error)

@@ -48,6 +48,7 @@ GString *api_error_json(const char *request_id, WsLang lang, const GError *error
 {
   g_autofree char *message = ws_error_in_words(error, lang);
   g_autofree char *hint = ws_error_hint(error, lang);
+  g_autofree char *cause = ws_error_cause(error) ? ws_phrase(ws_error_cause(error), lang) : NULL;
   GString *out = g_string_sized_new(256);
   WsJsonWriter w = ws_json_writer(out);
   ws_json_begin_object(&w);
@@ -56,7 +57,7 @@ GString *api_error_json(const char *request_id, WsLang lang, const GError *error
   ws_json_key(&w, "message");
   ws_json_string(&w, message);
   write_optional(&w, "field", ws_error_field(error));
-  write_optional(&w, "cause", ws_error_cause(error));
+  write_optional(&w, "cause", cause);
   write_optional(&w, "hint", hint);
   write_optional(&w, "task", task);
   write_params(&w, error);

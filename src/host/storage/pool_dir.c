@@ -143,8 +143,8 @@ char *pool_dir_identity(int dir_fd, const char *path, GError **error)
   close(fd);
   gsize head = strlen(IDENTITY_FIRST_LINE);
   if (n < (gssize)head + 37 || strncmp(buf, IDENTITY_FIRST_LINE, head) != 0 || buf[head + 36] != '\n') {
-    ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause",
-            "its identity file " POOL_IDENTITY_FILE " is damaged", NULL);
+    g_autofree char *cause = g_strdup_printf("its identity file %s is damaged", POOL_IDENTITY_FILE);
+    ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", cause, NULL);
     return NULL;
   }
   return g_strndup(buf + head, 36);

@@ -323,7 +323,7 @@ static bool finish_upload(const Pool *pool, const WsRpcVolumeUploadFinish *param
   if (!hex)
     return false;
   if (params->sha256 && g_ascii_strcasecmp(params->sha256, hex) != 0) {
-    g_autofree char *cause = g_strdup_printf("it is %s", hex);
+    g_autofree char *cause = g_strdup_printf("its SHA-256 is %s", hex);
     return ws_fail(error, WS_ERROR_CHECKSUM_MISMATCH, "object", params->file, "cause", cause, NULL);
   }
   if (!image_check_upload(pool, params->file, fd, declared, &facts, error))

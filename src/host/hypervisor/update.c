@@ -3,7 +3,8 @@
  *
  * The running guest is read as a spec (live), and so is the definition that was just made (next). Where they differ and it can be
  * changed while the guest runs, it is; each such change stands alone, and one that fails is told and waits for a restart like
- * the rest. So the call is idempotent: repeated, it finds less to do.
+ * the rest. So the call is idempotent: repeated, it finds less to do. First all that goes is asked for, then it is waited for, then comes
+ * what is new: however many devices there are, the call ends while the manager still listens, and says which the guest kept.
  *
  * What was learnt on QEMU 7.2: removing vCPUs without KVM can end QEMU (refused); a removal is a request to the guest, so its event
  * is awaited; guests take memory in pieces of 128 MiB. */
@@ -11,7 +12,8 @@
 #include "host/hypervisor/lease.h"
 #include <string.h>
 
-#define REMOVE_WAIT_MS    30000
+#define REMOVE_WAIT_MS    30000 /* for all devices of a call together: they are asked for at once */
+#define CALL_US           (90 * (gint64)G_USEC_PER_SEC) /* then no further device is begun: the manager gives up after 120 s (api/rpc/vm.yaml) */
 #define MEMORY_STEP_BYTES (128 * G_GINT64_CONSTANT(1048576))
 #define KIB               1024
 
@@ -24,7 +26,23 @@ typedef struct {
   VirtDomain *next;        /* the definition */
   VirtPlaces *next_places;
   GPtrArray *refused;      /* char * */
+  GPtrArray *leaving;      /* Leaving: what the guest was asked for */
+  gint64 until_us;         /* monotonic: what is not begun by then waits */
 } Update;
+
+typedef struct {
+  char *path, *alias;
+  gint64 since_us;
+  bool kept; /* the guest did not let go of it */
+} Leaving;
+
+static void leaving_free(void *arg)
+{
+  Leaving *leaving = arg;
+  g_free(leaving->path);
+  g_free(leaving->alias);
+  g_free(leaving);
+}
 
 static void refuse(Update *u, const char *path, const char *why)
 {
@@ -43,22 +61,60 @@ static const char *live_alias(Update *u, const char *key, const char *mac)
   return virt_places_alias(u->live_places, key, g_hash_table_lookup(u->live->devs, key), mac);
 }
 
+static bool has_time(Update *u, const char *path)
+{
+  if (g_get_monotonic_time() < u->until_us)
+    return true;
+  refuse(u, path, "no time was left for it in this call");
+  return false;
+}
+
+/* Asks the guest; wait_for_guest() says what came of it. */
 static void detach(Update *u, const char *path, const char *key, const char *mac)
 {
   const char *alias = live_alias(u, key, mac);
-  char uuid[VIR_UUID_STRING_BUFLEN];
-  gint64 since_us = g_get_monotonic_time();
-  if (!alias)
+  if (!alias || !has_time(u, path))
     return;
-  if (virDomainDetachDeviceAlias(u->domain, alias, VIR_DOMAIN_AFFECT_LIVE) < 0)
-    refuse_by_libvirt(u, path);
-  else if (!virt_wait_removed(u->hv, virt_uuid(u->domain, uuid), alias, since_us, REMOVE_WAIT_MS))
-    refuse(u, path, "the guest has not released the device");
+  Leaving *leaving = g_new(Leaving, 1);
+  *leaving = (Leaving){g_strdup(path), g_strdup(alias), g_get_monotonic_time(), false};
+  if (virDomainDetachDeviceAlias(u->domain, alias, VIR_DOMAIN_AFFECT_LIVE) == 0) {
+    g_ptr_array_add(u->leaving, leaving);
+    return;
+  }
+  refuse_by_libvirt(u, path);
+  leaving_free(leaving);
+}
+
+static void wait_for_guest(Update *u)
+{
+  gint64 end_us = MIN(g_get_monotonic_time() + REMOVE_WAIT_MS * G_GINT64_CONSTANT(1000), u->until_us);
+  char uuid[VIR_UUID_STRING_BUFLEN];
+  virt_uuid(u->domain, uuid);
+  for (guint i = 0; i < u->leaving->len; i++) {
+    Leaving *leaving = u->leaving->pdata[i];
+    gint64 left_ms = MAX(end_us - g_get_monotonic_time(), 0) / 1000;
+    leaving->kept = !virt_wait_removed(u->hv, uuid, leaving->alias, leaving->since_us, (guint)left_ms);
+    if (leaving->kept)
+      refuse(u, leaving->path, "the guest has not released the device");
+  }
+}
+
+/* Whether something that was to go is still at this place. */
+static bool is_kept(Update *u, const char *path)
+{
+  for (guint i = 0; i < u->leaving->len; i++) {
+    const Leaving *leaving = u->leaving->pdata[i];
+    if (leaving->kept && strcmp(leaving->path, path) == 0)
+      return true;
+  }
+  return false;
 }
 
 /* At the place that the definition gave it, so that it stays there over the next start; where that is taken, anywhere. */
 static void attach(Update *u, const char *path, const char *key)
 {
+  if (is_kept(u, path) || !has_time(u, path))
+    return;
   for (int with_address = 1; with_address >= 0; with_address--) {
     g_autoptr(GError) error = NULL;
     g_autofree char *xml = virt_device_xml(u->next->spec, key, &u->host, u->next_places, with_address, &error);
@@ -122,7 +178,7 @@ static bool limits_equal(const WsVmIoLimits *a, const WsVmIoLimits *b)
   return a && b ? ws_vm_io_limits_equal(a, b) : a == b;
 }
 
-static void update_disks(Update *u)
+static void disks_leave(Update *u)
 {
   const WsVmSpec *live = u->live->spec, *next = u->next->spec;
   for (guint i = 0; i < live->disks.len; i++) {
@@ -137,6 +193,11 @@ static void update_disks(Update *u)
       refuse(u, path, no_plug);
     }
   }
+}
+
+static void disks_come(Update *u)
+{
+  const WsVmSpec *live = u->live->spec, *next = u->next->spec;
   for (guint i = 0; i < next->disks.len; i++) {
     const WsVmSpecDisk *disk = next->disks.items[i], *there = find_disk(live, disk->key);
     g_autofree char *path = g_strdup_printf("disks[%s]", disk->key);
@@ -176,7 +237,7 @@ static void change_medium(Update *u, const char *path, const char *key)
     refuse_by_libvirt(u, path);
 }
 
-static void update_cdroms(Update *u)
+static void cdroms_leave(Update *u)
 {
   const WsVmSpec *live = u->live->spec, *next = u->next->spec;
   for (guint i = 0; i < live->cdroms.len; i++) {
@@ -191,6 +252,11 @@ static void update_cdroms(Update *u)
       refuse(u, path, no_plug);
     }
   }
+}
+
+static void cdroms_come(Update *u)
+{
+  const WsVmSpec *live = u->live->spec, *next = u->next->spec;
   for (guint i = 0; i < next->cdroms.len; i++) {
     const WsVmSpecCdrom *cdrom = next->cdroms.items[i], *there = find_cdrom(live, cdrom->key);
     g_autofree char *path = g_strdup_printf("cdroms[%s]", cdrom->key);
@@ -256,7 +322,7 @@ static void change_cable(Update *u, const char *path, const WsVmSpecNic *wanted)
     refuse_by_libvirt(u, path);
 }
 
-static void update_nics(Update *u)
+static void nics_leave(Update *u)
 {
   const WsVmSpec *live = u->live->spec, *next = u->next->spec;
   for (guint i = 0; i < live->nics.len; i++) {
@@ -267,6 +333,11 @@ static void update_nics(Update *u)
     else if (!same_cable(nic, wanted))
       change_cable(u, path, wanted);
   }
+}
+
+static void nics_come(Update *u)
+{
+  const WsVmSpec *live = u->live->spec, *next = u->next->spec;
   for (guint i = 0; i < next->nics.len; i++) {
     const WsVmSpecNic *nic = next->nics.items[i], *there = find_nic(live, nic->key);
     g_autofree char *path = g_strdup_printf("nics[%s]", nic->key);
@@ -436,12 +507,18 @@ static void update_clear(Update *u)
 
 static bool update_guest(Hypervisor *hv, virDomainPtr domain, GPtrArray *refused, GError **error)
 {
-  Update u = {.hv = hv, .domain = domain, .host = virt_host(hv), .refused = refused};
+  g_autoptr(GPtrArray) leaving = g_ptr_array_new_with_free_func(leaving_free);
+  Update u = {.hv = hv, .domain = domain, .host = virt_host(hv), .refused = refused, .leaving = leaving,
+              .until_us = g_get_monotonic_time() + CALL_US};
   bool ok = read_both(&u, error);
   if (ok && u.live->live) {
-    update_disks(&u);
-    update_cdroms(&u);
-    update_nics(&u);
+    disks_leave(&u);
+    cdroms_leave(&u);
+    nics_leave(&u);
+    wait_for_guest(&u);
+    disks_come(&u);
+    cdroms_come(&u);
+    nics_come(&u);
     update_memory(&u);
     update_vcpus(&u);
     update_cpu_quality(&u);

@@ -112,6 +112,18 @@ class Devices(Case):
         self.api.do(f"vms/{self.vm}/detach_nic", {"key": self.site.vm(self.vm)["nics"][-1]["key"]})
         check(self.lines("domiflist") == 1, self.site.inside("virsh", "domiflist", self.uuid()))
 
+    def devices_that_a_guest_keeps_are_told_within_one_call(self):
+        """A guest that hears nothing lets go of none, and each is waited for: all together, or the manager would have given up."""
+        vm = self.api.do("vms", {"name": "keeps", "host": self.site.host, "memory_bytes": 64 * MIB,
+                                 "disks": [{"new_volume": {"size_bytes": MIB, "pool": self.site.pool}}],
+                                 "nics": [{"port_group": self.site.group}] * 5})["result"]
+        self.api.do(f"vms/{vm}/start")
+        task = self.api.do(f"vms/{vm}", {"nics": []}, "PATCH")
+        kept = sorted(line["params"]["change"] for line in self.api.get(f"tasks/{task['id']}")["log"] if line["text"] == "vm_change_waits")
+        check(kept == [f"nics[nic-{i}]: the guest has not released the device" for i in range(5)], kept)
+        check(not self.site.vm(vm).get("nics") and self.site.vm(vm)["pending_restart"], self.site.vm(vm))
+        self.site.destroy(vm)
+
     def screenshot_is_a_png(self):
         picture = base64.b64decode(self.api.post(f"vms/{self.vm}/screenshot")["png"])
         check(picture.startswith(b"\x89PNG\r\n\x1a\n") and picture.rstrip().endswith(b"IEND\xaeB`\x82"), picture[:16])

@@ -58,6 +58,15 @@ char *ws_step_in_words(const char *step, WsLang lang)
   return place ? g_strdup_printf("%.*s%.*s%s", (int)(place - text), text, (int)n, step + at, place + 2) : g_strdup(text);
 }
 
+/* "kind" is that of an alarm; what was an error's or a host's sentence is looked up as a piece of one, other parameters are names and numbers. */
+static char *param_for(const char *param, const char *value, WsLang lang)
+{
+  static const char *const sentences[] = {"reason", "change", "what", NULL};
+  if (strcmp(param, "kind") == 0)
+    return g_strdup(ws_word(value, lang));
+  return g_strv_contains(sentences, param) ? ws_phrase(value, lang) : g_strdup(value);
+}
+
 char *ws_text_format(const char *name, WsLang lang, const WsMap *params)
 {
   const WsText *text = ws_text_find(name);
@@ -71,7 +80,8 @@ char *ws_text_format(const char *name, WsLang lang, const WsMap *params)
     g_autofree char *param = g_strndup(open + 1, (gsize)(close - open - 1));
     const char *value = params ? ws_map_get(params, param) : NULL;
     g_string_append_len(out, at, open - at);
-    g_string_append(out, !value ? "?" : strcmp(param, "kind") == 0 ? ws_word(value, lang) : value);
+    g_autofree char *said = value ? param_for(param, value, lang) : NULL;
+    g_string_append(out, said ? said : "?");
     at = close + 1;
   }
   g_string_append(out, at);

@@ -56,6 +56,15 @@ static void names_are_not_translated(void)
   g_assert_true(g_str_has_prefix(zh, "running 正被 它的链接克隆 使用"));
 }
 
+static void causes_are_chinese_too(void)
+{
+  g_autofree char *a = ws_phrase("possible with power.state off, hibernated", WS_LANG_ZH), *b = ws_phrase("possible with power.state off", WS_LANG_ZH);
+  g_autofree char *c = ws_phrase("nics[nic-0]: the guest has not released the device", WS_LANG_ZH);
+  g_assert_cmpstr(a, ==, "可用条件：电源状态 为 已关机，已休眠");
+  g_assert_cmpstr(b, ==, "可用条件：电源状态 为 已关机");
+  g_assert_cmpstr(c, ==, "nics[nic-0]：客户机未释放该设备");
+}
+
 static double processor_s(void)
 {
   struct timespec used;
@@ -86,6 +95,7 @@ int main(int argc, char **argv)
   TEST(what_nobody_knows_stays_as_it_is);
   TEST(messages_are_chinese_down_to_the_parameter);
   TEST(names_are_not_translated);
+  TEST(causes_are_chinese_too);
   TEST(hostile_texts_cost_little);
   return g_test_run();
 }

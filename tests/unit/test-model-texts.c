@@ -27,6 +27,15 @@ static void an_alarm_is_named_in_the_readers_words(void)
   g_assert_cmpstr(zh, ==, "产生告警：主机失联。");
 }
 
+static void a_sentence_inside_of_a_sentence_is_told_in_the_readers_words(void)
+{
+  g_autoptr(WsTaskLogLine) line = ws_task_log_line_new();
+  ws_map_set(&line->params, "change", "nics[nic-0]: the guest has not released the device");
+  g_autofree char *en = ws_text_format("vm_change_waits", WS_LANG_EN, &line->params), *zh = ws_text_format("vm_change_waits", WS_LANG_ZH, &line->params);
+  g_assert_cmpstr(en, ==, "Takes effect with the next power cycle: nics[nic-0]: the guest has not released the device.");
+  g_assert_cmpstr(zh, ==, "将在下次关机再启动后生效：nics[nic-0]：客户机未释放该设备。");
+}
+
 static void a_word_has_two_languages(void)
 {
   g_assert_cmpstr(ws_word("running", WS_LANG_EN), ==, "Running");
@@ -125,6 +134,8 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/model/texts/a_sentence_gets_its_parameters", a_sentence_gets_its_parameters);
   g_test_add_func("/model/texts/an_alarm_is_named_in_the_readers_words", an_alarm_is_named_in_the_readers_words);
+  g_test_add_func("/model/texts/a_sentence_inside_of_a_sentence_is_told_in_the_readers_words",
+                  a_sentence_inside_of_a_sentence_is_told_in_the_readers_words);
   g_test_add_func("/model/texts/a_word_has_two_languages", a_word_has_two_languages);
   g_test_add_func("/model/texts/a_word_may_mean_something_else_in_a_field", a_word_may_mean_something_else_in_a_field);
   g_test_add_func("/model/texts/steps_have_words", steps_have_words);

@@ -53,6 +53,7 @@ PARTS = {
         'contract.en.json': emit_console.console_json('en'),
         'contract.zh.json': emit_console.console_json('zh'),
         'steps.json': emit_console.steps_json,
+        'phrases.zh.json': emit_console.phrases_json,
         'help.en.json': emit_console.help_json,
     },
 }

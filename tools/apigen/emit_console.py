@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """contract.en.json and contract.zh.json: what the console must know of the API while it runs, in one language each; and help.en.json, what
-explains fields and verbs, and steps.json, how steps of tasks are called, which nobody waits for.
+explains fields and verbs, phrases.zh.json, pieces of sentences, and steps.json, how steps of tasks are called, which nobody waits for.
 
 Types with their fields (label, kind, unit, limits, words of enums), resources with their verbs (right, danger, states that allow
 them, body), looks of states, and the catalogues of words, sentences and errors. Short keys: each browser loads one of the files.
@@ -8,6 +8,7 @@ them, body), looks of states, and the catalogues of words, sentences and errors.
 import json
 import re
 
+from . import errors
 from .emit_openapi import reachable
 from .schema import INT_MAX, INT_MIN, MISSING
 
@@ -140,6 +141,11 @@ def help_json(contract):
            for r in contract.resources if r.operation('list')}
     whole = {'types': {name: fields for name, fields in types.items() if fields}, 'ops': {plural: verbs for plural, verbs in ops.items() if verbs}}
     return json.dumps(whole, ensure_ascii=False, separators=(',', ':')) + '\n'
+
+
+def phrases_json(contract):
+    """Pieces of sentences in tasks' failures and in events, for browsers that speak Chinese; plainer and longer ones first."""
+    return json.dumps(errors.phrases(contract), ensure_ascii=False, separators=(',', ':')) + '\n'
 
 
 def steps_json(contract):

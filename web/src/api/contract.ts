@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the console knows of the API: types, verbs, looks, words; generated from api/ in one file for each language and loaded with it.
+import { phrase, setPhrases } from './phrases'
 
 export interface Field {
   /** Label. */
@@ -87,6 +88,8 @@ export async function loadContract(language: string): Promise<void> {
     pluralByPrefix[resource.prefix] = plural
     pluralByType[resource.type] = plural
   }
+  setPhrases({})
+  if (language === 'zh') void import('./generated/phrases.zh.json').then((file) => setPhrases(file.default), () => undefined) // nobody waits for it
 }
 
 export const resources = () => contract.resources
@@ -162,8 +165,17 @@ export function taskLabel(task: Record<string, any>): string {
 
 export const opOf = (plural: string, name: string): Op | undefined => contract.resources[plural]?.ops.find((o) => o.name === name)
 
+/** Parameters that are pieces of sentences; of the others, names, only what has several words may be one. */
+const PIECES = new Set(['expected', 'reason', 'reasons', 'what', 'verb', 'need', 'operation', 'state', 'change'])
+const NAMES = new Set(['object', 'user', 'provider'])
+
+function param(name: string, value: string): string {
+  const said = contract.words[value]
+  return said ?? (PIECES.has(name) || (NAMES.has(name) && value.includes(' ')) ? phrase(value) : value)
+}
+
 const fill = (text: string, params: Record<string, unknown>) =>
-  text.replace(/\{(\w+)\}/g, (whole, name) => (params[name] === undefined ? whole : contract.words[String(params[name])] ?? String(params[name])))
+  text.replace(/\{(\w+)\}/g, (whole, name) => (params[name] === undefined ? whole : param(name, String(params[name]))))
 
 /** A sentence of a log or an event. */
 export function sentence(name: string | undefined, params: Record<string, unknown> = {}): string {

@@ -4,6 +4,7 @@ import { Component, useState, type ReactNode } from 'react'
 import { Button } from 'antd'
 import { ApiError } from '../../api/client'
 import { failure, typeOf } from '../../api/contract'
+import { phrase } from '../../api/phrases'
 import { t } from '../../texts'
 import { Glyph, Icon } from '../state/glyphs'
 
@@ -16,7 +17,7 @@ export function tell(error: unknown): Told {
 
 /** An error as a task keeps it. */
 export function tellFailure(kept: any, requestId?: string): Told {
-  return { ...failure(kept.code, { ...kept.params, field: kept.field }), cause: kept.cause, code: kept.code, field: kept.field, requestId }
+  return { ...failure(kept.code, { ...kept.params, field: kept.field }), cause: kept.cause && phrase(kept.cause), code: kept.code, field: kept.field, requestId }
 }
 
 export function ErrorBox({ error, what, actions }: { error: Told; what?: string; actions?: ReactNode }) {

@@ -183,12 +183,13 @@ static void drop_alarm(void *arg)
   center_alarm_close(&rig->center, &ws_type_vm, vm_of(rig, "running"), "vm_crashed");
 }
 
-/* As after an upgrade from a manager that had no such alarms. */
+/* As after an upgrade from a manager that had no such alarms; the host does not come back, so that nobody tells it again. */
 static void crash_and_lose_the_alarm(CenterRig *rig)
 {
   crash_and_stop(rig);
   center_rig_run(rig, drop_alarm, rig);
   g_assert_false(has(rig, "running", "vm_crashed"));
+  rig->world->away[0] = true;
 }
 
 static void look_for_crash(CenterRig *rig)

@@ -6,8 +6,8 @@
  *
  * Prints "port N", then "ready" when its hosts are connected. Reads commands from its standard input, one a line, and answers each with "ok" or
  * "no": `cut HOST`, `connect HOST`, `uploaded VOLUME BYTES` (the bytes of an upload are there), `stranger HOST NAME` (somebody defined a VM
- * by hand), `alarm TYPE-ID LEVEL KIND`, `filled POOL GIB` (that is its size, and its files take all that they may), `end VM` (its QEMU is gone, behind the manager's back), `past HOURS` (load was measured for so long, as
- * long as nothing else has been noted), `still` (load stays as it is at one beat of the pulse, the same each time). Ends with its input. */
+ * by hand), `alarm TYPE-ID LEVEL KIND`, `filled POOL GIB` (that is its size, and its files take all that they may), `end VM [REASON]` (its QEMU is gone, behind the
+ * manager's back), `past HOURS` (load was measured for so long, as long as nothing else has been noted), `still` (load stays as it is at one beat of the pulse, the same each time). Ends with its input. */
 #include "base/log.h"
 #include "center-host.h"
 #include "center/center.h"
@@ -340,7 +340,8 @@ static bool put_upload(Site *site, const char *id, const char *bytes)
   return false;
 }
 
-static bool end_vm(Site *site, const char *id)
+/* `reason`: libvirt's, such as crashed; "": none that means something. */
+static bool end_vm(Site *site, const char *id, const char *reason)
 {
   WsId wanted;
   g_autoptr(InvSnapshot) snap = inv_head(site->center->inventory);
@@ -350,6 +351,7 @@ static bool end_vm(Site *site, const char *id)
     if (!domain)
       continue;
     domain->power = WS_POWER_STATE_OFF;
+    g_strlcpy(domain->reason, reason, sizeof domain->reason);
     connect_again(site, i);
     return true;
   }
@@ -417,8 +419,8 @@ static void run_command(void *arg)
     ok = true;
   } else if (n == 4 && strcmp(words[0], "alarm") == 0)
     ok = open_alarm(site, words[1], words[2], words[3]);
-  else if (n == 2 && strcmp(words[0], "end") == 0)
-    ok = end_vm(site, words[1]);
+  else if ((n == 2 || n == 3) && strcmp(words[0], "end") == 0)
+    ok = end_vm(site, words[1], n == 3 ? words[2] : "");
   else if (n == 2 && strcmp(words[0], "past") == 0)
     ok = make_past(site, words[1]);
   else if (n == 3 && strcmp(words[0], "filled") == 0)

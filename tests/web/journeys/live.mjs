@@ -34,6 +34,31 @@ export function live(site, browser, makeSite) {
       await page.waitForSelector(head('off'))
       good()
     }],
+    ['a crashed VM has its alarm: on its page and in the list, with what to do, in both languages, until it runs', async () => {
+      const vm = site.vms[4]
+      await at(`/vms/${vm}`, [/409/])
+      await page.waitForSelector(head('running'))
+      await site.command(`end ${vm} crashed`)
+      const box = page.locator('[data-test=alarm]')
+      await box.waitFor()
+      const said = await box.innerText()
+      check(said.includes('Guest crashed') && said.includes('winctl vm log'), said)
+      await at('/alarms')
+      const row = page.locator('.row', { hasText: 'Guest crashed' })
+      await row.waitFor()
+      const line = await row.innerText()
+      check(line.includes('Look at its screen and its log'), line)
+      const chinese = await openPage(browser, site, { language: 'zh' })
+      await chinese.goto(`${site.url}/vms/${vm}`)
+      await chinese.locator('[data-test=alarm]', { hasText: '客户机崩溃' }).waitFor()
+      check((await chinese.locator('[data-test=alarm]').innerText()).includes('查看其屏幕和日志'), 'what to do, in Chinese')
+      await chinese.context().close()
+      await at(`/vms/${vm}`, [/409/])
+      await box.waitFor()
+      await site.do('POST', `/vms/${vm}/start`, {})
+      await box.waitFor({ state: 'detached' })
+      good()
+    }],
     ['charts show what was measured before the page was opened, as far back as is chosen', async () => {
       const vm = (await site.call('GET', '/vms?filter=power.state%3Drunning&sort=name&limit=1')).items[0].id
       await site.command('past 3')

@@ -28,6 +28,12 @@ static int health_of(CenterRig *rig, const char *name)
   return vm->health ? (int)vm->health->level : WS_HEALTH_LEVEL_OK;
 }
 
+static int power_of(CenterRig *rig, const char *name)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  return (int)((const WsVm *)inv_find(snap, &ws_type_vm, vm_of(rig, name)))->power->state;
+}
+
 static void happens(CenterRig *rig, const char *name, int power, const char *reason)
 {
   g_autofree char *uuid = uuid_of(rig, name);
@@ -229,8 +235,15 @@ static void be_away_for_long(CenterRig *rig)
   g_assert_true(has(rig, "running", "vm_host_away"));
   g_assert_true(has(rig, "paused", "vm_host_away"));
   g_assert_false(has(rig, "off", "vm_host_away"));
+  rig->world->hosts[0].boots++;
+  rig->world->hosts[0].libvirt_late = 2; /* it is there again, and cannot say yet what its VMs do */
   center_rig_link(rig, 0, true);
+  center_rig_run_for(rig, 8 * (gint64)G_USEC_PER_SEC);
+  g_assert_cmpint(power_of(rig, "running"), ==, WS_POWER_STATE_UNKNOWN);
+  g_assert_false(has(rig, "running", "vm_host_away"));
   center_rig_settle(rig);
+  center_rig_run_for(rig, 60 * (gint64)G_USEC_PER_SEC);
+  g_assert_cmpint(power_of(rig, "running"), ==, WS_POWER_STATE_RUNNING);
   g_assert_false(has(rig, "running", "vm_host_away"));
   g_assert_false(has(rig, "paused", "vm_host_away"));
 }

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """VMs in trouble, made on the real part: QEMU that is killed, a guest that panics, a disk without room; also while nobody of ours is there to see it."""
-import os
 import platform
 import subprocess
 import tempfile

@@ -10,6 +10,7 @@ typedef struct {
   void *arg;
   guint max, taken; /* taken: guarded by lock */
   int listen_fd;    /* sender; -1: none */
+  const TunnelReader *reader;
 } Channel;
 
 struct Tunnel {
@@ -45,5 +46,6 @@ bool tunnel_read(TunnelLine *line, void *out, gsize n, GError **error);
 bool tunnel_write(TunnelLine *line, const void *bytes, gsize n, GError **error);
 /* Until the fd is ready (true), or the deadline or the tunnel's end (false). */
 bool tunnel_wait_fd(Tunnel *tunnel, int fd, short events, gint64 deadline_us, GError **error);
-/* Carries bytes between the line and a socket until both directions have ended or one breaks. Closes neither. */
-void tunnel_flow(TunnelLine *line, int fd);
+/* Carries bytes between the line and a socket until both directions have ended or one breaks. Closes neither.
+ * What comes over the line goes through the channel's reader, if it has one. */
+void tunnel_flow(TunnelLine *line, const Channel *channel, int fd);

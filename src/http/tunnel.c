@@ -334,7 +334,7 @@ static void serve_channel(TunnelLine *line, Greeting *greeting)
   }
   count_open(tunnel, 1);
   if (send_answer(line, NULL))
-    tunnel_flow(line, fd);
+    tunnel_flow(line, greeting->channel, fd);
   count_open(tunnel, -1);
   close(fd);
 }
@@ -439,13 +439,14 @@ static bool open_line(Tunnel *tunnel, const char *channel, const void *payload, 
 
 typedef struct {
   TunnelLine line;
+  const Channel *channel;
   int fd;
 } Carried;
 
 static void carry(Tunnel *tunnel, void *arg)
 {
   g_autofree Carried *carried = arg;
-  tunnel_flow(&carried->line, carried->fd);
+  tunnel_flow(&carried->line, carried->channel, carried->fd);
   count_open(tunnel, -1);
   tunnel_line_clear(&carried->line);
   close(carried->fd);
@@ -458,6 +459,7 @@ static void take_loop(Tunnel *tunnel, void *arg)
   while (tunnel_wait_fd(tunnel, channel->listen_fd, POLLIN, G_MAXINT64, NULL)) {
     g_autoptr(GError) error = NULL;
     g_autofree Carried *carried = g_new0(Carried, 1);
+    carried->channel = channel;
     carried->fd = accept4(channel->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (carried->fd < 0)
       continue;
@@ -545,7 +547,8 @@ static Tunnel *tunnel_new(const TunnelConfig *config, bool server, GError **erro
   tunnel->channels = g_new0(Channel, config->n_channels);
   for (guint i = 0; i < config->n_channels; i++) {
     const TunnelChannel *from = &config->channels[i];
-    tunnel->channels[i] = (Channel){g_strdup(from->name), g_strdup(from->path), from->call, from->arg, from->max, 0, -1};
+    tunnel->channels[i] = (Channel){
+        g_strdup(from->name), g_strdup(from->path), from->call, from->arg, from->max, 0, -1, from->reader};
   }
   g_mutex_init(&tunnel->lock);
   g_cond_init(&tunnel->changed);

@@ -31,14 +31,26 @@ typedef struct Tunnel Tunnel;
 #define TUNNEL_SILENCE_MS 60000    /* bytes unacknowledged for so long break a connection */
 #define TUNNEL_ARRIVING_MAX 8      /* connections that have not shown a ticket yet; more are closed */
 
+/* Receiver: reads along what the sender says on a channel before the program at this end hears it. On the
+ * connection's thread. */
+typedef struct {
+  void *(*begin)(void *arg); /* for one connection: what the others are given */
+  /* Appends to `pass` what may go on of these bytes and of those it kept. false: the tunnel is broken off,
+   * all of it. */
+  bool (*take)(void *state, const void *bytes, gsize n, GByteArray *pass, GError **error);
+  void (*refused)(const GError *error, void *arg); /* once take() was false */
+  void (*end)(void *state);
+} TunnelReader;
+
 /* `path`: the sender listens there (the file is made and removed), the receiver connects there. `call`: receiver only, in place of a path:
  * runs with each payload on the connection's thread, its error goes back. */
 typedef struct {
   const char *name;   /* at most 63 letters */
   const char *path;
   bool (*call)(GBytes *payload, void *arg, GError **error);
-  void *arg;
+  void *arg;          /* of call, or of reader */
   guint max;          /* connections in all */
+  const TunnelReader *reader; /* with a path; borrowed for ever; NULL: bytes go on unread */
 } TunnelChannel;
 
 typedef struct {

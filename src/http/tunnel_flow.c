@@ -105,7 +105,8 @@ bool tunnel_write(TunnelLine *line, const void *bytes, gsize n, GError **error)
 
 typedef struct {
   char *buffer;
-  gsize at, n;   /* what waits to go on */
+  const char *bytes; /* what waits to go on: of the buffer, or what a reader lets pass */
+  gsize at, n;
   bool ended;    /* nothing more comes */
   bool told;     /* the other side was told so */
   bool stuck;    /* cannot read or cannot write now */
@@ -117,6 +118,9 @@ typedef struct {
   Way up, down;      /* from the socket to TLS, and back */
   short tls_events;  /* what TLS waits for */
   bool broken;
+  const Channel *channel;
+  void *state; /* of the channel's reader; NULL: it has none */
+  GByteArray *pass;
 } Flow;
 
 static void want_of_tls(Flow *flow, int result)
@@ -135,7 +139,7 @@ static void fill_up(Flow *flow)
   Way *way = &flow->up;
   ssize_t n = read(flow->fd, way->buffer, TUNNEL_BUFFER_BYTES);
   if (n > 0)
-    *way = (Way){way->buffer, 0, (gsize)n, false, false, false};
+    *way = (Way){way->buffer, way->buffer, 0, (gsize)n, false, false, false};
   else if (n == 0)
     way->ended = true;
   else if (errno == EAGAIN || errno == EINTR)
@@ -149,7 +153,7 @@ static void drain_up(Flow *flow)
   Way *way = &flow->up;
   gsize sent = 0;
   ERR_clear_error();
-  int done = SSL_write_ex(flow->line->ssl, way->buffer + way->at, way->n - way->at, &sent);
+  int done = SSL_write_ex(flow->line->ssl, way->bytes + way->at, way->n - way->at, &sent);
   if (done != 1) {
     way->stuck = true;
     want_of_tls(flow, done);
@@ -171,6 +175,22 @@ static void tell_up(Flow *flow)
     want_of_tls(flow, done);
 }
 
+/* Nothing that was not read goes on; what is refused ends the whole job. */
+static void read_along(Flow *flow, gsize n)
+{
+  Way *way = &flow->down;
+  const TunnelReader *reader = flow->channel->reader;
+  g_autoptr(GError) error = NULL;
+  g_byte_array_set_size(flow->pass, 0);
+  if (reader->take(flow->state, way->buffer, n, flow->pass, &error)) {
+    *way = (Way){way->buffer, (const char *)flow->pass->data, 0, flow->pass->len, false, false, false};
+    return;
+  }
+  flow->broken = true;
+  reader->refused(error, flow->channel->arg);
+  tunnel_break(flow->line->tunnel);
+}
+
 static void fill_down(Flow *flow)
 {
   Way *way = &flow->down;
@@ -179,7 +199,10 @@ static void fill_down(Flow *flow)
   int done = SSL_read_ex(flow->line->ssl, way->buffer, TUNNEL_BUFFER_BYTES, &got);
   if (done == 1) {
     __atomic_add_fetch(&flow->line->tunnel->stats.received_bytes, (gint64)got, __ATOMIC_RELAXED);
-    *way = (Way){way->buffer, 0, got, false, false, false};
+    if (flow->state)
+      read_along(flow, got);
+    else
+      *way = (Way){way->buffer, way->buffer, 0, got, false, false, false};
   } else if (SSL_get_error(flow->line->ssl, done) == SSL_ERROR_ZERO_RETURN) {
     way->ended = true;
   } else {
@@ -191,7 +214,7 @@ static void fill_down(Flow *flow)
 static void drain_down(Flow *flow)
 {
   Way *way = &flow->down;
-  ssize_t n = send(flow->fd, way->buffer + way->at, way->n - way->at, MSG_NOSIGNAL);
+  ssize_t n = send(flow->fd, way->bytes + way->at, way->n - way->at, MSG_NOSIGNAL);
   if (n >= 0) {
     way->at += (gsize)n;
     if (way->at == way->n)
@@ -254,10 +277,14 @@ static bool wait_for_more(Flow *flow)
   return !fds[0].revents;
 }
 
-void tunnel_flow(TunnelLine *line, int fd)
+void tunnel_flow(TunnelLine *line, const Channel *channel, int fd)
 {
   g_autofree char *up = g_malloc(TUNNEL_BUFFER_BYTES), *down = g_malloc(TUNNEL_BUFFER_BYTES);
-  Flow flow = {.line = line, .fd = fd, .up.buffer = up, .down.buffer = down};
+  Flow flow = {.line = line, .fd = fd, .up.buffer = up, .down.buffer = down, .channel = channel};
+  if (channel->reader) {
+    flow.state = channel->reader->begin(channel->arg);
+    flow.pass = g_byte_array_new();
+  }
   int flags = fcntl(fd, F_GETFL);
   fcntl(fd, F_SETFL, flags | O_NONBLOCK);
   do
@@ -265,4 +292,8 @@ void tunnel_flow(TunnelLine *line, int fd)
   while (!flow.broken && !(flow.up.told && flow.down.told) && wait_for_more(&flow));
   if (flow.broken || !(flow.up.told && flow.down.told))
     SSL_set_quiet_shutdown(line->ssl, 1); /* broken off here, so broken off there: no goodbye */
+  if (channel->reader) {
+    channel->reader->end(flow.state);
+    g_byte_array_unref(flow.pass);
+  }
 }

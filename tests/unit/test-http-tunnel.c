@@ -122,6 +122,7 @@ typedef struct {
   int listener; /* the far program */
   TunnelChannel channels[2];
   const char *payload_seen;
+  gint refusals, ended; /* of far_reader; atomic */
 } Pair;
 
 static bool take_payload(GBytes *payload, void *arg, GError **error)
@@ -145,6 +146,8 @@ static Terms good(void)
   return (Terms){&source, &target, "host-1", "host-2", source.serial, target.serial, TICKET};
 }
 
+static const TunnelReader *far_reader; /* of the next pair's channel of bytes */
+
 static void open_pair(Pair *pair, Terms terms)
 {
   g_autoptr(GError) error = NULL;
@@ -155,8 +158,9 @@ static void open_pair(Pair *pair, Terms terms)
   *pair = (Pair){.near = in_folder(near), .far = in_folder(far)};
   pair->listener = listen_at(pair->far);
   const char *from_source[] = {terms.serial_at_receiver, NULL}, *from_target[] = {terms.serial_at_sender, NULL};
-  TunnelChannel far_channels[] = {{.name = "data", .path = pair->far, .max = 3},
-                                  {.name = "tell", .call = take_payload, .arg = pair, .max = 10}};
+  TunnelChannel far_channels[] = {
+      {.name = "data", .path = pair->far, .arg = pair, .max = 3, .reader = far_reader},
+      {.name = "tell", .call = take_payload, .arg = pair, .max = 10}};
   TunnelChannel near_channels[] = {{.name = "data", .path = pair->near, .max = 10}};
   TunnelConfig at_receiver = {{terms.receiver->cert, terms.receiver->key, terms.receiver->ca}, ws_clock_system(), TICKET,
                               terms.expect_at_receiver, from_source, far_channels, 2};
@@ -388,6 +392,125 @@ static void breaks_off_at_both_ends(void)
   close_pair(&pair);
 }
 
+/* Lets whole lines pass, but none that begins with '!'. */
+typedef struct {
+  GString *held;
+  Pair *pair;
+} Lines;
+
+static void *lines_begin(void *pair)
+{
+  Lines *lines = g_new(Lines, 1);
+  *lines = (Lines){g_string_new(NULL), pair};
+  return lines;
+}
+
+static bool lines_take(void *state, const void *bytes, gsize n, GByteArray *pass, GError **error)
+{
+  GString *held = ((Lines *)state)->held;
+  g_string_append_len(held, bytes, (gssize)n);
+  for (char *end; (end = memchr(held->str, '\n', held->len));) {
+    gsize length = (gsize)(end - held->str) + 1;
+    if (*held->str == '!')
+      return ws_fail(error, WS_ERROR_PEER_REFUSED, "reason", "a shout", NULL);
+    g_byte_array_append(pass, (const guint8 *)held->str, (guint)length);
+    g_string_erase(held, 0, (gssize)length);
+  }
+  return true;
+}
+
+static void lines_refused(const GError *error, void *pair)
+{
+  g_assert_error(error, WS_ERROR, WS_ERROR_PEER_REFUSED);
+  g_atomic_int_inc(&((Pair *)pair)->refusals);
+}
+
+static void lines_end(void *state)
+{
+  Lines *lines = state;
+  g_atomic_int_inc(&lines->pair->ended);
+  g_string_free(lines->held, TRUE);
+  g_free(lines);
+}
+
+static const TunnelReader lines_reader = {lines_begin, lines_take, lines_refused, lines_end};
+
+static void expect_line(int fd, const char *text)
+{
+  for (; *text; text++) {
+    char byte;
+    g_assert_cmpint(read(fd, &byte, 1), ==, 1);
+    g_assert_cmpint(byte, ==, *text);
+  }
+}
+
+static void reader_hears_first_and_what_it_refuses_ends_everything(void)
+{
+  Pair pair;
+  char byte;
+  far_reader = &lines_reader;
+  open_pair(&pair, good());
+  far_reader = NULL;
+  int near[2], far[2];
+  for (guint i = 0; i < 2; i++) {
+    near[i] = connect_at(pair.near);
+    far[i] = accept(pair.listener, NULL, NULL);
+    be_patient(far[i]);
+  }
+  g_assert_cmpint(write(near[0], "one\ntw", 6), ==, 6);
+  expect_line(far[0], "one\n");
+  g_assert_cmpint(write(near[0], "o\nthr", 5), ==, 5);
+  expect_line(far[0], "two\n");
+  g_assert_cmpint(write(far[0], "!answers are not read\n", 22), ==, 22);
+  expect_line(near[0], "!answers are not read\n");
+  g_assert_cmpint(write(near[0], "ee\n!out\nfour\n", 14), ==, 14);
+  /* Of the bytes that came with what is refused nothing goes on; the other connection of the job ends with
+   * it. */
+  g_assert_cmpint(read(far[0], &byte, 1), <=, 0);
+  g_assert_cmpint(read(far[1], &byte, 1), <=, 0);
+  g_assert_cmpint(read(near[0], &byte, 1), <=, 0);
+  g_assert_cmpint(read(near[1], &byte, 1), <=, 0);
+  for (guint i = 0; i < 2; i++) {
+    close(near[i]);
+    close(far[i]);
+  }
+  tunnel_close(g_steal_pointer(&pair.receiver));
+  g_assert_cmpint(g_atomic_int_get(&pair.refusals), ==, 1);
+  g_assert_cmpint(g_atomic_int_get(&pair.ended), ==, 2);
+  close_pair(&pair);
+}
+
+/* Through a reader everything comes as it was sent, whatever its size. */
+static void reader_holds_what_is_larger_than_a_buffer(void)
+{
+  Pair pair;
+  far_reader = &lines_reader;
+  open_pair(&pair, good());
+  far_reader = NULL;
+  int near = connect_at(pair.near), far = accept(pair.listener, NULL, NULL);
+  g_autoptr(GChecksum) sent = g_checksum_new(G_CHECKSUM_SHA256), came = g_checksum_new(G_CHECKSUM_SHA256);
+  Sink sink = {far, 0, came};
+  GThread *thread = g_thread_new("sink", drink, &sink);
+  gsize n = 3 * TUNNEL_BUFFER_BYTES;
+  g_autofree char *line = g_strnfill(n, 'x');
+  line[n - 1] = '\n';
+  for (guint i = 0; i < 4; i++) {
+    g_checksum_update(sent, (const guchar *)line, (gssize)n);
+    for (gsize at = 0; at < n;) {
+      ssize_t now = send(near, line + at, n - at, MSG_NOSIGNAL);
+      g_assert_cmpint(now, >, 0);
+      at += (gsize)now;
+    }
+  }
+  shutdown(near, SHUT_WR);
+  g_thread_join(thread);
+  g_assert_cmpint(sink.bytes, ==, (gint64)(4 * n));
+  g_assert_cmpstr(g_checksum_get_string(sent), ==, g_checksum_get_string(came));
+  close(near);
+  close(far);
+  close_pair(&pair);
+}
+
 /* The second connection must not overtake the first, whose far end is slow to take it. */
 static void connections_keep_their_order(void)
 {
@@ -449,6 +572,8 @@ int main(int argc, char **argv)
   TEST(caller_makes_many_calls_over_one_connection);
   TEST(slow_reader_holds_the_writer_back);
   TEST(breaks_off_at_both_ends);
+  TEST(reader_hears_first_and_what_it_refuses_ends_everything);
+  TEST(reader_holds_what_is_larger_than_a_buffer);
   TEST(connections_keep_their_order);
   TEST(takes_a_port_of_the_range_and_says_when_there_is_none);
   int status = g_test_run();

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Definitions that come from another host: each shape of ours is let in for the VM that it is of, and nothing
+ * that a broken host could add to it. */
+#include "base/error.h"
+#include "../fuzz/guard-sample.h"
+#include <string.h>
+
+static char *golden_dir;
+
+static char *pool_file(void *arg, WsId pool, const char *file, GError **error)
+{
+  return g_strdup_printf("/pools/%" G_GUINT64_FORMAT "/%s", pool, file);
+}
+
+static bool find_pool(void *arg, const char *path, WsId *pool, char **file)
+{
+  return false;
+}
+
+static const VirtHost host = {
+    .native = WS_VM_SPEC_ARCHITECTURE_X86_64,
+    .seed_dir = "/var/lib/winsphere/seeds",
+    .serial_log_dir = "/var/log/winsphere/serial",
+    .pool_file = pool_file,
+    .find_pool = find_pool,
+};
+
+typedef struct {
+  WsVmSpec *spec;
+  GPtrArray *files;
+  char *xml;
+  VirtJudge judge;
+} Shape;
+
+static void add_file(Shape *shape, WsId pool, const char *file, const char *path)
+{
+  if (file || path)
+    g_ptr_array_add(shape->files, file ? pool_file(NULL, pool, file, NULL) : g_strdup(path));
+}
+
+/* false: it is one of those that cannot be. */
+static bool load(Shape *shape, const char *name)
+{
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = g_strdup_printf("%s/%s.json", golden_dir, name), *json = NULL;
+  g_assert_true(g_file_get_contents(path, &json, NULL, NULL));
+  *shape = (Shape){.spec = ws_vm_spec_parse(json, strlen(json), WS_PARSE_CREATE, &error),
+                   .files = g_ptr_array_new_with_free_func(g_free)};
+  g_assert_no_error(error);
+  WsVmSpec *spec = shape->spec;
+  virt_spec_fill(spec, &host);
+  shape->xml = virt_spec_check(spec, NULL) ? virt_domain_xml(spec, &host, NULL, NULL) : NULL;
+  for (guint i = 0; i < spec->disks.len; i++)
+    add_file(shape, spec->disks.items[i]->pool, spec->disks.items[i]->file, spec->disks.items[i]->path);
+  for (guint i = 0; i < spec->cdroms.len; i++)
+    add_file(shape, spec->cdroms.items[i]->pool, spec->cdroms.items[i]->file, spec->cdroms.items[i]->path);
+  if (spec->direct_boot) {
+    add_file(shape, spec->direct_boot->pool, spec->direct_boot->kernel, NULL);
+    add_file(shape, spec->direct_boot->pool, spec->direct_boot->initrd, NULL);
+  }
+  g_ptr_array_add(shape->files, virt_seed_path(&host, spec->uuid));
+  g_ptr_array_add(shape->files, g_strdup_printf("%s/%s.log", host.serial_log_dir, spec->uuid));
+  g_ptr_array_add(shape->files, NULL);
+  shape->judge = (VirtJudge){spec->vm, spec->uuid, spec, (const char *const *)shape->files->pdata};
+  return shape->xml != NULL;
+}
+
+static void unload(Shape *shape)
+{
+  ws_vm_spec_free(shape->spec);
+  g_ptr_array_unref(shape->files);
+  g_free(shape->xml);
+}
+
+static void every_shape_is_let_in(void)
+{
+  guint n = 0;
+  GDir *dir = g_dir_open(golden_dir, 0, NULL);
+  g_assert_nonnull(dir);
+  for (const char *file; (file = g_dir_read_name(dir));) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *name = g_strdup(file), *said = NULL;
+    Shape shape;
+    if (!g_str_has_suffix(name, ".json"))
+      continue;
+    name[strlen(name) - strlen(".json")] = 0;
+    if (load(&shape, name)) {
+      if (!virt_judge_definition(shape.xml, &shape.judge, &said, &error))
+        g_error("%s: %s", name, error->message);
+      n++;
+    }
+    unload(&shape);
+  }
+  g_dir_close(dir);
+  g_assert_cmpuint(n, >, 50);
+}
+
+static void expect_refused(const Shape *shape, const char *old, const char *with, const char *why)
+{
+  g_autoptr(GError) error = NULL;
+  g_autofree char *said = NULL;
+  g_autoptr(GString) xml = g_string_new(shape->xml);
+  if (g_string_replace(xml, old, with, 1) != 1)
+    g_error("there is no %s in %s", old, shape->xml);
+  if (virt_judge_definition(xml->str, &shape->judge, &said, &error))
+    g_error("let in: %s", with);
+  g_assert_error(error, WS_ERROR, WS_ERROR_PEER_REFUSED);
+  if (!strstr(error->message, why))
+    g_error("%s: %s", with, error->message);
+  g_assert_null(said);
+}
+
+/* What is put in place of a piece of a good definition, and what is said of it. */
+static const struct {
+  const char *old, *with, *why;
+} hostile[] = {
+    /* whose it is */
+    {"<uuid>", "<uuid>0", "another virtual machine"},
+    {"<uuid>", "<uuid>6f1d9a1c-7d0e-4a55-9c51-0242ac11ffff</uuid><uuid>", "without a name or a UUID"},
+    {"<name>vm-", "<name>vm-9", "another virtual machine"},
+    {"<name>", "<name>vm-4</name><name>", "without a name or a UUID"},
+    {"<name>vm-", "<name>../vm-", "another virtual machine"},
+    {"<name>vm-", "<name><!-- -->vm-", "without a name or a UUID"},
+    /* whose files */
+    {"</devices>",
+     "<disk type='file' device='disk'><source "
+     "file='/var/lib/winsphere/pools/local/vol-1.qcow2'/></disk></devices>",
+     "names /var"},
+    {"</devices>", "<disk type='file' device='disk'><source file='vol-1.qcow2'/></disk></devices>",
+     "names vol-1"},
+    {"</devices>", "<disk type='block' device='disk'><source dev='/dev/sda'/></disk></devices>",
+     "disk of type block"},
+    {"</devices>", "<disk type='file' device='disk'><source dev='sda'/></disk></devices>", "dev in source"},
+    {"</devices>", "<disk type='network' device='disk'><source protocol='nbd' name='x'/></disk></devices>",
+     "type network"},
+    {"</devices>", "<disk device='disk'/></devices>", "disk of type -"},
+    {"</devices>", "<disk type='file' device='lun'/></devices>", "disk of type lun"},
+    {"</devices>",
+     "<disk type='file' device='disk'><backingStore type='file'><source "
+     "file='/x'/></backingStore></disk></devices>",
+     "source in backingStore"},
+    {"</devices>", "<disk type='file' device='disk'><mirror type='file' file='/x'/></disk></devices>",
+     "mirror in disk"},
+    {"</devices>", "<disk type='file'><source file='/x'><slices/></source></disk></devices>", "names /x"},
+    /* whose programs */
+    {"<devices>", "<devices><emulator>/tmp/evil</emulator>", "names /tmp/evil"},
+    {"<devices>", "<devices><emulator>/usr/bin/python3</emulator>", "names /usr/bin/python3"},
+    {"<devices>", "<devices><emulator>/usr/bin/../../tmp/qemu-system-x86_64</emulator>", "names /usr/bin/.."},
+    {"<devices>", "<devices><emulator>/bin/evil<x/></emulator>", "text in emulator"},
+    {"<devices>", "<devices><emulator>evil</emulator>", "names evil"},
+    {"<devices>",
+     "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:arg "
+     "value='-S'/></qemu:commandline><devices>",
+     "commandline in domain"},
+    {"<devices>", "<devices><qemu:x xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'/>",
+     "x in devices"},
+    {"</devices>", "<interface type='ethernet'><script path='/tmp/x'/></interface></devices>", "interface"},
+    /* whose devices */
+    {"</devices>", "<hostdev mode='subsystem' type='pci'/></devices>", "hostdev in devices"},
+    {"</devices>", "<filesystem type='mount'><source dir='/'/><target dir='x'/></filesystem></devices>",
+     "filesystem in devices"},
+    {"</devices>", "<shmem name='x'/></devices>", "shmem in devices"},
+    {"</devices>", "<lease/></devices>", "lease in devices"},
+    {"</devices>", "<smartcard mode='host'/></devices>", "smartcard in devices"},
+    {"</devices>", "<serial type='file'><source path='/etc/passwd'/></serial></devices>",
+     "serial of type file"},
+    {"</devices>", "<serial type='pty'><source path='/etc/passwd'/></serial></devices>", "names /etc/passwd"},
+    {"</devices>", "<serial type='pty'><log file='/etc/passwd'/></serial></devices>", "names /etc/passwd"},
+    {"</devices>", "<serial type='tcp'><source mode='bind' host='0.0.0.0' service='1'/></serial></devices>",
+     "serial of type tcp"},
+    {"</devices>", "<console type='dev'><source path='/dev/pts/3'/></console></devices>",
+     "console of type dev"},
+    {"</devices>",
+     "<channel type='unix'><source mode='connect' path='/run/libvirt/libvirt-sock'/></channel></devices>",
+     "names /run"},
+    {"</devices>",
+     "<tpm model='tpm-tis'><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm></devices>",
+     "backend of type passthrough"},
+    {"</devices>", "<rng model='virtio'><backend model='egd' type='tcp'/></rng></devices>",
+     "backend of type egd"},
+    {"</devices>", "<rng model='virtio'><backend model='random'>/etc/shadow</backend></rng></devices>",
+     "names /etc/shadow"},
+    {"</devices>", "<input type='passthrough'><source evdev='/dev/input/event1'/></input></devices>",
+     "input of type passthrough"},
+    {"</devices>", "<input type='evdev'/></devices>", "input of type evdev"},
+    {"</devices>", "<audio id='1' type='file' path='/x'/></devices>", "names /x"},
+    {"</devices>", "<audio id='1' type='file'/></devices>", "audio of type file"},
+    {"</devices>", "<graphics type='vnc' socket='/run/x'/></devices>", "names /run/x"},
+    {"</devices>", "<graphics type='desktop'/></devices>", "graphics of type desktop"},
+    {"</devices>", "<memory model='nvdimm'><source><path>/x</path></source></memory></devices>",
+     "memory of type nvdimm"},
+    {"</devices>", "<controller type='usb'><x file='y'/></controller></devices>", "names y"},
+    /* what it starts from, and as whom it runs */
+    {"<os>", "<os><loader>/tmp/x</loader>", "names /tmp/x"},
+    {"<os>", "<os><nvram>/var/lib/libvirt/qemu/nvram/vm-9_VARS.fd</nvram>", "names /var/lib/libvirt"},
+    {"<os>", "<os><nvram template='/etc/shadow'/>", "names /etc/shadow"},
+    {"<os>", "<os><nvram template='/usr/share/../../etc/shadow'/>", "names /usr/share/.."},
+    {"<os>", "<os><kernel>/etc/shadow</kernel>", "names /etc/shadow"},
+    {"<os>", "<os><acpi><table type='slic'>x</table></acpi>", "acpi in os"},
+    {"<devices>", "<seclabel type='none' model='dac'/><devices>", "seclabel of type none"},
+    {"<devices>", "<seclabel type='static' model='dac'><label>0:0</label></seclabel><devices>",
+     "seclabel of type static"},
+    {"<devices>", "<seclabel type='dynamic' model='dac'><baselabel>0:0</baselabel></seclabel><devices>",
+     "baselabel in seclabel"},
+    {"<devices>", "<sysinfo type='fwcfg'><entry name='x' file='/etc/shadow'/></sysinfo><devices>",
+     "sysinfo in domain"},
+    {"<devices>", "<resource><partition>/system.slice</partition></resource><devices>",
+     "names /system.slice"},
+    {"<domain ", "<!DOCTYPE domain [<!ENTITY x 'y'>]><domain ", "cannot be read"},
+};
+
+static void what_a_broken_host_adds_is_refused(void)
+{
+  Shape shape;
+  g_assert_true(load(&shape, "nic-vlan"));
+  for (guint i = 0; i < G_N_ELEMENTS(hostile); i++)
+    expect_refused(&shape, hostile[i].old, hostile[i].with, hostile[i].why);
+  unload(&shape);
+}
+
+static void nics_stay_on_their_networks(void)
+{
+  Shape shape;
+  g_assert_true(load(&shape, "nic-vlan"));
+  const WsVmSpecNic *nic = shape.spec->nics.items[0];
+  g_autofree char *bridge = g_strdup_printf("bridge=\"%s\"", nic->bridge),
+                  *alias = g_strdup_printf("ua-%s", nic->key);
+  expect_refused(&shape, bridge, "bridge=\"uplink\"", "another network");
+  expect_refused(&shape, bridge, "bridge=\"\"", "another network");
+  expect_refused(&shape, alias, "ua-nic-77", "not the VM's");
+  expect_refused(&shape, "openvswitch", "802.1Qbg", "another network");
+  expect_refused(&shape, "</interface>", "<source bridge=\"uplink\"/></interface>", "not the VM's");
+  expect_refused(&shape, "</interface>",
+                 "<vlan><tag id=\"4\"/></vlan><vlan><tag id=\"4\"/></vlan></interface>", "not the VM's");
+  expect_refused(&shape, "</interface>", "<script path=\"x\"/></interface>", "script in interface");
+  expect_refused(&shape, "</interface>", "<backend tap=\"/dev/x\"/></interface>", "backend in interface");
+  unload(&shape);
+}
+
+static void cookies_are_of_the_same_vm(void)
+{
+  g_autoptr(GError) error = NULL;
+  Shape shape;
+  g_assert_true(load(&shape, "nic-vlan"));
+  char name[WS_ID_TEXT_MAX];
+  ws_id_format("vm", shape.spec->vm, name);
+  g_autofree char *plain = g_strdup_printf("<qemu-migration><name>%s</name><uuid>%s</uuid></qemu-migration>",
+                                           name, shape.spec->uuid);
+  g_autofree char *whole = g_strdup_printf(
+      "<qemu-migration><name>%s</name><uuid>%s</uuid>%s</qemu-migration>", name, shape.spec->uuid, shape.xml);
+  g_assert_true(virt_judge_cookie(plain, name, &shape.judge, &error));
+  g_assert_true(virt_judge_cookie(whole, name, &shape.judge, &error));
+  g_assert_no_error(error);
+  const struct {
+    const char *old, *with;
+  } rows[] = {
+      {"<name>", "<name>x"},
+      {"<uuid>", "<uuid>0"},
+      {"</domain>", "<launchSecurity/></domain>"},
+      {"<domain", "<domain><name>x</name></domain><domain"},
+      {"<qemu-migration>", "<other>"},
+      {"<devices>", "<devices><emulator>/tmp/x</emulator>"},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(GString) bad = g_string_new(whole);
+    g_assert_cmpuint(g_string_replace(bad, rows[i].old, rows[i].with, 1), ==, 1);
+    g_assert_false(virt_judge_cookie(bad->str, name, &shape.judge, &error));
+    g_assert_error(error, WS_ERROR, WS_ERROR_PEER_REFUSED);
+    g_clear_error(&error);
+  }
+  unload(&shape);
+}
+
+/* What libvirt really sends, from the first byte to the last, or as far as it goes on. */
+static void recorded_moves_go_through(void)
+{
+  static const struct {
+    const char *name;
+    gint64 passes;
+  } rows[] = {
+      {"moved", -1},        {"moved-other-format", -1}, {"cut-off", 11068 - 500},
+      {"ends-another", 84}, {"looks-up-by-uuid", 208},
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Guard) guard = guard_new(&sample_terms);
+    g_autoptr(GByteArray) pass = g_byte_array_new();
+    g_autofree char *path = g_test_build_filename(G_TEST_DIST, "..", "fuzz", "corpus", "guard", rows[i].name,
+                                                  NULL),
+                    *bytes = NULL;
+    gsize n;
+    g_assert_true(g_file_get_contents(path, &bytes, &n, NULL));
+    bool all = guard_take(guard, bytes, n, pass, &error);
+    if (rows[i].passes < 0 && !all)
+      g_error("%s: %s", rows[i].name, error->message);
+    g_assert_cmpint(pass->len, ==, rows[i].passes < 0 ? (gint64)n : rows[i].passes);
+  }
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  golden_dir = g_test_build_filename(G_TEST_DIST, "..", "golden", "domain", NULL);
+#define TEST(name) g_test_add_func("/judge/" #name, name)
+  TEST(every_shape_is_let_in);
+  TEST(what_a_broken_host_adds_is_refused);
+  TEST(nics_stay_on_their_networks);
+  TEST(cookies_are_of_the_same_vm);
+  TEST(recorded_moves_go_through);
+  int status = g_test_run();
+  g_free(golden_dir);
+  return status;
+}

@@ -101,6 +101,11 @@ static void come_over(HostSim *sim, HostMove *move)
     give_up(move, "gone");
     return;
   }
+  if (sim->peer->truth->suspects) {
+    host_tell(sim->peer, d->uuid, NULL, WS_RPC_VM_EVENT_KIND_PEER_REFUSED, false);
+    give_up(move, "broken off");
+    return;
+  }
   if (!host_before(sim->peer, "vm.arrive", &error) || !copy_disks(sim, d, spec, move->off)) {
     give_up(move, "simulated");
     return;
@@ -217,6 +222,8 @@ SERVE(vm_migrate_status, VmMigrateStatus)
   *result = ws_rpc_vm_migrate_status_result_new();
   (*result)->domain = domain_word(host_find_domain(sim->truth, params->uuid));
   (*result)->job = move && move->job ? (WsRpcVmMigrateStatusResultJob)move->job : WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_NONE;
+  if (move && !move->job && sim->truth->suspects)
+    (*result)->refused = g_strdup("libvirt's procedure 24");
   if (move && move->job == FAILED) {
     (*result)->failure = ws_failure_new();
     (*result)->failure->code = g_strdup(move->failure);

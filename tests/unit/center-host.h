@@ -85,6 +85,7 @@ typedef struct {
   gint64 looks;    /* number of the last look at a domain */
   char firewall[512]; /* as JSON */
   gint is_off, boots; /* its power; how often it has started */
+  bool suspects;      /* it finds that the source of a move asks it for something else */
   guint libvirt_late; /* after its next start: so many lists are asked for in vain, its libvirt is not there yet, and no VM can come */
 } HostTruth;
 

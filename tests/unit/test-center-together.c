@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Two things at the same time on one object, and hosts that go for good: what one task alone does not show. */
 #include "center-runs.h"
+#include "inventory/store-private.h"
 #include "center/cluster/cluster.h"
 #include "center/network/network.h"
 #include "center/room.h"
@@ -597,6 +598,45 @@ static void move_ends_with_a_target_that_is_given_up(void)
   runs_on_site(give_the_target_up, "the target of a move is removed");
 }
 
+/* ---- a source that asks its target for what is no part of the move ---- */
+
+static void move_from_a_suspect(CenterRig *rig)
+{
+  rig->world->hosts[1].suspects = true;
+  WsId task = start_ok(rig, "vm_migrate", "sharer", "{'host':'@second'}");
+  center_rig_settle(rig);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsTask *record = inv_find(snap, &ws_type_task, task);
+  g_assert_true(record->state == WS_TASK_STATE_FAILED || record->state == WS_TASK_STATE_ROLLED_BACK);
+  g_assert_cmpstr(record->error->code, ==, "move_refused");
+  g_assert_cmpint(((const WsVm *)look(rig, &ws_type_vm, "sharer"))->host, ==, rig->hosts[0].id);
+  g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  g_autoptr(GError) error = NULL;
+  guint told = 0;
+  g_assert_true(store_query_history(rig->center.store, &ws_type_event, NULL, 0, 0, 10000, events, &error));
+  for (guint i = 0; i < events->len; i++) {
+    const WsEvent *event = events->pdata[i];
+    if (strcmp(event->text, "move_peer_refused") != 0)
+      continue;
+    g_assert_cmpint(event->level, ==, WS_EVENT_LEVEL_CRITICAL);
+    told++;
+  }
+  g_assert_cmpuint(told, ==, 1);
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void move_one_that_is_off_from_a_suspect(CenterRig *rig)
+{
+  center_rig_do(rig, NULL, "vm_power_off", "sharer", "{}");
+  move_from_a_suspect(rig);
+}
+
+static void move_from_a_host_that_asks_for_more_fails_by_name(void)
+{
+  runs_on_site(move_from_a_suspect, "a suspect moves a VM");
+  runs_on_site(move_one_that_is_off_from_a_suspect, "a suspect moves a VM that is off");
+}
+
 /* ---- a host that connects while it is told its firewall ---- */
 
 #define RULES(source) "{'rules':[{'source':'" source "','protocol':'tcp','ports':'22'}]}"
@@ -721,6 +761,8 @@ int main(int argc, char **argv)
   g_test_add_func("/center/together/file_is_taken_back_by_the_host_that_made_it", file_is_taken_back_by_the_host_that_made_it);
   g_test_add_func("/center/together/move_is_not_begun_on_what_was_so", move_is_not_begun_on_what_was_so);
   g_test_add_func("/center/together/move_ends_with_a_target_that_is_given_up", move_ends_with_a_target_that_is_given_up);
+  g_test_add_func("/center/together/move_from_a_host_that_asks_for_more_fails_by_name",
+                  move_from_a_host_that_asks_for_more_fails_by_name);
   g_test_add_func("/center/together/firewall_told_while_it_is_set_is_the_new_one", firewall_told_while_it_is_set_is_the_new_one);
   g_test_add_func("/center/together/image_whose_volume_a_vm_has_keeps_its_bytes", image_whose_volume_a_vm_has_keeps_its_bytes);
   int result = g_test_run();

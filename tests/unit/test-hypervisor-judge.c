@@ -218,6 +218,49 @@ static void what_a_broken_host_adds_is_refused(void)
   unload(&shape);
 }
 
+/* What libvirt writes into the XML of a running VM beside what we asked for. */
+static void what_libvirt_adds_is_let_in(void)
+{
+  static const struct {
+    const char *old, *with;
+  } rows[] = {
+      {"<os>",
+       "<os firmware='efi'><firmware><feature enabled='no' name='enrolled-keys'/></firmware>"
+       "<loader readonly='yes' secure='no' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>"
+       "<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>/var/lib/libvirt/qemu/nvram/NAME_VARS.fd</nvram>"},
+      {"<os>", "<os><nvram type='file' format='qcow2'><source "
+               "file='/var/lib/libvirt/qemu/nvram/NAME_VARS.qcow2'/></nvram>"},
+      {"<devices>", "<resource><partition>/machine</partition></resource><devices><emulator>/usr/bin/"
+                    "qemu-system-x86_64</emulator>"},
+      {"<devices>", "<devices><emulator>/usr/libexec/qemu-kvm</emulator>"},
+      {"<devices>",
+       "<seclabel type='dynamic' model='dac' "
+       "relabel='yes'><label>+64055:+64055</label><imagelabel>+64055:+64055</imagelabel></seclabel>"
+       "<seclabel type='none' model='none'/><devices>"},
+      {"</devices>", "<console type='pty' tty='/dev/pts/4'><source path='/dev/pts/4'/></console><audio "
+                     "id='1' type='none'/></devices>"},
+      {"</devices>", "<disk type='file' device='cdrom'><target dev='sdb' bus='sata'/></disk></devices>"},
+      {"</devices>", "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm><input "
+                     "type='keyboard' bus='ps2'/></devices>"},
+      {"<title>", "<title>a/b "},
+  };
+  Shape shape;
+  g_assert_true(load(&shape, "nic-vlan"));
+  char name[WS_ID_TEXT_MAX];
+  ws_id_format("vm", shape.spec->vm, name);
+  for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *said = NULL;
+    g_autoptr(GString) xml = g_string_new(shape.xml);
+    g_assert_cmpuint(g_string_replace(xml, rows[i].old, rows[i].with, 1), ==, 1);
+    g_string_replace(xml, "NAME", name, 0);
+    if (!virt_judge_definition(xml->str, &shape.judge, &said, &error))
+      g_error("%s: %s", rows[i].with, error->message);
+    g_assert_cmpstr(said, ==, name);
+  }
+  unload(&shape);
+}
+
 static void nics_stay_on_their_networks(void)
 {
   Shape shape;
@@ -304,6 +347,7 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/judge/" #name, name)
   TEST(every_shape_is_let_in);
   TEST(what_a_broken_host_adds_is_refused);
+  TEST(what_libvirt_adds_is_let_in);
   TEST(nics_stay_on_their_networks);
   TEST(cookies_are_of_the_same_vm);
   TEST(recorded_moves_go_through);

@@ -98,6 +98,8 @@ static bool fail_move(Task *task, Move *move, MoveOutcome outcome, GError **erro
   if (outcome == MOVE_ENDED)
     return ws_fail(error, WS_ERROR_MOVE_ENDED_OFF, "object", name, "from", name_of(task, move->vm.host, from), "cause",
                    move->reason, NULL);
+  if (move->refused)
+    return move_fail_refused(task, move, error);
   if (move->cancelled)
     return ws_fail(error, WS_ERROR_CANCELLED, "cause", move->reason, NULL);
   return ws_fail(error, WS_ERROR_MOVE_FAILED, "object", name, "from", name_of(task, move->vm.host, from), "to",
@@ -213,6 +215,7 @@ static bool clean_up(Task *task, void *ctx, GError **error)
 
 static void move_end(Move *move)
 {
+  g_clear_pointer(&move->refused, g_free);
   g_clear_pointer(&move->reason, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Move, move_end)

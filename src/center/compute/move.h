@@ -47,6 +47,7 @@ typedef struct {
   guint n_nics;
   /* known while this run of the function lasts */
   bool begun, left_behind, cancelled, went;
+  char *refused;         /* what the target refused the source; owned; NULL: nothing */
   char *reason;          /* why it did not succeed; owned */
   gint64 downtime_ms, carried_bytes;
   gint64 told_passes;    /* of its memory, in the log */
@@ -107,6 +108,10 @@ bool move_start(Task *task, Move *move, GError **error);
 WsRpcVmMigrateStatusResult *move_status(Move *move, WsId host); /* NULL: cannot be asked. Caller frees */
 void move_tell_progress(Task *task, Move *move, const WsRpcVmMigrateStatusResult *source);
 void move_keep_reason(Move *move, const WsRpcVmMigrateStatusResult *source);
+/* The target refused what the source asked it for: that is why, whatever the source says. */
+void move_keep_refusal(Move *move, const WsRpcVmMigrateStatusResult *target);
+/* Always false: the error of such a move. */
+bool move_fail_refused(Task *task, const Move *move, GError **error);
 void move_cancel(Move *move);
 void move_drop(Move *move, GError **error); /* what arrived on the target goes */
 

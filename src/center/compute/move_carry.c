@@ -75,8 +75,11 @@ bool move_carry(Task *task, Move *move, GError **error)
     switch (source->job) {
     case WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_DONE:
       return check_both(task, move, source, error);
-    case WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_FAILED:
-      return fail_carried(task, move, error);
+    case WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_FAILED: {
+      g_autoptr(WsRpcVmMigrateStatusResult) target = move_status(move, move->target);
+      move_keep_refusal(move, target);
+      return move->refused ? move_fail_refused(task, move, error) : fail_carried(task, move, error);
+    }
     case WS_RPC_VM_MIGRATE_STATUS_RESULT_JOB_NONE:
       if (move->cancelled)
         return ws_fail(error, WS_ERROR_CANCELLED, NULL);

@@ -108,10 +108,28 @@ void move_keep_reason(Move *move, const WsRpcVmMigrateStatusResult *source)
   move->reason = g_strdup(failure->cause ? failure->cause : failure->code);
 }
 
+void move_keep_refusal(Move *move, const WsRpcVmMigrateStatusResult *target)
+{
+  if (!target || !target->refused || move->refused)
+    return;
+  move->refused = g_strdup(target->refused);
+  g_free(move->reason);
+  move->reason = g_strdup(target->refused);
+}
+
 static const char *name_of(Task *task, WsId host, char *buffer)
 {
   const WsHost *object = inv_find(task_snapshot(task), &ws_type_host, host);
   return object ? object->name : ws_id_format("host", host, buffer);
+}
+
+bool move_fail_refused(Task *task, const Move *move, GError **error)
+{
+  char from[WS_ID_TEXT_MAX], to[WS_ID_TEXT_MAX];
+  const WsVm *vm = inv_find(task_snapshot(task), &ws_type_vm, move->vm.id);
+  return ws_fail(error, WS_ERROR_MOVE_REFUSED, "object", vm ? vm->name : move->vm.uuid, "from",
+                 name_of(task, move->vm.host, from), "to", name_of(task, move->target, to), "reason",
+                 move->refused, NULL);
 }
 
 static void tell_unknown(Task *task, Move *move, bool twice)
@@ -328,6 +346,7 @@ bool move_follow(Task *task, Move *move, bool may_begin, MoveOutcome *outcome, G
     look_at_both(move, &look);
     move_tell_progress(task, move, look.source);
     move_keep_reason(move, look.source);
+    move_keep_refusal(move, look.target);
     if (!may_begin && !look.sight.working)
       look.sight.begun = true;
     if (look.sight.target != PLAN_MOVE_UNKNOWN || look.sight.working)

@@ -325,6 +325,22 @@ static void take_guest(WsVm *vm, const WsVmGuest *guest)
   vm->guest = ws_vm_guest_copy(guest);
 }
 
+/* The target of a move tells what the source asked it for; which may be long over when it is told. */
+static void tell_refused(Center *center, const InvSnapshot *snap, WsId host, const WsRpcVmEvent *event)
+{
+  char here_id[WS_ID_TEXT_MAX], from_id[WS_ID_TEXT_MAX];
+  const WsVm *vm = inv_find_by(snap, &ws_type_vm, "uuid", 0, event->uuid);
+  const WsHost *here = inv_find(snap, &ws_type_host, host),
+               *from = vm ? inv_find(snap, &ws_type_host, vm->host) : NULL;
+  if (!vm)
+    return;
+  center_event_at(center, MIN(event->time, ws_clock_wall_us(center->clock)), CENTER_CRITICAL, &ws_type_vm,
+                  vm->id, "host report", "move_peer_refused", "host",
+                  here ? here->name : ws_id_format("host", host, here_id), "from",
+                  from ? from->name : ws_id_format("host", vm->host, from_id), "name", vm->name, "reason",
+                  event->reason ? event->reason : "-", NULL);
+}
+
 /* Of a time when nobody was there to be told. A clock of a host may be ahead: nothing has happened after now. */
 static void record_missed(Center *center, const WsVm *vm, const WsRpcVmEvent *event)
 {
@@ -343,6 +359,10 @@ bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
   WsId host = hosts_of_call(call);
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   const WsVm *vm = known(head, host, params->uuid);
+  if (params->kind == WS_RPC_VM_EVENT_KIND_PEER_REFUSED) {
+    tell_refused(center, head, host, params);
+    return true;
+  }
   if (params->missed) {
     if (vm)
       record_missed(center, vm, params);

@@ -11,7 +11,8 @@ struct MissedEvents {
 /* What a record of the time is made of: power, and that a VM went. Guests' addresses and devices are in the reports. */
 static bool is_worth_keeping(const WsRpcVmEvent *event)
 {
-  return event->power || event->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED;
+  return event->power || event->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED ||
+         event->kind == WS_RPC_VM_EVENT_KIND_PEER_REFUSED;
 }
 
 /* A start is several events; one of each state is enough. */

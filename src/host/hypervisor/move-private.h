@@ -6,7 +6,9 @@
  * session, at once, or the manager, later. So when libvirt's answer to the source is lost, and it lets the source go on, the target
  * never ran. Post-copy cannot work like that: see move_run.c. */
 #pragma once
+#include "host/guard/guard.h"
 #include "host/hypervisor/hypervisor-private.h"
+#include "host/hypervisor/judge.h"
 #include "host/storage/storage.h"
 #include "http/tunnel.h"
 
@@ -22,7 +24,7 @@
 struct VirtMove {
   gint refs;
   Hypervisor *hv;   /* referenced */
-  WsId vm;
+  WsId vm, peer;    /* peer: the other host */
   char *uuid, *session, *folder;
   char *address;    /* target: where it listens */
   bool is_source;
@@ -34,6 +36,13 @@ struct VirtMove {
   bool done;
   GError *failure;
   WsVmMoveProgress *progress; /* never NULL on the source */
+  /* Target: what may come in; constant but for `refused`. See move_guard.c. */
+  WsVmSpec *spec;   /* as it will be here, filled */
+  GPtrArray *files; /* char *: that its definition may name, NULL-ended */
+  char *memory_uri, *disks_uri;
+  VirtJudge judge;
+  GuardTerms terms;
+  char *refused;     /* what the other host asked for that it may not; NULL: nothing. Guarded */
   gint64 stopped_us; /* monotonic: when the guest was stopped to go over; 0: not yet */
   /* Of one that is off. The source's thread's own, or that of the target's connection. */
   WsRpcVmMigratePrepare *prepared; /* target; constant; NULL: it runs */
@@ -57,6 +66,15 @@ gpointer virt_move_off_run(gpointer move);
 /* The target's channels: one part of a disk; what else there is, with which it is defined here. */
 bool virt_move_take_part(GBytes *payload, void *move, GError **error);
 bool virt_move_take_state(GBytes *payload, void *move, GError **error);
+
+/* ---- move_guard.c: the target's end listens to what the source asks for ---- */
+/* Knows from now on what may come: the VM as it will be here, with those files. */
+bool virt_move_expect(VirtMove *move, const WsVmSpec *spec, const WsRpcVmMigratePrepareResult *files,
+                      GError **error);
+/* Of the channel to libvirt; its arg is the move. */
+extern const TunnelReader virt_move_reader;
+/* Is the definition this VM's, and may it be here? What it may not is told. */
+bool virt_move_may_be(VirtMove *move, const char *xml, GError **error);
 
 /* ---- move_state.c: what lies on a host beside disks ---- */
 /* Of a domain's definition and the files it names. Caller frees. */

@@ -53,6 +53,11 @@ void virt_move_unref(void *arg)
   g_clear_pointer(&move->params, ws_rpc_vm_migrate_start_free);
   g_clear_pointer(&move->progress, ws_vm_move_progress_free);
   g_clear_error(&move->failure);
+  g_clear_pointer(&move->spec, ws_vm_spec_free);
+  g_clear_pointer(&move->files, g_ptr_array_unref);
+  g_free(move->memory_uri);
+  g_free(move->disks_uri);
+  g_free(move->refused);
   g_free(move->uuid);
   g_free(move->session);
   g_free(move->folder);
@@ -224,11 +229,11 @@ static bool listen_for(VirtMove *move, const WsRpcVmMigratePrepare *params, guin
 {
   g_autofree char *daemon = libvirt_socket(move->hv), *memory = in_folder(move, MOVE_MEMORY), *disks = in_folder(move, MOVE_DISKS);
   const TunnelChannel channels[] = {
-    {.name = MOVE_LIBVIRT, .path = daemon, .max = 2},
-    {.name = MOVE_MEMORY, .path = memory, .max = 2},
-    {.name = MOVE_DISKS, .path = disks, .max = 128},
-    {.name = MOVE_SEED, .call = take_seed, .arg = move, .max = 2},
-    {.name = MOVE_RELEASE, .call = take_release, .arg = move, .max = 8},
+      {.name = MOVE_LIBVIRT, .path = daemon, .arg = move, .max = 2, .reader = &virt_move_reader},
+      {.name = MOVE_MEMORY, .path = memory, .max = 2},
+      {.name = MOVE_DISKS, .path = disks, .max = 128},
+      {.name = MOVE_SEED, .call = take_seed, .arg = move, .max = 2},
+      {.name = MOVE_RELEASE, .call = take_release, .arg = move, .max = 8},
   };
   return listen_with(move, params, channels, G_N_ELEMENTS(channels), port, error);
 }
@@ -262,6 +267,14 @@ bool virt_move_name_files(VirtMove *move, const WsVmSpec *spec, WsRpcVmMigratePr
   return true;
 }
 
+static bool prepare_live(VirtMove *move, const WsRpcVmMigratePrepare *params,
+                         WsRpcVmMigratePrepareResult *out, guint16 *port, GError **error)
+{
+  return virt_move_name_files(move, params->spec, out, error) &&
+         virt_move_expect(move, params->spec, out, error) && make_folder(move->hv, move->folder, error) &&
+         listen_for(move, params, port, error);
+}
+
 static bool prepare_files(VirtMove *move, const WsRpcVmMigratePrepare *params, guint16 *port, GError **error)
 {
   if (!move->hv->config.storage)
@@ -279,12 +292,12 @@ bool hypervisor_vm_migrate_prepare(Hypervisor *hv, const WsRpcVmMigratePrepare *
   g_autoptr(WsRpcVmMigratePrepareResult) out = ws_rpc_vm_migrate_prepare_result_new();
   guint16 port = 0;
   move->folder = new_folder(hv);
+  move->peer = params->peer;
   if (!params->offline && !virt_lease_expect(hv, params->uuid, params->generation, error))
     return false;
   move->address = params->network ? virt_move_address(params->network) : g_strdup(params->address);
   bool ready = params->offline ? prepare_files(move, params, &port, error)
-                               : virt_move_name_files(move, params->spec, out, error) && make_folder(hv, move->folder, error) &&
-                                     listen_for(move, params, &port, error);
+                               : prepare_live(move, params, out, &port, error);
   if (!ready)
     return false;
   out->port = port;
@@ -381,6 +394,7 @@ static void tell_job(VirtMove *move, WsRpcVmMigrateStatusResult *result)
     if (move->failure)
       result->failure = failure_of(move->failure);
   }
+  result->refused = g_strdup(move->refused);
   result->progress = ws_vm_move_progress_copy(move->progress);
   if (move->tunnel) {
     TunnelStats stats = tunnel_stats(move->tunnel);

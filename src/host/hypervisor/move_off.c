@@ -316,7 +316,10 @@ static char *definition_here(VirtMove *move, const WsVmMoveState *state, GError 
   if (!spec || !virt_move_name_files(move, spec, files, error))
     return NULL;
   VirtMoveThere there = {spec, files->disks.items, files->disks.len, files->seed_path, files->serial_log};
-  return virt_move_xml_off(state->definition, &there, error);
+  g_autofree char *xml = virt_move_xml_off(state->definition, &there, error);
+  bool ours = xml && (move->spec || virt_move_expect(move, move->prepared->spec, files, error)) &&
+              virt_move_may_be(move, xml, error);
+  return ours ? g_steal_pointer(&xml) : NULL;
 }
 
 static bool define(VirtMove *move, const WsVmMoveState *state, GError **error)

@@ -34,6 +34,7 @@ static WsVmSpecNic *sample_nics[] = {&sample_nic};
 static const WsVmSpec sample_spec = {.vm = 51,
                                      .uuid = (char *)SAMPLE_UUID,
                                      .architecture = WS_VM_SPEC_ARCHITECTURE_X86_64,
+                                     .machine = (char *)"q35",
                                      .nics = {1, sample_nics}};
 static const VirtJudge sample_judge = {51, SAMPLE_UUID, &sample_spec, sample_files};
 

@@ -15,6 +15,7 @@
 #include "center/api/watch.h"
 #include "center/auth/audit.h"
 #include "center/auth/identity_login.h"
+#include "center/auth/strangers.h"
 #include "center/auth/users.h"
 #include "center/compute/trouble.h"
 #include "center/database.h"
@@ -34,6 +35,7 @@
 #include <sys/stat.h>
 
 #define WORKERS_MAX 8
+#define PASSWORD_WORKERS_MAX 6 /* 19 MiB each; two more than strangers can have (auth/strangers.c) */
 #define SETTLE_US   (2 * G_USEC_PER_SEC)
 
 static void config_copy(CenterConfig *to, const CenterConfig *from)
@@ -51,8 +53,14 @@ static void config_copy(CenterConfig *to, const CenterConfig *from)
     to->session_max_s = 7 * 24 * 3600;
   if (!to->login_failures_max)
     to->login_failures_max = 5;
-  if (!to->login_lock_s)
-    to->login_lock_s = 300;
+  if (!to->login_window_s)
+    to->login_window_s = 300;
+  if (!to->login_failures_address)
+    to->login_failures_address = 100;
+  if (!to->login_failures_account)
+    to->login_failures_account = 100;
+  if (!to->refused_calls_address)
+    to->refused_calls_address = 1000;
   if (!to->server_cert_life_s)
     to->server_cert_life_s = 398 * WS_PKI_DAY_S;
   if (!to->host_cert_life_s)
@@ -100,10 +108,12 @@ static bool open_inventory(Center *center, GError **error)
 static bool open_rooms(Center *center, GError **error)
 {
   center->workers = ws_workers_new("center", center->config.stand ? 0 : WORKERS_MAX);
+  center->passwords = ws_workers_new("passwords", center->config.stand ? 0 : PASSWORD_WORKERS_MAX);
   center->keys_under_way = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)ws_secret_free);
   center->tickets = tickets_new(center->clock);
   center->turns = turns_new();
   center->identity = identity_logins_new(center);
+  center->strangers = strangers_new(center);
   center->tasks = task_engine_new(center->inventory, center->loop, center);
   task_engine_register(center->tasks, ws_task_kinds, ws_n_task_kinds);
   task_engine_register(center->tasks, api_batch_task_kind(), 1);
@@ -184,6 +194,7 @@ static void start_in_coroutine(void *arg)
     task_engine_resume(center->tasks);
     domains_resume(center);
     sweep_start(center);
+    strangers_start(center);
     center->history = monitor_history_new(center);
   }
   start->ended = true;
@@ -217,6 +228,11 @@ Center *center_new(const CenterConfig *config, WsClock *clock, WsLoop *loop, GEr
   return NULL;
 }
 
+typedef struct {
+  Center *center;
+  bool ended;
+} Settle;
+
 /* Calls have their answers, and what was told of them is durable. */
 static void await_calls(Center *center)
 {
@@ -225,11 +241,32 @@ static void await_calls(Center *center)
     ws_loop_step(center->loop, 20);
 }
 
+static void settle_in_coroutine(void *arg)
+{
+  Settle *settle = arg;
+  strangers_settle(settle->center);
+  settle->ended = true;
+}
+
+/* What they were counted for is recorded; a store that cannot write does not hold up the end. */
+static void settle_strangers(Center *center)
+{
+  Settle *settle = g_new0(Settle, 1);
+  settle->center = center;
+  gint64 end_us = ws_clock_monotonic_us(center->clock) + SETTLE_US;
+  ws_co_start(center->loop, settle_in_coroutine, settle);
+  while (!settle->ended && ws_clock_monotonic_us(center->clock) < end_us)
+    ws_loop_step(center->loop, 20);
+  if (settle->ended) /* else somebody still writes there */
+    g_free(settle);
+}
+
 void center_settle(Center *center)
 {
   await_calls(center);
   door_close(center);
   await_calls(center); /* those that came in meanwhile */
+  settle_strangers(center);
 }
 
 void center_free(Center *center)
@@ -238,6 +275,7 @@ void center_free(Center *center)
     return;
   door_close(center);
   sweep_stop(center);
+  strangers_stop(center);
   backup_stop(center);
   drs_stop(center);
   g_clear_pointer(&center->links, hosts_free);
@@ -245,6 +283,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->watch_hub, watch_hub_free);
   identity_logins_stop(center->identity);
   g_clear_pointer(&center->workers, ws_workers_free);
+  g_clear_pointer(&center->passwords, ws_workers_free);
   g_clear_pointer(&center->history, monitor_history_free);
   drs_free(center);
   g_clear_pointer(&center->tasks, task_engine_free);
@@ -253,6 +292,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->store, store_close);
   g_clear_pointer(&center->tickets, tickets_free);
   g_clear_pointer(&center->identity, identity_logins_free);
+  g_clear_pointer(&center->strangers, strangers_free);
   g_clear_pointer(&center->turns, turns_free);
   g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_clear_pointer(&center->stale_vms, g_hash_table_unref);

@@ -18,6 +18,7 @@ typedef struct MonitorHistory MonitorHistory;
 typedef struct Turns Turns;
 typedef struct Drs Drs;
 typedef struct IdentityLogins IdentityLogins;
+typedef struct Strangers Strangers;
 typedef struct Quotas Quotas;
 typedef struct Troubles Troubles;
 
@@ -30,7 +31,9 @@ typedef struct {
   char **names;       /* extra names and addresses for the server certificate, NULL-ended; may be NULL */
   guint16 port;       /* 0: any free */
   guint session_idle_s, session_max_s;
-  guint login_failures_max, login_lock_s; /* A7: so many failures lock for so long */
+  /* Failed logins that are borne in login_window_s (auth/guard.h): of an account from one address, from one address, of an account from all of them
+   * in an hour; and calls without a login that are refused, from one address. 0: 5 in 300 s, 100, 100, 1,000. */
+  guint login_failures_max, login_window_s, login_failures_address, login_failures_account, refused_calls_address;
   guint audit_keep_days;   /* older audit records go; 0: none does */
   gint64 server_cert_life_s, host_cert_life_s; /* of certificates issued from now on; 0: 398 and 365 days */
   /* The simulator: the database is there, no thread is started and no port opened. Whoever starts the manager steps its core loop and
@@ -42,7 +45,8 @@ struct Center {
   CenterConfig config;
   WsClock *clock;
   WsLoop *loop;
-  WsWorkers *workers; /* hashing, large lists, history queries */
+  WsWorkers *workers; /* large lists, history queries */
+  WsWorkers *passwords; /* argon2 alone */
   Store *store;
   Inventory *inventory;
   TaskEngine *tasks;
@@ -62,6 +66,7 @@ struct Center {
   GHashTable *firewalls_under_way; /* network/host_firewall.c: ids of hosts that a task is telling theirs */
   Drs *drs; /* cluster/drs.h */
   IdentityLogins *identity; /* auth/identity_login.h */
+  Strangers *strangers; /* auth/strangers.h */
   GHashTable *web_files;
   GHashTable *keys_under_way; /* api/idempotency.c: id of a record -> NULL while its call runs, then its answer if that must not be on disk */
   HttpIo *io;

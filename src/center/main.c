@@ -54,7 +54,7 @@ static void set_memory(void)
 typedef struct {
   CenterConfig config;
   char *log_file, *backup, *restore, *move;
-  int port, audit_days;
+  int port, audit_days, login_failures, login_window, address_failures, address_refusals;
   gboolean debug, version, verify_audit;
 } Options;
 
@@ -83,6 +83,10 @@ static bool parse_options(int argc, char **argv, Options *options)
       {"server-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.server_cert_life_s, "Life of this manager's certificate (34387200)", "SECONDS"},
       {"host-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.host_cert_life_s, "Life of certificates issued to hosts (31536000)", "SECONDS"},
       {"audit-days", 0, 0, G_OPTION_ARG_INT, &options->audit_days, "Days that audit records are kept (0: for ever)", "DAYS"},
+      {"login-failures", 0, 0, G_OPTION_ARG_INT, &options->login_failures, "Failed logins of an account from one address in a window (5)", "N"},
+      {"login-window", 0, 0, G_OPTION_ARG_INT, &options->login_window, "That window (300)", "SECONDS"},
+      {"address-failures", 0, 0, G_OPTION_ARG_INT, &options->address_failures, "Failed logins from one address in a window (100)", "N"},
+      {"address-refusals", 0, 0, G_OPTION_ARG_INT, &options->address_refusals, "Refused calls without a login from one address in a window (1000)", "N"},
       {"verify-audit", 0, 0, G_OPTION_ARG_NONE, &options->verify_audit, "Check the audit log of the database in the data directory, and end", NULL},
       {"log", 'l', 0, G_OPTION_ARG_FILENAME, &options->log_file, "Log to this file instead of stderr", "FILE"},
       {"debug", 0, 0, G_OPTION_ARG_NONE, &options->debug, "Log more", NULL},
@@ -162,6 +166,10 @@ int main(int argc, char **argv)
   if (!options.config.data_dir)
     options.config.data_dir = g_strdup("/var/lib/winsphere/center");
   options.config.port = (guint16)options.port;
+  options.config.login_failures_max = (guint)CLAMP(options.login_failures, 0, 1000);
+  options.config.login_window_s = (guint)CLAMP(options.login_window, 0, 86400);
+  options.config.login_failures_address = (guint)CLAMP(options.address_failures, 0, 1000000);
+  options.config.refused_calls_address = (guint)CLAMP(options.address_refusals, 0, 1000000);
   options.config.audit_keep_days = (guint)CLAMP(options.audit_days, 0, 36500);
   set_memory();
   set_limits();

@@ -445,6 +445,11 @@ void http_call_stream_body(HttpCall *call, const HttpBodySink *sink, void *arg, 
   call->max_body_bytes = max_bytes;
 }
 
+void http_call_limit_body(HttpCall *call, guint64 max_bytes)
+{
+  call->max_body_bytes = MIN(call->max_body_bytes, max_bytes);
+}
+
 bool call_wants_body(const HttpCall *call)
 {
   return call->body_mode != BODY_DISCARD;

@@ -131,6 +131,8 @@ typedef struct {
 } HttpBodySink;
 void http_call_stream_body(HttpCall *call, const HttpBodySink *sink, void *arg, guint64 max_bytes);
 void http_call_pause_body(HttpCall *call);
+/* From on_request, for a call whose body is taken whole: at most so many bytes (never more than the server's). */
+void http_call_limit_body(HttpCall *call, guint64 max_bytes);
 void http_call_resume_body(HttpCall *call);
 
 /* ---- WebSocket: an event without a function is passed over ---- */

@@ -239,8 +239,8 @@ def session_is_no_place_to_try_passwords(w):
     user = guess.call("GET", "/whoami")[1]["user"]
     for number in range(5):
         refused(guess.call("POST", f"/users/{user}/change_password", {"old_password": f"guess {number}", "new_password": "a long word"}), 400, "bad_value")
-    refused(guess.call("POST", f"/users/{user}/change_password", {"old_password": "guessed's word", "new_password": "a long word"}), 429, "too_many_requests")
-    refused(center.Client(w.m).call("POST", "/sessions", {"user_name": "guessed", "password": "guessed's word"}), 401, "login_failed")
+    refused(guess.call("POST", f"/users/{user}/change_password", {"old_password": "guessed's word", "new_password": "a long word"}), 429, "login_throttled")
+    refused(center.Client(w.m).call("POST", "/sessions", {"user_name": "guessed", "password": "guessed's word"}), 429, "login_throttled")
     assert w.admin.call("GET", f"/users/{user}")[1]["failures"] == 5
 
 

@@ -161,12 +161,12 @@ def logout_ends_the_session(m, admin):
     assert other.call("GET", "/whoami")[0] == 401
 
 
-def failures_lock_for_a_while(m, admin):
+def failures_close_for_a_while(m, admin):
     admin.call("POST", "/users", {"name": "locked", "password": "right password"})
     for _ in range(5):
         Client(m).call("POST", "/sessions", {"user_name": "locked", "password": "wrong"})
     status, body, _ = Client(m).call("POST", "/sessions", {"user_name": "locked", "password": "right password"})
-    assert (status, body["code"]) == (401, "login_failed"), body
+    assert (status, body["code"]) == (429, "login_throttled"), body
 
 
 def secrets_are_never_shown(m, admin):
@@ -466,7 +466,7 @@ def long_lists_come_in_pieces_also_to_who_leaves(m, admin):
     assert admin.raw("GET", f"{path}&limit=1000")[2] == text
 
 
-TESTS = [login_is_needed_and_wrong_ones_are_alike, logout_ends_the_session, failures_lock_for_a_while, secrets_are_never_shown,
+TESTS = [login_is_needed_and_wrong_ones_are_alike, logout_ends_the_session, failures_close_for_a_while, secrets_are_never_shown,
          rights_bound_users_and_tokens, nobody_gives_rights_they_lack, last_administrator_stays,
          bodies_are_strict_and_errors_name_the_field, one_record_of_history_is_read, wrong_paths_and_methods_are_told_apart, errors_come_in_chinese_when_asked,
          same_patch_twice_is_no_change, stale_etags_are_refused, idempotency_keys_execute_once, dry_runs_change_nothing,

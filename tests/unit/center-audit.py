@@ -52,6 +52,7 @@ def chain_of(previous, r):
     words = [previous, r["time"]] + [r.get(key, "") for key in ("user", "address", "operation", "object", "object_name", "kind", "error",
                                                                 "task", "detail", "request_id")]
     words += [str(RISKS.index(r["risk"]) + 1), str(RESULTS.index(r["result"]) + 1)]
+    words += [str(r["count"])] if "count" in r else []
     return hashlib.sha256("\x1f".join(words).encode()).hexdigest()
 
 

@@ -162,6 +162,8 @@ def put(contract, schema, body, way, value):
 def judge(method, path, sent, status, body):
     where = f"{method} {path} {str(sent)[:300]!r}: {status} {body[:400]!r}"
     answer = json.loads(body) if body else {}
+    if status == 413 and path in OPEN:  # refused before it was read: who has not logged in sends little
+        return
     assert status < 500 or (status == 503 and answer.get("code") in ("host_unreachable", "ssh_unreachable")), where
     if status >= 400:
         assert answer.get("code") and answer.get("message") and answer.get("request_id"), where
@@ -192,6 +194,7 @@ def url(path):
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 ENGLISH = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,} [A-Za-z]{2,}")
+OPEN = {"/sessions", "/sessions/start_oidc", "/sessions/finish_oidc", "/enrol"}  # without a login
 PREFIXES = {}  # of the paths, from the contract's ids
 
 

@@ -70,8 +70,9 @@ GString *api_error_json(const char *request_id, WsLang lang, const GError *error
 void api_answer_error(HttpCall *http, const char *request_id, WsLang lang, const GError *error, const char *task)
 {
   int status = ws_error_http_status(ws_error_code(error));
+  const char *seconds = ws_error_param(error, "seconds");
   if (status == 429 || status == 503)
-    http_call_add_header(http, "retry-after", "5");
+    http_call_add_header(http, "retry-after", status == 429 && seconds ? seconds : "5");
   if (status == 401)
     http_call_add_header(http, "www-authenticate", "Bearer realm=\"winsphere\"");
   api_answer_json(http, request_id, status, api_error_json(request_id, lang, error, task), 0, NULL);

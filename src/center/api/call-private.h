@@ -28,6 +28,7 @@ struct ApiCall {
   WsRouteCall then;         /* streamed calls: what the core loop runs; NULL: the route's own */
   void *stream;             /* theirs */
   GError *refused;          /* found by the I/O thread; only audit is left to do */
+  bool noted;               /* strangers_note() said that it has a record of its own */
 
   /* core half */
   WsId idempotency_record;

@@ -12,6 +12,7 @@
 #include "center/api/view.h"
 #include "center/auth/identity.h"
 #include "center/auth/references.h"
+#include "center/auth/strangers.h"
 #include "center/hosts/hosts.h"
 #include "http/local.h"
 
@@ -20,10 +21,20 @@ static bool is_mutating(const WsRoute *route)
   return route->audit_kind != NULL;
 }
 
+/* Nobody's call, which nobody can be asked about: counted by address, and recorded as far as there is room for what strangers do. Is it to be recorded? */
+static bool note_stranger(ApiCall *call, GError **error)
+{
+  const char *address = http_call_peer_address(call->http);
+  if (!http_call_peer_cn(call->http)) /* a whole site of hosts may come from one address */
+    strangers_refused(call->center, address, error);
+  call->noted = is_mutating(call->route) && strangers_note(call->center, call->route, call->object_type, call->object, address, *error);
+  return call->noted;
+}
+
 /* Refuses: audited first when the call would have changed something. Takes call and error. */
 static void refuse(ApiCall *call, GError *error)
 {
-  if (is_mutating(call->route)) {
+  if (call->identity.user ? is_mutating(call->route) : note_stranger(call, &error)) {
     call->refused = error;
     api_write(call);
     return;
@@ -116,6 +127,8 @@ static void on_request(HttpCall *http, void *arg)
       api_read_object(call);
     return;
   }
+  if (!call->identity.user)
+    http_call_limit_body(http, STRANGERS_BODY_MAX);
   http_call_set_user(http, call, NULL); /* goes on in on_body, or ends in on_gone */
   http_call_on_gone(http, on_gone, NULL);
 }

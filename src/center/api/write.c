@@ -12,7 +12,9 @@
 #include "center/api/call-private.h"
 #include "center/api/idempotency.h"
 #include "center/auth/audit.h"
+#include "center/auth/strangers.h"
 #include "center/auth/users.h"
+#include "center/verbs.h"
 
 /* ---- audit ---- */
 
@@ -73,12 +75,26 @@ bool api_call_commit(ApiCall *call, InvTxn *txn, GError **error)
   return done;
 }
 
+/* Somebody without a login: what they leave in the log is bounded (auth/strangers.h). */
+static bool is_stranger(const ApiCall *call)
+{
+  return !call->identity.user && strcmp(call->route->permission, "host-certificate") != 0;
+}
+
+/* A dry run changes nothing, so it has no record; but one that is refused for a password was a try. */
+static bool has_record(ApiCall *call, const GError *error)
+{
+  if (call->audited || (call->dry_run && !(error && is_stranger(call))))
+    return false;
+  return !is_stranger(call) || call->noted || strangers_note(call->center, call->route, call->object_type, call->object, api_call_origin(call), error);
+}
+
 /* The record of a call whose transaction did not carry it. A store that cannot write refuses all changes anyway; then the
  * refusal is at least logged. */
 static void audit_alone(ApiCall *call, const GError *error)
 {
   Center *center = call->center;
-  if (call->audited || call->dry_run || (SIM_PLANT(refusal_not_audited) && error))
+  if (!has_record(call, error) || (SIM_PLANT(refusal_not_audited) && error))
     return;
   g_autoptr(GError) failed = NULL;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
@@ -248,6 +264,24 @@ static bool execute(ApiCall *call, GError **error)
   }
 }
 
+/* Turned away before anything is written for it. Beyond the limit of its address it has no key: a record of that is two transactions. */
+static bool admit(ApiCall *call, GError **error)
+{
+  if (!is_stranger(call))
+    return true;
+  if (strangers_is_over(call->center, api_call_origin(call)))
+    g_clear_pointer(&call->idempotency_key, g_free);
+  return strangers_admit(call, error);
+}
+
+/* Logins have counts of their own (auth/guard.h). */
+static void count_refusal(ApiCall *call, GError **error)
+{
+  int status = ws_error_http_status(ws_error_code(*error));
+  if (status < 500 && is_stranger(call) && !call->noted && call->route->call != session_create)
+    strangers_refused(call->center, api_call_origin(call), error);
+}
+
 static void run_call(void *arg)
 {
   g_autoptr(ApiCall) call = arg;
@@ -255,8 +289,10 @@ static void run_call(void *arg)
   bool ok = false, replayed = false;
   if (call->refused)
     error = g_steal_pointer(&call->refused);
-  else if (idempotency_begin(call, &replayed, &error))
+  else if (admit(call, &error) && idempotency_begin(call, &replayed, &error))
     ok = replayed || execute(call, &error);
+  if (!ok)
+    count_refusal(call, &error);
   if (!replayed) {
     audit_alone(call, ok ? NULL : error);
     idempotency_end(call, ok);

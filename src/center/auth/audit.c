@@ -15,7 +15,8 @@ char *audit_chain_of(const char *previous, const WsAuditRecord *r)
                                     r->object ? r->object : "", r->object_name ? r->object_name : "",
                                     r->kind ? r->kind : "", r->error ? r->error : "", r->task ? r->task : "",
                                     r->detail ? r->detail : "", r->request_id ? r->request_id : "", NULL);
-  g_autofree char *full = g_strdup_printf("%s\x1f%d\x1f%d", text, r->risk, r->result);
+  g_autofree char *count = r->count == WS_INT_UNSET ? g_strdup("") : g_strdup_printf("\x1f%" G_GINT64_FORMAT, r->count);
+  g_autofree char *full = g_strdup_printf("%s\x1f%d\x1f%d%s", text, r->risk, r->result, count);
   return ws_sha256_hex(full, strlen(full));
 }
 

@@ -16,8 +16,6 @@ void auth_drop_logins(InvTxn *txn, const InvSnapshot *head, WsId user, WsId keep
 bool auth_may_give_roles(ApiCall *call, const InvSnapshot *head, const WsId *roles, guint n, GError **error);
 /* Does the last one who may do everything (users.c) do so by this role, which is to become `after` (NULL: to go)? */
 bool auth_is_last_role(const InvSnapshot *head, const WsRole *now, const WsRole *after);
-/* A wrong password of this user: counted, and after several the user is locked for a while. */
-void auth_note_failure(ApiCall *call, WsId user);
 /* The right, or the pattern of rights ("vm.*", "*.read"), covers something that the platform asks for; i: its place in `permissions`. WS_ERROR_BAD_VALUE.
  * Any thread. */
 bool auth_right_check(const char *right, guint i, GError **error);

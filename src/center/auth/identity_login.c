@@ -3,11 +3,11 @@
 #include "center/auth/identity_login.h"
 #include "base/hash.h"
 #include "center/auth/auth-private.h"
+#include "center/auth/guard.h"
 #include "center/auth/identity_talk.h"
 #include "center/tickets.h"
 #include "center/verbs.h"
 #include "http/fields.h"
-#include <arpa/inet.h>
 #include <string.h>
 
 #define PURPOSE      "oidc"
@@ -77,15 +77,11 @@ typedef struct {
   char *nonce, *verifier, *redirect_uri;
 } Flow;
 
-/* Whoever has an IPv6 address has all of its /64 (RFC 6177): these count as one. Caller frees. */
+/* Caller frees. */
 static char *place_of(const char *address)
 {
-  struct in6_addr six;
-  if (inet_pton(AF_INET6, address, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six))
-    return g_strdup(address);
-  memset(six.s6_addr + 8, 0, 8);
-  char text[INET6_ADDRSTRLEN];
-  return g_strdup(inet_ntop(AF_INET6, &six, text, sizeof text));
+  char place[INET6_ADDRSTRLEN];
+  return g_strdup(guard_place_of(address, place));
 }
 
 static guint of_address(Begun *begun, const char *address)

@@ -2,6 +2,7 @@
 /* Sessions: logging in and out (api/session.yaml). A login costs the same whether the user exists or not; tokens are random, given out once, and kept
  * only as SHA-256. */
 #include "center/auth/auth-private.h"
+#include "center/auth/strangers.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/plant.h"
@@ -16,32 +17,32 @@ static const char *no_user_hash(Center *center)
   return hash ? hash : "";
 }
 
-void auth_note_failure(ApiCall *call, WsId user)
+/* NULL with error: it does not fit, or was not looked at (strangers.h). snap: the user lives as long as it. */
+static const WsUser *check_login(ApiCall *call, const InvSnapshot *snap, const WsSession *body, GError **error)
 {
-  Center *center = api_call_center(call);
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  WsUser *edit = inv_edit_id(txn, &ws_type_user, user);
-  gint64 now = ws_clock_wall_us(center->clock);
-  if (!edit)
-    return;
-  edit->last_failure = now;
-  edit->failures = edit->failures == WS_INT_UNSET ? 1 : edit->failures + 1;
-  if (edit->failures % center->config.login_failures_max == 0)
-    edit->locked_until = now + (gint64)center->config.login_lock_s * G_USEC_PER_SEC;
-  inv_commit(txn, NULL, NULL);
-}
-
-static const WsUser *check_login(ApiCall *call, const InvSnapshot *snap, const WsSession *body)
-{
-  Center *center = api_call_center(call);
+  const char *none = no_user_hash(api_call_center(call));
   const WsUser *user = inv_find_by(snap, &ws_type_user, "name", 0, body->user_name);
-  bool fits = auth_password_fits(center, body->password ? body->password : "",
-                            user && user->password_hash ? user->password_hash : no_user_hash(center));
-  if (!user || user->frozen || !user->password_hash || user->locked_until > ws_clock_wall_us(center->clock))
+  const StrangersLogin login = {
+      .name = body->user_name,
+      .password = body->password ? body->password : "",
+      .hash = user && user->password_hash ? user->password_hash : none,
+      .user = user ? user->id : 0,
+      .usable = user && !user->frozen && user->password_hash,
+      .known = user && strangers_knows(snap, user, api_call_origin(call)),
+  };
+  bool fits;
+  if (!strangers_try(call, &login, &fits, error))
     return NULL;
   if (!fits)
-    auth_note_failure(call, user->id);
+    ws_fail(error, WS_ERROR_LOGIN_FAILED, NULL);
   return fits ? user : NULL;
+}
+
+/* While it waited for its turn the user may have got another password, or been frozen. */
+static bool is_as_it_was(const InvSnapshot *head, const WsUser *user)
+{
+  const WsUser *now = inv_find(head, &ws_type_user, user->id);
+  return now && !now->frozen && g_strcmp0(now->password_hash, user->password_hash) == 0;
 }
 
 static void fill_session(ApiCall *call, WsSession *session, const WsUser *user, const char *token)
@@ -64,10 +65,13 @@ bool session_create(ApiCall *call, GError **error)
   Center *center = api_call_center(call);
   const WsSession *body = api_call_body(call);
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  const WsUser *user = check_login(call, snap, body);
   if (SIM_PLANT(secret_in_log))
     ws_log(WS_LOG_INFO, "login", "user", body->user_name, "password", body->password, NULL);
+  const WsUser *user = check_login(call, snap, body, error);
   if (!user)
+    return false;
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  if (!is_as_it_was(head, user))
     return ws_fail(error, WS_ERROR_LOGIN_FAILED, NULL);
   api_call_set_object(call, &ws_type_user, user->id);
   api_call_set_subject(call, user->name);
@@ -93,7 +97,6 @@ bool auth_open_session(ApiCall *call, InvTxn *txn, WsUser *user, WsId provider, 
   g_free(user->last_login_address);
   user->last_login_address = g_strdup(api_call_origin(call));
   user->failures = 0;
-  user->locked_until = 0;
   if (!api_call_commit(call, txn, error))
     return false;
   /* For browsers: a cookie that scripts cannot read and that goes only to our own pages' requests. */

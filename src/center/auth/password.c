@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Passwords are hashed with argon2id on a worker: 30 to 50 ms of work must not stop the core loop. */
+/* Passwords are hashed with argon2id on a worker: 30 to 50 ms of work must not stop the core loop, nor hold up those who wait for another worker: they have
+ * workers of their own. */
 #include "center/auth/auth-private.h"
 #include "base/hash.h"
 
@@ -39,7 +40,7 @@ char *auth_hash_password(Center *center, const char *password, GError **error)
   HashJob *job = g_new0(HashJob, 1);
   job->clock = center->clock;
   job->password = g_strdup(password);
-  if (!ws_co_blocking(center->workers, make_hash, job, hash_job_free, HASH_TIMEOUT_MS, error))
+  if (!ws_co_blocking(center->passwords, make_hash, job, hash_job_free, HASH_TIMEOUT_MS, error))
     return NULL;
   char *hash = g_steal_pointer(&job->hash);
   hash_job_free(job);
@@ -51,7 +52,7 @@ bool auth_password_fits(Center *center, const char *password, const char *hash)
   HashJob *job = g_new0(HashJob, 1);
   job->password = g_strdup(password);
   job->hash = g_strdup(hash);
-  if (!ws_co_blocking(center->workers, check_hash, job, hash_job_free, HASH_TIMEOUT_MS, NULL))
+  if (!ws_co_blocking(center->passwords, check_hash, job, hash_job_free, HASH_TIMEOUT_MS, NULL))
     return false;
   bool fits = job->fits;
   hash_job_free(job);

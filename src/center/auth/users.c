@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Users (api/user.yaml): people, and programs that are known by API tokens alone. */
 #include "center/auth/auth-private.h"
+#include "center/auth/strangers.h"
 #include "base/hash.h"
 #include "center/auth/references.h"
 #include "center/verbs.h"
@@ -223,6 +224,16 @@ bool user_delete(ApiCall *call, GError **error)
   return api_call_commit(call, txn, error) && api_call_answer_none(call);
 }
 
+/* A stolen session is no place to try passwords: they count as those of a login do. */
+static bool check_old_password(ApiCall *call, const WsUser *user, const char *password, GError **error)
+{
+  bool fits = false;
+  const StrangersLogin login = {user->name, password ? password : "", user->password_hash, user->id, true, true};
+  if (user->password_hash && password && !strangers_try(call, &login, &fits, error))
+    return false;
+  return fits || ws_fail(error, WS_ERROR_BAD_VALUE, "field", "old_password", "expected", "the present password", NULL);
+}
+
 bool user_change_password(ApiCall *call, GError **error)
 {
   Center *center = api_call_center(call);
@@ -234,12 +245,8 @@ bool user_change_password(ApiCall *call, GError **error)
     return false;
   if (auth_is_service(seen))
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", seen->name, "verb", "have a password", "reason", "a service account has no password", NULL);
-  if (me->user == seen->id && seen->locked_until > ws_clock_wall_us(center->clock))
-    return ws_fail(error, WS_ERROR_TOO_MANY_REQUESTS, NULL);
-  if (me->user == seen->id && !(seen->password_hash && body->old_password && auth_password_fits(center, body->old_password, seen->password_hash))) {
-    auth_note_failure(call, seen->id); /* a stolen session is no place to try passwords */
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "old_password", "expected", "the present password", NULL);
-  }
+  if (me->user == seen->id && !check_old_password(call, seen, body->old_password, error))
+    return false;
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"change password", NULL});
   char *hash = auth_hash_password(center, body->new_password, error);
@@ -254,7 +261,6 @@ bool user_change_password(ApiCall *call, GError **error)
   g_free(user->password_hash);
   user->password_hash = hash;
   user->failures = 0;
-  user->locked_until = 0;
   auth_drop_logins(txn, head, user->id, me->session, false);
   return api_call_commit(call, txn, error) && api_call_answer_none(call);
 }

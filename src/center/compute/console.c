@@ -11,6 +11,7 @@
 #include "center/api/fixed.h"
 #include "center/api/watch.h"
 #include "center/auth/identity.h"
+#include "center/auth/strangers.h"
 #include "center/compute/compute.h"
 #include "center/tickets.h"
 #include "center/verbs.h"
@@ -242,6 +243,7 @@ void fixed_console(ApiCall *call)
     ws_fail(&error, WS_ERROR_TICKET_INVALID, NULL);
   }
   if (!seat) {
+    strangers_refused(call->center, http_call_peer_address(call->http), &error);
     api_answer_error(call->http, call->request_id, call->lang, error, NULL);
     api_call_free(call);
     return;

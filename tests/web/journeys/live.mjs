@@ -193,6 +193,31 @@ export function live(site, browser, makeSite) {
       same(await page.inputValue('#deploy-name'), 'half-typed')
       good()
     }],
+    ['too many wrong passwords say how long to wait, for that user alone', async () => {
+      await at('/vms', [/401/, /429/, /WebSocket/])
+      await page.waitForSelector('.row [role=gridcell]')
+      const me = await page.evaluate(() => fetch('/api/v1/whoami').then((r) => r.json()))
+      await site.call('DELETE', `/sessions/${me.session}`)
+      await page.reload()
+      await page.waitForSelector('.login')
+      const button = '.login [data-test=login]'
+      await page.fill('.login input[name=user]', 'mistyped')
+      await until('the wait', async () => {
+        await page.fill('.login input[name=password]', 'a guess')
+        if (await page.isDisabled(button)) return true
+        await page.click(button)
+        await page.waitForSelector('.login .errorbox')
+        await page.waitForSelector(`${button}:not(.ant-btn-loading)`)
+        return page.isDisabled(button)
+      })
+      check(/in \d+ s/.test(await page.innerText(button)), await page.innerText(button))
+      check(/looked at in \d+ s/.test(await page.innerText('.login .errorbox')), await page.innerText('.login .errorbox'))
+      await page.fill('.login input[name=user]', 'admin')
+      await page.fill('.login input[name=password]', site.password)
+      await page.click(button)
+      await page.waitForSelector('.login', { state: 'detached' })
+      good()
+    }],
     ['rows stay where they are while somebody picks; new ones wait for a word', async () => {
       await at('/vms')
       await page.waitForSelector('.row [role=gridcell]')

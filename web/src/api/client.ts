@@ -20,6 +20,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Nobody is logged in; the second one says so where very many call without a login from the same address. */
+export const isLoggedOut = (error: unknown) => error instanceof ApiError && (error.code === 'unauthenticated' || error.code === 'too_many_refusals')
+
 const BASE = '/api/v1'
 let language = 'en'
 let onLoggedOut: () => void = () => {}
@@ -62,7 +65,7 @@ async function send(method: string, path: string, body: BodyInit | undefined, he
   }
   if (answer.ok) return answer
   const error = await failed(answer)
-  if (answer.status === 401 && error.code === 'unauthenticated') {
+  if (isLoggedOut(error)) {
     if (mine === era) onLoggedOut()
     else if (method === 'GET') return send(method, path, body, headers, signal)
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is logged in and what they may do.
 import { useSyncExternalStore } from 'react'
-import { ApiError, call, configureClient, get, newEra, post } from '../api/client'
+import { call, configureClient, get, isLoggedOut, newEra, post } from '../api/client'
 import { link } from './link'
 import { forgetAll } from './store'
 
@@ -36,7 +36,7 @@ export async function enter(): Promise<void> {
     set({ state: 'in', me })
   } catch (error) {
     if (before !== logouts) return
-    if (error instanceof ApiError && error.status === 401) set({ state: 'out' })
+    if (isLoggedOut(error)) set({ state: 'out' })
     else set({ state: 'unreachable' })
   }
 }

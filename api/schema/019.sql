@@ -1,0 +1,1 @@
+UPDATE "users" SET body = json_remove(body, '$.locked_until');

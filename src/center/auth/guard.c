@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See guard.h. */
+#include "center/auth/guard.h"
+#include "base/hash.h"
+#include <arpa/inet.h>
+#include <string.h>
+
+/* Entries of 16 bytes. Of pairs there are most: each account at each address. */
+#define PAIRS     65536
+#define ADDRESSES 8192
+#define ACCOUNTS  8192
+#define TRIES     8192
+#define REFUSERS  8192
+
+typedef struct {
+  GuardAttack is;
+  guint64 key;
+  bool told;
+} Attack;
+
+struct Guard {
+  WsClock *clock;
+  GuardLimits limits;
+  guint8 secret[32];
+  GMutex lock; /* guards what follows */
+  Throttle *pairs, *addresses, *accounts, *tries, *refusers;
+  Attack attacks[GUARD_ATTACKS_MAX];
+  guint n_attacks;
+};
+
+Guard *guard_new(WsClock *clock, const GuardLimits *limits)
+{
+  Guard *guard = g_new0(Guard, 1);
+  guard->clock = clock;
+  guard->limits = *limits;
+  clock->random_bytes(clock, guard->secret, sizeof guard->secret);
+  g_mutex_init(&guard->lock);
+  guard->pairs = throttle_new(PAIRS);
+  guard->addresses = throttle_new(ADDRESSES);
+  guard->accounts = throttle_new(ACCOUNTS);
+  guard->tries = throttle_new(TRIES);
+  guard->refusers = throttle_new(REFUSERS);
+  return guard;
+}
+
+void guard_free(Guard *guard)
+{
+  if (!guard)
+    return;
+  throttle_free(guard->pairs);
+  throttle_free(guard->addresses);
+  throttle_free(guard->accounts);
+  throttle_free(guard->tries);
+  throttle_free(guard->refusers);
+  g_mutex_clear(&guard->lock);
+  g_free(guard);
+}
+
+gsize guard_bytes(const Guard *guard)
+{
+  return sizeof *guard + throttle_bytes(guard->pairs) + throttle_bytes(guard->addresses) + throttle_bytes(guard->accounts) +
+         throttle_bytes(guard->tries) + throttle_bytes(guard->refusers);
+}
+
+const char *guard_place_of(const char *address, char *place)
+{
+  struct in6_addr six;
+  if (inet_pton(AF_INET6, address, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six)) {
+    g_strlcpy(place, address, INET6_ADDRSTRLEN);
+    return place;
+  }
+  memset(six.s6_addr + 8, 0, 8);
+  return inet_ntop(AF_INET6, &six, place, INET6_ADDRSTRLEN);
+}
+
+guint64 guard_key(const Guard *guard, const char *kind, const char *a, const char *b)
+{
+  WsSha256 *sha = ws_sha256_new();
+  const char *const parts[] = {kind, a, b};
+  ws_sha256_add(sha, guard->secret, sizeof guard->secret);
+  for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
+    ws_sha256_add(sha, parts[i], strlen(parts[i]) + 1);
+  g_autofree char *hex = ws_sha256_end(sha);
+  hex[16] = '\0';
+  return g_ascii_strtoull(hex, NULL, 16);
+}
+
+/* ---- logins ---- */
+
+typedef struct {
+  guint64 pair, address, account;
+  char place[INET6_ADDRSTRLEN];
+  gint64 now_us;
+} Keys;
+
+static Keys keys_of(const Guard *guard, const GuardTry *try)
+{
+  Keys keys = {.now_us = ws_clock_monotonic_us(guard->clock)};
+  guard_place_of(try->address, keys.place);
+  keys.pair = guard_key(guard, "pair", keys.place, try->name);
+  keys.address = guard_key(guard, "address", keys.place, "");
+  keys.account = guard_key(guard, "account", try->name, "");
+  return keys;
+}
+
+static bool is_hammered(const Guard *guard, const Keys *keys)
+{
+  return throttle_wait_us(guard->accounts, keys->account, &guard->limits.account, keys->now_us) > 0;
+}
+
+/* At an address where it never logged in a hammered account has one try in the window. */
+static bool is_strange(const Guard *guard, const GuardTry *try, const Keys *keys)
+{
+  return !try->known && is_hammered(guard, keys);
+}
+
+gint64 guard_wait_us(Guard *guard, const GuardTry *try)
+{
+  Keys keys = keys_of(guard, try);
+  g_mutex_lock(&guard->lock);
+  gint64 wait = is_strange(guard, try, &keys) ? throttle_debt_us(guard->pairs, keys.pair, keys.now_us)
+                                              : throttle_wait_us(guard->pairs, keys.pair, &guard->limits.pair, keys.now_us);
+  if (!try->known)
+    wait = MAX(wait, throttle_wait_us(guard->addresses, keys.address, &guard->limits.address, keys.now_us));
+  g_mutex_unlock(&guard->lock);
+  return wait;
+}
+
+gint64 guard_address_wait_us(Guard *guard, const char *address)
+{
+  Keys keys = keys_of(guard, &(GuardTry){.name = "", .address = address});
+  g_mutex_lock(&guard->lock);
+  gint64 wait = throttle_wait_us(guard->addresses, keys.address, &guard->limits.address, keys.now_us);
+  g_mutex_unlock(&guard->lock);
+  return wait;
+}
+
+bool guard_is_hammered(Guard *guard, const char *name)
+{
+  Keys keys = {.account = guard_key(guard, "account", name, ""), .now_us = ws_clock_monotonic_us(guard->clock)};
+  g_mutex_lock(&guard->lock);
+  bool is = is_hammered(guard, &keys);
+  g_mutex_unlock(&guard->lock);
+  return is;
+}
+
+/* ---- attacks ---- */
+
+static void count_try(Guard *guard, guint64 key, WsId user, const Keys *keys)
+{
+  throttle_add(guard->tries, key, &guard->limits.attack, 1, keys->now_us);
+  for (guint i = 0; i < guard->n_attacks; i++)
+    if (guard->attacks[i].key == key) {
+      guard->attacks[i].is.tries++;
+      return;
+    }
+  if (guard->n_attacks == GUARD_ATTACKS_MAX || throttle_wait_us(guard->tries, key, &guard->limits.attack, keys->now_us) == 0)
+    return;
+  Attack *attack = &guard->attacks[guard->n_attacks++];
+  *attack = (Attack){.is = {.user = user, .tries = guard->limits.attack.failures}, .key = key};
+  g_strlcpy(attack->is.place, keys->place, sizeof attack->is.place);
+}
+
+/* Accounts that do not exist are no object to raise an alarm on: their address tells of them. */
+static void count_tries(Guard *guard, const GuardTry *try, const Keys *keys)
+{
+  count_try(guard, keys->address, 0, keys);
+  if (try->user)
+    count_try(guard, keys->account, try->user, keys);
+}
+
+GArray *guard_take_news(Guard *guard)
+{
+  GArray *news = g_array_new(FALSE, FALSE, sizeof(GuardAttack));
+  gint64 now = ws_clock_monotonic_us(guard->clock);
+  g_mutex_lock(&guard->lock);
+  for (guint i = 0; i < guard->n_attacks; i++) {
+    Attack *attack = &guard->attacks[i];
+    attack->is.ended = throttle_debt_us(guard->tries, attack->key, now) == 0;
+    if (!attack->told || attack->is.ended)
+      g_array_append_val(news, attack->is);
+    attack->told = true;
+    if (attack->is.ended)
+      guard->attacks[i--] = guard->attacks[--guard->n_attacks];
+  }
+  g_mutex_unlock(&guard->lock);
+  return news;
+}
+
+void guard_failed(Guard *guard, const GuardTry *try)
+{
+  Keys keys = keys_of(guard, try);
+  g_mutex_lock(&guard->lock);
+  throttle_add(guard->pairs, keys.pair, &guard->limits.pair, is_strange(guard, try, &keys) ? guard->limits.pair.failures : 1, keys.now_us);
+  throttle_add(guard->addresses, keys.address, &guard->limits.address, 1, keys.now_us);
+  throttle_add(guard->accounts, keys.account, &guard->limits.account, 1, keys.now_us);
+  count_tries(guard, try, &keys);
+  g_mutex_unlock(&guard->lock);
+}
+
+void guard_fitted(Guard *guard, const GuardTry *try)
+{
+  Keys keys = keys_of(guard, try);
+  g_mutex_lock(&guard->lock);
+  throttle_forget(guard->pairs, keys.pair);
+  g_mutex_unlock(&guard->lock);
+}
+
+void guard_turned_away(Guard *guard, const GuardTry *try)
+{
+  Keys keys = keys_of(guard, try);
+  g_mutex_lock(&guard->lock);
+  count_tries(guard, try, &keys);
+  g_mutex_unlock(&guard->lock);
+}
+
+/* ---- calls without a login ---- */
+
+static gint64 count_refused(Guard *guard, const char *address, guint n)
+{
+  char place[INET6_ADDRSTRLEN];
+  guint64 key = guard_key(guard, "refused", guard_place_of(address, place), "");
+  gint64 now = ws_clock_monotonic_us(guard->clock);
+  g_mutex_lock(&guard->lock);
+  gint64 wait = throttle_wait_us(guard->refusers, key, &guard->limits.refused, now);
+  if (n && !wait)
+    throttle_add(guard->refusers, key, &guard->limits.refused, n, now);
+  g_mutex_unlock(&guard->lock);
+  return wait;
+}
+
+gint64 guard_refused(Guard *guard, const char *address)
+{
+  return count_refused(guard, address, 1);
+}
+
+bool guard_is_over(Guard *guard, const char *address)
+{
+  return count_refused(guard, address, 0) > 0;
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See refusals.h. */
+#include "center/auth/refusals.h"
+
+typedef struct {
+  char *operation, *kind, *error, *object, *place;
+  int risk, result;
+  gint64 begun_us; /* the minute under way */
+  guint64 count;   /* not handed out yet */
+} Kind;
+
+struct Refusals {
+  GMutex lock;
+  GHashTable *kinds; /* text of what is alike -> Kind */
+};
+
+static void kind_free(void *arg)
+{
+  Kind *kind = arg;
+  g_free(kind->operation);
+  g_free(kind->kind);
+  g_free(kind->error);
+  g_free(kind->object);
+  g_free(kind->place);
+  g_free(kind);
+}
+
+Refusals *refusals_new(void)
+{
+  Refusals *refusals = g_new0(Refusals, 1);
+  g_mutex_init(&refusals->lock);
+  refusals->kinds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, kind_free);
+  return refusals;
+}
+
+void refusals_free(Refusals *refusals)
+{
+  if (!refusals)
+    return;
+  g_hash_table_unref(refusals->kinds);
+  g_mutex_clear(&refusals->lock);
+  g_free(refusals);
+}
+
+static const char *word(const char *text)
+{
+  return text ? text : "";
+}
+
+static char *key_of(const Refusal *r)
+{
+  return g_strdup_printf("%s\n%s\n%s\n%s\n%d", word(r->operation), word(r->error), word(r->object), word(r->place), r->result);
+}
+
+static guint kinds_of_place(const Refusals *refusals, const char *place)
+{
+  GHashTableIter iter;
+  void *kind;
+  guint n = 0;
+  g_hash_table_iter_init(&iter, refusals->kinds);
+  while (g_hash_table_iter_next(&iter, NULL, &kind))
+    n += g_strcmp0(((Kind *)kind)->place, place) == 0;
+  return n;
+}
+
+/* Where there is no room for one more kind it is one of many: of its place, or of all places. */
+static Refusal widen(const Refusals *refusals, const Refusal *r)
+{
+  Refusal many = {.operation = REFUSALS_MANY, .kind = r->kind, .place = r->place, .risk = r->risk, .result = r->result};
+  if (g_hash_table_size(refusals->kinds) >= REFUSALS_MAX)
+    many.place = NULL;
+  else if (kinds_of_place(refusals, r->place) < REFUSALS_PLACE_MAX)
+    return *r;
+  return many;
+}
+
+static Kind *add(Refusals *refusals, char *key, const Refusal *r, gint64 now_us)
+{
+  Kind *kind = g_new(Kind, 1);
+  *kind = (Kind){g_strdup(r->operation), g_strdup(r->kind), g_strdup(r->error), g_strdup(r->object), g_strdup(r->place), r->risk, r->result, now_us, 0};
+  g_hash_table_insert(refusals->kinds, key, kind);
+  return kind;
+}
+
+bool refusals_note(Refusals *refusals, const Refusal *refusal, gint64 now_us)
+{
+  bool first = false;
+  g_mutex_lock(&refusals->lock);
+  g_autofree char *key = key_of(refusal);
+  Kind *kind = g_hash_table_lookup(refusals->kinds, key);
+  if (!kind) {
+    Refusal as = widen(refusals, refusal);
+    g_autofree char *wide = key_of(&as);
+    kind = g_hash_table_lookup(refusals->kinds, wide);
+    first = !kind;
+    if (!kind)
+      kind = add(refusals, g_steal_pointer(&wide), &as, now_us);
+  }
+  if (!first)
+    kind->count++;
+  g_mutex_unlock(&refusals->lock);
+  return first;
+}
+
+void refusals_take(Refusals *refusals, gint64 now_us, bool all, void (*each)(const Refusal *sum, guint64 count, void *arg), void *arg)
+{
+  GHashTableIter iter;
+  void *value;
+  g_mutex_lock(&refusals->lock);
+  g_hash_table_iter_init(&iter, refusals->kinds);
+  while (g_hash_table_iter_next(&iter, NULL, &value)) {
+    Kind *kind = value;
+    if (!all && now_us - kind->begun_us < REFUSALS_PERIOD_US)
+      continue;
+    if (!kind->count) {
+      g_hash_table_iter_remove(&iter);
+      continue;
+    }
+    const Refusal sum = {kind->operation, kind->kind, kind->error, kind->object, kind->place, kind->risk, kind->result};
+    each(&sum, kind->count, arg);
+    kind->count = 0;
+    kind->begun_us = now_us;
+  }
+  g_mutex_unlock(&refusals->lock);
+}
+
+guint refusals_kinds(Refusals *refusals)
+{
+  g_mutex_lock(&refusals->lock);
+  guint n = g_hash_table_size(refusals->kinds);
+  g_mutex_unlock(&refusals->lock);
+  return n;
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What callers without a login leave in the audit log: of calls that are alike the first has its record at once, those that follow become one record
+ * with a count each minute. So nothing is lost silently, and a stranger writes two records a minute, not twenty thousand.
+ *
+ * Alike: the same operation, the same error, about the same object, from the same place (guard.h). The table is small: a place has so many kinds, all
+ * together have so many; what is beyond is counted as the place's, or as everybody's, operation REFUSALS_MANY. Pure but for its lock: the time is
+ * handed in. Any thread. */
+#pragma once
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct Refusals Refusals;
+
+#define REFUSALS_MAX        256 /* kinds at a time: at most twice as many records a minute */
+#define REFUSALS_PLACE_MAX  16  /* of these of one place */
+#define REFUSALS_MANY       "refused_calls"
+#define REFUSALS_PERIOD_US  (60 * (gint64)G_USEC_PER_SEC)
+
+/* As in an audit record; texts are borrowed. NULL: none. */
+typedef struct {
+  const char *operation, *kind, *error, *object, *place;
+  int risk, result;
+} Refusal;
+
+Refusals *refusals_new(void);
+void refusals_free(Refusals *refusals); /* NULL is fine */
+/* true: it is to be recorded by itself; false: it was counted. */
+bool refusals_note(Refusals *refusals, const Refusal *refusal, gint64 now_us);
+/* Hands out what was counted for a minute, all of it where `now` has no meaning (the end). each: `count` more like the one that was recorded.
+ * Not from inside `each`. */
+void refusals_take(Refusals *refusals, gint64 now_us, bool all, void (*each)(const Refusal *sum, guint64 count, void *arg), void *arg);
+guint refusals_kinds(Refusals *refusals); /* in the table now */

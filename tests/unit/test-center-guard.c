@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Who may try a password (center/auth/guard.h), the table beneath (throttle.h), and what strangers leave in the audit log (refusals.h): by a clock
+ * that the test sets. */
+#include "center/auth/guard.h"
+#include "center/auth/refusals.h"
+#include "rpc-pipe.h"
+#include <string.h>
+
+#define SECOND_US ((gint64)G_USEC_PER_SEC)
+#define WINDOW_US (300 * SECOND_US)
+
+static PipeClock the_clock;
+
+/* ---- the table ---- */
+
+static const ThrottleLimit five = {5, WINDOW_US};
+
+static void five_failures_then_one_in_each_fifth_of_the_window(void)
+{
+  Throttle *throttle = throttle_new(64);
+  gint64 now = 1000 * SECOND_US;
+  for (int i = 0; i < 5; i++) {
+    g_assert_cmpint(throttle_wait_us(throttle, 7, &five, now), ==, 0);
+    throttle_add(throttle, 7, &five, 1, now);
+  }
+  g_assert_cmpint(throttle_wait_us(throttle, 7, &five, now), ==, 60 * SECOND_US);
+  g_assert_cmpint(throttle_wait_us(throttle, 8, &five, now), ==, 0);
+  now += 60 * SECOND_US - 1;
+  g_assert_cmpint(throttle_wait_us(throttle, 7, &five, now), ==, 1);
+  now++;
+  g_assert_cmpint(throttle_wait_us(throttle, 7, &five, now), ==, 0);
+  throttle_add(throttle, 7, &five, 1, now);
+  g_assert_cmpint(throttle_wait_us(throttle, 7, &five, now), ==, 60 * SECOND_US);
+  throttle_free(throttle);
+}
+
+static void failures_beyond_the_limit_do_not_lengthen_it(void)
+{
+  Throttle *throttle = throttle_new(64);
+  gint64 now = 0;
+  throttle_add(throttle, 7, &five, 1000000, now);
+  g_assert_cmpint(throttle_debt_us(throttle, 7, now), ==, WINDOW_US);
+  g_assert_cmpint(throttle_debt_us(throttle, 7, now + WINDOW_US), ==, 0);
+  throttle_forget(throttle, 7);
+  g_assert_cmpint(throttle_wait_us(throttle, 7, &five, now), ==, 0);
+  throttle_free(throttle);
+}
+
+static void strangers_cannot_make_it_grow_nor_push_out_who_is_throttled(void)
+{
+  Throttle *throttle = throttle_new(1000);
+  gsize before = throttle_bytes(throttle);
+  gint64 now = 0;
+  throttle_add(throttle, G_GUINT64_CONSTANT(0xabcdef), &five, 5, now);
+  for (guint64 i = 1; i <= 1000000; i++)
+    throttle_add(throttle, i * G_GUINT64_CONSTANT(0x9e3779b97f4a7c15), &five, 1, now);
+  g_assert_cmpuint(throttle_bytes(throttle), ==, before);
+  g_assert_cmpuint(before, <=, 1000 * 16 + 64);
+  g_assert_cmpint(throttle_wait_us(throttle, G_GUINT64_CONSTANT(0xabcdef), &five, now), ==, 60 * SECOND_US);
+  /* Once they count no more their places are free. */
+  now += WINDOW_US;
+  for (guint64 i = 1; i <= 8; i++)
+    throttle_add(throttle, i, &five, 5, now);
+  for (guint64 i = 1; i <= 8; i++)
+    g_assert_cmpint(throttle_wait_us(throttle, i, &five, now), >, 0);
+  throttle_free(throttle);
+}
+
+/* ---- the guard ---- */
+
+static const GuardLimits limits = {
+    .pair = {5, WINDOW_US},
+    .address = {100, WINDOW_US},
+    .account = {100, 3600 * SECOND_US},
+    .attack = {100, WINDOW_US},
+    .refused = {1000, WINDOW_US},
+};
+
+static Guard *begin(void)
+{
+  pipe_clock_init(&the_clock);
+  the_clock.clock.random_bytes = ws_clock_system()->random_bytes;
+  return guard_new(&the_clock.clock, &limits);
+}
+
+static void fail(Guard *guard, const GuardTry *try, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    guard_failed(guard, try);
+}
+
+static void hammered_account_is_closed_there_and_open_elsewhere(void)
+{
+  Guard *guard = begin();
+  const GuardTry there = {"admin", "192.0.2.1", 1, false}, elsewhere = {"admin", "192.0.2.2", 1, false}, other = {"ann", "192.0.2.1", 2, false};
+  fail(guard, &there, 5);
+  g_assert_cmpint(guard_wait_us(guard, &there), ==, 60 * SECOND_US);
+  g_assert_cmpint(guard_wait_us(guard, &elsewhere), ==, 0);
+  g_assert_cmpint(guard_wait_us(guard, &other), ==, 0);
+  the_clock.now_us += 60 * SECOND_US;
+  g_assert_cmpint(guard_wait_us(guard, &there), ==, 0);
+  guard_fitted(guard, &there);
+  fail(guard, &there, 4);
+  g_assert_cmpint(guard_wait_us(guard, &there), ==, 0);
+  guard_free(guard);
+}
+
+static void six_is_counted_by_64_bits(void)
+{
+  Guard *guard = begin();
+  char place[INET6_ADDRSTRLEN];
+  const GuardTry one = {"admin", "2001:db8:1:2::1", 1, false}, same = {"admin", "2001:db8:1:2:ffff:1:2:3", 1, false},
+                 other = {"admin", "2001:db8:1:3::1", 1, false};
+  fail(guard, &one, 5);
+  g_assert_cmpint(guard_wait_us(guard, &same), >, 0);
+  g_assert_cmpint(guard_wait_us(guard, &other), ==, 0);
+  g_assert_cmpstr(guard_place_of("2001:db8:1:2::1", place), ==, "2001:db8:1:2::");
+  g_assert_cmpstr(guard_place_of("192.0.2.7", place), ==, "192.0.2.7");
+  g_assert_cmpstr(guard_place_of("::ffff:192.0.2.7", place), ==, "::ffff:192.0.2.7");
+  guard_free(guard);
+}
+
+static void spraying_closes_the_address_but_not_to_whom_it_knows(void)
+{
+  Guard *guard = begin();
+  for (int i = 0; i < 100; i++) {
+    g_autofree char *name = g_strdup_printf("user-%d", i);
+    const GuardTry try = {name, "192.0.2.1", 0, false};
+    g_assert_cmpint(guard_wait_us(guard, &try), ==, 0);
+    guard_failed(guard, &try);
+  }
+  const GuardTry fresh = {"ann", "192.0.2.1", 2, false}, known = {"bob", "192.0.2.1", 3, true}, elsewhere = {"ann", "192.0.2.9", 2, false};
+  g_assert_cmpint(guard_wait_us(guard, &fresh), ==, 3 * SECOND_US);
+  g_assert_cmpint(guard_address_wait_us(guard, "192.0.2.1"), ==, 3 * SECOND_US);
+  g_assert_cmpint(guard_wait_us(guard, &known), ==, 0);
+  g_assert_cmpint(guard_wait_us(guard, &elsewhere), ==, 0);
+  fail(guard, &known, 5);
+  g_assert_cmpint(guard_wait_us(guard, &known), >, 0);
+  guard_free(guard);
+}
+
+static void who_is_turned_away_costs_neighbours_nothing(void)
+{
+  Guard *guard = begin();
+  const GuardTry old = {"backup", "192.0.2.1", 4, false}, neighbour = {"ann", "192.0.2.1", 2, false};
+  fail(guard, &old, 5);
+  for (int i = 0; i < 100000; i++)
+    guard_turned_away(guard, &old);
+  g_assert_cmpint(guard_wait_us(guard, &neighbour), ==, 0);
+  g_assert_cmpint(guard_wait_us(guard, &old), ==, 60 * SECOND_US);
+  guard_free(guard);
+}
+
+static void account_hammered_from_everywhere_leaves_strange_addresses_one_try(void)
+{
+  Guard *guard = begin();
+  for (int i = 0; i < 100; i++) {
+    g_autofree char *address = g_strdup_printf("10.0.0.%d", i);
+    fail(guard, &(GuardTry){"admin", address, 1, false}, 1);
+  }
+  g_assert_true(guard_is_hammered(guard, "admin"));
+  const GuardTry strange = {"admin", "192.0.2.1", 1, false}, known = {"admin", "192.0.2.2", 1, true};
+  g_assert_cmpint(guard_wait_us(guard, &strange), ==, 0);
+  guard_failed(guard, &strange);
+  g_assert_cmpint(guard_wait_us(guard, &strange), ==, WINDOW_US);
+  fail(guard, &known, 4);
+  g_assert_cmpint(guard_wait_us(guard, &known), ==, 0);
+  guard_free(guard);
+}
+
+static void its_memory_is_bounded(void)
+{
+  Guard *guard = begin();
+  gsize before = guard_bytes(guard);
+  for (int i = 0; i < 200000; i++) {
+    char address[32], name[32];
+    g_snprintf(address, sizeof address, "10.%d.%d.%d", i >> 16, (i >> 8) & 255, i & 255);
+    g_snprintf(name, sizeof name, "n%d", i);
+    guard_failed(guard, &(GuardTry){name, address, 0, false});
+    guard_refused(guard, address);
+  }
+  g_assert_cmpuint(guard_bytes(guard), ==, before);
+  g_assert_cmpuint(before, <=, 2 << 20);
+  guard_free(guard);
+}
+
+static void refused_calls_have_a_limit_of_their_own(void)
+{
+  Guard *guard = begin();
+  for (int i = 0; i < 1000; i++)
+    g_assert_cmpint(guard_refused(guard, "192.0.2.1"), ==, 0);
+  g_assert_cmpint(guard_refused(guard, "192.0.2.1"), >, 0);
+  g_assert_true(guard_is_over(guard, "192.0.2.1"));
+  g_assert_false(guard_is_over(guard, "192.0.2.2"));
+  g_assert_cmpint(guard_wait_us(guard, &(GuardTry){"ann", "192.0.2.1", 2, false}), ==, 0);
+  the_clock.now_us += SECOND_US;
+  g_assert_false(guard_is_over(guard, "192.0.2.1"));
+  guard_free(guard);
+}
+
+static GuardAttack only(GArray *news)
+{
+  g_assert_cmpuint(news->len, ==, 1);
+  GuardAttack attack = g_array_index(news, GuardAttack, 0);
+  g_array_unref(news);
+  return attack;
+}
+
+static void assert_no_news(Guard *guard)
+{
+  g_autoptr(GArray) news = guard_take_news(guard);
+  g_assert_cmpuint(news->len, ==, 0);
+}
+
+static void attack_is_told_once_and_ends_by_itself(void)
+{
+  Guard *guard = begin();
+  const GuardTry try = {"nobody at all", "192.0.2.1", 0, false};
+  for (int i = 0; i < 99; i++)
+    guard_turned_away(guard, &try);
+  assert_no_news(guard);
+  guard_turned_away(guard, &try);
+  GuardAttack attack = only(guard_take_news(guard));
+  g_assert_cmpstr(attack.place, ==, "192.0.2.1");
+  g_assert_true(attack.user == 0 && !attack.ended);
+  for (int i = 0; i < 50; i++)
+    guard_turned_away(guard, &try);
+  assert_no_news(guard);
+  the_clock.now_us += WINDOW_US - 1;
+  assert_no_news(guard);
+  the_clock.now_us++;
+  attack = only(guard_take_news(guard));
+  g_assert_true(attack.ended);
+  g_assert_cmpuint(attack.tries, ==, 150);
+  assert_no_news(guard);
+  guard_free(guard);
+}
+
+static void attack_on_an_account_names_it_and_few_are_followed(void)
+{
+  Guard *guard = begin();
+  for (int i = 0; i < 200; i++) {
+    g_autofree char *address = g_strdup_printf("10.0.0.%d", i);
+    guard_failed(guard, &(GuardTry){"admin", address, 17, false});
+  }
+  g_assert_cmpuint(only(guard_take_news(guard)).user, ==, 17);
+  for (int i = 0; i < 200; i++) {
+    g_autofree char *address = g_strdup_printf("10.1.0.%d", i);
+    for (int k = 0; k < 100; k++)
+      guard_turned_away(guard, &(GuardTry){"x", address, 0, false});
+  }
+  g_autoptr(GArray) news = guard_take_news(guard);
+  g_assert_cmpuint(news->len, ==, GUARD_ATTACKS_MAX - 1);
+  guard_free(guard);
+}
+
+/* ---- what they leave in the log ---- */
+
+typedef struct {
+  guint records;
+  guint64 count;
+  char *last;
+} Taken;
+
+static void take(const Refusal *sum, guint64 count, void *arg)
+{
+  Taken *taken = arg;
+  taken->records++;
+  taken->count += count;
+  g_free(taken->last);
+  taken->last = g_strdup_printf("%s %s %s", sum->operation, sum->error ? sum->error : "-", sum->place ? sum->place : "-");
+}
+
+static Refusal refusal(const char *operation, const char *place)
+{
+  return (Refusal){.operation = operation, .kind = "login", .error = "login_failed", .place = place, .risk = 1, .result = 3};
+}
+
+static void first_at_once_then_one_count_a_minute_and_none_is_lost(void)
+{
+  Refusals *refusals = refusals_new();
+  const Refusal one = refusal("session_create", "192.0.2.1"), other = refusal("session_create", "192.0.2.2");
+  Taken taken = {0};
+  g_assert_true(refusals_note(refusals, &one, 0));
+  for (int i = 0; i < 20000; i++)
+    g_assert_false(refusals_note(refusals, &one, 1000 * i));
+  g_assert_true(refusals_note(refusals, &other, 5));
+  refusals_take(refusals, REFUSALS_PERIOD_US - 1, false, take, &taken);
+  g_assert_cmpuint(taken.records, ==, 0);
+  refusals_take(refusals, REFUSALS_PERIOD_US, false, take, &taken);
+  g_assert_cmpuint(taken.records, ==, 1);
+  g_assert_cmpuint(taken.count, ==, 20000);
+  g_assert_cmpstr(taken.last, ==, "session_create login_failed 192.0.2.1");
+  /* It goes on: counted, no second first record. */
+  g_assert_false(refusals_note(refusals, &one, REFUSALS_PERIOD_US + 1));
+  refusals_take(refusals, REFUSALS_PERIOD_US + 2, true, take, &taken);
+  g_assert_cmpuint(taken.count, ==, 20001);
+  /* A quiet minute, and the next is a first one again. */
+  refusals_take(refusals, 3 * REFUSALS_PERIOD_US, false, take, &taken);
+  g_assert_cmpuint(taken.records, ==, 2);
+  g_assert_cmpuint(refusals_kinds(refusals), ==, 0);
+  g_assert_true(refusals_note(refusals, &one, 3 * REFUSALS_PERIOD_US));
+  g_free(taken.last);
+  refusals_free(refusals);
+}
+
+static void kinds_and_places_without_end_stay_few_records(void)
+{
+  Refusals *refusals = refusals_new();
+  Taken taken = {0};
+  guint64 noted = 0, firsts = 0;
+  for (int place = 0; place < 500; place++)
+    for (int kind = 0; kind < 40; kind++) {
+      g_autofree char *operation = g_strdup_printf("operation_%d", kind), *address = g_strdup_printf("10.0.%d.1", place);
+      const Refusal one = refusal(operation, address);
+      firsts += refusals_note(refusals, &one, 0);
+      noted++;
+    }
+  g_assert_cmpuint(refusals_kinds(refusals), <=, REFUSALS_MAX + 1);
+  refusals_take(refusals, REFUSALS_PERIOD_US, false, take, &taken);
+  g_assert_cmpuint(firsts, <=, REFUSALS_MAX + 1);
+  g_assert_cmpuint(taken.records, <=, REFUSALS_MAX + 1);
+  g_assert_cmpuint(firsts + taken.count, ==, noted);
+  g_free(taken.last);
+  refusals_free(refusals);
+}
+
+static void place_that_does_everything_takes_no_room_from_others(void)
+{
+  Refusals *refusals = refusals_new();
+  for (int kind = 0; kind < 1000; kind++) {
+    g_autofree char *operation = g_strdup_printf("operation_%d", kind);
+    const Refusal one = refusal(operation, "192.0.2.1");
+    refusals_note(refusals, &one, 0);
+  }
+  g_assert_cmpuint(refusals_kinds(refusals), <=, REFUSALS_PLACE_MAX + 1);
+  const Refusal other = refusal("vm_delete", "192.0.2.2");
+  g_assert_true(refusals_note(refusals, &other, 0));
+  refusals_free(refusals);
+}
+
+#define add(test) g_test_add_func("/center-guard/" #test, test)
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  add(five_failures_then_one_in_each_fifth_of_the_window);
+  add(failures_beyond_the_limit_do_not_lengthen_it);
+  add(strangers_cannot_make_it_grow_nor_push_out_who_is_throttled);
+  add(hammered_account_is_closed_there_and_open_elsewhere);
+  add(six_is_counted_by_64_bits);
+  add(spraying_closes_the_address_but_not_to_whom_it_knows);
+  add(who_is_turned_away_costs_neighbours_nothing);
+  add(account_hammered_from_everywhere_leaves_strange_addresses_one_try);
+  add(its_memory_is_bounded);
+  add(refused_calls_have_a_limit_of_their_own);
+  add(attack_is_told_once_and_ends_by_itself);
+  add(attack_on_an_account_names_it_and_few_are_followed);
+  add(first_at_once_then_one_count_a_minute_and_none_is_lost);
+  add(kinds_and_places_without_end_stay_few_records);
+  add(place_that_does_everything_takes_no_room_from_others);
+  return g_test_run();
+}

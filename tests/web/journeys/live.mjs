@@ -204,13 +204,13 @@ export function live(site, browser, makeSite) {
       await page.fill('.login input[name=user]', 'mistyped')
       await until('the wait', async () => {
         await page.fill('.login input[name=password]', 'a guess')
-        if (await page.isDisabled(button)) return true
-        await page.click(button)
+        const [answer] = await Promise.all([page.waitForResponse('**/api/v1/sessions*'), page.click(button)])
         await page.waitForSelector('.login .errorbox')
         await page.waitForSelector(`${button}:not(.ant-btn-loading)`)
-        return page.isDisabled(button)
+        return answer.status() === 429
       })
       check(/in \d+ s/.test(await page.innerText(button)), await page.innerText(button))
+      check(await page.isDisabled(button), 'the button waits')
       check(/looked at in \d+ s/.test(await page.innerText('.login .errorbox')), await page.innerText('.login .errorbox'))
       await page.fill('.login input[name=user]', 'admin')
       await page.fill('.login input[name=password]', site.password)

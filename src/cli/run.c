@@ -54,11 +54,11 @@ void cli_print_error(const Cli *cli, const GError *error)
   g_autofree char *said = ws_error_cause(error) ? ws_phrase(ws_error_cause(error), cli->lang) : NULL, *cause = said ? output_plain(said) : NULL;
   g_printerr("winctl: %s\n", message);
   if (cause)
-    g_printerr("  %s %s\n", cli_words(cli, "Cause:", "原因："), cause);
+    g_printerr("  %s%s\n", cli_words(cli, "Cause: ", "原因："), cause);
   if (remote ? hint : own_hint)
-    g_printerr("  %s %s\n", cli_words(cli, "Next: ", "下一步："), remote ? hint : own_hint);
+    g_printerr("  %s%s\n", cli_words(cli, "Next:  ", "下一步："), remote ? hint : own_hint);
   if (ws_error_param(error, "remote_request"))
-    g_printerr("  %s %s\n", cli_words(cli, "Request:", "请求编号："), ws_error_param(error, "remote_request"));
+    g_printerr("  %s%s\n", cli_words(cli, "Request: ", "请求编号："), ws_error_param(error, "remote_request"));
 }
 
 /* ---- calls ---- */

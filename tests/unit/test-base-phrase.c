@@ -42,7 +42,7 @@ static void messages_are_chinese_down_to_the_parameter(void)
   g_autoptr(GError) error = NULL;
   ws_fail(&error, WS_ERROR_BAD_VALUE, "field", "disks[1].size_bytes", "expected", "a multiple of 512", NULL);
   g_autofree char *zh = ws_error_message(error, WS_LANG_ZH);
-  g_assert_cmpstr(zh, ==, "disks[1].size_bytes 无效：应为 512 的倍数。");
+  g_assert_cmpstr(zh, ==, "disks[1].size_bytes 无效，应为：512 的倍数。");
   g_assert_cmpstr(error->message, ==, "disks[1].size_bytes is not valid: expected a multiple of 512.");
   g_assert_cmpstr(ws_error_param(error, "expected"), ==, "a multiple of 512"); /* programs read what is written */
 }
@@ -58,10 +58,10 @@ static void names_are_not_translated(void)
 
 static void causes_are_chinese_too(void)
 {
-  g_autofree char *a = ws_phrase("possible with power.state off, hibernated", WS_LANG_ZH), *b = ws_phrase("possible with power.state off", WS_LANG_ZH);
+  g_autofree char *a = ws_phrase("possible while it is off, hibernated", WS_LANG_ZH), *b = ws_phrase("possible while it is off", WS_LANG_ZH);
   g_autofree char *c = ws_phrase("nics[nic-0]: the guest has not released the device", WS_LANG_ZH);
-  g_assert_cmpstr(a, ==, "可用条件：电源状态 为 已关机，已休眠");
-  g_assert_cmpstr(b, ==, "可用条件：电源状态 为 已关机");
+  g_assert_cmpstr(a, ==, "可用状态：已关机，已休眠");
+  g_assert_cmpstr(b, ==, "可用状态：已关机");
   g_assert_cmpstr(c, ==, "nics[nic-0]：客户机未释放该设备");
 }
 

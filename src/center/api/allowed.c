@@ -13,17 +13,16 @@ static const WsRoute *route_of(const char *operation)
   return NULL;
 }
 
-/* "power.state: off, hibernated": what it would have to be. Nobody knows what a VM does whose host cannot be asked. */
+/* "possible while it is off, hibernated": what it would have to be. Nobody knows what a VM does whose host cannot be asked. */
 static char *wanted(const WsAllowed *allowed, const char *word)
 {
   if (allowed->part && g_strcmp0(word, "unknown") == 0)
     return g_strdup("its host cannot be asked: see winctl host list, winctl alarm list");
   g_autoptr(GString) words = g_string_new(NULL);
-  g_autofree char *field = g_strconcat(allowed->part ? allowed->part->name : "", allowed->part ? "." : "", allowed->field->name, NULL);
   for (guint i = 0; allowed->field->names[i]; i++)
     if (allowed->words & (guint64)1 << i)
       g_string_append_printf(words, "%s%s", words->len ? ", " : "", allowed->field->names[i]);
-  return g_strdup_printf("possible with %s %s", field, words->str);
+  return g_strdup_printf("possible while it is %s", words->str);
 }
 
 bool allowed_check_route(const WsRoute *route, const void *object, GError **error)

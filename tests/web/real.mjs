@@ -113,7 +113,7 @@ const failed = await run([
     await page.click('[data-test=confirm]')
     await page.waitForSelector(head('in_bin'), { timeout: BOOT_MS })
     await page.click('.header [data-test=nav-more]')
-    await page.click('.ant-dropdown:not(.ant-dropdown-hidden) >> text=Recycle bin')
+    await page.click('.alllists >> text=Recycle bin')
     await page.click('.row >> text=from-upload', { button: 'right' })
     await page.click('.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=restore]')
     await page.waitForSelector('.row >> text=from-upload', { state: 'detached', timeout: BOOT_MS })

@@ -13,6 +13,7 @@ const { first } = await import('./journeys/first.mjs')
 const { work } = await import('./journeys/work.mjs')
 const { live } = await import('./journeys/live.mjs')
 const { late } = await import('./journeys/late.mjs')
+const { doing } = await import('./journeys/doing.mjs')
 const { drs } = await import('./journeys/drs.mjs')
 const { looks } = await import('./journeys/looks.mjs')
 const { pages } = await import('./journeys/pages.mjs')
@@ -23,7 +24,7 @@ await site.machines(['web-01', 'web-02', 'db-primary', 'db-replica', 'cache-01',
 const browser = await openBrowser()
 const more = (options) => Site.start(program, { hosts: 2, ...options })
 const failed = await run([
-  ['the console builds and its types hold', () => undefined], ...parts.tests, ...pages(site, browser), ...first(more, browser), ...work(site, browser), ...live(site, browser, more), ...late(site, browser), ...drs(more, browser), ...looks(more, browser),
+  ['the console builds and its types hold', () => undefined], ...parts.tests, ...pages(site, browser), ...first(more, browser), ...work(site, browser), ...live(site, browser, more), ...late(site, browser), ...drs(more, browser), ...doing(more, browser), ...looks(more, browser),
 ])
 await browser.close()
 await site.stop()

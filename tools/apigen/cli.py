@@ -55,6 +55,7 @@ PARTS = {
         'steps.json': emit_console.steps_json,
         'phrases.zh.json': emit_console.phrases_json,
         'help.en.json': emit_console.help_json,
+        'help.zh.json': emit_console.help_zh_json,
     },
 }
 

@@ -14,7 +14,7 @@ from . import c, errors, looks, stored, texts, yamlfile
 from .problem import Problem, Problems
 from .schema import RIGHT, Builder, Type, suggest
 
-_NO_TYPES = {'errors.yaml', 'looks.yaml', 'phrases.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
+_NO_TYPES = {'about.zh.yaml', 'errors.yaml', 'looks.yaml', 'phrases.yaml', 'texts.yaml', 'words.yaml', 'openapi.yaml'}
 RISKS = ('low', 'medium', 'high')
 
 _RESOURCE_KEYS = {'prefix', 'plural', 'zh', 'en', 'history', 'noun'}
@@ -124,6 +124,7 @@ class Contract:
     words: dict
     phrases: dict
     looks: dict               # "Vm.power.state": {value: {glyph, colour}}
+    about: dict               # "vms.power_off" or "VmDisk.bus": what it does or means, in Chinese
     migrations: list = dc_field(default_factory=list)  # texts of api/schema/NNN.sql
 
     @property
@@ -184,13 +185,14 @@ class _Loader:
                 check()
             except Problem as problem:
                 self.problems.append(problem)
+        texts.check_about(self.files.get('about.zh.yaml', {}), resources, self.builder.types, self.problem)
         looks.check(self.files.get('looks.yaml', {}), self.builder.types, self.problem)
         if self.problems:
             raise Problems(self.problems)
         return Contract(list(self.builder.types.values()), list(self.builder.enums.values()), resources, [r for r in rpcs if r],
                         [f for f in fixed if f],
                         {k: v for k, v in self.files.get('openapi.yaml', {}).items() if k != 'paths'}, catalogue, sentences, words,
-                        phrases, self.files.get('looks.yaml', {}))
+                        phrases, self.files.get('looks.yaml', {}), self.files.get('about.zh.yaml', {}))
 
     def _choices(self):
         """FIELD.WORD of every enum of a field: what may have a word of its own."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""contract.en.json and contract.zh.json: what the console must know of the API while it runs, in one language each; and help.en.json, what
-explains fields and verbs, phrases.zh.json, pieces of sentences, and steps.json, how steps of tasks are called, which nobody waits for.
+"""contract.en.json and contract.zh.json: what the console must know of the API while it runs, in one language each; and help.en.json and
+help.zh.json, what explains fields and verbs, phrases.zh.json, pieces of sentences, and steps.json, how steps of tasks are called, which nobody waits for.
 
 Types with their fields (label, kind, unit, limits, words of enums), resources with their verbs (right, danger, states that allow
 them, body), looks of states, and the catalogues of words, sentences and errors. Short keys: each browser loads one of the files.
@@ -134,8 +134,16 @@ def console_json(language):
     return emit
 
 
+def help_zh_json(contract):
+    """What is said in Chinese of verbs and fields: api/about.zh.yaml."""
+    types, ops = {}, {}
+    for name, text in contract.about.items():
+        left, right = name.split('.')
+        (types if left[0].isupper() else ops).setdefault(left, {})[right] = text
+    return json.dumps({'types': types, 'ops': ops}, ensure_ascii=False, separators=(',', ':')) + '\n'
+
+
 def help_json(contract):
-    """Descriptions are written in English only."""
     types = {t.name: {f.name: f.description for f in t.fields if 'INTERNAL' not in f.flags and f.description} for t in reachable(contract)}
     ops = {r.plural: {o.name: o.summary for o in r.operations if _is_offered(o) and o.kind in ('VERB', 'COLLECTION_VERB')}
            for r in contract.resources if r.operation('list')}

@@ -7,6 +7,7 @@ from .problem import Problem
 
 FILE = 'api/texts.yaml'
 WORDS = 'api/words.yaml'
+_HAN, _HALF = re.compile(r'[\u4e00-\u9fff]'), re.compile(r'[\u4e00-\u9fff][,:;?!()]')
 _KEYS = {'params', 'en', 'zh', 'hint_en', 'hint_zh'}
 
 
@@ -53,6 +54,21 @@ def check_words(words, used, choices):
     for word, where in used:
         if word not in words:
             raise Problem(where, f'the word {word} is missing in {WORDS}')
+
+
+def check_about(about, resources, types, problem):
+    """Chinese explanations name verbs and fields that are there, and no verb that asks before it acts goes without."""
+    verbs = {f'{r.plural}.{o.name}': o for r in resources for o in r.operations if o.kind in ('VERB', 'COLLECTION_VERB')}
+    for name, text in about.items():
+        left, _, right = name.partition('.')
+        known = name in verbs if left[:1].islower() else left in types and any(f.name == right for f in types[left].fields)
+        if not known:
+            problem(f'api/about.zh.yaml: {name}', 'is no verb and no field')
+        if not isinstance(text, str) or not _HAN.search(text) or _HALF.search(text):
+            problem(f'api/about.zh.yaml: {name}', 'must be Chinese, with full-width punctuation after Han characters')
+    for name, o in verbs.items():
+        if o.danger and about and name not in about:
+            problem(o.where, f'{name} is missing in api/about.zh.yaml: what it does must be said in Chinese too')
 
 
 def _row(entry, keys):

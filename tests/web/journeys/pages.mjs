@@ -27,7 +27,7 @@ export function pages(site, browser) {
   const cluster = `/clusters/${site.hosts[0].cluster}`
   const list = [
     '/', '/vms', '/hosts', '/clusters', '/host-pools', '/pools', '/volumes', '/images', '/switches', '/port-groups', '/tasks', '/ended-tasks', '/alarms', '/events', '/migrations', '/users', '/roles', '/sessions', '/api-tokens', '/join-tokens', '/backups',
-    '/audit-records', '/bin', '/compatibility', '/vms/deploy', '/vms/deploy-table', '/vms/new', '/images/upload', `/vms/${site.vms[0]}`, `/vms/${site.vms[0]}/monitor`, `/vms/${site.vms[0]}/devices`, `/vms/${site.vms[0]}/configure`, `/vms/${site.vms[0]}/migrations`, `/vms/${site.vms[0]}/log`, `/vms/${site.vms[0]}/events`,
+    '/audit-records', '/bin', '/business-groups', '/identity-providers', '/compatibility', '/vms/deploy', '/vms/deploy-table', '/vms/new', '/images/upload', `/vms/${site.vms[0]}`, `/vms/${site.vms[0]}/monitor`, `/vms/${site.vms[0]}/devices`, `/vms/${site.vms[0]}/configure`, `/vms/${site.vms[0]}/migrations`, `/vms/${site.vms[0]}/log`, `/vms/${site.vms[0]}/events`,
     `/vms/${site.vms[0]}/tasks`, `/hosts/${site.hosts[0].id}`, `/hosts/${site.hosts[0].id}/monitor`, `/hosts/${site.hosts[0].id}/network`, `/hosts/${site.hosts[0].id}/numa`, `/hosts/${site.hosts[0].id}/hardware`, `/hosts/${site.hosts[0].id}/vms`, `/hosts/${site.hosts[0].id}/configure`,
     `/clusters/${site.hosts[0].cluster}`, `/host-pools/${site.hosts[0].host_pool}`, `/pools/${site.pools[0]}`, `/pools/${site.pools[0]}/monitor`, `/pools/${site.pools[0]}/topology`, `/clusters/${site.hosts[0].cluster}/storage`, `${cluster}/drs`, `${cluster}/rules`, `${cluster}/what-if`, `${cluster}/what-if?vms=10&lost=${site.hosts[0].id}`, '/affinity-rules', '/drs-recommendations', `/images/${site.images[0]}`, `/port-groups/${site.groups[0]}`,
   ]
@@ -47,6 +47,8 @@ export function pages(site, browser) {
       const words = await page.evaluate(() => document.body.innerText.split(/\s+/))
       const raw = words.filter((w) => names.has(w))
       if (raw.length) said.push(`${path}: names of texts: ${raw}`)
+      const unknown = words.filter((w) => /^(undefined|NaN|null|Infinity)\b|\[object/.test(w))
+      if (unknown.length) said.push(`${path}: what is not known, as the program has it: ${unknown}`)
       if (looked.has(path) && (theme === 'light' || darkLooked.has(path))) for (const fault of await faults(page)) said.push(`${path}: ${fault}`)
     }
     await page.context().close()
@@ -95,6 +97,19 @@ export function pages(site, browser) {
       }
       check(!said.length, said.join('\n'))
       await page.context().close()
+    }],
+    ['however narrow a window is, one sees whose verbs they are', async () => {
+      for (const size of [[1280, 720], [853, 480], [640, 480]]) { // the last two: 1280 pixels at 150 and at 200 %
+        const page = await openPage(browser, site, { path: `/vms/${site.vms[0]}`, size })
+        await page.waitForSelector('.verbs button')
+        await quiet(page)
+        const seen = await page.evaluate(() => {
+          const box = document.querySelector('h1 .name').getBoundingClientRect()
+          return { width: box.width, top: document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2)?.closest('h1') !== null, outside: [...document.querySelectorAll('.verbs button')].filter((b) => b.getBoundingClientRect().right > innerWidth + 1).map((b) => b.textContent) }
+        })
+        check(seen.width > 40 && seen.top && (size[0] < 800 || !seen.outside.length), `${size}: ${JSON.stringify(seen)}`)
+        await page.context().close()
+      }
     }],
     ['a narrow window keeps all verbs', async () => {
       const page = await openPage(browser, site, { path: `/vms/${site.vms[0]}`, size: [1024, 768] })

@@ -205,7 +205,7 @@ export function work(site, browser) {
       await page.waitForSelector(head('in_bin'))
       fresh(page)
       await click(page, '.header [data-test=nav-more]')
-      await click(page, '.ant-dropdown:not(.ant-dropdown-hidden) >> text=Recycle bin')
+      await click(page, '.alllists >> text=Recycle bin')
       await page.click(`.row[data-id=${vm.id}]`, { button: 'right' })
       await click(page, '.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=restore]:not(:has(.why))')
       await until('it is back', async () => (await site.call('GET', `/vms/${vm.id}`)).management === 'managed')

@@ -7,12 +7,14 @@ export interface Field {
   l: string
   t: 'bool' | 'int' | 'double' | 'string' | 'enum' | 'ref' | 'anyref' | 'time' | 'object' | 'map' | 'any'
   many?: boolean
-  /** Description: English only, and once help.ts has it. */
+  /** Description, once help.ts has it; in Chinese of those that their label does not tell. */
   d?: string
   u?: string
   e?: string[]
   /** Words of its choices, where they mean something else here than elsewhere (kit/form/shape). */
   w?: Record<string, string>
+  /** Words that may be chosen from (kit/form/shape). */
+  offers?: () => { value: string; label: string }[]
   /** Choices that no form offers (kit/form/shape). */
   never?: string[]
   /** Type that it refers to. */

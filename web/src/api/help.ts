@@ -16,15 +16,15 @@ function subscribe(tell: () => void) {
 
 function take(help: Help) {
   for (const [type, fields] of Object.entries(help.types)) for (const [name, text] of Object.entries(fields)) if (fieldsOf(type)[name]) fieldsOf(type)[name]!.d = text
-  for (const [plural, ops] of Object.entries(help.ops)) for (const op of resource(plural)?.ops ?? []) op.d = ops[op.name]
+  for (const [plural, ops] of Object.entries(help.ops)) for (const op of resource(plural)?.ops ?? []) op.d = ops[op.name] ?? op.d
   state = 'there'
   for (const tell of listeners) tell()
 }
 
 function load() {
-  if (state !== 'none' || language !== 'en') return
+  if (state !== 'none') return
   state = 'asked'
-  import('./generated/help.en.json').then((file) => take(file.default as unknown as Help), () => (state = 'none'))
+  ;(language === 'zh' ? import('./generated/help.zh.json') : import('./generated/help.en.json')).then((file) => take(file.default as unknown as Help), () => (state = 'none'))
 }
 
 /** Descriptions (`d` of fields and verbs) are shown here: they come, and the component is drawn anew. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Button, Dropdown } from 'antd'
+import { useState } from 'react'
+import { Button, Dropdown, Popover } from 'antd'
 import { Icon, Glyph } from '../kit/state/glyphs'
 import { look, word } from '../api/contract'
 import { To } from '../kit/Name'
@@ -20,16 +21,13 @@ const LEVELS = ['critical', 'major', 'minor', 'info']
 export function Header({ toggleTree }: { toggleTree: () => void }) {
   const session = sessionNow()
   const me = session.state === 'in' ? session.me : undefined
-  const more = ['users', 'roles', 'identity-providers', 'sessions', 'api-tokens', 'join-tokens', 'backups', 'audit-records', 'ended-tasks', 'migrations'].filter((p) => resources()[p]?.ops.some((o) => o.name === 'list' && may(o.right)))
   return (
     <header className="header">
       <Button type="text" aria-label={t('tree')} icon={<Icon name="menu" />} onClick={toggleTree} />
       <To to="/" className="brand"><Mark /> <span>WinSphere</span></To>
       <nav className="mainnav" aria-label={t('main_lists')}>
         {['vms', 'hosts', 'pools', 'images', 'port-groups'].filter((p) => resources()[p]).map((p) => <To key={p} to={'/' + p}>{t('nav_' + p)}</To>)}
-        <Dropdown trigger={['click']} menu={{ items: ['clusters', 'host-pools', 'volumes', 'switches', 'tasks', 'alarms', 'events', ...more].map((p) => ({ key: p, icon: <Icon name={p} />, label: resources()[p]?.many, onClick: () => go('/' + p) })).concat([{ key: 'bin', icon: <Icon name="bin" />, label: t('bin'), onClick: () => go('/bin') }]) }}>
-          <button type="button" className="navmore" data-test="nav-more">{t('more')} <Icon name="down" size={11} /></button>
-        </Dropdown>
+        <AllLists />
       </nav>
       <button type="button" className="searchbox" onClick={openPalette} data-test="open-search">
         <Icon name="search" size={14} /> <span>{t('search_hint')}</span> <kbd>/</kbd>
@@ -48,6 +46,36 @@ export function Header({ toggleTree }: { toggleTree: () => void }) {
         <Button type="text" icon={<Icon name="users" />} data-test="user">{me?.name}</Button>
       </Dropdown>
     </header>
+  )
+}
+
+/** Every list that there is, by what one comes for; those that this user may not read are not there. */
+const PARTS: [() => string, string[]][] = [
+  [() => t('nav_part_compute'), ['vms', 'hosts', 'clusters', 'host-pools', 'business-groups', 'affinity-rules', 'drs-recommendations', 'migrations']],
+  [() => t('nav_part_storage'), ['pools', 'volumes', 'images', 'switches', 'port-groups', 'bin']],
+  [() => t('nav_part_watch'), ['tasks', 'ended-tasks', 'alarms', 'events', 'audit-records']],
+  [() => t('nav_part_system'), ['users', 'roles', 'identity-providers', 'sessions', 'api-tokens', 'join-tokens', 'backups']],
+]
+
+function AllLists() {
+  const [open, setOpen] = useState(false)
+  const parts = PARTS.map(([title, lists]) => [title(), lists.filter((p) => p === 'bin' || resources()[p]?.ops.some((o) => o.name === 'list' && may(o.right)))] as const).filter(([, lists]) => lists.length > 0)
+  return (
+    <Popover
+      trigger="click" open={open} onOpenChange={setOpen} placement="bottomLeft" arrow={false}
+      content={(
+        <nav className="alllists" aria-label={t('more')}>
+          {parts.map(([title, lists]) => (
+            <section key={title}>
+              <h2>{title}</h2>
+              {lists.map((p) => <To key={p} to={'/' + p} onGo={() => setOpen(false)}><Icon name={p} /> {p === 'bin' ? t('bin') : resources()[p]!.many}</To>)}
+            </section>
+          ))}
+        </nav>
+      )}
+    >
+      <button type="button" className="navmore" aria-expanded={open} data-test="nav-more">{t('more')} <Icon name="down" size={11} /></button>
+    </Popover>
   )
 }
 

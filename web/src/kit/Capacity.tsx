@@ -4,7 +4,7 @@ import type { Capacity } from '../api/generated/types'
 import { useView } from '../live/view'
 import { t } from '../texts'
 import { Usage } from './chart/Usage'
-import { bytesOf, count, megahertz } from './format'
+import { bytesOf, count, megahertz, percent } from './format'
 import { Card, Fact, Facts } from './Details'
 
 const MADE_OF = ['Host', 'Vm', 'Pool', 'Volume', 'Cluster', 'Site']
@@ -15,10 +15,11 @@ const ratio = (value: number | undefined) => (value === undefined ? '-' : `${val
 
 export function CapacityCards({ capacity }: { capacity: Capacity | undefined }) {
   const { cpu, memory, storage } = capacity ?? {}
+  const clocked = !!cpu?.total_mhz // else its hosts do not say how fast they are, and what is used is counted in threads
   return (
     <>
       <Card title="CPU">
-        <Usage label={t('used')} used={cpu?.used_mhz} total={cpu?.total_mhz} text={cpu ? `${megahertz(cpu.used_mhz)} / ${megahertz(cpu.total_mhz)}` : '-'} />
+        {clocked ? <Usage label={t('used')} used={cpu?.used_mhz} total={cpu?.total_mhz} text={cpu ? `${megahertz(cpu.used_mhz)} / ${megahertz(cpu.total_mhz)}` : '-'} /> : <Usage label={t('used')} used={cpu?.used_mhz} total={cpu?.threads} text={cpu?.threads ? percent((100 * (cpu.used_mhz ?? 0)) / cpu.threads) : '-'} />}
         <Usage label={t('allocated')} used={cpu?.vcpus_allocated} total={cpu?.vcpus_limit} warn={90} bad={100} text={cpu ? `${count(cpu.vcpus_allocated)} / ${count(cpu.vcpus_limit)} vCPU` : '-'} />
         <Facts>
           <Fact label={t('threads')}>{count(cpu?.threads)}</Fact>

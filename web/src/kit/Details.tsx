@@ -45,15 +45,23 @@ export function EditButton({ plural, object, only, title }: { plural: string; ob
   return <Button size="small" type="text" disabled={!!why} title={why ?? t('change')} aria-label={`${t('change')} ${title ?? ''}`} icon={<Icon name="edit" size={13} />} onClick={() => openOverlay(<EditDialog plural={plural} object={object} only={only} title={title} />)} />
 }
 
-export function PartTable({ type, rows, paths, actions }: { type: string; rows: any[]; paths?: string[]; actions?: (row: any) => ReactNode }) {
+/** A column of a table of parts that its rows do not have themselves. */
+export interface OwnColumn { title: string; number?: boolean; cell: (row: any) => ReactNode }
+
+interface PartTableProps { type: string; rows: any[]; paths?: string[]; own?: OwnColumn[]; after?: string[]; actions?: (row: any) => ReactNode }
+
+export function PartTable({ type, rows, paths, own = [], after = [], actions }: PartTableProps) {
   const fields = fieldsOf(type)
   const shown = (paths ?? Object.keys(fields).filter((n) => rows.some((row) => row[n] !== undefined && row[n] !== '' && !(Array.isArray(row[n]) && !row[n].length)))).slice(0, 12)
+  const side = (n: string) => (isNumber(fields[n]) ? 'number' : undefined)
+  const head = (n: string) => <th key={n} className={side(n)}>{labelOf(type, n)}</th>
+  const cell = (row: any, n: string) => <td key={n} className={side(n)}><Value type={type} path={n} object={row} /></td>
   if (!rows.length) return <span className="faint">{t('none')}</span>
   return (
     <div className="tablebox" tabIndex={0} role="region" aria-label={fields[shown[0] ?? '']?.l ?? type}>
       <table className="plain">
-        <thead><tr>{shown.map((n) => <th key={n} className={isNumber(fields[n]) ? 'number' : undefined}>{labelOf(type, n)}</th>)}{actions && <th />}</tr></thead>
-        <tbody>{rows.slice(0, 500).map((row, i) => <tr key={row.key ?? row.id ?? row.name ?? i}>{shown.map((n) => <td key={n} className={isNumber(fields[n]) ? 'number' : undefined}><Value type={type} path={n} object={row} /></td>)}{actions && <td>{actions(row)}</td>}</tr>)}</tbody>
+        <thead><tr>{shown.map(head)}{own.map((one) => <th key={one.title} className={one.number ? 'number' : undefined}>{one.title}</th>)}{after.map(head)}{actions && <th />}</tr></thead>
+        <tbody>{rows.slice(0, 500).map((row, i) => <tr key={row.key ?? row.id ?? row.name ?? i}>{shown.map((n) => cell(row, n))}{own.map((one) => <td key={one.title} className={one.number ? 'number' : undefined}>{one.cell(row)}</td>)}{after.map((n) => cell(row, n))}{actions && <td className="actions">{actions(row)}</td>}</tr>)}</tbody>
       </table>
     </div>
   )

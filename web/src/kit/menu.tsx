@@ -5,6 +5,7 @@ import { Dropdown } from 'antd'
 import { get, type Obj } from '../api/client'
 import { t } from '../texts'
 import { refusal, sift, verbsOf } from './verbs/check'
+import { verbForm } from './verbs/forms'
 import { ask } from './verbs/run'
 
 interface Open { plural: string; objects: Obj[]; at: { x: number; y: number } }
@@ -38,7 +39,7 @@ export function useReasons(plural: string, object: Obj | undefined, wanted: bool
 }
 
 export function verbItems(plural: string, objects: Obj[], reasons: Record<string, string> = {}) {
-  const items = verbsOf(plural).map((op) => {
+  const items = verbsOf(plural).filter((op) => objects.length === 1 || !verbForm(plural, op.name)?.run).map((op) => {
     const why = objects.length === 1 ? refusal(op, objects[0]) ?? reasons[op.name] : sift(op, objects).able.length ? undefined : sift(op, objects).refused[0]?.[0]
     return {
       key: op.name, danger: (op.danger ?? 0) >= 2, disabled: !!why, onClick: () => ask(plural, op, objects),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One dialog at a time, opened from anywhere: a verb in a row, a tree, the palette or a button is the same dialog.
-import { useSyncExternalStore, type ReactNode } from 'react'
+import { Suspense, useSyncExternalStore, type ReactNode } from 'react'
 
 let shown: ReactNode = null
 let focusBack: Element | null = null
@@ -22,8 +22,9 @@ export function closeOverlay() {
 }
 
 export function Overlay() {
-  return useSyncExternalStore((f) => {
+  const content = useSyncExternalStore((f) => {
     listeners.add(f)
     return () => listeners.delete(f)
   }, () => shown)
+  return <Suspense fallback={null}>{content}</Suspense>
 }

@@ -10,7 +10,7 @@ import { go } from '../../router'
 import { t } from '../../texts'
 import { ErrorBox, tell } from '../error/ErrorBox'
 import { Name } from '../Name'
-import { closeOverlay } from '../overlay'
+import { closeOverlay, openOverlay } from '../overlay'
 import { Icon } from '../state/glyphs'
 import { useDraft } from './draft'
 import { patchOf } from './patch'
@@ -41,6 +41,7 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
       draft.drop()
       if (made?.id?.startsWith('task-')) noteMade(made)
       if (onMade) return onMade(made)
+      if (shape.made) return openOverlay(<shape.made made={made} />)
       closeOverlay()
       if (made?.id && !made.id.startsWith('task-')) go(`/${plural}/${made.id}`)
     } catch (failed) {

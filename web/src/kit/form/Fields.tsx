@@ -4,7 +4,7 @@ import { useId, useState, type ReactNode } from 'react'
 import { Button, Checkbox, Input, InputNumber, Select } from 'antd'
 import { choice, fieldsOf, type Field } from '../../api/contract'
 import { useHelp } from '../../api/help'
-import { language, t } from '../../texts'
+import { t } from '../../texts'
 import type { Obj } from '../../api/client'
 import { bytes, withUnit } from '../format'
 import { Icon } from '../state/glyphs'
@@ -15,10 +15,17 @@ export type Values = Record<string, any>
 /** What the server said about a field: its path and why. */
 export interface FieldError { path: string; message: string }
 
+/** Absent, the manager chooses one of these; of other types it is none. */
+const PLACED = new Set(['Host', 'Cluster', 'Pool'])
+
+/** Text of many lines. Where the contract gives no shorter limit, what has a form (a MAC address, a key) has one line. */
+const isLong = (field: Field) => (field.max ?? 0) > 2000 && !field.pat && !field.fmt
+
 const unitWord = (unit: string | undefined) => (unit === 'percent' ? '%' : unit && unit !== 'bytes' ? unit : undefined)
 
 function limits(field: Field): string | undefined {
   if ((field.t !== 'int' && field.t !== 'double') || field.min === undefined || field.max === undefined || field.max > 1e15) return undefined
+  if (field.u === 'bytes/s') return t('at_least', { least: withUnit(field.min, field.u) })
   return field.u === 'bytes' ? `${bytes(field.min)} – ${bytes(field.max)}` : `${field.min} – ${withUnit(field.max, field.u === 'percent' ? 'percent' : undefined)}`
 }
 
@@ -43,6 +50,7 @@ function Scalar({ field, value, change, id, label }: { field: Field; value: any;
     case 'int':
     case 'double':
       if (field.u === 'bytes') return <BytesInput id={id} value={value} onChange={change} placeholder={typeof field.def === 'number' ? bytes(field.def) : undefined} />
+      if (field.u === 'bytes/s') return <BytesInput id={id} value={value} onChange={change} placeholder="100 MiB" suffix="/s" />
       return (
         <InputNumber
           id={id} value={value} min={field.min} max={field.max} step={field.mult ?? (field.t === 'double' ? 0.1 : 1)} suffix={unitWord(field.u)} placeholder={field.def === undefined ? undefined : String(field.def)}
@@ -57,12 +65,12 @@ function Scalar({ field, value, change, id, label }: { field: Field; value: any;
         />
       )
     case 'ref':
-      return <RefSelect id={id} label={label} type={field.r!} value={value} onChange={change} placeholder={field.req ? undefined : t('automatic')} />
+      return <RefSelect id={id} label={label} type={field.r!} value={value} onChange={change} placeholder={field.req ? undefined : PLACED.has(field.r!) ? t('automatic') : t('not_set')} />
     case 'map':
       return <MapInput label={label} value={value} onChange={change} />
     default:
       if (field.sec) return <Input.Password id={id} value={value} maxLength={field.max} autoComplete="new-password" onChange={(e) => change(e.target.value || undefined)} />
-      if ((field.max ?? 0) > 2000) return <Input.TextArea id={id} value={value} maxLength={field.max} rows={3} onChange={(e) => change(e.target.value || undefined)} dir="auto" />
+      if (isLong(field)) return <Input.TextArea id={id} value={value} maxLength={field.max} rows={3} onChange={(e) => change(e.target.value || undefined)} dir="auto" />
       return <Input id={id} value={value} maxLength={field.max} onChange={(e) => change(e.target.value || undefined)} dir="auto" placeholder={field.def === undefined ? undefined : String(field.def)} />
   }
 }
@@ -72,6 +80,7 @@ interface ManyProps { field: Field; value: any[]; change: (v: any[]) => void; la
 function Many({ field, value = [], change, label, path, errors, among }: ManyProps) {
   if (field.t === 'ref') return <RefsSelect label={label} type={field.r!} value={value} onChange={change} among={among} />
   if (field.t === 'enum') return <Select mode="multiple" aria-label={label} value={value} onChange={change} options={field.e?.map((v) => ({ value: v, label: choice(field, v) }))} />
+  if (field.offers) return <Select mode="tags" aria-label={label} value={value} onChange={change} options={field.offers()} optionLabelProp="value" popupMatchSelectWidth={false} placeholder={t('choose', { what: label })} />
   if (field.t !== 'object') return <Select mode="tags" aria-label={label} value={value} onChange={(v: any[]) => change(field.t === 'int' ? v.map(Number).filter((n) => !Number.isNaN(n)) : v)} open={false} suffixIcon={null} />
   return (
     <div className="rows" role="group" aria-label={label}>
@@ -109,8 +118,8 @@ export function FieldRow({ field, value, change, path, errors, required, before,
       </div>
     )
   }
-  const wide = (field.many && field.t === 'object') || field.t === 'map' || (field.t === 'string' && (field.max ?? 0) > 2000)
-  const help = language === 'en' && field.d ? field.d : undefined
+  const wide = (field.many && field.t === 'object') || field.t === 'map' || (field.t === 'string' && !field.many && isLong(field)) || !!field.offers
+  const help = field.d
   return (
     <Labelled label={field.t === 'bool' && !field.many ? '' : field.l} help={[help, limits(field)].filter(Boolean).join(' · ')} error={error} required={required ?? field.req} id={id} wide={wide} changed={changed} onUndo={changed ? () => change(before.value) : undefined}>
       {field.many ? <Many field={field} value={value} change={change} label={field.l} path={path} errors={errors} among={among} /> : <Scalar field={field} value={value} change={change} id={id} label={field.l} />}

@@ -4,14 +4,14 @@ import { useEffect, useMemo, useState } from 'react'
 import { Button, Input, Select } from 'antd'
 import { quoted, type Obj } from '../../api/client'
 import { pluralOfType, resource } from '../../api/contract'
-import { nameNow, useName, useRows } from '../../live/store'
+import { nameNow, namesOf, useName, useRows } from '../../live/store'
 import { t } from '../../texts'
 import { bytes, middle, parseBytes, visible } from '../format'
 import { Icon } from '../state/glyphs'
 import { StateGlyph } from '../state/State'
 
 /** A size: "8g", "8 GiB", "8192M" are all understood; what was typed stays as it was typed. */
-export function BytesInput({ value, onChange, id, label, placeholder, disabled }: { value?: number; onChange: (v: number | undefined) => void; id?: string; label?: string; placeholder?: string; disabled?: boolean }) {
+export function BytesInput({ value, onChange, id, label, placeholder, suffix, disabled }: { value?: number; onChange: (v: number | undefined) => void; id?: string; label?: string; placeholder?: string; suffix?: string; disabled?: boolean }) {
   const [text, setText] = useState(value == null ? '' : bytes(value))
   const [sent, setSent] = useState(value)
   useEffect(() => {
@@ -23,7 +23,7 @@ export function BytesInput({ value, onChange, id, label, placeholder, disabled }
   const bad = text.trim() !== '' && parseBytes(text) === null
   return (
     <Input
-      id={id} aria-label={label} value={text} placeholder={placeholder ?? '8 GiB'} status={bad ? 'error' : undefined} disabled={disabled} spellCheck={false}
+      id={id} aria-label={label} value={text} placeholder={placeholder ?? '8 GiB'} suffix={suffix} status={bad ? 'error' : undefined} disabled={disabled} spellCheck={false}
       onChange={(event) => {
         const next = event.target.value
         setText(next)
@@ -37,20 +37,40 @@ export function BytesInput({ value, onChange, id, label, placeholder, disabled }
   )
 }
 
-interface RefProps { type: string; value?: string; onChange: (v: string | undefined) => void; filter?: string; id?: string; label?: string; placeholder?: string; extra?: (object: Obj) => string | undefined; disabled?: boolean; clear?: boolean }
+/** By what objects of one name are told apart where one is chosen: room, size, the host of a network. */
+function useNotes(type: string): (row: Obj) => string | undefined {
+  const { rows: switches } = useRows(type === 'PortGroup' ? 'switches' : undefined, {}, 500)
+  const [, drawAgain] = useState(0)
+  useEffect(() => {
+    if (switches.length) void namesOf(switches.map((one) => one.host)).then(() => drawAgain((n) => n + 1))
+  }, [switches])
+  switch (type) {
+    case 'Pool': return (row) => (row.available_bytes === undefined ? undefined : t('free_space_of', { size: bytes(row.available_bytes), all: bytes(row.capacity_bytes) }))
+    case 'Volume': return (row) => (row.size_bytes === undefined ? undefined : bytes(row.size_bytes))
+    case 'PortGroup': return (row) => {
+      const of = switches.find((one) => one.id === row.switch)
+      return of && [of.name, nameNow(of.host)].join(' · ')
+    }
+    default: return () => undefined
+  }
+}
+
+interface RefProps { type: string; value?: string; onChange: (v: string | undefined) => void; filter?: string; id?: string; label?: string; placeholder?: string; extra?: (object: Obj) => string | undefined; among?: (object: Obj) => boolean; disabled?: boolean; clear?: boolean }
 
 /** An object of a type, found as one types. */
-export function RefSelect({ type, value, onChange, filter, id, label, placeholder, extra, disabled, clear = true }: RefProps) {
+export function RefSelect({ type, value, onChange, filter, id, label, placeholder, extra, among, disabled, clear = true }: RefProps) {
   const plural = pluralOfType(type)
   const [text, setText] = useState('')
   const terms = [filter, text && `name~${quoted(text)}`].filter(Boolean).join(' and ')
-  const { rows, loading } = useRows(plural, { filter: terms || undefined, sort: 'name' }, 50)
+  const { rows: found, loading } = useRows(plural, { filter: terms || undefined, sort: 'name' }, among ? 500 : 50)
+  const rows = among ? found.filter(among) : found
+  const note = useNotes(type)
   const name = useName(value)
   const options = useMemo(() => {
     const all = rows.map((row) => ({ value: row.id, label: row.name ?? row.id, row }))
     if (value && !rows.some((row) => row.id === value)) all.unshift({ value, label: name ?? value, row: { id: value, revision: 0 } })
     return all
-  }, [rows, value, name])
+  }, [found, among, value, name])
   return (
     <Select
       id={id} aria-label={label} value={value} disabled={disabled} loading={loading} allowClear={clear} placeholder={placeholder ?? t('choose', { what: resource(plural ?? '')?.one ?? type })}
@@ -66,7 +86,7 @@ export function RefSelect({ type, value, onChange, filter, id, label, placeholde
           <span className="option">
             {row.revision > 0 && <StateGlyph type={type} object={row} />}
             <bdi>{visible(String(option.label))}</bdi>
-            <span className="faint">{extra?.(row) ?? row.id}</span>
+            <span className="faint">{extra?.(row) ?? note(row) ?? row.id}</span>
           </span>
         )
       }}

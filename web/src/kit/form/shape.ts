@@ -3,6 +3,7 @@
 // objects may be chosen, and words of choices that mean something else here than elsewhere.
 import { fieldsOf, resource } from '../../api/contract'
 import type { Obj } from '../../api/client'
+import type { ComponentType } from 'react'
 import type { Values } from './Fields'
 
 export type Among = Record<string, ((row: Obj) => boolean) | undefined>
@@ -14,6 +15,8 @@ export interface FormShape {
   hide?: (value: Values) => string[]
   /** Choices that exist and cannot be made here. */
   never?: Record<string, string[]>
+  /** Shown when it is made, in place of its page: for what only the answer to that request says. */
+  made?: ComponentType<{ made: any }>
   /** By field: only these objects may be chosen. A hook, for it may have to look others up. */
   useAmong?: (value: Values) => Among
 }
@@ -36,6 +39,12 @@ export const formShape = (plural: string): FormShape => shapes.get(plural) ?? {}
 export function registerChoices(type: string, field: string, words: Record<string, string>) {
   const known = fieldsOf(type)[field]
   if (known) known.w = words
+}
+
+/** What a field of many words may hold, offered while somebody types; other words may be typed too. */
+export function registerOffers(type: string, field: string, offers: () => { value: string; label: string }[]) {
+  const known = fieldsOf(type)[field]
+  if (known) known.offers = offers
 }
 
 /** Without what has no meaning. */

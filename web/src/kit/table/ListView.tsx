@@ -47,7 +47,7 @@ export function ListView({ plural, base, sort: firstSort, columns: firstColumns,
   const [sortParam] = useParam('sort' + name)
   const spec = columnsFor(plural)
   const sort = sortParam || firstSort || spec?.sort || (kind.history ? '' : fieldsOf(type).name ? 'name' : 'id')
-  const [shown, setShown] = usePref<string[]>(`columns-${plural}`, firstColumns ?? spec?.columns ?? defaultColumns(plural))
+  const [shown, setShown] = usePref<string[]>(`columns-${plural}${firstColumns ? '-' + name : ''}`, firstColumns ?? spec?.columns ?? defaultColumns(plural))
   const [widths, setWidths] = usePref<Record<string, number>>(`widths-${plural}`, {})
   const [picked, setPicked] = useState<Set<string>>(new Set())
   const [pickingAll, setPickingAll] = useState(false)
@@ -115,7 +115,7 @@ export function ListView({ plural, base, sort: firstSort, columns: firstColumns,
         {state.stale && <Button size="small" onClick={() => query?.refresh()}>{t('rows_would_move')}</Button>}
         <span className="grow" />
         {actions}
-        <ColumnChooser type={type} plural={plural} shown={shown} choose={setShown} />
+        <ColumnChooser type={type} plural={plural} shown={shown} first={firstColumns} choose={setShown} />
         <Tooltip title={t('export_csv')}>
           <Button
             aria-label={t('export_csv')} icon={<Icon name="download" />} data-test="csv"
@@ -174,7 +174,7 @@ function guessWidth(path: string, field: ReturnType<typeof fieldAt>): number {
   return 160
 }
 
-function ColumnChooser({ type, plural, shown, choose }: { type: string; plural: string; shown: string[]; choose: (columns: string[]) => void }) {
+function ColumnChooser({ type, plural, shown, first, choose }: { type: string; plural: string; shown: string[]; first?: string[]; choose: (columns: string[]) => void }) {
   const spec = columnsFor(plural)
   const paths = useMemo(() => allPaths(type, Object.keys(spec?.cells ?? {})), [type, spec])
   return (
@@ -187,7 +187,7 @@ function ColumnChooser({ type, plural, shown, choose }: { type: string; plural: 
               {spec?.cells?.[path]?.title?.() ?? pathLabel(type, path)}
             </Checkbox>
           ))}
-          <Button size="small" type="link" onClick={() => choose(spec?.columns ?? defaultColumns(plural))}>{t('default_columns')}</Button>
+          <Button size="small" type="link" onClick={() => choose(first ?? spec?.columns ?? defaultColumns(plural))}>{t('default_columns')}</Button>
         </div>
       )}
     >
@@ -213,7 +213,7 @@ function pathLabel(type: string, path: string): string {
 }
 
 function PickedBar({ plural, rows, clear, total, all }: { plural: string; rows: Obj[]; clear: () => void; total: number; all?: () => void }) {
-  const verbs = verbsOf(plural)
+  const verbs = verbsOf(plural).filter((op) => rows.length === 1 || !verbForm(plural, op.name)?.run) // what opens a page or a window of one object is for one
   const useful = verbs.filter((op) => sift(op, rows).able.length > 0)
   const first = useful.filter((op) => verbForm(plural, op.name)?.main !== undefined || op.kind === 'delete').slice(0, 6)
   return (

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The dialog of a verb, for one object or many: what will happen, its settings, what stands against it, and the name for what cannot be undone.
-import { useEffect, useMemo, useRef, useState } from 'react'
+import { Suspense, useEffect, useMemo, useRef, useState } from 'react'
 import { Button, Input, Modal } from 'antd'
 import { ApiError, dryRun, post, type Obj } from '../../api/client'
 import { fieldsOf, resource, type Op } from '../../api/contract'
 import { useHelp } from '../../api/help'
 import { noteMade } from '../../live/follow'
 import { useObject } from '../../live/store'
-import { t, language } from '../../texts'
+import { t } from '../../texts'
 import { ErrorBox, tell } from '../error/ErrorBox'
 import { clean, fieldErrors, Fields, type Values } from '../form/Fields'
 import { Name } from '../Name'
@@ -21,6 +21,7 @@ import { send, verbMethod, verbPath } from './run'
 import { visible } from '../format'
 
 const DRY_MS = 400
+const WAITS = <div className="skeleton" aria-busy />
 
 /** What the server would do, asked while somebody types. */
 function useDryRun(plural: string, op: Op, object: Obj | undefined, body: Values, whole: boolean): { steps?: string[]; error?: unknown; asking: boolean } {
@@ -56,7 +57,7 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const first = objects.length === 1 ? objects[0] : undefined
   const single = useObject(first?.id).object ?? first
   const body = clean(value)
-  const whole = Object.entries(fieldsOf(op.body ?? '')).every(([name, field]) => !field.req || (body[name] !== undefined && body[name] !== ''))
+  const whole = Object.entries(fieldsOf(op.body ?? '')).every(([name, field]) => !field.req || (body[name] !== undefined && body[name] !== '')) && form?.ready?.(value) !== false
   const dry = useDryRun(plural, op, single, body, whole && !sending)
   const danger = op.danger ?? 0
   const wanted = single ? visible(single.name ?? single.id) : String(able.length)
@@ -94,14 +95,14 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
       open title={single ? <>{op.l}: <Name text={single.name ?? single.id} max={60} /></> : t('verb_on_many', { verb: op.l, n: able.length, kind: kind.many })} onCancel={closeOverlay} width={560} destroyOnHidden
       footer={[
         <Button key="no" onClick={closeOverlay} autoFocus={danger > 0 && danger < 3}>{t('cancel')}</Button>,
-        <Button key="go" type="primary" danger={danger >= 2} loading={sending} disabled={!confirmed || !able.length || blocked} onClick={() => void run()} data-test="confirm">{op.l}</Button>,
+        <Button key="go" type="primary" danger={danger >= 2} loading={sending} disabled={!confirmed || !able.length || blocked || form?.ready?.(value) === false} onClick={() => void run()} data-test="confirm">{op.l}</Button>,
       ]}
     >
       <div ref={box} className="stack">
-        {language === 'en' && op.d && <p className="lead">{op.d}</p>}
-        {form?.intro && <form.intro objects={able} value={value} />}
+        {op.d && <p className="lead">{op.d}</p>}
+        {form?.intro && <Suspense fallback={WAITS}><form.intro objects={able} value={value} /></Suspense>}
         {!single && <Selection able={able} refused={refused} type={kind.type} />}
-        {form?.fields ? <form.fields objects={able} value={value} change={change} /> : fieldsThere && op.body ? <Fields type={op.body} value={value} change={change} errors={fieldErrors(tell(shownError))} /> : null}
+        {form?.fields ? <Suspense fallback={WAITS}><form.fields objects={able} value={value} change={change} /></Suspense> : fieldsThere && op.body ? <Fields type={op.body} value={value} change={change} errors={fieldErrors(tell(shownError))} /> : null}
         {dry.steps && !shownError && <p className="checkok" role="status"><Glyph name="tick" colour="ok" /> {t('checks_passed')}</p>}
         {shownError !== undefined && <ErrorBox error={tell(shownError)} />}
         {danger === 3 && able.length > 0 && (

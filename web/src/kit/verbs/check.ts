@@ -21,7 +21,7 @@ export function refusal(op: Op, object: Obj | undefined): string | undefined {
   if (object.activity && !BESIDE.has(op.name)) return t('busy_with', { activity: word(object.activity.verb) })
   for (const [path, values] of Object.entries(op.allowed ?? {})) {
     const value = valueAt(object, path)
-    if (typeof value === 'string' && !values.includes(value)) return t('not_while', { state: word(value) })
+    if (typeof value === 'string' && !values.includes(value)) return t('not_while', { state: word(value), possible: values.map((one) => word(one)).join(t('list_mark')) })
   }
   if (op.name === 'cancel' && object.cancellable === false) return t('not_cancellable')
   return undefined

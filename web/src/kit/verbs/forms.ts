@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a page says of a verb's dialog beyond the contract: registered by the page's folder, found by the verb.
-import type { ComponentType } from 'react'
+import type { ComponentType, LazyExoticComponent } from 'react'
 import type { Obj } from '../../api/client'
 
 export interface FormProps { objects: Obj[]; value: Record<string, any>; change: (value: Record<string, any>) => void }
+
+export interface IntroProps { objects: Obj[]; value: Record<string, any> }
 
 export interface VerbForm {
   /** Does all of it: opens a page, a window, a dialog of its own. */
   run?: (objects: Obj[]) => void
   /** In place of the fields that the contract gives the verb. */
-  fields?: ComponentType<FormProps>
+  fields?: ComponentType<FormProps> | LazyExoticComponent<ComponentType<FormProps>>
   /** What will happen, above the fields. */
-  intro?: ComponentType<{ objects: Obj[]; value: Record<string, any> }>
+  intro?: ComponentType<IntroProps> | LazyExoticComponent<ComponentType<IntroProps>>
   /** Values at first. */
   initial?: (objects: Obj[]) => Record<string, any>
+  /** Whether enough is said to ask the server about it; beside what the contract requires. */
+  ready?: (value: Record<string, any>) => boolean
   /** Glyph of its button. */
   icon?: string
   /** Among the first buttons of the object's page, in this order. */

@@ -10,7 +10,7 @@ import { bytes } from '../../kit/format'
 
 const SHOWN = 8
 
-export function MaintenanceFields({ objects, value, change }: FormProps) {
+export default function MaintenanceFields({ objects, value, change }: FormProps) {
   const host = objects[0]!
   const { rows, total, loading } = useRows(objects.length === 1 ? 'vms' : undefined, { filter: `host=${host.id} and power.state!=off and management!=in_bin`, sort: '-memory_bytes' }, 200)
   const memory = rows.reduce((n, row) => n + (row.memory_bytes ?? 0), 0)

@@ -36,7 +36,7 @@ export default function Summary({ object: host }: TabProps) {
         <Facts>
           <Fact label={t('model')}>{[facts?.system?.vendor, facts?.system?.model].filter(Boolean).join(' ') || '-'}</Fact>
           <Fact label="CPU">{facts?.cpu?.model ?? '-'}</Fact>
-          <Fact label={t('sockets_cores_threads')}>{facts?.cpu ? `${facts.cpu.sockets} / ${facts.cpu.cores} / ${facts.cpu.threads}` : '-'}</Fact>
+          <Fact label={t('sockets_cores_threads')}>{[facts?.cpu?.sockets, facts?.cpu?.cores, facts?.cpu?.threads].map((n) => count(n)).join(' / ')}</Fact>
           <Fact label={t('memory')}>{bytes(memory)}</Fact>
           <Fact label={t('virtualisation')}>{facts?.virtualisation?.kind ? word(facts.virtualisation.kind) : '-'}{facts?.virtualisation?.kind === 'tcg' && <span className="waits">{facts.virtualisation.reason}</span>}</Fact>
           <Fact label={t('nics')}>{count(facts?.nics?.filter((n: any) => n.kind === 'physical').length)}</Fact>

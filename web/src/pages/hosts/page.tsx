@@ -4,12 +4,12 @@ import { bytesOf, percent } from '../../kit/format'
 import { openOverlay } from '../../kit/overlay'
 import { Icon } from '../../kit/state/glyphs'
 import { registerColumns } from '../../kit/table/columns'
+import { registerForm } from '../../kit/form/shape'
 import { registerVerbs } from '../../kit/verbs/forms'
 import { may } from '../../live/session'
 import { t } from '../../texts'
 import { registerAddress, registerPage } from '../registry'
-import { JoinHost } from './JoinHost'
-import { MaintenanceFields } from './Maintenance'
+import { JoinCommand, JoinHost } from './JoinHost'
 import { part } from '../../kit/part'
 
 const Add = () => <Button type="primary" disabled={!may('host.write')} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<JoinHost />)} data-test="create">{t('add_host')}</Button>
@@ -25,6 +25,7 @@ export function register() {
       { key: 'network', label: () => t('network'), part: part(() => import('./Network')), shown: () => may('network.read') },
       { key: 'numa', label: () => 'NUMA', part: part(() => import('./Numa')), shown: (o) => (o.facts?.numa_nodes?.length ?? 0) > 0 },
       { key: 'hardware', label: () => t('hardware'), part: part(() => import('./Hardware')) },
+      { key: 'checks', label: () => t('checks'), part: part(() => import('./Checks')) },
       { key: 'migrations', label: () => t('migrations'), part: part(() => import('./Migrations')) },
     ],
   })
@@ -38,7 +39,9 @@ export function register() {
       },
     },
   })
+  registerForm('join-tokens', { first: ['host_name', 'cluster', 'host_pool', 'host', 'minutes'], made: JoinCommand })
   registerVerbs('hosts', {
-    enter_maintenance: { main: 1, icon: 'warn', fields: MaintenanceFields, initial: () => ({ vms: 'migrate' }) }, leave_maintenance: { main: 2, icon: 'play' }, sync: { main: 3, icon: 'restart' }, assign: { main: 4, icon: 'clusters' },
+    set_firewall: { fields: part(() => import('./Firewall')), ready: (value) => value.rules !== undefined },
+    enter_maintenance: { main: 1, icon: 'warn', fields: part(() => import('./Maintenance')), initial: () => ({ vms: 'migrate' }) }, leave_maintenance: { main: 2, icon: 'play' }, sync: { main: 3, icon: 'restart' }, assign: { main: 4, icon: 'clusters' },
   })
 }

@@ -8,7 +8,7 @@ import type { FormProps } from '../../kit/verbs/forms'
 import { t } from '../../texts'
 
 /** Which way, and what goes with it. */
-export function DeleteFields({ objects, value, change }: FormProps) {
+export default function DeleteFields({ objects, value, change }: FormProps) {
   const { rows } = useRows(objects.length === 1 ? 'volumes' : undefined, { filter: `used_by=${objects[0]?.id}` }, 64)
   const destroys = value.how === 'destroy'
   return (

@@ -12,7 +12,7 @@ import { t } from '../../texts'
 
 const SHOWN = 50
 
-export function MigrateFields({ objects, value, change }: FormProps) {
+export default function MigrateFields({ objects, value, change }: FormProps) {
   const [more, setMore] = useState(false)
   const vm = objects[0]!
   const { object: from } = useObject(vm.host)

@@ -9,9 +9,9 @@ import { go } from '../../router'
 import { t } from '../../texts'
 import { registerAddress, registerPage } from '../registry'
 import { openConsole } from './openConsole'
-import { DeleteFields } from './Delete'
-import { MigrateFields } from './Migrate'
 import { part } from '../../kit/part'
+
+const FIRST_DISK_BYTES = 10737418240
 
 function Actions() {
   return (
@@ -46,11 +46,13 @@ export function register() {
     },
   })
   registerVerbs('vms', {
-    console: { main: 1, icon: 'console', shortcut: 'c', run: (objects) => openConsole(objects[0]!) }, start: { main: 2, icon: 'play' }, shutdown: { main: 3, icon: 'power' }, migrate: { main: 4, icon: 'migrations', shortcut: 'm', fields: MigrateFields },
+    console: { main: 1, icon: 'console', shortcut: 'c', run: (objects) => openConsole(objects[0]!) }, start: { main: 2, icon: 'play' }, shutdown: { main: 3, icon: 'power' }, migrate: { main: 4, icon: 'migrations', shortcut: 'm', fields: part(() => import('./Migrate')) },
     resume: { main: 5, icon: 'play' }, restore: { main: 6, icon: 'restart' }, adopt: { main: 7, icon: 'plus' }, reboot: { main: 8, icon: 'restart' },
-    delete: { fields: DeleteFields, initial: () => ({ how: 'bin_with_volumes' }) },
+    delete: { fields: part(() => import('./Delete')), initial: () => ({ how: 'bin_with_volumes' }) },
     screenshot: { run: (objects) => go(`/vms/${objects[0]!.id}/console`) },
     send_keys: { run: (objects) => go(`/vms/${objects[0]!.id}/console`) },
-    attach_nic: { initial: () => ({ nic: {} }) }, attach_disk: { initial: () => ({ disk: { new_volume: { size_bytes: 10737418240 } } }) },
+    attach_nic: { initial: () => ({ nic: {} }), fields: part(() => import('./AttachNic')), ready: (value) => !!value.nic?.port_group }, attach_disk: { initial: () => ({ disk: { new_volume: { size_bytes: FIRST_DISK_BYTES } } }), fields: part(() => import('./AttachDisk')), ready: (value) => !!(value.disk?.volume || value.disk?.new_volume?.size_bytes) },
+    migrate_storage: { fields: part(() => import('./MoveDisks')), ready: (value) => !!value.pool || !!value.disks?.length },
+    export: { initial: (objects) => ({ name: objects.length === 1 ? objects[0]!.name : undefined }) },
   })
 }

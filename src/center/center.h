@@ -31,8 +31,9 @@ typedef struct {
   char **names;       /* extra names and addresses for the server certificate, NULL-ended; may be NULL */
   guint16 port;       /* 0: any free */
   guint session_idle_s, session_max_s;
-  /* Failed logins that are borne in login_window_s (auth/guard.h): of an account from one address, from one address, of an account from all of them
-   * in an hour; and calls without a login that are refused, from one address. 0: 5 in 300 s, 100, 100, 1,000. */
+  /* Failed logins that are borne in login_window_s (auth/login_guard.h): of an account from one address, from
+   * one address, of an account from all of them in an hour; and calls without a login that are refused, from
+   * one address. 0: 5 in 300 s, 100, 100, 1,000. */
   guint login_failures_max, login_window_s, login_failures_address, login_failures_account, refused_calls_address;
   guint audit_keep_days;   /* older audit records go; 0: none does */
   gint64 server_cert_life_s, host_cert_life_s; /* of certificates issued from now on; 0: 398 and 365 days */

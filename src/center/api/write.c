@@ -274,7 +274,7 @@ static bool admit(ApiCall *call, GError **error)
   return strangers_admit(call, error);
 }
 
-/* Logins have counts of their own (auth/guard.h). */
+/* Logins have counts of their own (auth/login_guard.h). */
 static void count_refusal(ApiCall *call, GError **error)
 {
   int status = ws_error_http_status(ws_error_code(*error));

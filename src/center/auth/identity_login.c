@@ -3,7 +3,7 @@
 #include "center/auth/identity_login.h"
 #include "base/hash.h"
 #include "center/auth/auth-private.h"
-#include "center/auth/guard.h"
+#include "center/auth/login_guard.h"
 #include "center/auth/identity_talk.h"
 #include "center/tickets.h"
 #include "center/verbs.h"
@@ -81,7 +81,7 @@ typedef struct {
 static char *place_of(const char *address)
 {
   char place[INET6_ADDRSTRLEN];
-  return g_strdup(guard_place_of(address, place));
+  return g_strdup(login_guard_place_of(address, place));
 }
 
 static guint of_address(Begun *begun, const char *address)

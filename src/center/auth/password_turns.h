@@ -20,7 +20,7 @@ typedef struct PasswordTurns PasswordTurns;
 PasswordTurns *password_turns_new(guint running_max);
 void password_turns_free(PasswordTurns *turns); /* with the coroutines that wait already gone; NULL is fine */
 
-/* Returns when it is the caller's turn, who ends it by password_turn_end(). `place` and `pair`: keys of guard.h. false: the line is full of others
- * who have waited less often: WS_ERROR_TOO_MANY_REQUESTS. */
+/* Returns when it is the caller's turn, who ends it by password_turn_end(). `place` and `pair`: keys of
+ * login_guard.h. false: the line is full of others who have waited less often: WS_ERROR_TOO_MANY_REQUESTS. */
 bool password_turn_take(PasswordTurns *turns, guint64 place, guint64 pair, GError **error);
 void password_turn_end(PasswordTurns *turns, guint64 pair);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What callers without a login leave in the audit log: of calls that are alike the first has its record at once, those that follow become one record
- * with a count each minute. So nothing is lost silently, and a stranger writes two records a minute, not twenty thousand.
+/* What callers without a login leave in the audit log: of calls that are alike the first has its record at
+ * once, those that follow become one record with a count each minute. So nothing is lost silently, and a
+ * stranger writes two records a minute, not twenty thousand.
  *
- * Alike: the same operation, the same error, about the same object, from the same place (guard.h). The table is small: a place has so many kinds, all
- * together have so many; what is beyond is counted as the place's, or as everybody's, operation REFUSALS_MANY. Pure but for its lock: the time is
- * handed in. Any thread. */
+ * Alike: the same operation, the same error, about the same object, from the same place (login_guard.h). The
+ * table is small: a place has so many kinds, all together have so many; what is beyond is counted as the
+ * place's, or as everybody's, operation REFUSALS_MANY. Pure but for its lock: the time is handed in. Any
+ * thread. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>

@@ -14,7 +14,7 @@
 #define ALARM   "login_attack"
 
 struct Strangers {
-  Guard *guard;
+  LoginGuard *guard;
   Refusals *refusals;
   PasswordTurns *turns;
   WsTimer *timer;
@@ -37,7 +37,7 @@ static guint running_max(void)
 Strangers *strangers_new(Center *center)
 {
   const CenterConfig *config = &center->config;
-  const GuardLimits limits = {
+  const LoginGuardLimits limits = {
       .pair = limit_of(config->login_failures_max, config->login_window_s),
       .address = limit_of(config->login_failures_address, config->login_window_s),
       .account = limit_of(config->login_failures_account, 3600),
@@ -45,7 +45,7 @@ Strangers *strangers_new(Center *center)
       .refused = limit_of(config->refused_calls_address, config->login_window_s),
   };
   Strangers *strangers = g_new0(Strangers, 1);
-  strangers->guard = guard_new(center->clock, &limits);
+  strangers->guard = login_guard_new(center->clock, &limits);
   strangers->refusals = refusals_new();
   strangers->turns = password_turns_new(running_max());
   return strangers;
@@ -55,7 +55,7 @@ void strangers_free(Strangers *strangers)
 {
   if (!strangers)
     return;
-  guard_free(strangers->guard);
+  login_guard_free(strangers->guard);
   refusals_free(strangers->refusals);
   password_turns_free(strangers->turns);
   g_free(strangers);
@@ -71,7 +71,7 @@ bool strangers_note(Center *center, const WsRoute *route, const WsType *type, Ws
       .kind = route->audit_kind,
       .error = error ? ws_error_code_name(ws_error_code(error)) : NULL,
       .object = object ? ws_id_format(type->prefix, object, id) : NULL,
-      .place = guard_place_of(address, place),
+      .place = login_guard_place_of(address, place),
       .risk = route->audit_risk,
       .result = error ? WS_AUDIT_RECORD_RESULT_REFUSED : WS_AUDIT_RECORD_RESULT_DONE,
   };
@@ -122,7 +122,7 @@ static void record_counts(Center *center, bool all)
 
 /* ---- the alarm ---- */
 
-static void tell_of_account(Center *center, const GuardAttack *attack)
+static void tell_of_account(Center *center, const LoginGuardAttack *attack)
 {
   g_autofree char *tries = g_strdup_printf("%" G_GUINT64_FORMAT, attack->tries);
   if (attack->ended) {
@@ -135,7 +135,7 @@ static void tell_of_account(Center *center, const GuardAttack *attack)
 }
 
 /* Of addresses there is one alarm, the manager's, while there is one of them; each has its events. */
-static void tell_of_place(Center *center, const GuardAttack *attack)
+static void tell_of_place(Center *center, const LoginGuardAttack *attack)
 {
   g_autofree char *tries = g_strdup_printf("%" G_GUINT64_FORMAT, attack->tries);
   if (attack->ended) {
@@ -177,9 +177,9 @@ static void tick(void *arg)
   if (!strangers->looked_for)
     close_old(center);
   strangers->looked_for = true;
-  g_autoptr(GArray) news = guard_take_news(strangers->guard);
+  g_autoptr(GArray) news = login_guard_take_news(strangers->guard);
   for (guint i = 0; i < news->len; i++) {
-    const GuardAttack *attack = &g_array_index(news, GuardAttack, i);
+    const LoginGuardAttack *attack = &g_array_index(news, LoginGuardAttack, i);
     if (attack->user)
       tell_of_account(center, attack);
     else
@@ -221,7 +221,7 @@ static char *seconds_of(gint64 wait_us)
 
 void strangers_refused(Center *center, const char *address, GError **error)
 {
-  gint64 wait = guard_refused(center->strangers->guard, address);
+  gint64 wait = login_guard_refused(center->strangers->guard, address);
   g_autofree char *seconds = seconds_of(wait);
   if (!wait)
     return;
@@ -231,7 +231,7 @@ void strangers_refused(Center *center, const char *address, GError **error)
 
 bool strangers_is_over(Center *center, const char *address)
 {
-  return guard_is_over(center->strangers->guard, address);
+  return login_guard_is_over(center->strangers->guard, address);
 }
 
 /* ---- passwords ---- */
@@ -242,20 +242,20 @@ static bool turn_away(gint64 wait_us, GError **error)
   return ws_fail(error, WS_ERROR_LOGIN_THROTTLED, "seconds", seconds, NULL);
 }
 
-static bool may_try(Center *center, const GuardTry *try, GError **error)
+static bool may_try(Center *center, const LoginGuardTry *try, GError **error)
 {
-  Guard *guard = center->strangers->guard;
-  gint64 wait = guard_wait_us(guard, try);
+  LoginGuard *guard = center->strangers->guard;
+  gint64 wait = login_guard_wait_us(guard, try);
   if (!wait)
     return true;
-  guard_turned_away(guard, try);
+  login_guard_turned_away(guard, try);
   return turn_away(wait, error);
 }
 
 /* Its user sees how often it went wrong; while many are at it they are not each worth a transaction. */
-static void note_failure(Center *center, const GuardTry *try)
+static void note_failure(Center *center, const LoginGuardTry *try)
 {
-  if (!try->user || guard_is_hammered(center->strangers->guard, try->name))
+  if (!try->user || login_guard_is_hammered(center->strangers->guard, try->name))
     return;
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   WsUser *edit = inv_edit_id(txn, &ws_type_user, try->user);
@@ -267,18 +267,19 @@ static void note_failure(Center *center, const GuardTry *try)
 }
 
 /* In its turn. */
-static bool look(Center *center, const GuardTry *try, const StrangersLogin *login, bool *fits, GError **error)
+static bool look(Center *center, const LoginGuardTry *try, const StrangersLogin *login, bool *fits,
+                 GError **error)
 {
-  Guard *guard = center->strangers->guard;
-  gint64 over = guard_address_wait_us(guard, try->address);
+  LoginGuard *guard = center->strangers->guard;
+  gint64 over = login_guard_address_wait_us(guard, try->address);
   if (!may_try(center, try, error))
     return false;
   *fits = auth_password_fits(center, login->password, login->hash) && login->usable;
   if (*fits) {
-    guard_fitted(guard, try);
+    login_guard_fitted(guard, try);
     return true;
   }
-  guard_failed(guard, try);
+  login_guard_failed(guard, try);
   /* Where the address has no more tries all are told so, those too whose password was looked at: else it would tell who has logged in from there. */
   return over == 0 || turn_away(over, error);
 }
@@ -288,9 +289,10 @@ bool strangers_try(ApiCall *call, const StrangersLogin *login, bool *fits, GErro
   Center *center = api_call_center(call);
   Strangers *strangers = center->strangers;
   char place[INET6_ADDRSTRLEN];
-  const GuardTry try = {login->name, api_call_origin(call), login->user, login->known};
-  guard_place_of(try.address, place);
-  guint64 at = guard_key(strangers->guard, "turn", place, ""), pair = guard_key(strangers->guard, "turn", place, try.name);
+  const LoginGuardTry try = {login->name, api_call_origin(call), login->user, login->known};
+  login_guard_place_of(try.address, place);
+  guint64 at = login_guard_key(strangers->guard, "turn", place, ""),
+          pair = login_guard_key(strangers->guard, "turn", place, try.name);
   *fits = false;
   if (!may_try(center, &try, error) || !password_turn_take(strangers->turns, at, pair, error))
     return false;
@@ -314,7 +316,7 @@ typedef struct {
 static bool is_from(const char *address, FromThere *there)
 {
   char place[INET6_ADDRSTRLEN];
-  return address && strcmp(guard_place_of(address, place), there->place) == 0;
+  return address && strcmp(login_guard_place_of(address, place), there->place) == 0;
 }
 
 static bool look_at_session(const void *object, void *arg)
@@ -327,7 +329,7 @@ static bool look_at_session(const void *object, void *arg)
 bool strangers_knows(const InvSnapshot *snap, const WsUser *user, const char *address)
 {
   FromThere there = {.n = 0};
-  guard_place_of(address, there.place);
+  login_guard_place_of(address, there.place);
   if (is_from(user->last_login_address, &there))
     return true;
   inv_each_by(snap, &ws_type_session, ws_type_field(&ws_type_session, "user", 4), user->id, NULL, look_at_session, &there);
@@ -343,7 +345,8 @@ bool strangers_admit(ApiCall *call, GError **error)
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   const WsUser *user = inv_find_by(snap, &ws_type_user, "name", 0, body->user_name);
   const char *address = api_call_origin(call);
-  const GuardTry try = {body->user_name, address, user ? user->id : 0, user && strangers_knows(snap, user, address)};
+  const LoginGuardTry try = {body->user_name, address, user ? user->id : 0,
+                             user && strangers_knows(snap, user, address)};
   if (user)
     api_call_set_object(call, &ws_type_user, user->id);
   return may_try(center, &try, error);

@@ -3,24 +3,27 @@
  *
  * | door | what it costs | what bounds it |
  * |---|---|---|
- * | POST /sessions | a look at a password (argon2), a record | guard.h: account at address, address, account; password_turns.h; refusals.h |
- * | POST /sessions/start_oidc | a flow in memory, a question to the provider, a record | 500 flows of an address, 2,000 of all, 32 questions (identity_login.c); refusals.h |
- * | POST /sessions/finish_oidc | a hash; with a state that was given out, once, a question to the provider | 32 random bytes; refusals.h |
- * | POST /enrol | a hash; with a join token, once, a certificate | 32 random bytes; refusals.h |
- * | GET /console | a hash | 32 random bytes, used once, 60 s; no record |
- * | GET /agent, /agent/stream | a look for the certificate | a certificate of the site's CA; no record |
- * | GET /identity-providers/choices, /openapi.json, /health, /ca, files of the console | an answer from memory | nothing is written |
- * | everything else | a hash of the token | 32 random bytes; refusals.h where the call would have changed something |
+ * | POST /sessions | a look at a password (argon2), a record | login_guard.h: account at address, address,
+ * account; password_turns.h; refusals.h | | POST /sessions/start_oidc | a flow in memory, a question to the
+ * provider, a record | 500 flows of an address, 2,000 of all, 32 questions (identity_login.c); refusals.h |
+ * | POST /sessions/finish_oidc | a hash; with a state that was given out, once, a question to the provider |
+ * 32 random bytes; refusals.h | | POST /enrol | a hash; with a join token, once, a certificate | 32 random
+ * bytes; refusals.h | | GET /console | a hash | 32 random bytes, used once, 60 s; no record | | GET /agent,
+ * /agent/stream | a look for the certificate | a certificate of the site's CA; no record | | GET
+ * /identity-providers/choices, /openapi.json, /health, /ca, files of the console | an answer from memory |
+ * nothing is written | | everything else | a hash of the token | 32 random bytes; refusals.h where the call
+ * would have changed something |
  *
- * (tests/unit/center-strangers.py fails when the contract opens another.) Beneath all of them http/ bounds connections, heads, bodies and time; the
- * body of a call without a login has 64 KiB.
+ * (tests/unit/center-strangers.py fails when the contract opens another.) Beneath all of them http/ bounds
+ * connections, heads, bodies and time; the body of a call without a login has 64 KiB.
  *
- * Refused calls without a login are counted by address. Beyond `refused` of guard.h they are answered with 429 instead of what they are
- * refused for. A call with a right token, certificate, ticket or password is never looked at here, so a site behind one NAT or proxy is not held up
- * by what a neighbour does. Whoever shows a certificate is not counted. */
+ * Refused calls without a login are counted by address. Beyond `refused` of login_guard.h they are answered
+ * with 429 instead of what they are refused for. A call with a right token, certificate, ticket or password
+ * is never looked at here, so a site behind one NAT or proxy is not held up by what a neighbour does. Whoever
+ * shows a certificate is not counted. */
 #pragma once
 #include "center/api/call.h"
-#include "center/auth/guard.h"
+#include "center/auth/login_guard.h"
 #include "model/model.h"
 
 typedef struct Strangers Strangers;

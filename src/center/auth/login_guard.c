@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See guard.h. */
-#include "center/auth/guard.h"
+#include "center/auth/login_guard.h"
 #include "base/hash.h"
 #include <arpa/inet.h>
 #include <string.h>
@@ -13,14 +13,14 @@
 #define REFUSERS  8192
 
 typedef struct {
-  GuardAttack is;
+  LoginGuardAttack is;
   guint64 key;
   bool told;
 } Attack;
 
-struct Guard {
+struct LoginGuard {
   WsClock *clock;
-  GuardLimits limits;
+  LoginGuardLimits limits;
   guint8 secret[32];
   GMutex lock; /* guards what follows */
   Throttle *pairs, *addresses, *accounts, *tries, *refusers;
@@ -28,9 +28,9 @@ struct Guard {
   guint n_attacks;
 };
 
-Guard *guard_new(WsClock *clock, const GuardLimits *limits)
+LoginGuard *login_guard_new(WsClock *clock, const LoginGuardLimits *limits)
 {
-  Guard *guard = g_new0(Guard, 1);
+  LoginGuard *guard = g_new0(LoginGuard, 1);
   guard->clock = clock;
   guard->limits = *limits;
   clock->random_bytes(clock, guard->secret, sizeof guard->secret);
@@ -43,7 +43,7 @@ Guard *guard_new(WsClock *clock, const GuardLimits *limits)
   return guard;
 }
 
-void guard_free(Guard *guard)
+void login_guard_free(LoginGuard *guard)
 {
   if (!guard)
     return;
@@ -56,13 +56,13 @@ void guard_free(Guard *guard)
   g_free(guard);
 }
 
-gsize guard_bytes(const Guard *guard)
+gsize login_guard_bytes(const LoginGuard *guard)
 {
-  return sizeof *guard + throttle_bytes(guard->pairs) + throttle_bytes(guard->addresses) + throttle_bytes(guard->accounts) +
-         throttle_bytes(guard->tries) + throttle_bytes(guard->refusers);
+  return sizeof *guard + throttle_bytes(guard->pairs) + throttle_bytes(guard->addresses) +
+         throttle_bytes(guard->accounts) + throttle_bytes(guard->tries) + throttle_bytes(guard->refusers);
 }
 
-const char *guard_place_of(const char *address, char *place)
+const char *login_guard_place_of(const char *address, char *place)
 {
   struct in6_addr six;
   if (inet_pton(AF_INET6, address, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six)) {
@@ -73,7 +73,7 @@ const char *guard_place_of(const char *address, char *place)
   return inet_ntop(AF_INET6, &six, place, INET6_ADDRSTRLEN);
 }
 
-guint64 guard_key(const Guard *guard, const char *kind, const char *a, const char *b)
+guint64 login_guard_key(const LoginGuard *guard, const char *kind, const char *a, const char *b)
 {
   WsSha256 *sha = ws_sha256_new();
   const char *const parts[] = {kind, a, b};
@@ -93,51 +93,53 @@ typedef struct {
   gint64 now_us;
 } Keys;
 
-static Keys keys_of(const Guard *guard, const GuardTry *try)
+static Keys keys_of(const LoginGuard *guard, const LoginGuardTry *try)
 {
   Keys keys = {.now_us = ws_clock_monotonic_us(guard->clock)};
-  guard_place_of(try->address, keys.place);
-  keys.pair = guard_key(guard, "pair", keys.place, try->name);
-  keys.address = guard_key(guard, "address", keys.place, "");
-  keys.account = guard_key(guard, "account", try->name, "");
+  login_guard_place_of(try->address, keys.place);
+  keys.pair = login_guard_key(guard, "pair", keys.place, try->name);
+  keys.address = login_guard_key(guard, "address", keys.place, "");
+  keys.account = login_guard_key(guard, "account", try->name, "");
   return keys;
 }
 
-static bool is_hammered(const Guard *guard, const Keys *keys)
+static bool is_hammered(const LoginGuard *guard, const Keys *keys)
 {
   return throttle_wait_us(guard->accounts, keys->account, &guard->limits.account, keys->now_us) > 0;
 }
 
 /* At an address where it never logged in a hammered account has one try in the window. */
-static bool is_strange(const Guard *guard, const GuardTry *try, const Keys *keys)
+static bool is_strange(const LoginGuard *guard, const LoginGuardTry *try, const Keys *keys)
 {
   return !try->known && is_hammered(guard, keys);
 }
 
-gint64 guard_wait_us(Guard *guard, const GuardTry *try)
+gint64 login_guard_wait_us(LoginGuard *guard, const LoginGuardTry *try)
 {
   Keys keys = keys_of(guard, try);
   g_mutex_lock(&guard->lock);
-  gint64 wait = is_strange(guard, try, &keys) ? throttle_debt_us(guard->pairs, keys.pair, keys.now_us)
-                                              : throttle_wait_us(guard->pairs, keys.pair, &guard->limits.pair, keys.now_us);
+  gint64 wait = is_strange(guard, try, &keys)
+                    ? throttle_debt_us(guard->pairs, keys.pair, keys.now_us)
+                    : throttle_wait_us(guard->pairs, keys.pair, &guard->limits.pair, keys.now_us);
   if (!try->known)
     wait = MAX(wait, throttle_wait_us(guard->addresses, keys.address, &guard->limits.address, keys.now_us));
   g_mutex_unlock(&guard->lock);
   return wait;
 }
 
-gint64 guard_address_wait_us(Guard *guard, const char *address)
+gint64 login_guard_address_wait_us(LoginGuard *guard, const char *address)
 {
-  Keys keys = keys_of(guard, &(GuardTry){.name = "", .address = address});
+  Keys keys = keys_of(guard, &(LoginGuardTry){.name = "", .address = address});
   g_mutex_lock(&guard->lock);
   gint64 wait = throttle_wait_us(guard->addresses, keys.address, &guard->limits.address, keys.now_us);
   g_mutex_unlock(&guard->lock);
   return wait;
 }
 
-bool guard_is_hammered(Guard *guard, const char *name)
+bool login_guard_is_hammered(LoginGuard *guard, const char *name)
 {
-  Keys keys = {.account = guard_key(guard, "account", name, ""), .now_us = ws_clock_monotonic_us(guard->clock)};
+  Keys keys = {.account = login_guard_key(guard, "account", name, ""),
+               .now_us = ws_clock_monotonic_us(guard->clock)};
   g_mutex_lock(&guard->lock);
   bool is = is_hammered(guard, &keys);
   g_mutex_unlock(&guard->lock);
@@ -146,7 +148,7 @@ bool guard_is_hammered(Guard *guard, const char *name)
 
 /* ---- attacks ---- */
 
-static void count_try(Guard *guard, guint64 key, WsId user, const Keys *keys)
+static void count_try(LoginGuard *guard, guint64 key, WsId user, const Keys *keys)
 {
   throttle_add(guard->tries, key, &guard->limits.attack, 1, keys->now_us);
   for (guint i = 0; i < guard->n_attacks; i++)
@@ -154,7 +156,8 @@ static void count_try(Guard *guard, guint64 key, WsId user, const Keys *keys)
       guard->attacks[i].is.tries++;
       return;
     }
-  if (guard->n_attacks == GUARD_ATTACKS_MAX || throttle_wait_us(guard->tries, key, &guard->limits.attack, keys->now_us) == 0)
+  if (guard->n_attacks == GUARD_ATTACKS_MAX ||
+      throttle_wait_us(guard->tries, key, &guard->limits.attack, keys->now_us) == 0)
     return;
   Attack *attack = &guard->attacks[guard->n_attacks++];
   *attack = (Attack){.is = {.user = user, .tries = guard->limits.attack.failures}, .key = key};
@@ -162,16 +165,16 @@ static void count_try(Guard *guard, guint64 key, WsId user, const Keys *keys)
 }
 
 /* Accounts that do not exist are no object to raise an alarm on: their address tells of them. */
-static void count_tries(Guard *guard, const GuardTry *try, const Keys *keys)
+static void count_tries(LoginGuard *guard, const LoginGuardTry *try, const Keys *keys)
 {
   count_try(guard, keys->address, 0, keys);
   if (try->user)
     count_try(guard, keys->account, try->user, keys);
 }
 
-GArray *guard_take_news(Guard *guard)
+GArray *login_guard_take_news(LoginGuard *guard)
 {
-  GArray *news = g_array_new(FALSE, FALSE, sizeof(GuardAttack));
+  GArray *news = g_array_new(FALSE, FALSE, sizeof(LoginGuardAttack));
   gint64 now = ws_clock_monotonic_us(guard->clock);
   g_mutex_lock(&guard->lock);
   for (guint i = 0; i < guard->n_attacks; i++) {
@@ -187,18 +190,19 @@ GArray *guard_take_news(Guard *guard)
   return news;
 }
 
-void guard_failed(Guard *guard, const GuardTry *try)
+void login_guard_failed(LoginGuard *guard, const LoginGuardTry *try)
 {
   Keys keys = keys_of(guard, try);
   g_mutex_lock(&guard->lock);
-  throttle_add(guard->pairs, keys.pair, &guard->limits.pair, is_strange(guard, try, &keys) ? guard->limits.pair.failures : 1, keys.now_us);
+  throttle_add(guard->pairs, keys.pair, &guard->limits.pair,
+               is_strange(guard, try, &keys) ? guard->limits.pair.failures : 1, keys.now_us);
   throttle_add(guard->addresses, keys.address, &guard->limits.address, 1, keys.now_us);
   throttle_add(guard->accounts, keys.account, &guard->limits.account, 1, keys.now_us);
   count_tries(guard, try, &keys);
   g_mutex_unlock(&guard->lock);
 }
 
-void guard_fitted(Guard *guard, const GuardTry *try)
+void login_guard_fitted(LoginGuard *guard, const LoginGuardTry *try)
 {
   Keys keys = keys_of(guard, try);
   g_mutex_lock(&guard->lock);
@@ -206,7 +210,7 @@ void guard_fitted(Guard *guard, const GuardTry *try)
   g_mutex_unlock(&guard->lock);
 }
 
-void guard_turned_away(Guard *guard, const GuardTry *try)
+void login_guard_turned_away(LoginGuard *guard, const LoginGuardTry *try)
 {
   Keys keys = keys_of(guard, try);
   g_mutex_lock(&guard->lock);
@@ -216,10 +220,10 @@ void guard_turned_away(Guard *guard, const GuardTry *try)
 
 /* ---- calls without a login ---- */
 
-static gint64 count_refused(Guard *guard, const char *address, guint n)
+static gint64 count_refused(LoginGuard *guard, const char *address, guint n)
 {
   char place[INET6_ADDRSTRLEN];
-  guint64 key = guard_key(guard, "refused", guard_place_of(address, place), "");
+  guint64 key = login_guard_key(guard, "refused", login_guard_place_of(address, place), "");
   gint64 now = ws_clock_monotonic_us(guard->clock);
   g_mutex_lock(&guard->lock);
   gint64 wait = throttle_wait_us(guard->refusers, key, &guard->limits.refused, now);
@@ -229,12 +233,12 @@ static gint64 count_refused(Guard *guard, const char *address, guint n)
   return wait;
 }
 
-gint64 guard_refused(Guard *guard, const char *address)
+gint64 login_guard_refused(LoginGuard *guard, const char *address)
 {
   return count_refused(guard, address, 1);
 }
 
-bool guard_is_over(Guard *guard, const char *address)
+bool login_guard_is_over(LoginGuard *guard, const char *address)
 {
   return count_refused(guard, address, 0) > 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who may try a password (center/auth/guard.h), the table beneath (throttle.h), and what strangers leave in the audit log (refusals.h): by a clock
- * that the test sets. */
-#include "center/auth/guard.h"
+/* Who may try a password (center/auth/login_guard.h), the table beneath (throttle.h), and what strangers
+ * leave in the audit log (refusals.h): by a clock that the test sets. */
+#include "center/auth/login_guard.h"
 #include "center/auth/refusals.h"
 #include "rpc-pipe.h"
 #include <string.h>
@@ -68,7 +68,7 @@ static void strangers_cannot_make_it_grow_nor_push_out_who_is_throttled(void)
 
 /* ---- the guard ---- */
 
-static const GuardLimits limits = {
+static const LoginGuardLimits limits = {
     .pair = {5, WINDOW_US},
     .address = {100, WINDOW_US},
     .account = {100, 3600 * SECOND_US},
@@ -76,182 +76,185 @@ static const GuardLimits limits = {
     .refused = {1000, WINDOW_US},
 };
 
-static Guard *begin(void)
+static LoginGuard *begin(void)
 {
   pipe_clock_init(&the_clock);
   the_clock.clock.random_bytes = ws_clock_system()->random_bytes;
-  return guard_new(&the_clock.clock, &limits);
+  return login_guard_new(&the_clock.clock, &limits);
 }
 
-static void fail(Guard *guard, const GuardTry *try, guint n)
+static void fail(LoginGuard *guard, const LoginGuardTry *try, guint n)
 {
   for (guint i = 0; i < n; i++)
-    guard_failed(guard, try);
+    login_guard_failed(guard, try);
 }
 
 static void hammered_account_is_closed_there_and_open_elsewhere(void)
 {
-  Guard *guard = begin();
-  const GuardTry there = {"admin", "192.0.2.1", 1, false}, elsewhere = {"admin", "192.0.2.2", 1, false}, other = {"ann", "192.0.2.1", 2, false};
+  LoginGuard *guard = begin();
+  const LoginGuardTry there = {"admin", "192.0.2.1", 1, false}, elsewhere = {"admin", "192.0.2.2", 1, false},
+                      other = {"ann", "192.0.2.1", 2, false};
   fail(guard, &there, 5);
-  g_assert_cmpint(guard_wait_us(guard, &there), ==, 60 * SECOND_US);
-  g_assert_cmpint(guard_wait_us(guard, &elsewhere), ==, 0);
-  g_assert_cmpint(guard_wait_us(guard, &other), ==, 0);
+  g_assert_cmpint(login_guard_wait_us(guard, &there), ==, 60 * SECOND_US);
+  g_assert_cmpint(login_guard_wait_us(guard, &elsewhere), ==, 0);
+  g_assert_cmpint(login_guard_wait_us(guard, &other), ==, 0);
   the_clock.now_us += 60 * SECOND_US;
-  g_assert_cmpint(guard_wait_us(guard, &there), ==, 0);
-  guard_fitted(guard, &there);
+  g_assert_cmpint(login_guard_wait_us(guard, &there), ==, 0);
+  login_guard_fitted(guard, &there);
   fail(guard, &there, 4);
-  g_assert_cmpint(guard_wait_us(guard, &there), ==, 0);
-  guard_free(guard);
+  g_assert_cmpint(login_guard_wait_us(guard, &there), ==, 0);
+  login_guard_free(guard);
 }
 
 static void six_is_counted_by_64_bits(void)
 {
-  Guard *guard = begin();
+  LoginGuard *guard = begin();
   char place[INET6_ADDRSTRLEN];
-  const GuardTry one = {"admin", "2001:db8:1:2::1", 1, false}, same = {"admin", "2001:db8:1:2:ffff:1:2:3", 1, false},
-                 other = {"admin", "2001:db8:1:3::1", 1, false};
+  const LoginGuardTry one = {"admin", "2001:db8:1:2::1", 1, false},
+                      same = {"admin", "2001:db8:1:2:ffff:1:2:3", 1, false},
+                      other = {"admin", "2001:db8:1:3::1", 1, false};
   fail(guard, &one, 5);
-  g_assert_cmpint(guard_wait_us(guard, &same), >, 0);
-  g_assert_cmpint(guard_wait_us(guard, &other), ==, 0);
-  g_assert_cmpstr(guard_place_of("2001:db8:1:2::1", place), ==, "2001:db8:1:2::");
-  g_assert_cmpstr(guard_place_of("192.0.2.7", place), ==, "192.0.2.7");
-  g_assert_cmpstr(guard_place_of("::ffff:192.0.2.7", place), ==, "::ffff:192.0.2.7");
-  guard_free(guard);
+  g_assert_cmpint(login_guard_wait_us(guard, &same), >, 0);
+  g_assert_cmpint(login_guard_wait_us(guard, &other), ==, 0);
+  g_assert_cmpstr(login_guard_place_of("2001:db8:1:2::1", place), ==, "2001:db8:1:2::");
+  g_assert_cmpstr(login_guard_place_of("192.0.2.7", place), ==, "192.0.2.7");
+  g_assert_cmpstr(login_guard_place_of("::ffff:192.0.2.7", place), ==, "::ffff:192.0.2.7");
+  login_guard_free(guard);
 }
 
 static void spraying_closes_the_address_but_not_to_whom_it_knows(void)
 {
-  Guard *guard = begin();
+  LoginGuard *guard = begin();
   for (int i = 0; i < 100; i++) {
     g_autofree char *name = g_strdup_printf("user-%d", i);
-    const GuardTry try = {name, "192.0.2.1", 0, false};
-    g_assert_cmpint(guard_wait_us(guard, &try), ==, 0);
-    guard_failed(guard, &try);
+    const LoginGuardTry try = {name, "192.0.2.1", 0, false};
+    g_assert_cmpint(login_guard_wait_us(guard, &try), ==, 0);
+    login_guard_failed(guard, &try);
   }
-  const GuardTry fresh = {"ann", "192.0.2.1", 2, false}, known = {"bob", "192.0.2.1", 3, true}, elsewhere = {"ann", "192.0.2.9", 2, false};
-  g_assert_cmpint(guard_wait_us(guard, &fresh), ==, 3 * SECOND_US);
-  g_assert_cmpint(guard_address_wait_us(guard, "192.0.2.1"), ==, 3 * SECOND_US);
-  g_assert_cmpint(guard_wait_us(guard, &known), ==, 0);
-  g_assert_cmpint(guard_wait_us(guard, &elsewhere), ==, 0);
+  const LoginGuardTry fresh = {"ann", "192.0.2.1", 2, false}, known = {"bob", "192.0.2.1", 3, true},
+                      elsewhere = {"ann", "192.0.2.9", 2, false};
+  g_assert_cmpint(login_guard_wait_us(guard, &fresh), ==, 3 * SECOND_US);
+  g_assert_cmpint(login_guard_address_wait_us(guard, "192.0.2.1"), ==, 3 * SECOND_US);
+  g_assert_cmpint(login_guard_wait_us(guard, &known), ==, 0);
+  g_assert_cmpint(login_guard_wait_us(guard, &elsewhere), ==, 0);
   fail(guard, &known, 5);
-  g_assert_cmpint(guard_wait_us(guard, &known), >, 0);
-  guard_free(guard);
+  g_assert_cmpint(login_guard_wait_us(guard, &known), >, 0);
+  login_guard_free(guard);
 }
 
 static void who_is_turned_away_costs_neighbours_nothing(void)
 {
-  Guard *guard = begin();
-  const GuardTry old = {"backup", "192.0.2.1", 4, false}, neighbour = {"ann", "192.0.2.1", 2, false};
+  LoginGuard *guard = begin();
+  const LoginGuardTry old = {"backup", "192.0.2.1", 4, false}, neighbour = {"ann", "192.0.2.1", 2, false};
   fail(guard, &old, 5);
   for (int i = 0; i < 100000; i++)
-    guard_turned_away(guard, &old);
-  g_assert_cmpint(guard_wait_us(guard, &neighbour), ==, 0);
-  g_assert_cmpint(guard_wait_us(guard, &old), ==, 60 * SECOND_US);
-  guard_free(guard);
+    login_guard_turned_away(guard, &old);
+  g_assert_cmpint(login_guard_wait_us(guard, &neighbour), ==, 0);
+  g_assert_cmpint(login_guard_wait_us(guard, &old), ==, 60 * SECOND_US);
+  login_guard_free(guard);
 }
 
 static void account_hammered_from_everywhere_leaves_strange_addresses_one_try(void)
 {
-  Guard *guard = begin();
+  LoginGuard *guard = begin();
   for (int i = 0; i < 100; i++) {
     g_autofree char *address = g_strdup_printf("10.0.0.%d", i);
-    fail(guard, &(GuardTry){"admin", address, 1, false}, 1);
+    fail(guard, &(LoginGuardTry){"admin", address, 1, false}, 1);
   }
-  g_assert_true(guard_is_hammered(guard, "admin"));
-  const GuardTry strange = {"admin", "192.0.2.1", 1, false}, known = {"admin", "192.0.2.2", 1, true};
-  g_assert_cmpint(guard_wait_us(guard, &strange), ==, 0);
-  guard_failed(guard, &strange);
-  g_assert_cmpint(guard_wait_us(guard, &strange), ==, WINDOW_US);
+  g_assert_true(login_guard_is_hammered(guard, "admin"));
+  const LoginGuardTry strange = {"admin", "192.0.2.1", 1, false}, known = {"admin", "192.0.2.2", 1, true};
+  g_assert_cmpint(login_guard_wait_us(guard, &strange), ==, 0);
+  login_guard_failed(guard, &strange);
+  g_assert_cmpint(login_guard_wait_us(guard, &strange), ==, WINDOW_US);
   fail(guard, &known, 4);
-  g_assert_cmpint(guard_wait_us(guard, &known), ==, 0);
-  guard_free(guard);
+  g_assert_cmpint(login_guard_wait_us(guard, &known), ==, 0);
+  login_guard_free(guard);
 }
 
 static void its_memory_is_bounded(void)
 {
-  Guard *guard = begin();
-  gsize before = guard_bytes(guard);
+  LoginGuard *guard = begin();
+  gsize before = login_guard_bytes(guard);
   for (int i = 0; i < 200000; i++) {
     char address[32], name[32];
     g_snprintf(address, sizeof address, "10.%d.%d.%d", i >> 16, (i >> 8) & 255, i & 255);
     g_snprintf(name, sizeof name, "n%d", i);
-    guard_failed(guard, &(GuardTry){name, address, 0, false});
-    guard_refused(guard, address);
+    login_guard_failed(guard, &(LoginGuardTry){name, address, 0, false});
+    login_guard_refused(guard, address);
   }
-  g_assert_cmpuint(guard_bytes(guard), ==, before);
+  g_assert_cmpuint(login_guard_bytes(guard), ==, before);
   g_assert_cmpuint(before, <=, 2 << 20);
-  guard_free(guard);
+  login_guard_free(guard);
 }
 
 static void refused_calls_have_a_limit_of_their_own(void)
 {
-  Guard *guard = begin();
+  LoginGuard *guard = begin();
   for (int i = 0; i < 1000; i++)
-    g_assert_cmpint(guard_refused(guard, "192.0.2.1"), ==, 0);
-  g_assert_cmpint(guard_refused(guard, "192.0.2.1"), >, 0);
-  g_assert_true(guard_is_over(guard, "192.0.2.1"));
-  g_assert_false(guard_is_over(guard, "192.0.2.2"));
-  g_assert_cmpint(guard_wait_us(guard, &(GuardTry){"ann", "192.0.2.1", 2, false}), ==, 0);
+    g_assert_cmpint(login_guard_refused(guard, "192.0.2.1"), ==, 0);
+  g_assert_cmpint(login_guard_refused(guard, "192.0.2.1"), >, 0);
+  g_assert_true(login_guard_is_over(guard, "192.0.2.1"));
+  g_assert_false(login_guard_is_over(guard, "192.0.2.2"));
+  g_assert_cmpint(login_guard_wait_us(guard, &(LoginGuardTry){"ann", "192.0.2.1", 2, false}), ==, 0);
   the_clock.now_us += SECOND_US;
-  g_assert_false(guard_is_over(guard, "192.0.2.1"));
-  guard_free(guard);
+  g_assert_false(login_guard_is_over(guard, "192.0.2.1"));
+  login_guard_free(guard);
 }
 
-static GuardAttack only(GArray *news)
+static LoginGuardAttack only(GArray *news)
 {
   g_assert_cmpuint(news->len, ==, 1);
-  GuardAttack attack = g_array_index(news, GuardAttack, 0);
+  LoginGuardAttack attack = g_array_index(news, LoginGuardAttack, 0);
   g_array_unref(news);
   return attack;
 }
 
-static void assert_no_news(Guard *guard)
+static void assert_no_news(LoginGuard *guard)
 {
-  g_autoptr(GArray) news = guard_take_news(guard);
+  g_autoptr(GArray) news = login_guard_take_news(guard);
   g_assert_cmpuint(news->len, ==, 0);
 }
 
 static void attack_is_told_once_and_ends_by_itself(void)
 {
-  Guard *guard = begin();
-  const GuardTry try = {"nobody at all", "192.0.2.1", 0, false};
+  LoginGuard *guard = begin();
+  const LoginGuardTry try = {"nobody at all", "192.0.2.1", 0, false};
   for (int i = 0; i < 99; i++)
-    guard_turned_away(guard, &try);
+    login_guard_turned_away(guard, &try);
   assert_no_news(guard);
-  guard_turned_away(guard, &try);
-  GuardAttack attack = only(guard_take_news(guard));
+  login_guard_turned_away(guard, &try);
+  LoginGuardAttack attack = only(login_guard_take_news(guard));
   g_assert_cmpstr(attack.place, ==, "192.0.2.1");
   g_assert_true(attack.user == 0 && !attack.ended);
   for (int i = 0; i < 50; i++)
-    guard_turned_away(guard, &try);
+    login_guard_turned_away(guard, &try);
   assert_no_news(guard);
   the_clock.now_us += WINDOW_US - 1;
   assert_no_news(guard);
   the_clock.now_us++;
-  attack = only(guard_take_news(guard));
+  attack = only(login_guard_take_news(guard));
   g_assert_true(attack.ended);
   g_assert_cmpuint(attack.tries, ==, 150);
   assert_no_news(guard);
-  guard_free(guard);
+  login_guard_free(guard);
 }
 
 static void attack_on_an_account_names_it_and_few_are_followed(void)
 {
-  Guard *guard = begin();
+  LoginGuard *guard = begin();
   for (int i = 0; i < 200; i++) {
     g_autofree char *address = g_strdup_printf("10.0.0.%d", i);
-    guard_failed(guard, &(GuardTry){"admin", address, 17, false});
+    login_guard_failed(guard, &(LoginGuardTry){"admin", address, 17, false});
   }
-  g_assert_cmpuint(only(guard_take_news(guard)).user, ==, 17);
+  g_assert_cmpuint(only(login_guard_take_news(guard)).user, ==, 17);
   for (int i = 0; i < 200; i++) {
     g_autofree char *address = g_strdup_printf("10.1.0.%d", i);
     for (int k = 0; k < 100; k++)
-      guard_turned_away(guard, &(GuardTry){"x", address, 0, false});
+      login_guard_turned_away(guard, &(LoginGuardTry){"x", address, 0, false});
   }
-  g_autoptr(GArray) news = guard_take_news(guard);
+  g_autoptr(GArray) news = login_guard_take_news(guard);
   g_assert_cmpuint(news->len, ==, GUARD_ATTACKS_MAX - 1);
-  guard_free(guard);
+  login_guard_free(guard);
 }
 
 /* ---- what they leave in the log ---- */
@@ -268,12 +271,18 @@ static void take(const Refusal *sum, guint64 count, void *arg)
   taken->records++;
   taken->count += count;
   g_free(taken->last);
-  taken->last = g_strdup_printf("%s %s %s", sum->operation, sum->error ? sum->error : "-", sum->place ? sum->place : "-");
+  taken->last = g_strdup_printf("%s %s %s", sum->operation, sum->error ? sum->error : "-",
+                                sum->place ? sum->place : "-");
 }
 
 static Refusal refusal(const char *operation, const char *place)
 {
-  return (Refusal){.operation = operation, .kind = "login", .error = "login_failed", .place = place, .risk = 1, .result = 3};
+  return (Refusal){.operation = operation,
+                   .kind = "login",
+                   .error = "login_failed",
+                   .place = place,
+                   .risk = 1,
+                   .result = 3};
 }
 
 static void first_at_once_then_one_count_a_minute_and_none_is_lost(void)
@@ -311,7 +320,8 @@ static void kinds_and_places_without_end_stay_few_records(void)
   guint64 noted = 0, firsts = 0;
   for (int place = 0; place < 500; place++)
     for (int kind = 0; kind < 40; kind++) {
-      g_autofree char *operation = g_strdup_printf("operation_%d", kind), *address = g_strdup_printf("10.0.%d.1", place);
+      g_autofree char *operation = g_strdup_printf("operation_%d", kind),
+                      *address = g_strdup_printf("10.0.%d.1", place);
       const Refusal one = refusal(operation, address);
       firsts += refusals_note(refusals, &one, 0);
       noted++;

@@ -102,7 +102,7 @@ static void come_over(HostSim *sim, HostMove *move)
     return;
   }
   if (sim->peer->truth->suspects) {
-    host_tell(sim->peer, d->uuid, NULL, WS_RPC_VM_EVENT_KIND_PEER_REFUSED, false);
+    host_sim_suspect(sim->peer, d->uuid, find_move(sim->peer->truth, move->session)->peer);
     give_up(move, "broken off");
     return;
   }
@@ -172,7 +172,9 @@ SERVE(vm_migrate_prepare, VmMigratePrepare)
   if (!find_move(sim->truth, params->session)) {
     if (!host_before(sim, "vm.migrate_prepare", error))
       return false;
-    new_move(sim->truth, params->uuid, params->session)->generation = params->generation;
+    HostMove *move = new_move(sim->truth, params->uuid, params->session);
+    move->generation = params->generation;
+    move->peer = params->peer;
     host_after(sim, "vm.migrate_prepare");
   }
   *result = ws_rpc_vm_migrate_prepare_result_new();

@@ -434,21 +434,40 @@ static void send_late(HostSim *sim, const WsRpcVmEvent *event)
   ws_loop_after(sim->loop, sim->event_late_us, send_now, late);
 }
 
-void host_tell(HostSim *sim, const char *uuid, const HostDomain *d, WsRpcVmEventKind kind, bool with_report)
+static WsRpcVmEvent *new_event(HostSim *sim, const char *uuid, WsRpcVmEventKind kind)
 {
-  g_autoptr(WsRpcVmEvent) event = ws_rpc_vm_event_new();
+  WsRpcVmEvent *event = ws_rpc_vm_event_new();
   event->sequence = ++sim->truth->sequence;
   event->time = ws_clock_wall_us(ws_loop_clock(sim->loop));
   event->uuid = g_strdup(uuid);
   event->kind = kind;
-  event->vm = d ? d->vm : 0;
-  event->power = d ? host_power(sim->truth, d) : NULL;
-  event->look = d ? WS_INT_UNSET : ++sim->truth->looks;
-  event->report = with_report ? host_report(sim->truth, d) : NULL;
+  return event;
+}
+
+static void send_event(HostSim *sim, const WsRpcVmEvent *event)
+{
   if (!sim->event_late_us)
     rpc_vm_event(sim->link, event);
   else
     send_late(sim, event);
+}
+
+void host_sim_suspect(HostSim *sim, const char *uuid, WsId peer)
+{
+  g_autoptr(WsRpcVmEvent) event = new_event(sim, uuid, WS_RPC_VM_EVENT_KIND_PEER_REFUSED);
+  event->peer = peer;
+  event->reason = g_strdup("libvirt's procedure 12");
+  send_event(sim, event);
+}
+
+void host_tell(HostSim *sim, const char *uuid, const HostDomain *d, WsRpcVmEventKind kind, bool with_report)
+{
+  g_autoptr(WsRpcVmEvent) event = new_event(sim, uuid, kind);
+  event->vm = d ? d->vm : 0;
+  event->power = d ? host_power(sim->truth, d) : NULL;
+  event->look = d ? WS_INT_UNSET : ++sim->truth->looks;
+  event->report = with_report ? host_report(sim->truth, d) : NULL;
+  send_event(sim, event);
 }
 
 void host_write_spec(HostDomain *d, const WsVmSpec *spec)

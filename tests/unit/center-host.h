@@ -73,6 +73,7 @@ typedef struct {
   char uuid[40], session[40];
   char failure[32];
   gint64 generation; /* on the target: of its right to run it */
+  WsId peer;         /* on the target: the source */
   char spec[HOST_SPEC_MAX]; /* as it will be on the target */
 } HostMove;
 
@@ -121,6 +122,8 @@ void host_sim_set_version(HostSim *sim, const char *version, const char *const *
 void host_sim_report_load(HostSim *sim, bool libvirt_down);
 /* What happens to a guest past everybody: its state (WsPowerState) and libvirt's reason, as above; told in an event if there is a link. */
 void host_sim_set_power(HostSim *sim, const char *uuid, int power, const char *reason);
+/* Says of that host that it asked for what is no part of the VM's move, whether there is one or not. */
+void host_sim_suspect(HostSim *sim, const char *uuid, WsId peer);
 /* Says by itself that a pool of its is full, or is not. */
 void host_sim_report_pool(HostSim *sim, WsId pool, bool full);
 /* Lists and events are on their way for so long after they were made: what is done meanwhile is answered

@@ -609,7 +609,11 @@ static void move_from_a_suspect(CenterRig *rig)
   const WsTask *record = inv_find(snap, &ws_type_task, task);
   g_assert_true(record->state == WS_TASK_STATE_FAILED || record->state == WS_TASK_STATE_ROLLED_BACK);
   g_assert_cmpstr(record->error->code, ==, "move_refused");
-  g_assert_cmpint(((const WsVm *)look(rig, &ws_type_vm, "sharer"))->host, ==, rig->hosts[0].id);
+  const WsVm *vm = look(rig, &ws_type_vm, "sharer");
+  g_assert_cmpint(vm->host, ==, rig->hosts[0].id);
+  host_sim_suspect(rig->hosts[1].sim, vm->uuid,
+                   rig->hosts[1].id); /* as if it were at neither of the two: not believed */
+  center_rig_settle(rig);
   g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
   g_autoptr(GError) error = NULL;
   guint told = 0;
@@ -619,6 +623,8 @@ static void move_from_a_suspect(CenterRig *rig)
     if (strcmp(event->text, "move_peer_refused") != 0)
       continue;
     g_assert_cmpint(event->level, ==, WS_EVENT_LEVEL_CRITICAL);
+    g_assert_cmpstr(ws_map_get(&event->params, "from"), ==,
+                    ((const WsHost *)inv_find(snap, &ws_type_host, rig->hosts[0].id))->name);
     told++;
   }
   g_assert_cmpuint(told, ==, 1);

@@ -137,6 +137,27 @@ static void trouble_is_found_though_nobody_heard_it(void)
   runs_on_site(crash_unheard, "trouble while the link is down");
 }
 
+static bool has_reason(CenterRig *rig, const char *name, const char *reason)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  return g_strcmp0(((const WsVm *)inv_find(snap, &ws_type_vm, vm_of(rig, name)))->power->reason, reason) == 0;
+}
+
+static void be_defined_again(CenterRig *rig)
+{
+  happens(rig, "off", WS_POWER_STATE_OFF, "undefined");
+  center_rig_settle(rig);
+  g_assert_true(has_reason(rig, "off", "undefined"));
+  happens(rig, "off", WS_POWER_STATE_OFF, "-");
+  center_rig_settle(rig);
+  g_assert_false(has_reason(rig, "off", "undefined")); /* else nobody is told when it vanishes again */
+}
+
+static void vm_that_is_there_again_is_not_undefined(void)
+{
+  runs_on_site(be_defined_again, "defined again");
+}
+
 static void lose_with_its_host(CenterRig *rig)
 {
   center_rig_link(rig, 0, false);
@@ -226,6 +247,9 @@ static void start_of_the_manager_ends_those_that_are_over(void)
 
 static void be_away_for_long(CenterRig *rig)
 {
+  happens(rig, "off", WS_POWER_STATE_HIBERNATED, "");
+  center_rig_settle(rig);
+  g_assert_cmpint(power_of(rig, "off"), ==, WS_POWER_STATE_HIBERNATED);
   center_rig_link(rig, 0, false);
   center_rig_run_for(rig, 4 * 60 * (gint64)G_USEC_PER_SEC);
   let_a_minute_pass(rig);
@@ -234,6 +258,8 @@ static void be_away_for_long(CenterRig *rig)
   let_a_minute_pass(rig);
   g_assert_true(has(rig, "running", "vm_host_away"));
   g_assert_true(has(rig, "paused", "vm_host_away"));
+  g_assert_cmpint(power_of(rig, "off"), ==,
+                  WS_POWER_STATE_HIBERNATED); /* what does not run does nothing unseen */
   g_assert_false(has(rig, "off", "vm_host_away"));
   rig->world->hosts[0].boots++;
   rig->world->hosts[0].libvirt_late = 2; /* it is there again, and cannot say yet what its VMs do */
@@ -331,6 +357,8 @@ int main(int argc, char **argv)
   g_test_add_func("/center/trouble/libvirt_that_forgot_ends_no_alarm", libvirt_that_forgot_ends_no_alarm);
   g_test_add_func("/center/trouble/start_of_the_manager_finds_them", start_of_the_manager_finds_them);
   g_test_add_func("/center/trouble/start_of_the_manager_ends_those_that_are_over", start_of_the_manager_ends_those_that_are_over);
+  g_test_add_func("/center/trouble/vm_that_is_there_again_is_not_undefined",
+                  vm_that_is_there_again_is_not_undefined);
   g_test_add_func("/center/trouble/vm_whose_host_is_away_for_minutes_has_an_alarm", vm_whose_host_is_away_for_minutes_has_an_alarm);
   g_test_add_func("/center/trouble/host_that_does_not_come_back_to_a_new_manager_is_told", host_that_does_not_come_back_to_a_new_manager_is_told);
   g_test_add_func("/center/trouble/vm_whose_disk_is_missing_has_an_alarm", vm_whose_disk_is_missing_has_an_alarm);

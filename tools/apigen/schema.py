@@ -435,7 +435,7 @@ class Builder:
             self.problem(where + '[]', 'x- extensions belong to the list, not to its items')
         if item.default is not MISSING:
             self.problem(where + '[]', 'an item has no default')
-        f.item_kind, f.sub, f.ref, f.enum = item.kind, item.sub, item.ref, item.enum
+        f.item_kind, f.sub, f.ref, f.enum, f.use = item.kind, item.sub, item.ref, item.enum, item.use
         f.minimum, f.maximum, f.multiple_of = item.minimum, item.maximum, item.multiple_of
         f.pattern, f.format, f.item_schema = item.pattern, item.format, item.schema
         f.description = f.description or item.description

@@ -13,6 +13,7 @@
 
 #define USAGE_US (5 * (gint64)G_USEC_PER_SEC)
 #define HOST_LOST "host lost" /* reason of a power state that is not known */
+#define UNDEFINED     "undefined" /* of one that was off, and is not on its host any more */
 #define POLL_TOGETHER 8 /* hosts asked in one go */
 #define FOUND_MAX 2000  /* found VMs of one host: who tells of more makes them up, and the inventory is in memory */
 #define LIST_MAX 100000 /* domains in one host's list */
@@ -43,8 +44,12 @@ static gint64 look_of(const WsPower *power)
 static const char *why_off(const WsVm *vm)
 {
   int before = compute_power_state(vm);
-  if (before == WS_POWER_STATE_OFF)
-    return vm->power->reason;
+  const char *verb = vm->activity ? vm->activity->verb : NULL;
+  if (before ==
+      WS_POWER_STATE_OFF) /* one that is defined again is there: that it was not is no reason any more */
+    return g_strcmp0(vm->power->reason, UNDEFINED) == 0 ? NULL : vm->power->reason;
+  if (g_strcmp0(verb, "powering_off") == 0 || g_strcmp0(verb, "shutting_down") == 0)
+    return NULL; /* as it was told */
   bool ran = compute_is_on(before) || (before == WS_POWER_STATE_UNKNOWN && vm->power && g_strcmp0(vm->power->reason, HOST_LOST) == 0);
   return ran && vm->run_generation > 0 ? COMPUTE_ENDED_UNSEEN : NULL;
 }
@@ -229,8 +234,8 @@ static void take_gone(Center *center, const WsVm *vm)
     return;
   }
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
-  WsPower power = {.state = WS_POWER_STATE_OFF, .reason = (char *)"undefined", .look = WS_INT_UNSET};
-  if (compute_power_state(vm) == WS_POWER_STATE_OFF && vm->power->reason && strcmp(vm->power->reason, "undefined") == 0)
+  WsPower power = {.state = WS_POWER_STATE_OFF, .reason = (char *)UNDEFINED, .look = WS_INT_UNSET};
+  if (compute_power_state(vm) == WS_POWER_STATE_OFF && g_strcmp0(vm->power->reason, UNDEFINED) == 0)
     return;
   compute_take_power(center, edit, &power);
   center_event(center, CENTER_MAJOR, &ws_type_vm, vm->id, "outside", "vm_vanished", "name", vm->name, NULL);
@@ -325,20 +330,23 @@ static void take_guest(WsVm *vm, const WsVmGuest *guest)
   vm->guest = ws_vm_guest_copy(guest);
 }
 
-/* The target of a move tells what the source asked it for; which may be long over when it is told. */
+/* The target of a move tells what the source asked it for; which may be over when it is told, so the VM is at
+ * one of the two. About others' it is not believed: it would be a way to have any host suspected. */
 static void tell_refused(Center *center, const InvSnapshot *snap, WsId host, const WsRpcVmEvent *event)
 {
-  char here_id[WS_ID_TEXT_MAX], from_id[WS_ID_TEXT_MAX];
+  char here_id[WS_ID_TEXT_MAX];
   const WsVm *vm = inv_find_by(snap, &ws_type_vm, "uuid", 0, event->uuid);
   const WsHost *here = inv_find(snap, &ws_type_host, host),
-               *from = vm ? inv_find(snap, &ws_type_host, vm->host) : NULL;
-  if (!vm)
+               *from = inv_find(snap, &ws_type_host, event->peer);
+  if (!vm || !from || (vm->host != host && vm->host != event->peer)) {
+    ws_log(WS_LOG_WARNING, "peer-refused-elsewhere", "host", here ? here->name : "-", "peer",
+           from ? from->name : "-", "uuid", event->uuid, NULL);
     return;
+  }
   center_event_at(center, MIN(event->time, ws_clock_wall_us(center->clock)), CENTER_CRITICAL, &ws_type_vm,
                   vm->id, "host report", "move_peer_refused", "host",
-                  here ? here->name : ws_id_format("host", host, here_id), "from",
-                  from ? from->name : ws_id_format("host", vm->host, from_id), "name", vm->name, "reason",
-                  event->reason ? event->reason : "-", NULL);
+                  here ? here->name : ws_id_format("host", host, here_id), "from", from->name, "name",
+                  vm->name, "reason", event->reason ? event->reason : "-", NULL);
 }
 
 /* Of a time when nobody was there to be told. A clock of a host may be ahead: nothing has happened after now. */
@@ -486,7 +494,7 @@ static bool forget_power(const void *object, void *arg)
   Center *center = ((void **)arg)[0];
   InvTxn *txn = ((void **)arg)[1];
   const WsVm *vm = object;
-  if (compute_power_state(vm) == WS_POWER_STATE_OFF || vm->management == WS_VM_MANAGEMENT_IN_BIN)
+  if (is_out(vm) || vm->management == WS_VM_MANAGEMENT_IN_BIN)
     return true;
   WsVm *edit = inv_edit_id(txn, &ws_type_vm, vm->id);
   WsPower power = {.state = WS_POWER_STATE_UNKNOWN, .reason = (char *)HOST_LOST, .look = WS_INT_UNSET};

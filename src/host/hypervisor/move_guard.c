@@ -35,6 +35,7 @@ static void refused(const GError *error, void *arg)
   event->kind = WS_RPC_VM_EVENT_KIND_PEER_REFUSED;
   event->uuid = g_strdup(move->uuid);
   event->vm = move->vm;
+  event->peer = move->peer;
   event->reason = g_strndup(reason, 255);
   virt_emit(move->hv, event);
 }

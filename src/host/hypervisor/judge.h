@@ -9,11 +9,20 @@
 #pragma once
 #include "host/hypervisor/domain.h"
 
+/* A file that it may name here, for one use: that of the disk or CD with this key, or one of these. */
+typedef struct {
+  const char *key, *path;
+} VirtJudgeFile;
+#define VIRT_JUDGE_SEED   "_seed" /* no device of a spec has such a key */
+#define VIRT_JUDGE_LOG    "_log"  /* of the serial port */
+#define VIRT_JUDGE_KERNEL "_kernel"
+#define VIRT_JUDGE_INITRD "_initrd"
+
 typedef struct {
   WsId vm;
   const char *uuid;
-  const WsVmSpec *spec;     /* as it will be here, filled */
-  const char *const *files; /* that it may name here, NULL-ended: disks, CDs, seed, serial log, a kernel */
+  const WsVmSpec *spec;       /* as it will be here, filled */
+  const VirtJudgeFile *files; /* ended by one without a key */
 } VirtJudge;
 
 /* *name: libvirt's name of it, the caller's. WS_ERROR_PEER_REFUSED (reason). Whether the name is free here is

@@ -38,7 +38,7 @@ struct VirtMove {
   WsVmMoveProgress *progress; /* never NULL on the source */
   /* Target: what may come in; constant but for `refused`. See move_guard.c. */
   WsVmSpec *spec;   /* as it will be here, filled */
-  GPtrArray *files; /* char *: that its definition may name, NULL-ended */
+  GArray *files;    /* VirtJudgeFile: that its definition may name, ended by an empty one */
   char *memory_uri, *disks_uri;
   VirtJudge judge;
   GuardTerms terms;

@@ -54,7 +54,7 @@ void virt_move_unref(void *arg)
   g_clear_pointer(&move->progress, ws_vm_move_progress_free);
   g_clear_error(&move->failure);
   g_clear_pointer(&move->spec, ws_vm_spec_free);
-  g_clear_pointer(&move->files, g_ptr_array_unref);
+  g_clear_pointer(&move->files, g_array_unref);
   g_free(move->memory_uri);
   g_free(move->disks_uri);
   g_free(move->refused);

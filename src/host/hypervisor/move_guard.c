@@ -66,12 +66,27 @@ static bool take_cookie(const char *xml, const char *name, void *arg, GError **e
   return virt_judge_cookie(xml, name, &((VirtMove *)arg)->judge, error);
 }
 
-static void add_boot_file(VirtMove *move, WsId pool, const char *file)
+static void file_clear(void *arg)
+{
+  VirtJudgeFile *file = arg;
+  g_free((char *)file->key);
+  g_free((char *)file->path);
+}
+
+/* Takes the path; NULL: there is none. */
+static void add_file(VirtMove *move, const char *key, char *path)
+{
+  VirtJudgeFile file = {g_strdup(key), path};
+  if (path)
+    g_array_append_val(move->files, file);
+  else
+    file_clear(&file);
+}
+
+static void add_boot_file(VirtMove *move, const char *key, WsId pool, const char *file)
 {
   const Hypervisor *hv = move->hv;
-  char *path = file ? hv->host.pool_file(hv->host.arg, pool, file, NULL) : NULL;
-  if (path)
-    g_ptr_array_add(move->files, path);
+  add_file(move, key, file ? hv->host.pool_file(hv->host.arg, pool, file, NULL) : NULL);
 }
 
 bool virt_move_expect(VirtMove *move, const WsVmSpec *spec, const WsRpcVmMigratePrepareResult *files,
@@ -80,21 +95,21 @@ bool virt_move_expect(VirtMove *move, const WsVmSpec *spec, const WsRpcVmMigrate
   move->spec = virt_prepare_spec(move->hv, spec, error);
   if (!move->spec)
     return false;
-  move->files = g_ptr_array_new_with_free_func(g_free);
+  move->files = g_array_new(TRUE, TRUE, sizeof(VirtJudgeFile));
+  g_array_set_clear_func(move->files, file_clear);
   for (guint i = 0; i < files->disks.len; i++)
-    g_ptr_array_add(move->files, g_strdup(files->disks.items[i]->path));
-  if (files->seed_path)
-    g_ptr_array_add(move->files, g_strdup(files->seed_path));
-  if (files->serial_log)
-    g_ptr_array_add(move->files, g_strdup(files->serial_log));
-  if (move->spec->direct_boot) {
-    add_boot_file(move, move->spec->direct_boot->pool, move->spec->direct_boot->kernel);
-    add_boot_file(move, move->spec->direct_boot->pool, move->spec->direct_boot->initrd);
+    add_file(move, files->disks.items[i]->key, g_strdup(files->disks.items[i]->path));
+  add_file(move, VIRT_JUDGE_SEED, g_strdup(files->seed_path));
+  add_file(move, VIRT_JUDGE_LOG, g_strdup(files->serial_log));
+  const WsVmSpecDirectBoot *boot = move->spec->direct_boot;
+  if (boot) {
+    add_boot_file(move, VIRT_JUDGE_KERNEL, boot->pool, boot->kernel);
+    add_boot_file(move, VIRT_JUDGE_INITRD, boot->pool, boot->initrd);
   }
-  g_ptr_array_add(move->files, NULL);
   move->memory_uri = g_strdup_printf("unix://%s/%s", move->folder, MOVE_MEMORY);
   move->disks_uri = g_strdup_printf("unix://%s/%s", move->folder, MOVE_DISKS);
-  move->judge = (VirtJudge){move->vm, move->uuid, move->spec, (const char *const *)move->files->pdata};
+  move->judge =
+      (VirtJudge){move->vm, move->uuid, move->spec, (const VirtJudgeFile *)(void *)move->files->data};
   move->terms = (GuardTerms){OPENED, move->memory_uri, move->disks_uri, take_definition, take_cookie, move};
   return true;
 }

@@ -12,7 +12,7 @@
 
 static char *translate(const char *text, guint depth);
 
-/* What fills the places of the pattern in the text, each as short as can be. */
+/* What fills the places of the pattern in the text, each as short as can be. The ends of a range, "{} to {}", are numbers: other texts have a "to", too. */
 static bool match(const char *pattern, const char *text, GPtrArray *fillings)
 {
   const char *place = strstr(pattern, "{}");
@@ -21,14 +21,15 @@ static bool match(const char *pattern, const char *text, GPtrArray *fillings)
   gsize before = (gsize)(place - pattern);
   if (strncmp(pattern, text, before) != 0 || fillings->len == FILLINGS_MAX)
     return false;
+  bool number = g_str_has_prefix(place, "{} to {}") || g_str_has_prefix(pattern, " to {}");
   const char *rest = place + 2;
   for (const char *end = text + before; ; end++) {
     guint n = fillings->len;
     g_ptr_array_add(fillings, g_strndup(text + before, (gsize)(end - text) - before));
-    if (match(rest, end, fillings))
+    if ((!number || end > text + before) && match(rest, end, fillings))
       return true;
     g_ptr_array_set_size(fillings, (gint)n);
-    if (!*end)
+    if (!*end || (number && !g_ascii_isdigit(*end)))
       return false;
   }
 }

@@ -14,6 +14,9 @@ static void phrases_are_found_whole_and_with_places(void)
 {
   assert_zh("a string", "字符串");
   assert_zh("at most 16 items", "至多 16 项");
+  assert_zh("1 to 16 items", "1 到 16 项");
+  assert_zh("0 to 64 entries", "0 到 64 项");
+  assert_zh("1 to 63 characters", "1 到 63 个字符");
   assert_zh("an id such as vol-7", "对象编号，例如 vol-7");
   assert_zh("one of this-one, that-one", "以下之一：this-one, that-one");
   assert_zh("it is truncated: 4096 bytes are announced, 12 are there", "被截断：声明 4096 字节，实有 12 字节");
@@ -35,6 +38,8 @@ static void what_nobody_knows_stays_as_it_is(void)
   assert_zh("web-3", "web-3");
   assert_zh("", "");
   assert_zh("a thing that no table has", "a thing that no table has");
+  assert_zh("Failed to connect socket to '/run/daemon-sock'", "Failed to connect socket to '/run/daemon-sock'"); /* no range */
+  assert_zh("1 to many items", "1 to many items");
 }
 
 static void messages_are_chinese_down_to_the_parameter(void)

@@ -50,9 +50,10 @@ export async function units() {
     ['pieces of sentences are told in Chinese, as the manager tells them', async () => {
       const { phrase, setPhrases } = await load('api/phrases.ts')
       same(phrase('a number'), 'a number')
-      setPhrases({ 'a number': '数字', off: '关机', hibernated: '已休眠', 'power.state': '电源状态', 'the guest has not released the device': '客户机未释放该设备', 'possible with {} {}': '可用条件：{} 为 {}', 'at most {} items': '最多 {} 项' })
+      setPhrases({ 'a number': '数字', off: '关机', hibernated: '已休眠', 'power.state': '电源状态', 'the guest has not released the device': '客户机未释放该设备', 'possible with {} {}': '可用条件：{} 为 {}', 'at most {} items': '最多 {} 项', '{} to {} {}': '{} 到 {} {}' })
       same(['a number', 'at most 3 items', 'at most a number items', 'nics[nic-0]: the guest has not released the device', 'possible with power.state off, hibernated', 'a number; who knows', 'a (b', ''].map(phrase),
         ['数字', '最多 3 项', '最多 数字 项', 'nics[nic-0]：客户机未释放该设备', '可用条件：电源状态 为 关机，已休眠', '数字；who knows', 'a (b', ''])
+      same(['1 to 16 at most 3 items', "Failed to connect socket to '/run/daemon-sock'", '1 to many items'].map(phrase), ['1 到 16 最多 3 项', "Failed to connect socket to '/run/daemon-sock'", '1 to many items'])
       setPhrases({})
     }],
     ['words of the filter bar become a filter of the API', () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pieces of sentences in Chinese: what tasks and events keep is English, as it was said. The same search as the manager's (src/base/phrase.c): the text as
-// a whole, then among the phrases with places, whose fillings are looked for in turn; then taken apart at "; ", behind the first ": ", and at ", ".
+// a whole, then among the phrases with places, whose fillings are looked for in turn (the ends of a range, "{} to {}", are numbers); then taken apart at "; ", behind the first ": ", and at ", ".
 
 const DEPTH_MAX = 4
 const FILLINGS_MAX = 8
@@ -8,12 +8,19 @@ const FILLINGS_MAX = 8
 let plain = new Map<string, string>()
 let patterns: [RegExp, string][] = []
 
+function patternOf(en: string): RegExp {
+  const parts = en.split('{}')
+  const range = (i: number) => parts[i] === ' to ' && i > 0 && i < parts.length - 1 // between two places
+  const text = parts.map((part, i) => (i === 0 ? '' : range(i - 1) || range(i) ? '(\\d+)' : '([^]*?)') + part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${text.join('')}$`)
+}
+
 export function setPhrases(table: Record<string, string>) {
   const rows = Object.entries(table)
   plain = new Map(rows.filter(([en]) => !en.includes('{}')))
   patterns = rows
     .filter(([en]) => en.includes('{}') && en.split('{}').length - 1 <= FILLINGS_MAX)
-    .map(([en, zh]) => [new RegExp('^' + en.split('{}').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('([^]*?)') + '$'), zh])
+    .map(([en, zh]) => [patternOf(en), zh])
 }
 
 function whole(text: string, depth: number): string | undefined {

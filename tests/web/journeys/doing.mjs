@@ -41,6 +41,8 @@ export function doing(makeSite, browser) {
       const token = await page.textContent('[data-test=api-token]')
       check((await site.call('GET', '/vms?limit=1', undefined, { token })).items.length === 1, 'it does not work')
       await page.keyboard.press('Escape') // by accident: it stays
+      await page.evaluate(() => document.activeElement.blur())
+      for (const key of ['?', 'Control+k']) await page.keyboard.press(key)
       check(await page.isVisible('[data-test=api-token]'), 'a key takes it away')
       await click(page, '[data-test=have-token]')
       await page.waitForURL('**/api-tokens/token-*')
@@ -54,6 +56,11 @@ export function doing(makeSite, browser) {
       await click(page, inDialog('[data-test=confirm]'))
       check((await page.textContent('[data-test=join-token]')).length > 20, 'no token')
       await page.keyboard.press('Escape')
+      await page.mouse.click(5, 400)
+      await quiet(page)
+      check(await page.isVisible('[data-test=join-token]'), 'it is gone by accident')
+      await click(page, '[data-test=have-token]')
+      await page.waitForSelector('[data-test=join-token]', { state: 'hidden' })
       done()
     }],
     ['rights of a role are offered, each with what it allows', async () => {
@@ -119,7 +126,8 @@ export function doing(makeSite, browser) {
       await at(() => `/vms/${site.vms[2]}`)
       await verb(page, 'migrate_storage')
       check(await page.isDisabled(inDialog('[data-test=confirm]')), 'it can be sent without a target')
-      same(await page.locator('.pickhost button').count(), 1, 'pools that its host reaches and that do not hold its disks')
+      same(await page.locator('.pickhost button').count(), 2, 'pools that its host reaches')
+      check(/1 /.test(await page.textContent(`.pickhost [data-pool=${site.pools[2]}] .faint`)), 'the pool that holds its disk is not marked')
       await click(page, `.pickhost [data-pool=${other.result ?? other.target}]`)
       await page.waitForSelector('.checkok')
       await click(page, inDialog('[data-test=confirm]'))
@@ -144,13 +152,63 @@ export function doing(makeSite, browser) {
       await click(page, inDialog('[data-test=confirm]'))
       same((await asked).postDataJSON(), { enabled: true, rules })
       await page.unroute(`**/api/v1/hosts/${site.hosts[0].id}`)
+      page.wrong.length = 0 // a simulated host has no firewall
+    }],
+    ['no host is closed to everybody unless that is said', async () => {
       await at('/hosts')
       await page.waitForSelector(`.row[data-id=${site.hosts[1].id}]`)
+      const confirm = inDialog('[data-test=confirm]')
+      const open = async () => {
+        await page.click('.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=set_firewall], .pickedbar [data-verb=set_firewall]')
+        await page.waitForSelector('[data-test=firewall-closed]') // nothing may connect: said before
+        await quiet(page)
+      }
       await page.click(`.row[data-id=${site.hosts[1].id}]`, { button: 'right' })
-      await page.click('.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=set_firewall]')
-      await page.waitForSelector('[data-test=firewall-closed]') // nothing may connect: said before
+      await open()
+      check(await page.isDisabled(confirm), 'one host is closed by one click')
       await page.keyboard.press('Escape')
+      await page.waitForSelector('.ant-modal', { state: 'hidden' })
+      await page.click('.head input')
+      await page.click(`.row[data-id=${site.hosts[1].id}]`, { button: 'right' })
+      await open()
+      await page.waitForSelector(inDialog('.selection'))
+      check(await page.isDisabled(confirm), 'all hosts are closed by one click')
+      await page.check('[data-test=firewall-nobody]')
+      check(await page.isEnabled(confirm), 'it cannot be done even when it is said')
+      await page.uncheck('[data-test=firewall-nobody]')
+      check(await page.isDisabled(confirm), 'it is not taken back')
+      const asked = page.waitForRequest((one) => one.url().endsWith('/hosts/batch') && one.method() === 'POST')
+      await page.check('[data-test=firewall-nobody]')
+      await page.click(confirm)
+      same((await asked).postDataJSON().args, { enabled: true, rules: [] })
+      await page.waitForSelector('[data-test=batch-summary]')
       page.wrong.length = 0 // a simulated host has no firewall
+    }],
+    ['a piece that the server no longer has breaks its dialog and nothing else; a token is not made before it can be shown', async () => {
+      const gone = (route) => route.fulfill({ status: 404, body: '' })
+      await at('/hosts')
+      await page.route(/assets\/(JoinDialog|Migrate|TokenMade)-/, gone)
+      await click(page, '[data-test=create]')
+      await page.waitForSelector(inDialog('.errorbox'))
+      check(await page.isVisible('.grid'), 'the page is gone')
+      await page.keyboard.press('Escape')
+      await page.waitForSelector('.ant-modal', { state: 'hidden' })
+      await at(() => `/vms/${site.vms[0]}`)
+      await page.waitForSelector(head('running'))
+      await page.click('.objecthead [data-verb=migrate]')
+      await page.waitForSelector(inDialog('.errorbox'))
+      check(await page.isDisabled(inDialog('[data-test=confirm]')), 'what nobody saw can be confirmed')
+      await page.keyboard.press('Escape')
+      await page.waitForSelector('.ant-modal', { state: 'hidden' })
+      await at('/api-tokens')
+      const before = (await site.call('GET', '/api-tokens')).total
+      await click(page, '[data-test=create]')
+      await page.fill(inDialog('input:not([type=submit])'), 'lost')
+      await click(page, inDialog('[data-test=confirm]'))
+      await page.waitForSelector(inDialog('.errorbox'))
+      same((await site.call('GET', '/api-tokens')).total, before, 'tokens that nobody has seen')
+      await page.unroute(/assets\/(JoinDialog|Migrate|TokenMade)-/, gone)
+      page.wrong.length = 0 // the pieces that are gone
     }],
     ['what cannot be done says in which state it can', async () => {
       await at(() => `/vms/${site.vms[0]}`)
@@ -165,6 +223,13 @@ export function doing(makeSite, browser) {
       await at('/')
       await click(page, '[data-test=nav-more]')
       await page.waitForSelector('.alllists')
+      const within = (what) => page.waitForFunction((selector) => document.activeElement?.matches(selector), what)
+      await within('.alllists a') // by keyboard, too
+      await page.keyboard.press('Escape')
+      await page.waitForSelector('.alllists', { state: 'hidden' })
+      await within('[data-test=nav-more]')
+      await page.keyboard.press('Enter')
+      await within('.alllists a')
       const paths = await page.$$eval('.alllists a', (links) => links.map((link) => link.getAttribute('href')))
       const openapi = await site.call('GET', '/openapi.json')
       const lists = Object.entries(openapi.paths).filter(([path, ways]) => /^\/[a-z-]+$/.test(path) && ways.get?.parameters?.some((one) => one.$ref?.endsWith('/Cursor'))).map(([path]) => path)

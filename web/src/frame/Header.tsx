@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import { Button, Dropdown, Popover } from 'antd'
 import { Icon, Glyph } from '../kit/state/glyphs'
 import { look, word } from '../api/contract'
@@ -57,14 +57,21 @@ const PARTS: [() => string, string[]][] = [
   [() => t('nav_part_system'), ['users', 'roles', 'identity-providers', 'sessions', 'api-tokens', 'join-tokens', 'backups']],
 ]
 
+/** By keyboard it is a menu: opened it has the focus, Escape gives that back to its button. */
 function AllLists() {
   const [open, setOpen] = useState(false)
+  const button = useRef<HTMLButtonElement>(null)
+  const lists = useRef<HTMLElement>(null)
   const parts = PARTS.map(([title, lists]) => [title(), lists.filter((p) => p === 'bin' || resources()[p]?.ops.some((o) => o.name === 'list' && may(o.right)))] as const).filter(([, lists]) => lists.length > 0)
   return (
     <Popover
-      trigger="click" open={open} onOpenChange={setOpen} placement="bottomLeft" arrow={false}
+      trigger="click" open={open} onOpenChange={setOpen} afterOpenChange={(there) => there && lists.current?.querySelector('a')?.focus()} placement="bottomLeft" arrow={false}
       content={(
-        <nav className="alllists" aria-label={t('more')}>
+        <nav ref={lists} className="alllists" aria-label={t('more')} onKeyDown={(event) => {
+          if (event.key !== 'Escape') return
+          setOpen(false)
+          button.current?.focus()
+        }}>
           {parts.map(([title, lists]) => (
             <section key={title}>
               <h2>{title}</h2>
@@ -74,7 +81,7 @@ function AllLists() {
         </nav>
       )}
     >
-      <button type="button" className="navmore" aria-expanded={open} data-test="nav-more">{t('more')} <Icon name="down" size={11} /></button>
+      <button ref={button} type="button" className="navmore" aria-expanded={open} data-test="nav-more">{t('more')} <Icon name="down" size={11} /></button>
     </Popover>
   )
 }

@@ -16,6 +16,9 @@ export const VERB_KEYS: Record<string, string> = { c: 'console', m: 'migrate' }
 
 const silent = (target: EventTarget | null) => target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT|CANVAS)$/.test(target.tagName) || !!target.closest('.ant-modal, .console, [role=listbox]'))
 
+/** What a dialog shows may be nowhere else (a token that was made): no key puts another in its place, wherever the focus is. */
+const dialogUp = () => [...document.querySelectorAll('.ant-modal-wrap')].some((one) => one.getClientRects().length > 0)
+
 function verbByKey(key: string) {
   const id = location.pathname.split('/')[2]
   const plural = id && pluralOf(id)
@@ -29,7 +32,7 @@ let going: number | undefined // when g was pressed
 export function useKeys({ toggleTree }: { toggleTree: () => void }) {
   useLayoutEffect(() => { // keys work as soon as there is something to see
     const press = (event: KeyboardEvent) => {
-      if (event.isComposing) return
+      if (event.isComposing || dialogUp()) return
       if ((event.ctrlKey || event.metaKey) && event.key === 'k') {
         event.preventDefault()
         openPalette()

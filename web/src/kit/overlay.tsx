@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // One dialog at a time, opened from anywhere: a verb in a row, a tree, the palette or a button is the same dialog.
 import { Suspense, useSyncExternalStore, type ReactNode } from 'react'
+import { Modal } from 'antd'
+import { Fence } from './error/ErrorBox'
 
 let shown: ReactNode = null
+let openings = 0
 let focusBack: Element | null = null
 const listeners = new Set<() => void>()
 
 function set(next: ReactNode) {
   shown = next
+  openings++
   for (const f of listeners) f()
 }
 
@@ -26,5 +30,9 @@ export function Overlay() {
     listeners.add(f)
     return () => listeners.delete(f)
   }, () => shown)
-  return <Suspense fallback={null}>{content}</Suspense>
+  return (
+    <Fence resetKey={String(openings)} frame={(told) => <Modal open footer={null} onCancel={closeOverlay} width={560}>{told}</Modal>}>
+      <Suspense fallback={null}>{content}</Suspense>
+    </Fence>
+  )
 }

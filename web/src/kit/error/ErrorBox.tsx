@@ -10,8 +10,12 @@ import { Glyph, Icon } from '../state/glyphs'
 
 export interface Told { message: string; hint?: string; cause?: string; requestId?: string; code?: string; field?: string }
 
+/** What the server no longer has: it is a newer version than this page. */
+const isStale = (error: unknown) => error instanceof Error && /dynamically imported module|Importing a module script failed|Unable to preload|404/.test(error.message)
+
 export function tell(error: unknown): Told {
   if (error instanceof ApiError) return { message: error.message, hint: error.code === 'unauthenticated' ? undefined : error.hint, cause: error.cause_, requestId: error.requestId, code: error.code, field: error.field }
+  if (isStale(error)) return { message: t('new_version'), cause: (error as Error).message }
   return { message: error instanceof Error ? error.message : String(error) }
 }
 
@@ -43,8 +47,8 @@ export function ErrorBox({ error, what, actions }: { error: Told; what?: string;
   )
 }
 
-/** One broken card does not blank the page. */
-export class Fence extends Component<{ children: ReactNode; resetKey?: string }, { error?: Error; key?: string }> {
+/** One broken card does not blank the page, a broken dialog not the page behind it. */
+export class Fence extends Component<{ children: ReactNode; resetKey?: string; frame?: (told: ReactNode) => ReactNode }, { error?: Error; key?: string }> {
   override state: { error?: Error; key?: string } = { key: this.props.resetKey }
   static getDerivedStateFromError(error: Error) {
     return { error }
@@ -55,16 +59,15 @@ export class Fence extends Component<{ children: ReactNode; resetKey?: string },
   override render() {
     const { error } = this.state
     if (!error) return this.props.children
-    const stale = /dynamically imported module|Importing a module script failed|404/.test(error.message)
-    return (
-      <div className="pad">
-        <ErrorBox
-          what={stale ? t('new_version') : t('part_broke')}
-          error={tell(error)}
-          actions={<Button size="small" onClick={() => (stale ? location.reload() : this.setState({ error: undefined }))}>{stale ? t('reload') : t('try_again')}</Button>}
-        />
-      </div>
+    const stale = isStale(error)
+    const told = (
+      <ErrorBox
+        what={stale ? undefined : t('part_broke')}
+        error={tell(error)}
+        actions={<Button size="small" onClick={() => (stale ? location.reload() : this.setState({ error: undefined }))}>{stale ? t('reload') : t('try_again')}</Button>}
+      />
     )
+    return this.props.frame ? this.props.frame(told) : <div className="pad">{told}</div>
   }
 }
 

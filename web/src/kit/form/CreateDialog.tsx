@@ -37,6 +37,7 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
     setBusy(true)
     setError(undefined)
     try {
+      await shape.made?.load()
       const made = await call('POST', `/${plural}`, clean(meant(plural, draft.value)))
       draft.drop()
       if (made?.id?.startsWith('task-')) noteMade(made)

@@ -3,7 +3,7 @@
 // objects may be chosen, and words of choices that mean something else here than elsewhere.
 import { fieldsOf, resource } from '../../api/contract'
 import type { Obj } from '../../api/client'
-import type { ComponentType } from 'react'
+import type { Part } from '../part'
 import type { Values } from './Fields'
 
 export type Among = Record<string, ((row: Obj) => boolean) | undefined>
@@ -15,8 +15,8 @@ export interface FormShape {
   hide?: (value: Values) => string[]
   /** Choices that exist and cannot be made here. */
   never?: Record<string, string[]>
-  /** Shown when it is made, in place of its page: for what only the answer to that request says. */
-  made?: ComponentType<{ made: any }>
+  /** Shown when it is made, in place of its page: for what only the answer to that request says, and so loaded before it. */
+  made?: Part<{ made: any }>
   /** By field: only these objects may be chosen. A hook, for it may have to look others up. */
   useAmong?: (value: Values) => Among
 }

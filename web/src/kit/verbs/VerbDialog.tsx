@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The dialog of a verb, for one object or many: what will happen, its settings, what stands against it, and the name for what cannot be undone.
-import { Suspense, useEffect, useMemo, useRef, useState } from 'react'
+import { Suspense, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { Button, Input, Modal } from 'antd'
 import { ApiError, dryRun, post, type Obj } from '../../api/client'
 import { fieldsOf, resource, type Op } from '../../api/contract'
@@ -8,7 +8,7 @@ import { useHelp } from '../../api/help'
 import { noteMade } from '../../live/follow'
 import { useObject } from '../../live/store'
 import { t } from '../../texts'
-import { ErrorBox, tell } from '../error/ErrorBox'
+import { ErrorBox, Fence, tell } from '../error/ErrorBox'
 import { clean, fieldErrors, Fields, type Values } from '../form/Fields'
 import { Name } from '../Name'
 import { closeOverlay, openOverlay } from '../overlay'
@@ -22,6 +22,21 @@ import { visible } from '../format'
 
 const DRY_MS = 400
 const WAITS = <div className="skeleton" aria-busy />
+
+/** A piece of the dialog that comes by itself; it says when it is there, for until then nobody has seen what it says or asks. */
+function Piece({ children, count }: { children: ReactNode; count: Count }) {
+  return <Fence><Suspense fallback={WAITS}>{children}<There count={count} /></Suspense></Fence>
+}
+
+type Count = (change: (n: number) => number) => void
+
+function There({ count }: { count: Count }) {
+  useEffect(() => {
+    count((n) => n + 1)
+    return () => count((n) => n - 1)
+  }, [count])
+  return null
+}
 
 /** What the server would do, asked while somebody types. */
 function useDryRun(plural: string, op: Op, object: Obj | undefined, body: Values, whole: boolean): { steps?: string[]; error?: unknown; asking: boolean } {
@@ -53,6 +68,7 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const [typed, setTyped] = useState('')
   const [sending, setSending] = useState(false)
   const [error, setError] = useState<unknown>()
+  const [pieces, countPieces] = useState(0) // that are there
   const { able, refused } = useMemo(() => sift(op, objects), [op, objects])
   const first = objects.length === 1 ? objects[0] : undefined
   const single = useObject(first?.id).object ?? first
@@ -68,6 +84,7 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const box = useRef<HTMLDivElement>(null)
   const under = useRef(false)
   const blocked = dry.error instanceof ApiError && ['wrong_state', 'busy', 'forbidden', 'not_found'].includes(dry.error.code)
+  const mayRun = confirmed && able.length > 0 && !blocked && pieces === Number(!!form?.intro) + Number(!!form?.fields) && form?.ready?.(value) !== false
 
   const run = async () => {
     if (under.current) return // Enter twice
@@ -95,20 +112,20 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
       open title={single ? <>{op.l}: <Name text={single.name ?? single.id} max={60} /></> : t('verb_on_many', { verb: op.l, n: able.length, kind: kind.many })} onCancel={closeOverlay} width={560} destroyOnHidden
       footer={[
         <Button key="no" onClick={closeOverlay} autoFocus={danger > 0 && danger < 3}>{t('cancel')}</Button>,
-        <Button key="go" type="primary" danger={danger >= 2} loading={sending} disabled={!confirmed || !able.length || blocked || form?.ready?.(value) === false} onClick={() => void run()} data-test="confirm">{op.l}</Button>,
+        <Button key="go" type="primary" danger={danger >= 2} loading={sending} disabled={!mayRun} onClick={() => void run()} data-test="confirm">{op.l}</Button>,
       ]}
     >
       <div ref={box} className="stack">
         {op.d && <p className="lead">{op.d}</p>}
-        {form?.intro && <Suspense fallback={WAITS}><form.intro objects={able} value={value} /></Suspense>}
+        {form?.intro && <Piece count={countPieces}><form.intro objects={able} value={value} /></Piece>}
         {!single && <Selection able={able} refused={refused} type={kind.type} />}
-        {form?.fields ? <Suspense fallback={WAITS}><form.fields objects={able} value={value} change={change} /></Suspense> : fieldsThere && op.body ? <Fields type={op.body} value={value} change={change} errors={fieldErrors(tell(shownError))} /> : null}
+        {form?.fields ? <Piece count={countPieces}><form.fields objects={able} value={value} change={change} /></Piece> : fieldsThere && op.body ? <Fields type={op.body} value={value} change={change} errors={fieldErrors(tell(shownError))} /> : null}
         {dry.steps && !shownError && <p className="checkok" role="status"><Glyph name="tick" colour="ok" /> {t('checks_passed')}</p>}
         {shownError !== undefined && <ErrorBox error={tell(shownError)} />}
         {danger === 3 && able.length > 0 && (
           <label className="confirmname">
             <span>{single ? t('type_name') : t('type_number')} <b className="mono">{wanted}</b></span>
-            <Input value={typed} onChange={(e) => setTyped(e.target.value)} autoFocus autoComplete="off" spellCheck={false} data-test="confirm-name" onPressEnter={() => confirmed && !blocked && void run()} />
+            <Input value={typed} onChange={(e) => setTyped(e.target.value)} autoFocus autoComplete="off" spellCheck={false} data-test="confirm-name" onPressEnter={() => mayRun && void run()} />
           </label>
         )}
       </div>

@@ -37,8 +37,8 @@ export default function JoinHost({ cluster: first }: { cluster?: string }) {
   }
   return (
     <Modal
-      open title={t('add_host')} onCancel={closeOverlay} width={640} destroyOnHidden
-      footer={way === 'ssh' ? null : made ? <Button type="primary" onClick={closeOverlay}>{t('close')}</Button> : [<Button key="no" onClick={closeOverlay}>{t('cancel')}</Button>, <Button key="go" type="primary" loading={busy} onClick={() => void make()} data-test="confirm">{t('make_command')}</Button>]}
+      open title={t('add_host')} onCancel={closeOverlay} width={640} destroyOnHidden closable={!made} maskClosable={!made} keyboard={!made} // its token is shown here and nowhere else
+      footer={way === 'ssh' ? null : made ? <Button type="primary" onClick={closeOverlay} data-test="have-token">{t('close')}</Button> : [<Button key="no" onClick={closeOverlay}>{t('cancel')}</Button>, <Button key="go" type="primary" loading={busy} onClick={() => void make()} data-test="confirm">{t('make_command')}</Button>]}
     >
       {!made && <Segmented block className="ways" value={way} onChange={(v) => setWay(v as 'token' | 'ssh')} aria-label={t('add_host')} options={[{ value: 'token', label: t('add_by_token') }, { value: 'ssh', label: t('add_by_ssh') }]} data-test="add-way" />}
       {way === 'ssh' ? <SshHost cluster={first} /> : made ? <Command made={made} /> : (
@@ -55,9 +55,9 @@ export default function JoinHost({ cluster: first }: { cluster?: string }) {
   )
 }
 
-/** What a token of the list of tokens is for. */
+/** What a token of the list of tokens is for: shown until somebody says that they have it. */
 export function JoinCommand({ made }: { made: Made }) {
-  return <Modal open title={t('add_host')} onCancel={closeOverlay} width={640} footer={<Button type="primary" onClick={closeOverlay}>{t('close')}</Button>}><Command made={made} /></Modal>
+  return <Modal open title={t('add_host')} width={640} closable={false} maskClosable={false} keyboard={false} footer={<Button type="primary" onClick={closeOverlay} data-test="have-token">{t('close')}</Button>}><Command made={made} /></Modal>
 }
 
 /** The token never stands in a command line: the host reads it from its input. */

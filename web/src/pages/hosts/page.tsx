@@ -41,7 +41,7 @@ export function register() {
   })
   registerForm('join-tokens', { first: ['host_name', 'cluster', 'host_pool', 'host', 'minutes'], made: JoinCommand })
   registerVerbs('hosts', {
-    set_firewall: { fields: part(() => import('./Firewall')), ready: (value) => value.rules !== undefined },
+    set_firewall: { fields: part(() => import('./Firewall')), ready: (value) => value.rules !== undefined || value.enabled === false },
     enter_maintenance: { main: 1, icon: 'warn', fields: part(() => import('./Maintenance')), initial: () => ({ vms: 'migrate' }) }, leave_maintenance: { main: 2, icon: 'play' }, sync: { main: 3, icon: 'restart' }, assign: { main: 4, icon: 'clusters' },
   })
 }

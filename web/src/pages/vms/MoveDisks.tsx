@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the disks of a VM go: pools that its host reaches, with their room; single disks, other formats and a ceiling are folded.
+// Where the disks of a VM go: pools that its host reaches, with their room, the one where they are among them (another format needs no other pool); single disks, other formats and a ceiling are folded.
 import { useState } from 'react'
 import { word } from '../../api/contract'
 import { Fields } from '../../kit/form/Fields'
@@ -18,9 +18,9 @@ export default function MoveDisksFields({ objects, value, change }: FormProps) {
   const hosts = new Set(objects.map((vm) => vm.host))
   const single = objects.length === 1 ? objects[0]! : undefined
   const { rows, loading } = useRows('pools', { filter: 'state!=suspended and state!=unreachable and state!=creating', sort: '-available_bytes' }, MOST)
-  const { rows: disks } = useRows(single ? 'volumes' : undefined, { filter: `used_by=${single?.id}` }, 64)
+  const { rows: disks } = useRows(single ? 'volumes' : undefined, { filter: `used_by=${single?.id} and kind=disk` }, 64)
   const holds = (pool: string) => disks.filter((disk) => disk.pool === pool).length
-  const reached = rows.filter((pool) => [...hosts].every((host) => pool.hosts?.includes(host)) && !(disks.length && holds(pool.id) === disks.length))
+  const reached = rows.filter((pool) => [...hosts].every((host) => pool.hosts?.includes(host)))
   return (
     <>
       <div className="pickhost" role="radiogroup" aria-label={t('target_pool')}>

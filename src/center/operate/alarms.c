@@ -51,11 +51,13 @@ static void set_health(Center *center, InvTxn *txn, const WsType *type, WsId obj
   (*at)->since = ws_clock_wall_us(center->clock);
 }
 
-static void commit(InvTxn *txn, const char *kind)
+static bool commit(InvTxn *txn, const char *kind)
 {
   g_autoptr(GError) error = NULL;
-  if (!inv_commit(txn, NULL, &error))
-    ws_log_error(WS_LOG_WARNING, "alarm-not-recorded", error, "kind", kind, NULL);
+  if (inv_commit(txn, NULL, &error))
+    return true;
+  ws_log_error(WS_LOG_WARNING, "alarm-not-recorded", error, "kind", kind, NULL);
+  return false;
 }
 
 void center_alarm_open(Center *center, CenterLevel level, const WsType *type, WsId object, const char *kind)
@@ -77,8 +79,8 @@ void center_alarm_open(Center *center, CenterLevel level, const WsType *type, Ws
     inv_txn_set_unstored(txn); /* the manager's own, above all this very one */
   if (!look.worst || (int)look.worst->level < (int)level)
     set_health(center, txn, type, object, (int)level, alarm->id);
-  commit(txn, kind);
-  center_event(center, level, type, object, "alarm", "alarm_opened", "kind", kind, NULL);
+  if (commit(txn, kind))
+    center_event(center, level, type, object, "alarm", "alarm_opened", "kind", kind, NULL);
 }
 
 void center_alarm_add(Center *center, InvTxn *txn, CenterLevel level, const WsType *type, WsId object, const char *kind)
@@ -115,8 +117,8 @@ void center_alarm_close(Center *center, const WsType *type, WsId object, const c
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   inv_delete(txn, &ws_type_alarm, look.same->id);
   set_health(center, txn, type, object, look.worst ? look.worst->level : 0, look.worst ? look.worst->id : 0);
-  commit(txn, kind);
-  center_event(center, CENTER_INFO, type, object, "alarm", "alarm_closed", "kind", kind, NULL);
+  if (commit(txn, kind))
+    center_event(center, CENTER_INFO, type, object, "alarm", "alarm_closed", "kind", kind, NULL);
 }
 
 static bool add_id(const void *object, void *arg)

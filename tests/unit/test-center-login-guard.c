@@ -119,6 +119,11 @@ static void six_is_counted_by_64_bits(void)
   g_assert_cmpstr(login_guard_place_of("2001:db8:1:2::1", place), ==, "2001:db8:1:2::");
   g_assert_cmpstr(login_guard_place_of("192.0.2.7", place), ==, "192.0.2.7");
   g_assert_cmpstr(login_guard_place_of("::ffff:192.0.2.7", place), ==, "::ffff:192.0.2.7");
+  g_assert_cmpstr(login_guard_place_of("fe80::1:2%eth0", place), ==, "fe80::");
+  g_assert_cmpstr(login_guard_place_of("fe80::3:4%enp0s31f6.4000-and-a-name-that-is-far-too-long", place), ==,
+                  "fe80::");
+  g_assert_cmpstr(login_guard_site_of("2001:db8:1:2::1", place), ==, "2001:db8:1::");
+  g_assert_cmpstr(login_guard_site_of("192.0.2.7", place), ==, "192.0.2.7");
   login_guard_free(guard);
 }
 
@@ -239,6 +244,29 @@ static void attack_is_told_once_and_ends_by_itself(void)
   login_guard_free(guard);
 }
 
+static void attack_that_nobody_heard_of_has_no_end_either(void)
+{
+  LoginGuard *guard = begin();
+  const LoginGuardTry try = {"nobody at all", "192.0.2.1", 0, false};
+  for (int round = 0; round < 2; round++) {
+    for (int i = 0; i < 100; i++)
+      login_guard_turned_away(guard, &try);
+    g_autoptr(GArray) untold = login_guard_attacks(guard);
+    g_assert_cmpuint(untold->len, ==, 0);
+    the_clock.now_us += WINDOW_US;
+    assert_no_news(guard);
+  }
+  for (int i = 0; i < 100; i++)
+    login_guard_turned_away(guard, &try);
+  g_assert_false(only(login_guard_take_news(guard)).ended);
+  g_assert_cmpstr(only(login_guard_attacks(guard)).place, ==, "192.0.2.1");
+  the_clock.now_us += WINDOW_US;
+  g_assert_true(only(login_guard_take_news(guard)).ended);
+  g_autoptr(GArray) none = login_guard_attacks(guard);
+  g_assert_cmpuint(none->len, ==, 0);
+  login_guard_free(guard);
+}
+
 static void attack_on_an_account_names_it_and_few_are_followed(void)
 {
   LoginGuard *guard = begin();
@@ -349,6 +377,76 @@ static void place_that_does_everything_takes_no_room_from_others(void)
   refusals_free(refusals);
 }
 
+static Refusal login_of(const char *user, const char *place)
+{
+  Refusal login = refusal("session_create", place);
+  login.object = user;
+  login.login = true;
+  return login;
+}
+
+static void take_users(const Refusal *sum, guint64 count, void *arg)
+{
+  g_string_append_printf(arg, "%s %" G_GUINT64_FORMAT "\n", sum->object ? sum->object : "-", count);
+}
+
+static void log_of_logins_does_not_tell_by_its_time_who_exists(void)
+{
+  Refusals *refusals = refusals_new();
+  const Refusal nobody = login_of(NULL, "192.0.2.1"), ann = login_of("user-2", "192.0.2.1"),
+                bob = login_of("user-3", "192.0.2.1");
+  g_autoptr(GString) sums = g_string_new(NULL);
+  g_assert_true(refusals_note(refusals, &nobody, 0));
+  g_assert_false(refusals_note(refusals, &ann, 10));
+  g_assert_false(refusals_note(refusals, &bob, 10));
+  g_assert_false(refusals_note(refusals, &bob, 11));
+  refusals_take(refusals, REFUSALS_PERIOD_US, false, take_users, sums);
+  g_assert_cmpstr(sums->str, ==, ""); /* what was counted of users is younger */
+  /* The kind lives on just as it would had they named nobody. */
+  g_assert_false(refusals_note(refusals, &nobody, REFUSALS_PERIOD_US + 5));
+  refusals_take(refusals, REFUSALS_PERIOD_US + 11, false, take_users, sums);
+  g_assert_nonnull(strstr(sums->str, "user-2 1\n"));
+  g_assert_nonnull(strstr(sums->str, "user-3 2\n"));
+  g_string_truncate(sums, 0);
+  refusals_take(refusals, 2 * REFUSALS_PERIOD_US, false, take_users, sums);
+  g_assert_cmpstr(sums->str, ==, "- 1\n");
+  refusals_take(refusals, 3 * REFUSALS_PERIOD_US + 11, false, take_users, sums);
+  g_assert_true(refusals_note(refusals, &ann, 3 * REFUSALS_PERIOD_US + 12));
+  refusals_free(refusals);
+}
+
+static void users_without_end_are_counted_together(void)
+{
+  Refusals *refusals = refusals_new();
+  Taken taken = {0};
+  for (int i = 0; i < 10000; i++) {
+    g_autofree char *user = g_strdup_printf("user-%d", i);
+    const Refusal one = login_of(user, "192.0.2.1");
+    g_assert_true(refusals_note(refusals, &one, 0) == (i == 0));
+  }
+  refusals_take(refusals, REFUSALS_PERIOD_US, false, take, &taken);
+  g_assert_cmpuint(taken.count, ==, 9999);
+  g_assert_cmpuint(taken.records, ==, REFUSALS_USERS_MAX + 1);
+  g_free(taken.last);
+  refusals_free(refusals);
+}
+
+static void others_leave_room_for_logins(void)
+{
+  Refusals *refusals = refusals_new();
+  for (int place = 0; place < 40; place++)
+    for (int kind = 0; kind < REFUSALS_PLACE_MAX; kind++) {
+      g_autofree char *operation = g_strdup_printf("operation_%d", kind),
+                      *address = g_strdup_printf("10.0.%d.1", place);
+      const Refusal one = refusal(operation, address);
+      refusals_note(refusals, &one, 0);
+    }
+  const Refusal login = login_of("user-2", "192.0.2.1");
+  g_assert_true(refusals_note(refusals, &login, 1));
+  g_assert_false(refusals_note(refusals, &login, 2));
+  refusals_free(refusals);
+}
+
 #define add(test) g_test_add_func("/center-guard/" #test, test)
 
 int main(int argc, char **argv)
@@ -365,9 +463,13 @@ int main(int argc, char **argv)
   add(its_memory_is_bounded);
   add(refused_calls_have_a_limit_of_their_own);
   add(attack_is_told_once_and_ends_by_itself);
+  add(attack_that_nobody_heard_of_has_no_end_either);
   add(attack_on_an_account_names_it_and_few_are_followed);
   add(first_at_once_then_one_count_a_minute_and_none_is_lost);
   add(kinds_and_places_without_end_stay_few_records);
   add(place_that_does_everything_takes_no_room_from_others);
+  add(log_of_logins_does_not_tell_by_its_time_who_exists);
+  add(users_without_end_are_counted_together);
+  add(others_leave_room_for_logins);
   return g_test_run();
 }

@@ -6,6 +6,7 @@
 
 typedef struct {
   guint64 place, pair;
+  bool known;
   bool served, refused, ended;
   guint order; /* as which it was served; from 1 */
   WsCo *co;
@@ -20,7 +21,7 @@ static void run(void *arg)
   Try *try = arg;
   g_autoptr(GError) error = NULL;
   try->co = ws_co_self();
-  if (!password_turn_take(turns, try->place, try->pair, &error)) {
+  if (!password_turn_take(turns, try->place, try->pair, try->known, &error)) {
     g_assert_error(error, WS_ERROR, WS_ERROR_TOO_MANY_REQUESTS);
     try->refused = true;
     return;
@@ -45,11 +46,12 @@ static void settle(void)
     ws_loop_step(loop, 0);
 }
 
-static Try *start(guint64 place, guint64 pair)
+static Try *start(guint64 place, guint64 pair, bool known)
 {
   Try *try = g_new0(Try, 1);
   try->place = place;
   try->pair = pair;
+  try->known = known;
   ws_co_start(loop, run, try);
   return try;
 }
@@ -81,7 +83,13 @@ static void end(GPtrArray *tries)
 
 static Try *add(GPtrArray *tries, guint64 place, guint64 pair)
 {
-  g_ptr_array_add(tries, start(place, pair));
+  g_ptr_array_add(tries, start(place, pair, false));
+  return tries->pdata[tries->len - 1];
+}
+
+static Try *add_known(GPtrArray *tries, guint64 place, guint64 pair)
+{
+  g_ptr_array_add(tries, start(place, pair, true));
   return tries->pdata[tries->len - 1];
 }
 
@@ -139,11 +147,35 @@ static void full_line_puts_out_the_last_of_the_longest(void)
   end(tries);
 }
 
+/* Each has one: none has more than its share, and all together have the whole line. */
+static void crowd_of_places_does_not_shut_out_whom_the_manager_knows(void)
+{
+  GPtrArray *tries = g_ptr_array_new_with_free_func(g_free);
+  begin(1);
+  for (guint i = 0; i < 1 + PASSWORD_WAITING_MAX; i++)
+    add(tries, 1 + i, 1000 + i);
+  Try *strange = add(tries, 5000, 50001), *known = add_known(tries, 5001, 50011);
+  settle();
+  g_assert_true(strange->refused && !known->refused);
+  /* One try of it at a time goes ahead. */
+  Try *same = add_known(tries, 5001, 50011);
+  settle();
+  g_assert_true(same->refused);
+  finish(tries->pdata[0]);
+  g_assert_cmpuint(known->order, ==, 2);
+  finish(known);
+  Try *next = tries->pdata[1];
+  g_assert_cmpuint(next->order, ==, 3);
+  end(tries);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/center-passwords/few_at_a_time_and_one_of_a_pair", few_at_a_time_and_one_of_a_pair);
   g_test_add_func("/center-passwords/place_with_a_thousand_is_served_by_turns", place_with_a_thousand_is_served_by_turns);
   g_test_add_func("/center-passwords/full_line_puts_out_the_last_of_the_longest", full_line_puts_out_the_last_of_the_longest);
+  g_test_add_func("/center-passwords/crowd_of_places_does_not_shut_out_whom_the_manager_knows",
+                  crowd_of_places_does_not_shut_out_whom_the_manager_knows);
   return g_test_run();
 }

@@ -107,8 +107,11 @@ static void on_request(HttpCall *http, void *arg)
     return;
   }
   ApiCall *call = api_call_new(center, http, route, target);
-  if (!api_call_read_headers(call, &error) || !check_caller(center, call, &error)) {
-    refuse(call, g_steal_pointer(&error));
+  bool read = api_call_read_headers(call, &error);
+  g_autoptr(GError) caller =
+      NULL; /* goes first: a bad header of somebody who is logged in is no stranger's call */
+  if (!check_caller(center, call, &caller) || !read) {
+    refuse(call, caller ? g_steal_pointer(&caller) : g_steal_pointer(&error));
     return;
   }
   ApiFixed fixed = api_fixed_find(route->operation);

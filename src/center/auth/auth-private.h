@@ -7,8 +7,8 @@
 
 /* argon2id on a worker (some 30 ms must not stop the core loop). NULL with error; caller frees. */
 char *auth_hash_password(Center *center, const char *password, GError **error);
-/* The same cost whatever the hash is. */
-bool auth_password_fits(Center *center, const char *password, const char *hash);
+/* The same cost whatever the hash is. false with error: it could not be looked at. */
+bool auth_password_fits(Center *center, const char *password, const char *hash, bool *fits, GError **error);
 
 /* All of a user's logins but the session `keep` (0: none); API tokens too where asked. */
 void auth_drop_logins(InvTxn *txn, const InvSnapshot *head, WsId user, WsId keep, bool tokens);

@@ -8,24 +8,14 @@
 #include "base/plant.h"
 #include "center/verbs.h"
 
-/* A user nobody can be: verifying against it takes as long as against a real one. */
-static const char *no_user_hash(Center *center)
-{
-  static char *hash;
-  if (!hash)
-    hash = auth_hash_password(center, "no user has this password", NULL);
-  return hash ? hash : "";
-}
-
 /* NULL with error: it does not fit, or was not looked at (strangers.h). snap: the user lives as long as it. */
 static const WsUser *check_login(ApiCall *call, const InvSnapshot *snap, const WsSession *body, GError **error)
 {
-  const char *none = no_user_hash(api_call_center(call));
   const WsUser *user = inv_find_by(snap, &ws_type_user, "name", 0, body->user_name);
   const StrangersLogin login = {
       .name = body->user_name,
       .password = body->password ? body->password : "",
-      .hash = user && user->password_hash ? user->password_hash : none,
+      .hash = user ? user->password_hash : NULL,
       .user = user ? user->id : 0,
       .usable = user && !user->frozen && user->password_hash,
       .known = user && strangers_knows(snap, user, api_call_origin(call)),
@@ -97,6 +87,7 @@ bool auth_open_session(ApiCall *call, InvTxn *txn, WsUser *user, WsId provider, 
   g_free(user->last_login_address);
   user->last_login_address = g_strdup(api_call_origin(call));
   user->failures = 0;
+  strangers_logged_in(center, user->id);
   if (!api_call_commit(call, txn, error))
     return false;
   /* For browsers: a cookie that scripts cannot read and that goes only to our own pages' requests. */

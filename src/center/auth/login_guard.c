@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See guard.h. */
+/* See login_guard.h. */
 #include "center/auth/login_guard.h"
 #include "base/hash.h"
 #include <arpa/inet.h>
@@ -62,15 +62,24 @@ gsize login_guard_bytes(const LoginGuard *guard)
          throttle_bytes(guard->accounts) + throttle_bytes(guard->tries) + throttle_bytes(guard->refusers);
 }
 
-const char *login_guard_place_of(const char *address, char *place)
+static const char *prefix_of(const char *address, guint bytes, char *place)
 {
   struct in6_addr six;
-  if (inet_pton(AF_INET6, address, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six)) {
-    g_strlcpy(place, address, INET6_ADDRSTRLEN);
+  g_strlcpy(place, address, MIN(strcspn(address, "%") + 1, INET6_ADDRSTRLEN));
+  if (inet_pton(AF_INET6, place, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six))
     return place;
-  }
-  memset(six.s6_addr + 8, 0, 8);
+  memset(six.s6_addr + bytes, 0, sizeof six.s6_addr - bytes);
   return inet_ntop(AF_INET6, &six, place, INET6_ADDRSTRLEN);
+}
+
+const char *login_guard_place_of(const char *address, char *place)
+{
+  return prefix_of(address, 8, place);
+}
+
+const char *login_guard_site_of(const char *address, char *place)
+{
+  return prefix_of(address, 6, place);
 }
 
 guint64 login_guard_key(const LoginGuard *guard, const char *kind, const char *a, const char *b)
@@ -180,7 +189,7 @@ GArray *login_guard_take_news(LoginGuard *guard)
   for (guint i = 0; i < guard->n_attacks; i++) {
     Attack *attack = &guard->attacks[i];
     attack->is.ended = throttle_debt_us(guard->tries, attack->key, now) == 0;
-    if (!attack->told || attack->is.ended)
+    if (attack->told == attack->is.ended)
       g_array_append_val(news, attack->is);
     attack->told = true;
     if (attack->is.ended)
@@ -188,6 +197,17 @@ GArray *login_guard_take_news(LoginGuard *guard)
   }
   g_mutex_unlock(&guard->lock);
   return news;
+}
+
+GArray *login_guard_attacks(LoginGuard *guard)
+{
+  GArray *attacks = g_array_new(FALSE, FALSE, sizeof(LoginGuardAttack));
+  g_mutex_lock(&guard->lock);
+  for (guint i = 0; i < guard->n_attacks; i++)
+    if (guard->attacks[i].told)
+      g_array_append_val(attacks, guard->attacks[i].is);
+  g_mutex_unlock(&guard->lock);
+  return attacks;
 }
 
 void login_guard_failed(LoginGuard *guard, const LoginGuardTry *try)

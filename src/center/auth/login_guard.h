@@ -12,8 +12,8 @@
  * it never logged in then has one try in the window instead of five. Where it did log in (its sessions, its
  * last login) nothing changes: NIST's list of known addresses.
  * - An address over its count, as that of a proxy with a sprayer behind it, still serves accounts that logged
- * in from there before, under their own count. They are answered as all the others, so the answer does not
- * tell which they are.
+ * in from there before, under their own count. What they are answered, Retry-After with it, is what all the
+ * others there are. How long the answer takes may still tell which they are: their passwords are looked at.
  * - A right password is never counted, and wipes out what its account did wrong at that address. Not what the
  * address did: else one good account would pay for the trying of others.
  * - Whoever is turned away without a look at the password is not counted either: a program with an old
@@ -77,11 +77,16 @@ typedef struct {
   bool ended;
 } LoginGuardAttack;
 /* What began or ended since it was last asked; caller unrefs. At most GUARD_ATTACKS_MAX are followed at a
- * time. */
+ * time. One that began and ended between two questions is not told. */
 GArray *login_guard_take_news(LoginGuard *guard);
+/* Those that were told to have begun and have not ended; caller unrefs. */
+GArray *login_guard_attacks(LoginGuard *guard);
 #define GUARD_ATTACKS_MAX 64
 
-/* An address, or the /64 of an IPv6 one, into `place` of INET6_ADDRSTRLEN. */
+/* An address, or the /64 of an IPv6 one, into `place` of INET6_ADDRSTRLEN. The link of a link-local one
+ * ("%eth0") is left out. */
 const char *login_guard_place_of(const char *address, char *place);
+/* The same with the /48 of an IPv6 one: what one customer of a provider may have. */
+const char *login_guard_site_of(const char *address, char *place);
 guint64 login_guard_key(const LoginGuard *guard, const char *kind, const char *a,
                         const char *b); /* nobody outside can foretell it */

@@ -47,14 +47,14 @@ char *auth_hash_password(Center *center, const char *password, GError **error)
   return hash;
 }
 
-bool auth_password_fits(Center *center, const char *password, const char *hash)
+bool auth_password_fits(Center *center, const char *password, const char *hash, bool *fits, GError **error)
 {
   HashJob *job = g_new0(HashJob, 1);
   job->password = g_strdup(password);
   job->hash = g_strdup(hash);
-  if (!ws_co_blocking(center->passwords, check_hash, job, hash_job_free, HASH_TIMEOUT_MS, NULL))
+  if (!ws_co_blocking(center->passwords, check_hash, job, hash_job_free, HASH_TIMEOUT_MS, error))
     return false;
-  bool fits = job->fits;
+  *fits = job->fits;
   hash_job_free(job);
-  return fits;
+  return true;
 }

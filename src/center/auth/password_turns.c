@@ -8,7 +8,8 @@ typedef struct {
   GList link;
   WsCo *co;
   guint64 place, pair;
-  guint64 round; /* of two places that wait the one with the lower round is next; of one round, who came first */
+  guint64 round; /* of two places that wait the one with the lower round is next; of one round, who came
+                    first. 0: ahead of all */
   enum { WAITS, SERVED, PUT_OUT } state;
 } Waiter;
 
@@ -67,15 +68,17 @@ static Waiter *last(const PasswordTurns *turns)
 }
 
 /* One round after the last that waits of the same place. */
-static guint64 round_of(const PasswordTurns *turns, guint64 place)
+static guint64 round_of(const PasswordTurns *turns, guint64 place, guint64 pair, bool known)
 {
   guint64 round = turns->round;
+  bool first = known && !is_running(turns, pair);
   for (GList *at = turns->waiting.head; at; at = at->next) {
     const Waiter *waiter = at->data;
+    first = first && waiter->pair != pair;
     if (waiter->place == place)
       round = MAX(round, waiter->round);
   }
-  return round + 1;
+  return first ? 0 : round + 1;
 }
 
 static void leave(PasswordTurns *turns, Waiter *waiter, int state)
@@ -89,15 +92,19 @@ static void serve(PasswordTurns *turns)
 {
   Waiter *waiter;
   while (turns->running->len < turns->running_max && (waiter = next(turns))) {
-    turns->round = waiter->round;
+    turns->round = MAX(turns->round, waiter->round);
     g_array_append_val(turns->running, waiter->pair);
     leave(turns, waiter, SERVED);
   }
 }
 
-bool password_turn_take(PasswordTurns *turns, guint64 place, guint64 pair, GError **error)
+bool password_turn_take(PasswordTurns *turns, guint64 place, guint64 pair, bool known, GError **error)
 {
-  Waiter me = {.co = ws_co_self(), .place = place, .pair = pair, .round = round_of(turns, place), .state = WAITS};
+  Waiter me = {.co = ws_co_self(),
+               .place = place,
+               .pair = pair,
+               .round = round_of(turns, place, pair, known),
+               .state = WAITS};
   me.link.data = &me;
   if (turns->running->len < turns->running_max && !is_running(turns, pair) && !next(turns)) {
     g_array_append_val(turns->running, pair);

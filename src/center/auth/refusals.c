@@ -7,11 +7,13 @@ typedef struct {
   int risk, result;
   gint64 begun_us; /* the minute under way */
   guint64 count;   /* not handed out yet */
+  bool goes_on;    /* counted by user since it was handed out last: it stays, whoever was named */
 } Kind;
 
 struct Refusals {
   GMutex lock;
   GHashTable *kinds; /* text of what is alike -> Kind */
+  GHashTable *users; /* the same of logins by user; of each the kind without the user is in `kinds` */
 };
 
 static void kind_free(void *arg)
@@ -30,6 +32,7 @@ Refusals *refusals_new(void)
   Refusals *refusals = g_new0(Refusals, 1);
   g_mutex_init(&refusals->lock);
   refusals->kinds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, kind_free);
+  refusals->users = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, kind_free);
   return refusals;
 }
 
@@ -38,6 +41,7 @@ void refusals_free(Refusals *refusals)
   if (!refusals)
     return;
   g_hash_table_unref(refusals->kinds);
+  g_hash_table_unref(refusals->users);
   g_mutex_clear(&refusals->lock);
   g_free(refusals);
 }
@@ -67,60 +71,106 @@ static guint kinds_of_place(const Refusals *refusals, const char *place)
 static Refusal widen(const Refusals *refusals, const Refusal *r)
 {
   Refusal many = {.operation = REFUSALS_MANY, .kind = r->kind, .place = r->place, .risk = r->risk, .result = r->result};
-  if (g_hash_table_size(refusals->kinds) >= REFUSALS_MAX)
+  if (g_hash_table_size(refusals->kinds) >= (r->login ? REFUSALS_MAX : REFUSALS_MAX - REFUSALS_LOGINS))
     many.place = NULL;
   else if (kinds_of_place(refusals, r->place) < REFUSALS_PLACE_MAX)
     return *r;
   return many;
 }
 
-static Kind *add(Refusals *refusals, char *key, const Refusal *r, gint64 now_us)
+static Kind *add(GHashTable *kinds, char *key, const Refusal *r, gint64 now_us)
 {
   Kind *kind = g_new(Kind, 1);
-  *kind = (Kind){g_strdup(r->operation), g_strdup(r->kind), g_strdup(r->error), g_strdup(r->object), g_strdup(r->place), r->risk, r->result, now_us, 0};
-  g_hash_table_insert(refusals->kinds, key, kind);
+  *kind = (Kind){g_strdup(r->operation),
+                 g_strdup(r->kind),
+                 g_strdup(r->error),
+                 g_strdup(r->object),
+                 g_strdup(r->place),
+                 r->risk,
+                 r->result,
+                 now_us,
+                 0,
+                 false};
+  g_hash_table_insert(kinds, key, kind);
   return kind;
+}
+
+/* NULL: there is no room. */
+static Kind *kind_of_user(Refusals *refusals, const Refusal *r, gint64 now_us)
+{
+  g_autofree char *key = key_of(r);
+  Kind *kind = g_hash_table_lookup(refusals->users, key);
+  if (!kind && g_hash_table_size(refusals->users) < REFUSALS_USERS_MAX)
+    kind = add(refusals->users, g_steal_pointer(&key), r, now_us);
+  return kind;
+}
+
+static void count(Refusals *refusals, Kind *kind, const Refusal *r, gint64 now_us)
+{
+  Kind *user = r->login && r->object ? kind_of_user(refusals, r, now_us) : NULL;
+  if (user)
+    kind->goes_on = true;
+  (user ? user : kind)->count++;
 }
 
 bool refusals_note(Refusals *refusals, const Refusal *refusal, gint64 now_us)
 {
   bool first = false;
+  Refusal alike = *refusal;
+  if (alike.login)
+    alike.object = NULL;
   g_mutex_lock(&refusals->lock);
-  g_autofree char *key = key_of(refusal);
+  g_autofree char *key = key_of(&alike);
   Kind *kind = g_hash_table_lookup(refusals->kinds, key);
   if (!kind) {
-    Refusal as = widen(refusals, refusal);
+    Refusal as = widen(refusals, &alike);
     g_autofree char *wide = key_of(&as);
     kind = g_hash_table_lookup(refusals->kinds, wide);
     first = !kind;
     if (!kind)
-      kind = add(refusals, g_steal_pointer(&wide), &as, now_us);
+      kind = add(refusals->kinds, g_steal_pointer(&wide), &as, now_us);
   }
   if (!first)
-    kind->count++;
+    count(refusals, kind, refusal, now_us);
   g_mutex_unlock(&refusals->lock);
   return first;
 }
 
-void refusals_take(Refusals *refusals, gint64 now_us, bool all, void (*each)(const Refusal *sum, guint64 count, void *arg), void *arg)
+typedef void (*Each)(const Refusal *sum, guint64 count, void *arg);
+
+static void take(GHashTable *kinds, gint64 now_us, bool all, Each each, void *arg)
 {
   GHashTableIter iter;
   void *value;
-  g_mutex_lock(&refusals->lock);
-  g_hash_table_iter_init(&iter, refusals->kinds);
+  g_hash_table_iter_init(&iter, kinds);
   while (g_hash_table_iter_next(&iter, NULL, &value)) {
     Kind *kind = value;
     if (!all && now_us - kind->begun_us < REFUSALS_PERIOD_US)
       continue;
-    if (!kind->count) {
+    if (!kind->count && !kind->goes_on) {
       g_hash_table_iter_remove(&iter);
       continue;
     }
-    const Refusal sum = {kind->operation, kind->kind, kind->error, kind->object, kind->place, kind->risk, kind->result};
-    each(&sum, kind->count, arg);
+    const Refusal sum = {.operation = kind->operation,
+                         .kind = kind->kind,
+                         .error = kind->error,
+                         .object = kind->object,
+                         .place = kind->place,
+                         .risk = kind->risk,
+                         .result = kind->result};
+    if (kind->count)
+      each(&sum, kind->count, arg);
     kind->count = 0;
+    kind->goes_on = false;
     kind->begun_us = now_us;
   }
+}
+
+void refusals_take(Refusals *refusals, gint64 now_us, bool all, Each each, void *arg)
+{
+  g_mutex_lock(&refusals->lock);
+  take(refusals->kinds, now_us, all, each, arg);
+  take(refusals->users, now_us, all, each, arg);
   g_mutex_unlock(&refusals->lock);
 }
 

@@ -5,8 +5,13 @@
  *
  * Alike: the same operation, the same error, about the same object, from the same place (login_guard.h). The
  * table is small: a place has so many kinds, all together have so many; what is beyond is counted as the
- * place's, or as everybody's, operation REFUSALS_MANY. Pure but for its lock: the time is handed in. Any
- * thread. */
+ * place's, or as everybody's, operation REFUSALS_MANY.
+ *
+ * Logins are alike whoever they name: a record of its own is written before the answer, and that takes a time
+ * that would tell which users exist. Those that are counted are counted by user as far as there is room. Of
+ * all kinds so many are kept for them, so that others do not blind the log to logins.
+ *
+ * Pure but for its lock: the time is handed in. Any thread. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
@@ -15,6 +20,9 @@ typedef struct Refusals Refusals;
 
 #define REFUSALS_MAX        256 /* kinds at a time: at most twice as many records a minute */
 #define REFUSALS_PLACE_MAX  16  /* of these of one place */
+#define REFUSALS_LOGINS     64  /* of these for logins alone */
+#define REFUSALS_USERS_MAX                                                                                   \
+  128 /* users and places of logins that are counted by user: each is a record a minute */
 #define REFUSALS_MANY       "refused_calls"
 #define REFUSALS_PERIOD_US  (60 * (gint64)G_USEC_PER_SEC)
 
@@ -22,6 +30,7 @@ typedef struct Refusals Refusals;
 typedef struct {
   const char *operation, *kind, *error, *object, *place;
   int risk, result;
+  bool login; /* by password */
 } Refusal;
 
 Refusals *refusals_new(void);

@@ -10,16 +10,24 @@
 #include "model/model.h"
 #include <string.h>
 
-#define TICK_US (2 * (gint64)G_USEC_PER_SEC)
-#define ALARM   "login_attack"
+#define TICK_US     (2 * (gint64)G_USEC_PER_SEC)
+#define ALARM_TICKS 30  /* a change of alarms that could not be written is made up for so much later */
+#define FAILED_MAX  256 /* users whose failures wait to be written */
+#define ALARM       "login_attack"
+
+typedef struct {
+  WsId user;
+  gint64 n, last_us;
+} Failed;
 
 struct Strangers {
   LoginGuard *guard;
   Refusals *refusals;
   PasswordTurns *turns;
   WsTimer *timer;
-  guint n_places;  /* that are hammering now */
-  bool looked_for; /* alarms that an earlier process left open */
+  GArray *failed;   /* Failed, one of a user; core loop only */
+  char *nobodys;    /* a hash that fits nothing; made when it is needed first */
+  guint alarms_due; /* in so many ticks; 0: at the next, as those that an earlier process left open are */
   bool at_it;
 };
 
@@ -48,6 +56,7 @@ Strangers *strangers_new(Center *center)
   strangers->guard = login_guard_new(center->clock, &limits);
   strangers->refusals = refusals_new();
   strangers->turns = password_turns_new(running_max());
+  strangers->failed = g_array_new(FALSE, FALSE, sizeof(Failed));
   return strangers;
 }
 
@@ -58,6 +67,8 @@ void strangers_free(Strangers *strangers)
   login_guard_free(strangers->guard);
   refusals_free(strangers->refusals);
   password_turns_free(strangers->turns);
+  g_array_unref(strangers->failed);
+  g_free(strangers->nobodys);
   g_free(strangers);
 }
 
@@ -74,6 +85,7 @@ bool strangers_note(Center *center, const WsRoute *route, const WsType *type, Ws
       .place = login_guard_place_of(address, place),
       .risk = route->audit_risk,
       .result = error ? WS_AUDIT_RECORD_RESULT_REFUSED : WS_AUDIT_RECORD_RESULT_DONE,
+      .login = route->call == session_create,
   };
   return refusals_note(center->strangers->refusals, &refusal, ws_clock_monotonic_us(center->clock));
 }
@@ -125,58 +137,54 @@ static void record_counts(Center *center, bool all)
 static void tell_of_account(Center *center, const LoginGuardAttack *attack)
 {
   g_autofree char *tries = g_strdup_printf("%" G_GUINT64_FORMAT, attack->tries);
-  if (attack->ended) {
-    center_alarm_close(center, &ws_type_user, attack->user, ALARM);
+  if (attack->ended)
     center_event(center, CENTER_INFO, &ws_type_user, attack->user, "alarm", "login_attack_over", "tries", tries, NULL);
-    return;
-  }
-  center_event(center, CENTER_MAJOR, &ws_type_user, attack->user, "alarm", "login_attack_account", "address", attack->place, NULL);
-  center_alarm_open(center, CENTER_MAJOR, &ws_type_user, attack->user, ALARM);
+  else
+    center_event(center, CENTER_MAJOR, &ws_type_user, attack->user, "alarm", "login_attack_account",
+                 "address", attack->place, NULL);
 }
 
-/* Of addresses there is one alarm, the manager's, while there is one of them; each has its events. */
 static void tell_of_place(Center *center, const LoginGuardAttack *attack)
 {
   g_autofree char *tries = g_strdup_printf("%" G_GUINT64_FORMAT, attack->tries);
-  if (attack->ended) {
+  if (attack->ended)
     center_event(center, CENTER_INFO, NULL, 0, "alarm", "login_attack_address_over", "address", attack->place, "tries", tries, NULL);
-    if (--center->strangers->n_places == 0)
-      center_alarm_close(center, NULL, 0, ALARM);
-    return;
-  }
-  center->strangers->n_places++;
-  center_event(center, CENTER_MAJOR, NULL, 0, "alarm", "login_attack_address", "address", attack->place, NULL);
-  center_alarm_open(center, CENTER_MAJOR, NULL, 0, ALARM);
+  else
+    center_event(center, CENTER_MAJOR, NULL, 0, "alarm", "login_attack_address", "address", attack->place,
+                 NULL);
 }
 
 static bool add_alarm(const void *object, void *arg)
 {
-  g_array_append_val((GArray *)arg, ((const WsAlarm *)object)->object);
+  g_hash_table_add(arg, g_memdup2(&((const WsAlarm *)object)->object.id, sizeof(WsId)));
   return true;
 }
 
-/* Of the manager's life before this one: what was counted is gone, and so is the condition as far as anybody can tell. */
-static void close_old(Center *center)
+/* Opens what is missing, and closes what is over: of this process, and of one before it, whose counts are
+ * gone. An account that is hammered has its own; of addresses there is one, the manager's (0), while there is
+ * one of them. */
+static void match_alarms(Center *center)
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  g_autoptr(GArray) objects = g_array_new(FALSE, FALSE, sizeof(WsAnyRef));
-  inv_each_by(head, &ws_type_alarm, ws_type_field(&ws_type_alarm, "kind", 4), 0, ALARM, add_alarm, objects);
-  for (guint i = 0; i < objects->len; i++) {
-    const WsAnyRef *of = &g_array_index(objects, WsAnyRef, i);
-    center_alarm_close(center, of->type, of->id, ALARM);
+  g_autoptr(GHashTable) over = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  g_autoptr(GArray) attacks = login_guard_attacks(center->strangers->guard);
+  GHashTableIter iter;
+  const WsId *id;
+  inv_each_by(head, &ws_type_alarm, ws_type_field(&ws_type_alarm, "kind", 4), 0, ALARM, add_alarm, over);
+  for (guint i = 0; i < attacks->len; i++) {
+    WsId user = g_array_index(attacks, LoginGuardAttack, i).user;
+    g_hash_table_remove(over, &user);
+    if (!user || inv_find(head, &ws_type_user, user))
+      center_alarm_open(center, CENTER_MAJOR, user ? &ws_type_user : NULL, user, ALARM);
   }
+  g_hash_table_iter_init(&iter, over);
+  while (g_hash_table_iter_next(&iter, (gpointer *)&id, NULL))
+    center_alarm_close(center, *id ? &ws_type_user : NULL, *id, ALARM);
 }
 
-static void tick(void *arg)
+static void follow_attacks(Center *center)
 {
-  Center *center = arg;
   Strangers *strangers = center->strangers;
-  if (strangers->at_it)
-    return;
-  strangers->at_it = true;
-  if (!strangers->looked_for)
-    close_old(center);
-  strangers->looked_for = true;
   g_autoptr(GArray) news = login_guard_take_news(strangers->guard);
   for (guint i = 0; i < news->len; i++) {
     const LoginGuardAttack *attack = &g_array_index(news, LoginGuardAttack, i);
@@ -185,6 +193,71 @@ static void tick(void *arg)
     else
       tell_of_place(center, attack);
   }
+  if (!news->len && strangers->alarms_due && --strangers->alarms_due)
+    return;
+  strangers->alarms_due = ALARM_TICKS;
+  match_alarms(center);
+}
+
+/* ---- what users see of their failed logins ---- */
+
+static void note_failures(Strangers *strangers, const Failed *more)
+{
+  for (guint i = 0; i < strangers->failed->len; i++) {
+    Failed *failed = &g_array_index(strangers->failed, Failed, i);
+    if (failed->user != more->user)
+      continue;
+    failed->n += more->n;
+    failed->last_us = MAX(failed->last_us, more->last_us);
+    return;
+  }
+  if (strangers->failed->len < FAILED_MAX)
+    g_array_append_val(strangers->failed, *more);
+}
+
+void strangers_logged_in(Center *center, WsId user)
+{
+  GArray *failed = center->strangers->failed;
+  for (guint i = 0; i < failed->len; i++)
+    if (g_array_index(failed, Failed, i).user == user) {
+      g_array_remove_index_fast(failed, i);
+      return;
+    }
+}
+
+static void write_failures(Center *center)
+{
+  Strangers *strangers = center->strangers;
+  if (!strangers->failed->len)
+    return;
+  g_autoptr(GArray) taken = g_steal_pointer(&strangers->failed);
+  strangers->failed = g_array_new(FALSE, FALSE, sizeof(Failed));
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  for (guint i = 0; i < taken->len; i++) {
+    const Failed *failed = &g_array_index(taken, Failed, i);
+    WsUser *edit = inv_edit_id(txn, &ws_type_user, failed->user);
+    if (!edit)
+      continue;
+    edit->last_failure = failed->last_us;
+    edit->failures = MIN((edit->failures == WS_INT_UNSET ? 0 : edit->failures) + failed->n, 1000000);
+  }
+  if (!inv_commit(txn, NULL, NULL)) /* one of them was changed meanwhile, or nothing can be written: once more
+                                       at the next tick */
+    for (guint i = 0; i < taken->len; i++)
+      note_failures(strangers, &g_array_index(taken, Failed, i));
+}
+
+/* ---- the timer ---- */
+
+static void tick(void *arg)
+{
+  Center *center = arg;
+  Strangers *strangers = center->strangers;
+  if (strangers->at_it)
+    return;
+  strangers->at_it = true;
+  follow_attacks(center);
+  write_failures(center);
   record_counts(center, false);
   strangers->at_it = false;
 }
@@ -209,6 +282,7 @@ void strangers_stop(Center *center)
 
 void strangers_settle(Center *center)
 {
+  write_failures(center);
   record_counts(center, true);
 }
 
@@ -223,7 +297,8 @@ void strangers_refused(Center *center, const char *address, GError **error)
 {
   gint64 wait = login_guard_refused(center->strangers->guard, address);
   g_autofree char *seconds = seconds_of(wait);
-  if (!wait)
+  int status = ws_error_http_status(ws_error_code(*error));
+  if (!wait || (status != 401 && status != 403))
     return;
   g_clear_error(error);
   ws_fail(error, WS_ERROR_TOO_MANY_REFUSALS, "seconds", seconds, NULL);
@@ -245,25 +320,40 @@ static bool turn_away(gint64 wait_us, GError **error)
 static bool may_try(Center *center, const LoginGuardTry *try, GError **error)
 {
   LoginGuard *guard = center->strangers->guard;
-  gint64 wait = login_guard_wait_us(guard, try);
+  gint64 wait = login_guard_wait_us(guard, try), over = login_guard_address_wait_us(guard, try->address);
   if (!wait)
     return true;
   login_guard_turned_away(guard, try);
-  return turn_away(wait, error);
+  return turn_away(
+      over ? over : wait,
+      error); /* the same to all: an account's own time would tell that it logged in from there */
 }
 
-/* Its user sees how often it went wrong; while many are at it they are not each worth a transaction. */
-static void note_failure(Center *center, const LoginGuardTry *try)
+/* NULL with error. It is made once, in a turn: nobody gets more looks by it. */
+static const char *nobodys_hash(Center *center, GError **error)
 {
-  if (!try->user || login_guard_is_hammered(center->strangers->guard, try->name))
-    return;
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  WsUser *edit = inv_edit_id(txn, &ws_type_user, try->user);
-  if (!edit)
-    return;
-  edit->last_failure = ws_clock_wall_us(center->clock);
-  edit->failures = edit->failures == WS_INT_UNSET ? 1 : MIN(edit->failures + 1, 1000000);
-  inv_commit(txn, NULL, NULL);
+  Strangers *strangers = center->strangers;
+  if (strangers->nobodys)
+    return strangers->nobodys;
+  g_autofree char *made = auth_hash_password(center, "no user has this password", error);
+  if (!made)
+    return NULL;
+  if (!strangers->nobodys) /* others may have made it meanwhile, and look at it */
+    strangers->nobodys = g_steal_pointer(&made);
+  return strangers->nobodys;
+}
+
+/* false: it could not be looked at, which is nobody's failure. */
+static bool compare(Center *center, const StrangersLogin *login, bool *fits, GError **error)
+{
+  g_autoptr(GError) failed = NULL;
+  const char *hash = login->hash ? login->hash : nobodys_hash(center, &failed);
+  if (hash && auth_password_fits(center, login->password, hash, fits, &failed)) {
+    *fits = *fits && login->usable;
+    return true;
+  }
+  ws_log_error(WS_LOG_WARNING, "password-not-looked-at", failed, NULL);
+  return ws_fail(error, WS_ERROR_TOO_MANY_REQUESTS, NULL);
 }
 
 /* In its turn. */
@@ -272,14 +362,15 @@ static bool look(Center *center, const LoginGuardTry *try, const StrangersLogin 
 {
   LoginGuard *guard = center->strangers->guard;
   gint64 over = login_guard_address_wait_us(guard, try->address);
-  if (!may_try(center, try, error))
+  if (!may_try(center, try, error) || !compare(center, login, fits, error))
     return false;
-  *fits = auth_password_fits(center, login->password, login->hash) && login->usable;
   if (*fits) {
     login_guard_fitted(guard, try);
     return true;
   }
   login_guard_failed(guard, try);
+  if (try->user && !login_guard_is_hammered(guard, try->name))
+    note_failures(center->strangers, &(Failed){try->user, 1, ws_clock_wall_us(center->clock)});
   /* Where the address has no more tries all are told so, those too whose password was looked at: else it would tell who has logged in from there. */
   return over == 0 || turn_away(over, error);
 }
@@ -288,18 +379,20 @@ bool strangers_try(ApiCall *call, const StrangersLogin *login, bool *fits, GErro
 {
   Center *center = api_call_center(call);
   Strangers *strangers = center->strangers;
-  char place[INET6_ADDRSTRLEN];
+  char place[INET6_ADDRSTRLEN], site[INET6_ADDRSTRLEN];
   const LoginGuardTry try = {login->name, api_call_origin(call), login->user, login->known};
-  login_guard_place_of(try.address, place);
-  guint64 at = login_guard_key(strangers->guard, "turn", place, ""),
-          pair = login_guard_key(strangers->guard, "turn", place, try.name);
+  guint64 at = login_guard_key(strangers->guard, "turn", login_guard_site_of(try.address, site), ""),
+          pair = login_guard_key(strangers->guard, "turn of", login_guard_place_of(try.address, place),
+                                 try.name);
   *fits = false;
-  if (!may_try(center, &try, error) || !password_turn_take(strangers->turns, at, pair, error))
+  if (!may_try(center, &try, error))
     return false;
+  if (!password_turn_take(strangers->turns, at, pair, try.known, error)) {
+    login_guard_turned_away(strangers->guard, &try);
+    return false;
+  }
   bool looked = look(center, &try, login, fits, error); /* once more: while it waited others failed */
   password_turn_end(strangers->turns, pair);
-  if (!*fits)
-    note_failure(center, &try);
   return looked;
 }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How often somebody may fail: a table from a key (an account, an address) to the time until which its failures count.
+/* How often somebody may fail: a table from a key (an account, an address) to the time until which its
+ * failures count.
  *
- * Each failure counts for window / failures; so many at once are borne, then one more in that time (the generic cell rate algorithm, ITU-T I.371).
- * One time is all that a key needs, and one that has passed needs no entry.
+ * Each failure counts for window / failures; so many at once are borne, then one more in that time (the
+ * generic cell rate algorithm, ITU-T I.371). One time is all that a key needs, and one that has passed needs
+ * no entry.
  *
- * Strangers choose the keys, so the table has its size from the beginning. It is in sets of eight; where a set is full the entry that counts for the
- * shortest time gives way: who fills the table pushes out small change, not those who are throttled. Keys are hashes that nobody outside can
- * foretell (guard.c), so a set cannot be aimed at.
+ * Strangers choose the keys, so the table has its size from the beginning. It is in sets of eight; where a
+ * set is full the entry that counts for the shortest time gives way: who fills the table pushes out small
+ * change, not those who are throttled. Keys are hashes that nobody outside can foretell (login_guard.c), so a
+ * set cannot be aimed at.
  *
  * Pure: the time is handed in. Not locked. */
 #pragma once

@@ -324,9 +324,8 @@ static bool may_try(Center *center, const LoginGuardTry *try, GError **error)
   if (!wait)
     return true;
   login_guard_turned_away(guard, try);
-  return turn_away(
-      over ? over : wait,
-      error); /* the same to all: an account's own time would tell that it logged in from there */
+  /* The same to all: an account's own time would tell that it logged in from there. */
+  return turn_away(over ? over : wait, error);
 }
 
 /* NULL with error. It is made once, in a turn: nobody gets more looks by it. */

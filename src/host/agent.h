@@ -25,6 +25,7 @@ typedef struct {
   char *libvirt_uri;    /* "qemu:///system" */
   char *ovsdb_socket;   /* "/run/openvswitch/db.sock" */
   guint64 max_workers;  /* 0: 64 */
+  gboolean move_emulated_live; /* HypervisorConfig's */
 } AgentConfig;
 
 struct Agent {

@@ -51,6 +51,8 @@ static bool parse_options(int argc, char **argv, Options *o)
       {"pool-root", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->config.pool_roots, "Folder below which pools may lie (repeatable)", "DIR"},
       {"libvirt", 0, 0, G_OPTION_ARG_STRING, &o->config.libvirt_uri, "libvirt's URI (qemu:///system)", "URI"},
       {"ovsdb", 0, 0, G_OPTION_ARG_FILENAME, &o->config.ovsdb_socket, "Open vSwitch's database socket", "PATH"},
+      {"move-emulated-live", 0, 0, G_OPTION_ARG_NONE, &o->config.move_emulated_live,
+       "In a lab only: guests without KVM go on while their memory moves, though QEMU before 9.0 may lose some of what they write", NULL},
       {"log", 'l', 0, G_OPTION_ARG_FILENAME, &o->log_file, "Log to this file instead of stderr", "FILE"},
       {"debug", 0, 0, G_OPTION_ARG_NONE, &o->debug, "Log more", NULL},
       {"version", 'V', 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL},

@@ -112,6 +112,8 @@ static bool move_body(Task *task, void *ctx, GError **error)
   char from[WS_ID_TEXT_MAX], to[WS_ID_TEXT_MAX];
   MoveOutcome outcome = MOVE_WENT;
   task_log(task, "move_begins", "from", name_of(task, move->vm.host, from), "to", name_of(task, move->target, to), NULL);
+  if (*move->stands_still)
+    task_log(task, "move_stands_still", "qemu", move->stands_still, NULL);
   if (!(move->live ? move_follow(task, move, true, &outcome, error) : move_carry(task, move, error))) {
     if (error && *error && !move->reason)
       move->reason = g_strdup((*error)->message);

@@ -39,6 +39,7 @@ typedef struct {
   gint64 bandwidth_bytes_per_s; /* the same; WS_INT_UNSET: no limit */
   const char *network;   /* of the target's cluster; NULL: hosts use the address by which they reach the manager */
   bool live, was_paused;
+  char stands_still[65]; /* while its memory goes: QEMU's version, which is why; "": it goes on */
   gint64 began_us;       /* wall */
   const char *session;
   MoveDisk disks[MOVE_DISKS_MAX];

@@ -297,7 +297,16 @@ WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error)
 
 /* ---- what the hosts say ---- */
 
-static bool ask_hosts(Task *task, Plan *plan, const Move *move, GError **error)
+/* Post-copy gains nothing where the guest stands still while its memory goes, and is done in the usual way then. */
+static void settle_standing(Move *move, const WsVmMoveSight *sight)
+{
+  bool runs = sight->power->state == WS_POWER_STATE_RUNNING;
+  g_strlcpy(move->stands_still, sight->stands_still && runs && sight->qemu ? sight->qemu : "", sizeof move->stands_still);
+  if ((sight->stands_still || !runs) && move->strategy == WS_VM_MIGRATE_STRATEGY_POST_COPY)
+    move->strategy = WS_VM_MIGRATE_STRATEGY_BUSINESS_FIRST;
+}
+
+static bool ask_hosts(Task *task, Plan *plan, Move *move, GError **error)
 {
   RpcLink *from = hosts_link(move->vm.center, move->vm.host, error);
   WsRpcVmMigrateLook look = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid, .network = (char *)move->network};
@@ -306,6 +315,7 @@ static bool ask_hosts(Task *task, Plan *plan, const Move *move, GError **error)
     return false;
   for (guint i = 0; i < seen->sight->blockers.len; i++)
     object(plan, "%s", seen->sight->blockers.items[i]);
+  settle_standing(move, seen->sight);
   g_autoptr(WsVmSpec) spec = move_spec_there(task, move, error);
   RpcLink *to = spec ? hosts_link(move->vm.center, move->target, error) : NULL;
   WsRpcVmMigrateCheck check = {.spec = spec, .sight = seen->sight, .network = (char *)move->network};
@@ -343,6 +353,7 @@ static void keep(Task *task, Move *move)
     task_choose(task, "network", move->network);
   choose_number(task, "live", move->live);
   choose_number(task, "was_paused", move->was_paused);
+  task_choose(task, "stands still", move->stands_still);
   choose_number(task, "began", (guint64)move->began_us);
   task_choose(task, "session", ws_uuid_new(move->vm.center->clock, uuid));
   choose_number(task, "disks", move->n_disks);
@@ -373,6 +384,8 @@ static void recall(Task *task, Move *move)
   move->network = task_chosen(task, "network");
   move->live = chosen_number(task, "live");
   move->was_paused = chosen_number(task, "was_paused");
+  const char *stands_still = task_chosen(task, "stands still");
+  g_strlcpy(move->stands_still, stands_still ? stands_still : "", sizeof move->stands_still);
   move->began_us = (gint64)chosen_number(task, "began");
   move->session = task_chosen(task, "session");
   move->n_disks = (guint)MIN(chosen_number(task, "disks"), MOVE_DISKS_MAX);

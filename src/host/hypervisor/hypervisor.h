@@ -35,6 +35,7 @@ typedef struct {
   const char *started_file;   /* is gone when the machine starts (below /run): then VMs that start with their host are started. NULL: never */
   gint64 lease_wait_us;       /* how long a start waits for another host to give the right back; 0: 3 s */
   const char *move_dir;       /* sockets of moves, a short path; made when needed */
+  bool move_emulated_live;    /* in a lab: see virt_move_stands_still() */
   HttpTls tls;                /* who this host is, for moves */
   struct Storage *storage;    /* disks of VMs that move while they are off, and records of leases; NULL: such moves are refused, no records are written */
   /* Files of pools: see VirtHost. */

@@ -91,6 +91,11 @@ bool virt_move_name_files(VirtMove *move, const WsVmSpec *spec, WsRpcVmMigratePr
 char *virt_move_address(const char *network);
 
 /* ---- move_look.c ---- */
+/* Without KVM, QEMU before 9.0 does not see every write of a guest whose memory it copies: after its list of written pages was fetched, the
+ * emulated processor goes on writing by addresses it has looked up, past the list (QEMU's "physmem: Fix migration dirty bitmap coherency
+ * with TCG memory access", 2024). What arrives then lacks these writes, and nobody is told. So such a guest stands still while its memory
+ * goes. That of the running process is taken for the installed version. */
+bool virt_move_stands_still(Hypervisor *hv, VirtConn *conn, bool emulated);
 WsRpcVmMigrateStatusResultDomain virt_move_domain_state(virDomainPtr domain); /* 0: libvirt's error */
 /* The VM is complete here and stands still: let it run. */
 bool virt_move_release(Hypervisor *hv, WsId vm, const char *uuid, GError **error);

@@ -37,6 +37,15 @@ static char *version_of(VirtConn *conn)
   return number ? g_strdup_printf("%lu.%lu.%lu", number / 1000000, number / 1000 % 1000, number % 1000) : NULL;
 }
 
+#define QEMU_SEES_WRITES 9000000 /* 9.0.0, as libvirt writes it */
+
+bool virt_move_stands_still(Hypervisor *hv, VirtConn *conn, bool emulated)
+{
+  gulong number = 0;
+  virConnectGetVersion(conn->c, &number);
+  return emulated && number < QEMU_SEES_WRITES && !hv->config.move_emulated_live; /* 0, unknown: it may be an old one */
+}
+
 /* The host's own processor, as libvirt describes it. */
 static char *host_cpu(VirtConn *conn)
 {
@@ -101,6 +110,7 @@ bool hypervisor_vm_migrate_look(Hypervisor *hv, const WsRpcVmMigrateLook *params
   sight->machine = g_strdup(virt_xml_path_get(root, "os/type", "machine"));
   sight->emulated = g_strcmp0(virt_xml_get(root, "type"), "qemu") == 0;
   sight->qemu = version_of(conn);
+  sight->stands_still = virt_move_stands_still(hv, conn, sight->emulated);
   virDomainInfo info;
   if (virDomainGetInfo(domain, &info) == 0)
     sight->memory_bytes = (gint64)info.maxMem * 1024;

@@ -26,6 +26,8 @@ typedef struct {
   VirtConn *conn;
   virDomainPtr domain;
   bool was_paused;
+  bool stands_still; /* while its memory goes: virt_move_stands_still() */
+  bool post_copy;    /* asked for, and there is something to be gained */
   int autostart; /* libvirt's mark */
   bool marked;   /* ours */
   virTypedParameterPtr list;
@@ -111,8 +113,7 @@ static void look_for_end(Run *run, virTypedParameterPtr params, int n)
 
 static void begin_post_copy(Run *run, gint64 passes)
 {
-  if (run->params->strategy != WS_RPC_VM_MIGRATE_START_STRATEGY_POST_COPY || run->in_post_copy || passes == WS_INT_UNSET ||
-      passes <= run->params->post_copy_after)
+  if (!run->post_copy || run->in_post_copy || passes == WS_INT_UNSET || passes <= run->params->post_copy_after)
     return;
   run->in_post_copy = virDomainMigrateStartPostCopy(run->watched, 0) == 0;
   if (!run->in_post_copy)
@@ -219,10 +220,9 @@ static bool add_rates(Run *run, GError **error)
 {
   gint64 rate = run->params->bandwidth_bytes_per_s;
   unsigned long long mib = rate == WS_INT_UNSET ? 0 : (unsigned long long)MAX(rate >> 20, 1);
-  bool post_copy = run->params->strategy == WS_RPC_VM_MIGRATE_START_STRATEGY_POST_COPY;
   return mib == 0 ||
          (virTypedParamsAddULLong(&run->list, &run->n, &run->room, VIR_MIGRATE_PARAM_BANDWIDTH, mib) == 0 &&
-          (!post_copy ||
+          (!run->post_copy ||
            virTypedParamsAddULLong(&run->list, &run->n, &run->room, VIR_MIGRATE_PARAM_BANDWIDTH_POSTCOPY, mib) == 0)) ||
          virt_fail(error, run->params->vm, run->params->uuid, "set the rate of");
 }
@@ -246,19 +246,19 @@ static bool stays_coherent(const Run *run)
 
 static unsigned int flags_of(const Run *run)
 {
-  unsigned int flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST;
+  unsigned int flags = VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST;
+  /* Without LIVE libvirt copies the disks while the guest runs, then stops it, and starts it again when the move fails. */
+  if (!run->stands_still)
+    flags |= VIR_MIGRATE_LIVE;
   if (stays_coherent(run))
     flags |= VIR_MIGRATE_UNSAFE;
   if (run->params->copy.len)
     flags |= VIR_MIGRATE_NON_SHARED_DISK;
-  switch (run->params->strategy) {
-  case WS_RPC_VM_MIGRATE_START_STRATEGY_POST_COPY:
-    return flags | VIR_MIGRATE_POSTCOPY | (run->was_paused ? VIR_MIGRATE_PAUSED : 0);
-  case WS_RPC_VM_MIGRATE_START_STRATEGY_BUSINESS_FIRST:
-    return flags | VIR_MIGRATE_PAUSED | VIR_MIGRATE_AUTO_CONVERGE;
-  default:
-    return flags | VIR_MIGRATE_PAUSED;
-  }
+  if (run->post_copy)
+    return flags | VIR_MIGRATE_POSTCOPY;
+  if (run->params->strategy == WS_RPC_VM_MIGRATE_START_STRATEGY_BUSINESS_FIRST && !run->stands_still)
+    flags |= VIR_MIGRATE_AUTO_CONVERGE;
+  return flags | VIR_MIGRATE_PAUSED;
 }
 
 /* ---- the move ---- */
@@ -301,9 +301,8 @@ static void note_downtime(Run *run)
   g_mutex_lock(&move->hv->lock);
   /* Ours runs from libvirt's word that the guest was stopped to its going on there; libvirt's own does not know of the release. */
   gint64 seen = move->stopped_us ? (g_get_monotonic_time() - move->stopped_us) / 1000 : WS_INT_UNSET;
-  bool post_copy = run->params->strategy == WS_RPC_VM_MIGRATE_START_STRATEGY_POST_COPY;
   if (!run->was_paused)
-    move->progress->downtime_ms = post_copy || seen == WS_INT_UNSET ? told : seen;
+    move->progress->downtime_ms = run->post_copy || seen == WS_INT_UNSET ? told : seen;
   g_mutex_unlock(&move->hv->lock);
 }
 
@@ -340,6 +339,14 @@ static bool conclude(Run *run, bool said_done, GError **said, GError **error)
   return false;
 }
 
+static bool is_emulated(virDomainPtr domain)
+{
+  char *text = virt_xml(domain, true);
+  g_autoptr(xmlDoc) doc = text ? virt_xml_parse(text, NULL) : NULL;
+  free(text);
+  return doc && g_strcmp0(virt_xml_get(xmlDocGetRootElement(doc), "type"), "qemu") == 0;
+}
+
 static bool begin(Run *run, GError **error)
 {
   const WsRpcVmMigrateStart *p = run->params;
@@ -354,6 +361,9 @@ static bool begin(Run *run, GError **error)
   if (state != WS_POWER_STATE_RUNNING && state != WS_POWER_STATE_PAUSED)
     return virt_wrong_state(error, p->vm, p->uuid, "move", state);
   run->was_paused = state == WS_POWER_STATE_PAUSED;
+  run->stands_still = virt_move_stands_still(hv, run->conn, is_emulated(run->domain));
+  /* libvirt refuses it for a guest that stands still. */
+  run->post_copy = p->strategy == WS_RPC_VM_MIGRATE_START_STRATEGY_POST_COPY && !run->was_paused && !run->stands_still;
   virDomainGetAutostart(run->domain, &run->autostart);
   if (run->autostart && virDomainSetAutostart(run->domain, 0) < 0)
     return virt_fail(error, p->vm, p->uuid, "take the autostart mark off");

@@ -377,6 +377,7 @@ bool hypervisor_room_start(Agent *agent, GError **error)
     .serial_log_dir = serial,
     .run_log_dir = RUN_LOG_FOLDER,
     .move_dir = MOVE_FOLDER,
+    .move_emulated_live = agent->config.move_emulated_live,
     .lease_dir = leases,
     .started_file = STARTED_FILE,
     .tls = agent->tls,

@@ -86,6 +86,17 @@ class Client:
         status, head, data = self.raw(method, path, text, {k.replace("_", "-"): v for k, v in headers.items()})
         return status, json.loads(data) if data else None, head
 
+    def items(self, path, limit=1000):
+        """Of a list: those of all its pages, however many there are."""
+        items, cursor = [], ""
+        while True:
+            status, page, _ = self.call("GET", f"{path}{'&' if '?' in path else '?'}limit={limit}{cursor}")
+            assert status == 200, page
+            items += page["items"]
+            if "next_cursor" not in page:
+                return items
+            cursor = f"&cursor={page['next_cursor']}"
+
     def login(self, user, password):
         status, body, _ = self.call("POST", "/sessions", {"user_name": user, "password": password})
         assert status == 201, body
@@ -291,13 +302,7 @@ def dry_runs_change_nothing(m, admin):
 def lists_page_filter_and_sort(m, admin):
     for i in range(25):
         admin.call("POST", "/roles", {"name": f"page-{i}", "permissions": ["vm.read"], "description": "even" if i % 2 == 0 else "odd"})
-    seen, cursor = [], ""
-    while True:
-        page = admin.call("GET", f"/roles?filter=name~page-&sort=-name&limit=7{cursor}")[1]
-        seen += [r["name"] for r in page["items"]]
-        if "next_cursor" not in page:
-            break
-        cursor = f"&cursor={page['next_cursor']}"
+    seen = [r["name"] for r in admin.items("/roles?filter=name~page-&sort=-name", 7)]
     assert seen == [f"page-{i}" for i in range(24, -1, -1)], seen  # natural order
     page = admin.call("GET", "/roles?filter=description=even%20and%20name~page&fields=name&limit=100")[1]
     assert page["total"] == 13 and set(page["items"][0]) == {"id", "revision", "name"}, page["items"][0]

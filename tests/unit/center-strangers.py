@@ -58,16 +58,15 @@ def wait_for(what, condition):
     raise AssertionError(f"{what} does not come")
 
 
+def number(record):
+    return int(record["id"][6:])
+
+
 def records(w, **wanted):
-    """Of the audit log, oldest first."""
-    items, cursor = [], ""
-    while True:
-        page = w.admin.call("GET", f"/audit-records?limit=1000{cursor}")[1]
-        items += page["items"]
-        if not page.get("next"):
-            break
-        cursor = f"&cursor={page['next']}"
-    return [r for r in sorted(items, key=lambda r: int(r["id"][6:])) if all(r.get(k) == v for k, v in wanted.items())]
+    """Of the whole audit log, oldest first. Its pages are short, so that a log of any length has many of them: what is wrong with reading on
+    does not wait for a machine that is fast enough to fill a long one."""
+    items = sorted(w.admin.items("/audit-records", 50), key=number)
+    return [r for r in items if all(r.get(k) == v for k, v in wanted.items())]
 
 
 class World:
@@ -274,7 +273,7 @@ def flood(w, address, n, answers):
 
 def flood_of_failed_logins_leaves_little_and_the_administrator_works_on(w):
     w.again(*LONG)
-    before, admin, began_at = len(records(w)), center.Client(w.m, w.admin.token), time.monotonic()
+    before, admin, began_at = number(records(w)[-1]), center.Client(w.m, w.admin.token), time.monotonic()
     answers = [{} for _ in range(CONNECTIONS)]
     threads = [threading.Thread(target=flood, args=(w, f"127.0.1.{i % 2 + 1}", FLOOD // CONNECTIONS, answers[i])) for i in range(CONNECTIONS)]
     for thread in threads:
@@ -297,14 +296,15 @@ def flood_of_failed_logins_leaves_little_and_the_administrator_works_on(w):
     assert calls > 0 and told["login_failed"] <= 2 * 100 + CONNECTIONS, (calls, told)
     w.again()
     minutes = int(time.monotonic() - began_at) // 60 + 1
-    strangers = [r for r in records(w)[before:] if r["user"] == "nobody"]
+    log = records(w)
+    strangers = [r for r in log if number(r) > before and r["user"] == "nobody"]
     tries = sum(r.get("count", 1) for r in strangers if r["operation"] == "session_create")
     print(f"# {calls} rounds of the administrator meanwhile, the slowest {slowest:.2f} s; answers {told}; {len(strangers)} records")
-    # Seen once, on an idle machine: two of the 20,000 in no sum. Why is not known yet; more than a handful is a fault of another kind.
-    assert FLOOD - 10 <= tries <= FLOOD, (tries, told)
+    status, whole, _ = w.admin.call("POST", "/audit-records/verify", {})
+    assert (status, whole.get("records")) == (200, len(log)), (whole, len(log))  # else what is missing below was not read
+    assert tries == FLOOD, (tries, told, strangers)
     # Two addresses, three answers, about the administrator or nobody: each is two records a minute at most.
     assert len(strangers) <= 2 * 3 * 2 * 2 * (minutes + 1), (len(strangers), minutes)
-    assert w.admin.call("POST", "/audit-records/verify", {})[0] == 200
 
 
 def winctl_says_what_to_do(w):

@@ -9,6 +9,7 @@ import http.client
 import importlib.util
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -229,6 +230,21 @@ def refused_calls_alike_are_two_records_and_none_is_lost(w):
     w.m.start()
 
 
+def refusal_that_cannot_be_recorded_is_counted_until_one_can(w):
+    w.again()
+    db = sqlite3.connect(os.path.join(w.m.data, "winsphere.db"), timeout=center.DEADLINE_S, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")  # nobody else can write
+    for _ in range(30):
+        assert at(w, "127.0.0.21").call("POST", "/vms", {"name": "x"})[0] == 401
+    db.execute("ROLLBACK")
+    db.close()
+    for _ in range(10):
+        assert at(w, "127.0.0.21").call("POST", "/vms", {"name": "x"})[0] == 401
+    w.again()
+    counts = [r.get("count", 1) for r in records(w, address="127.0.0.21", operation="vm_create")]
+    assert sum(counts) == 40, counts
+
+
 def body_of_a_stranger_is_small(w):
     big = json.dumps({"user_name": "x", "password": "x" * 100000})
     assert at(w, "127.0.0.12").raw("POST", "/sessions", big)[0] == 413
@@ -337,7 +353,7 @@ TESTS = [wrong_passwords_close_the_account_there_and_nowhere_else, right_passwor
          failed_logins_are_recorded_alike_whoever_they_name,
          spraying_closes_the_address_but_not_to_those_it_knows, nothing_of_it_outlives_the_manager,
          refused_calls_are_bounded_by_address_and_right_ones_are_served, mistake_of_somebody_logged_in_is_no_strangers,
-         refused_calls_alike_are_two_records_and_none_is_lost,
+         refused_calls_alike_are_two_records_and_none_is_lost, refusal_that_cannot_be_recorded_is_counted_until_one_can,
          body_of_a_stranger_is_small, attack_is_an_alarm_that_ends_by_itself, flood_of_failed_logins_leaves_little_and_the_administrator_works_on,
          winctl_says_what_to_do, no_other_door_is_open]
 

@@ -313,6 +313,12 @@ static Refusal refusal(const char *operation, const char *place)
                    .result = 3};
 }
 
+static void take_and_write(Refusals *refusals, gint64 now_us, bool all, void (*each)(const Refusal *sum, guint64 count, void *arg), void *arg)
+{
+  refusals_take(refusals, now_us, all, each, arg);
+  refusals_taken(refusals, true);
+}
+
 static void first_at_once_then_one_count_a_minute_and_none_is_lost(void)
 {
   Refusals *refusals = refusals_new();
@@ -322,21 +328,52 @@ static void first_at_once_then_one_count_a_minute_and_none_is_lost(void)
   for (int i = 0; i < 20000; i++)
     g_assert_false(refusals_note(refusals, &one, 1000 * i));
   g_assert_true(refusals_note(refusals, &other, 5));
-  refusals_take(refusals, REFUSALS_PERIOD_US - 1, false, take, &taken);
+  take_and_write(refusals, REFUSALS_PERIOD_US - 1, false, take, &taken);
   g_assert_cmpuint(taken.records, ==, 0);
-  refusals_take(refusals, REFUSALS_PERIOD_US, false, take, &taken);
+  take_and_write(refusals, REFUSALS_PERIOD_US, false, take, &taken);
   g_assert_cmpuint(taken.records, ==, 1);
   g_assert_cmpuint(taken.count, ==, 20000);
   g_assert_cmpstr(taken.last, ==, "session_create login_failed 192.0.2.1");
   /* It goes on: counted, no second first record. */
   g_assert_false(refusals_note(refusals, &one, REFUSALS_PERIOD_US + 1));
-  refusals_take(refusals, REFUSALS_PERIOD_US + 2, true, take, &taken);
+  take_and_write(refusals, REFUSALS_PERIOD_US + 2, true, take, &taken);
   g_assert_cmpuint(taken.count, ==, 20001);
   /* A quiet minute, and the next is a first one again. */
-  refusals_take(refusals, 3 * REFUSALS_PERIOD_US, false, take, &taken);
+  take_and_write(refusals, 3 * REFUSALS_PERIOD_US, false, take, &taken);
   g_assert_cmpuint(taken.records, ==, 2);
   g_assert_cmpuint(refusals_kinds(refusals), ==, 0);
   g_assert_true(refusals_note(refusals, &one, 3 * REFUSALS_PERIOD_US));
+  g_free(taken.last);
+  refusals_free(refusals);
+}
+
+static void what_could_not_be_written_is_handed_out_again(void)
+{
+  Refusals *refusals = refusals_new();
+  const Refusal one = refusal("session_create", "192.0.2.1");
+  Refusal ann = one;
+  ann.object = "user-2";
+  ann.login = true;
+  Taken taken = {0};
+  g_assert_true(refusals_note(refusals, &one, 0));
+  g_assert_false(refusals_note(refusals, &one, 1));
+  g_assert_false(refusals_note(refusals, &ann, 2));
+  refusals_take(refusals, REFUSALS_PERIOD_US + 2, false, take, &taken);
+  g_assert_cmpuint(taken.count, ==, 2);
+  g_assert_false(refusals_note(refusals, &one, REFUSALS_PERIOD_US + 3)); /* while it is written */
+  refusals_taken(refusals, false);
+  /* However long it takes: a quiet minute does not make it forgotten. */
+  taken.count = 0;
+  refusals_take(refusals, 9 * REFUSALS_PERIOD_US, false, take, &taken);
+  g_assert_cmpuint(taken.count, ==, 3);
+  g_assert_false(refusals_note(refusals, &one, 9 * REFUSALS_PERIOD_US));
+  refusals_taken(refusals, true);
+  taken.count = 0;
+  take_and_write(refusals, 11 * REFUSALS_PERIOD_US, false, take, &taken);
+  g_assert_cmpuint(taken.count, ==, 1);
+  take_and_write(refusals, 13 * REFUSALS_PERIOD_US, false, take, &taken);
+  g_assert_cmpuint(taken.count, ==, 1);
+  g_assert_cmpuint(refusals_kinds(refusals), ==, 0);
   g_free(taken.last);
   refusals_free(refusals);
 }
@@ -355,7 +392,7 @@ static void kinds_and_places_without_end_stay_few_records(void)
       noted++;
     }
   g_assert_cmpuint(refusals_kinds(refusals), <=, REFUSALS_MAX + 1);
-  refusals_take(refusals, REFUSALS_PERIOD_US, false, take, &taken);
+  take_and_write(refusals, REFUSALS_PERIOD_US, false, take, &taken);
   g_assert_cmpuint(firsts, <=, REFUSALS_MAX + 1);
   g_assert_cmpuint(taken.records, <=, REFUSALS_MAX + 1);
   g_assert_cmpuint(firsts + taken.count, ==, noted);
@@ -400,17 +437,17 @@ static void log_of_logins_does_not_tell_by_its_time_who_exists(void)
   g_assert_false(refusals_note(refusals, &ann, 10));
   g_assert_false(refusals_note(refusals, &bob, 10));
   g_assert_false(refusals_note(refusals, &bob, 11));
-  refusals_take(refusals, REFUSALS_PERIOD_US, false, take_users, sums);
+  take_and_write(refusals, REFUSALS_PERIOD_US, false, take_users, sums);
   g_assert_cmpstr(sums->str, ==, ""); /* what was counted of users is younger */
   /* The kind lives on just as it would had they named nobody. */
   g_assert_false(refusals_note(refusals, &nobody, REFUSALS_PERIOD_US + 5));
-  refusals_take(refusals, REFUSALS_PERIOD_US + 11, false, take_users, sums);
+  take_and_write(refusals, REFUSALS_PERIOD_US + 11, false, take_users, sums);
   g_assert_nonnull(strstr(sums->str, "user-2 1\n"));
   g_assert_nonnull(strstr(sums->str, "user-3 2\n"));
   g_string_truncate(sums, 0);
-  refusals_take(refusals, 2 * REFUSALS_PERIOD_US, false, take_users, sums);
+  take_and_write(refusals, 2 * REFUSALS_PERIOD_US, false, take_users, sums);
   g_assert_cmpstr(sums->str, ==, "- 1\n");
-  refusals_take(refusals, 3 * REFUSALS_PERIOD_US + 11, false, take_users, sums);
+  take_and_write(refusals, 3 * REFUSALS_PERIOD_US + 11, false, take_users, sums);
   g_assert_true(refusals_note(refusals, &ann, 3 * REFUSALS_PERIOD_US + 12));
   refusals_free(refusals);
 }
@@ -424,7 +461,7 @@ static void users_without_end_are_counted_together(void)
     const Refusal one = login_of(user, "192.0.2.1");
     g_assert_true(refusals_note(refusals, &one, 0) == (i == 0));
   }
-  refusals_take(refusals, REFUSALS_PERIOD_US, false, take, &taken);
+  take_and_write(refusals, REFUSALS_PERIOD_US, false, take, &taken);
   g_assert_cmpuint(taken.count, ==, 9999);
   g_assert_cmpuint(taken.records, ==, REFUSALS_USERS_MAX + 1);
   g_free(taken.last);
@@ -466,6 +503,7 @@ int main(int argc, char **argv)
   add(attack_that_nobody_heard_of_has_no_end_either);
   add(attack_on_an_account_names_it_and_few_are_followed);
   add(first_at_once_then_one_count_a_minute_and_none_is_lost);
+  add(what_could_not_be_written_is_handed_out_again);
   add(kinds_and_places_without_end_stay_few_records);
   add(place_that_does_everything_takes_no_room_from_others);
   add(log_of_logins_does_not_tell_by_its_time_who_exists);

@@ -81,16 +81,22 @@ static bool is_stranger(const ApiCall *call)
   return !call->identity.user && strcmp(call->route->permission, "host-certificate") != 0;
 }
 
+/* Counts it among those that are like it and share a record. false: it is the first, which has its own. */
+static bool count_with_others(ApiCall *call, const GError *error)
+{
+  return is_stranger(call) && !strangers_note(call->center, call->route, call->object_type, call->object, api_call_origin(call), error);
+}
+
 /* A dry run changes nothing, so it has no record; but one that is refused for a password was a try. */
 static bool has_record(ApiCall *call, const GError *error)
 {
   if (call->audited || (call->dry_run && !(error && is_stranger(call))))
     return false;
-  return !is_stranger(call) || call->noted || strangers_note(call->center, call->route, call->object_type, call->object, api_call_origin(call), error);
+  return !is_stranger(call) || call->noted || !count_with_others(call, error);
 }
 
 /* The record of a call whose transaction did not carry it. A store that cannot write refuses all changes anyway; then the
- * refusal is at least logged. */
+ * refusal is at least logged. A stranger's is counted with those that follow, which are written once something can be. */
 static void audit_alone(ApiCall *call, const GError *error)
 {
   Center *center = call->center;
@@ -100,7 +106,7 @@ static void audit_alone(ApiCall *call, const GError *error)
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
   audit_append(center->audit, txn,
                audit_record(call, error ? WS_AUDIT_RECORD_RESULT_REFUSED : WS_AUDIT_RECORD_RESULT_DONE, error));
-  if (!inv_commit(txn, NULL, &failed))
+  if (!inv_commit(txn, NULL, &failed) && !count_with_others(call, error))
     ws_log_error(WS_LOG_ERROR, "audit-record-lost", failed, "operation", call->route->operation, "user",
                  call->identity.name, "request", call->request_id, NULL);
 }

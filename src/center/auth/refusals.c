@@ -7,6 +7,7 @@ typedef struct {
   int risk, result;
   gint64 begun_us; /* the minute under way */
   guint64 count;   /* not handed out yet */
+  guint64 handed;  /* handed out, and it is not known yet whether that was written */
   bool goes_on;    /* counted by user since it was handed out last: it stays, whoever was named */
 } Kind;
 
@@ -90,6 +91,7 @@ static Kind *add(GHashTable *kinds, char *key, const Refusal *r, gint64 now_us)
                  r->result,
                  now_us,
                  0,
+                 0,
                  false};
   g_hash_table_insert(kinds, key, kind);
   return kind;
@@ -160,6 +162,7 @@ static void take(GHashTable *kinds, gint64 now_us, bool all, Each each, void *ar
                          .result = kind->result};
     if (kind->count)
       each(&sum, kind->count, arg);
+    kind->handed = kind->count;
     kind->count = 0;
     kind->goes_on = false;
     kind->begun_us = now_us;
@@ -171,6 +174,27 @@ void refusals_take(Refusals *refusals, gint64 now_us, bool all, Each each, void 
   g_mutex_lock(&refusals->lock);
   take(refusals->kinds, now_us, all, each, arg);
   take(refusals->users, now_us, all, each, arg);
+  g_mutex_unlock(&refusals->lock);
+}
+
+static void settle(GHashTable *kinds, bool written)
+{
+  GHashTableIter iter;
+  void *value;
+  g_hash_table_iter_init(&iter, kinds);
+  while (g_hash_table_iter_next(&iter, NULL, &value)) {
+    Kind *kind = value;
+    if (!written)
+      kind->count += kind->handed;
+    kind->handed = 0;
+  }
+}
+
+void refusals_taken(Refusals *refusals, bool written)
+{
+  g_mutex_lock(&refusals->lock);
+  settle(refusals->kinds, written);
+  settle(refusals->users, written);
   g_mutex_unlock(&refusals->lock);
 }
 

@@ -38,6 +38,8 @@ void refusals_free(Refusals *refusals); /* NULL is fine */
 /* true: it is to be recorded by itself; false: it was counted. */
 bool refusals_note(Refusals *refusals, const Refusal *refusal, gint64 now_us);
 /* Hands out what was counted for a minute, all of it where `now` has no meaning (the end). each: `count` more like the one that was recorded.
- * Not from inside `each`. */
+ * Not from inside `each`. refusals_taken() ends it, before the next. */
 void refusals_take(Refusals *refusals, gint64 now_us, bool all, void (*each)(const Refusal *sum, guint64 count, void *arg), void *arg);
+/* What was handed out is on record, or it is not: then it counts as if it had not been handed out. */
+void refusals_taken(Refusals *refusals, bool written);
 guint refusals_kinds(Refusals *refusals); /* in the table now */

@@ -29,6 +29,7 @@ struct Strangers {
   char *nobodys;    /* a hash that fits nothing; made when it is needed first */
   guint alarms_due; /* in so many ticks; 0: at the next, as those that an earlier process left open are */
   bool at_it;
+  WsCo *waits; /* until nobody is at it */
 };
 
 static ThrottleLimit limit_of(guint failures, guint window_s)
@@ -93,11 +94,12 @@ bool strangers_note(Center *center, const WsRoute *route, const WsType *type, Ws
 typedef struct {
   const InvSnapshot *snap;
   GPtrArray *records;
+  guint64 calls;
 } Counts;
 
 static void add_record(const Refusal *sum, guint64 count, void *arg)
 {
-  const Counts *counts = arg;
+  Counts *counts = arg;
   WsAuditRecord *record = ws_audit_record_new();
   WsId id;
   const WsUser *user = sum->object && ws_id_parse(ws_type_user.prefix, sum->object, &id) ? inv_find(counts->snap, &ws_type_user, id) : NULL;
@@ -111,25 +113,35 @@ static void add_record(const Refusal *sum, guint64 count, void *arg)
   record->result = sum->result;
   record->error = g_strdup(sum->error);
   record->count = (gint64)MIN(count, (guint64)1 << 50);
+  counts->calls += count;
   g_ptr_array_add(counts->records, record);
 }
 
+static bool write_records(Center *center, const GPtrArray *records, GError **error)
+{
+  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  for (guint i = 0; i < records->len; i++)
+    audit_append(center->audit, txn, records->pdata[i]);
+  return inv_commit(txn, NULL, error);
+}
+
+/* Of which one runs at a time. all: at the end, after which what could not be written is lost; else it waits for the next minute. */
 static void record_counts(Center *center, bool all)
 {
   g_autoptr(GPtrArray) records = g_ptr_array_new();
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
-  Counts counts = {snap, records};
-  refusals_take(center->strangers->refusals, ws_clock_monotonic_us(center->clock), all, add_record, &counts);
+  g_autoptr(GError) error = NULL;
+  Counts counts = {snap, records, 0};
+  Refusals *refusals = center->strangers->refusals;
+  refusals_take(refusals, ws_clock_monotonic_us(center->clock), all, add_record, &counts);
   if (!records->len)
     return;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(center->inventory);
-  for (guint i = 0; i < records->len; i++)
-    audit_append(center->audit, txn, records->pdata[i]);
-  if (!inv_commit(txn, NULL, &error)) {
-    g_autofree char *kinds = g_strdup_printf("%u", records->len);
-    ws_log_error(WS_LOG_ERROR, "audit-counts-lost", error, "kinds", kinds, NULL);
-  }
+  bool written = write_records(center, records, &error);
+  refusals_taken(refusals, written);
+  if (written)
+    return;
+  g_autofree char *kinds = g_strdup_printf("%u", records->len), *calls = g_strdup_printf("%" G_GUINT64_FORMAT, counts.calls);
+  ws_log_error(WS_LOG_ERROR, all ? "audit-counts-lost" : "audit-counts-wait", error, "kinds", kinds, "calls", calls, NULL);
 }
 
 /* ---- the alarm ---- */
@@ -260,6 +272,8 @@ static void tick(void *arg)
   write_failures(center);
   record_counts(center, false);
   strangers->at_it = false;
+  if (strangers->waits)
+    ws_co_wake(strangers->waits);
 }
 
 static void on_timer(void *arg)
@@ -282,8 +296,15 @@ void strangers_stop(Center *center)
 
 void strangers_settle(Center *center)
 {
+  Strangers *strangers = center->strangers;
+  strangers->waits = ws_co_self();
+  while (strangers->at_it) /* what it has taken and cannot write is taken once more */
+    ws_co_yield();
+  strangers->waits = NULL;
+  strangers->at_it = true;
   write_failures(center);
   record_counts(center, true);
+  strangers->at_it = false;
 }
 
 /* ---- refused calls ---- */

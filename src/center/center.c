@@ -46,6 +46,7 @@ static void config_copy(CenterConfig *to, const CenterConfig *from)
   to->packages_dir = g_strdup(from->packages_dir ? from->packages_dir : "/usr/share/winsphere/packages");
   to->web_dir = g_strdup(from->web_dir);
   to->bind_address = g_strdup(from->bind_address ? from->bind_address : "0.0.0.0");
+  to->trusted_proxies = g_strdupv(from->trusted_proxies);
   to->names = g_strdupv(from->names);
   if (!to->session_idle_s)
     to->session_idle_s = 8 * 3600;
@@ -74,6 +75,7 @@ static void config_clear(CenterConfig *config)
   g_free(config->packages_dir);
   g_free(config->web_dir);
   g_free(config->bind_address);
+  g_strfreev(config->trusted_proxies);
   g_strfreev(config->names);
 }
 

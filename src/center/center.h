@@ -28,6 +28,7 @@ typedef struct {
   char *packages_dir; /* packages of the host agent, for machines that are added over SSH; NULL: /usr/share/winsphere/packages */
   char *web_dir;      /* static console files; NULL: none served */
   char *bind_address; /* "0.0.0.0" */
+  char **trusted_proxies; /* HttpServerConfig's; NULL: none */
   char **names;       /* extra names and addresses for the server certificate, NULL-ended; may be NULL */
   guint16 port;       /* 0: any free */
   guint session_idle_s, session_max_s;

@@ -79,6 +79,8 @@ static bool parse_options(int argc, char **argv, Options *options)
       {"web", 'w', 0, G_OPTION_ARG_FILENAME, &options->config.web_dir, "Directory of the web console's files", "DIR"},
       {"bind", 'b', 0, G_OPTION_ARG_STRING, &options->config.bind_address, "Address to listen on (0.0.0.0)", "ADDRESS"},
       {"port", 'p', 0, G_OPTION_ARG_INT, &options->port, "Port to listen on (8443); 0: any", "PORT"},
+      {"trusted-proxy", 0, 0, G_OPTION_ARG_STRING_ARRAY, &options->config.trusted_proxies,
+       "Address or network of a proxy before this manager, whose X-Forwarded-For is believed (repeatable)", "ADDRESS"},
       {"name", 'n', 0, G_OPTION_ARG_STRING_ARRAY, &options->config.names, "Further name or address of this manager", "NAME"},
       {"server-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.server_cert_life_s, "Life of this manager's certificate (34387200)", "SECONDS"},
       {"host-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.host_cert_life_s, "Life of certificates issued to hosts (31536000)", "SECONDS"},

@@ -40,7 +40,8 @@ HttpCall *call_new(HttpServer *server, HttpIo *io, HttpHead *head, const CallCar
 
 void call_set_peer(HttpCall *call, char *address, char *cn, char *serial)
 {
-  call->address = g_ref_string_acquire(address);
+  g_autofree char *client = proxies_client(server_proxies(call->server), address, http_head_field(call->head, "x-forwarded-for"));
+  call->address = client ? g_ref_string_new(client) : g_ref_string_acquire(address);
   call->cn = cn ? g_ref_string_acquire(cn) : NULL;
   call->serial = serial ? g_ref_string_acquire(serial) : NULL;
 }

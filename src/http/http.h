@@ -44,6 +44,9 @@ typedef struct {
   /* 0: half of max_connections. Beyond it: 429 with Retry-After. Who has shown a client certificate is not counted: a whole site may
    * come from one address. */
   guint max_connections_per_address;
+  /* Proxies before this server: of what they bring, the client's address is what they say in X-Forwarded-For, and they are not
+   * counted as one address. Addresses and networks, ended by NULL; NULL: there are none, and the header is not looked at. */
+  const char *const *trusted_proxies;
   guint header_timeout_s;   /* 0: 10. For a handshake, and for a head from its first byte: 408 */
   guint body_timeout_s;     /* 0: 60. For the whole body of a call that does not stream: 408 */
   guint idle_timeout_s;     /* 0: 60. Without a byte moving: between calls, in a streamed body, in an answer */
@@ -94,7 +97,7 @@ void http_call_nth_query(const HttpCall *call, guint i, const char **name, const
 /* `name` in lower case; NULL: absent. Any header. Repeated ones are joined with ", " (cookies with "; "); those that may
  * come only once were refused. HTTP/2's :authority reads as "host". */
 const char *http_call_header(const HttpCall *call, const char *name);
-const char *http_call_peer_address(const HttpCall *call); /* "192.0.2.7", "2001:db8::7" */
+const char *http_call_peer_address(const HttpCall *call); /* "192.0.2.7", "2001:db8::7"; the client's, where a trusted proxy brings it */
 const char *http_call_peer_cn(const HttpCall *call);      /* CN of the verified client certificate, or NULL */
 const char *http_call_peer_serial(const HttpCall *call);  /* its serial in lower-case hex, or NULL */
 void http_call_set_user(HttpCall *call, void *user, GDestroyNotify destroy); /* anything the handler wants to keep with it */

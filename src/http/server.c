@@ -26,6 +26,7 @@ enum {
 struct HttpServer {
   HttpIo *io;
   HttpServerConfig config; /* strings owned, defaults filled in */
+  Proxies *proxies;        /* NULL: none are trusted */
   TlsHook hook;
   int fd;
   guint16 port;
@@ -55,6 +56,7 @@ static void copy_config(HttpServer *server, const HttpServerConfig *config)
 {
   HttpServerConfig *own = &server->config;
   *own = *config;
+  own->trusted_proxies = NULL; /* they are in server->proxies */
   own->bind_address = g_strdup(config->bind_address);
   own->tls.cert_file = g_strdup(config->tls.cert_file);
   own->tls.key_file = g_strdup(config->tls.key_file);
@@ -111,6 +113,7 @@ static void free_server(HttpServer *server)
   if (server->fd >= 0)
     close(server->fd);
   SSL_CTX_free(server->context);
+  proxies_free(server->proxies);
   g_hash_table_unref(server->addresses);
   g_mutex_clear(&server->lock);
   g_free((char *)server->config.bind_address);
@@ -119,6 +122,15 @@ static void free_server(HttpServer *server)
   g_free((char *)server->config.tls.ca_file);
   io_unref(server->io);
   g_free(server);
+}
+
+static bool trust(HttpServer *server, const HttpServerConfig *config, GError **error)
+{
+  GError *bad = NULL;
+  server->proxies = proxies_new(config->trusted_proxies, &bad);
+  if (bad)
+    g_propagate_error(error, bad);
+  return !bad;
 }
 
 HttpServer *http_server_new(HttpIo *io, const HttpServerConfig *config, GError **error)
@@ -131,8 +143,8 @@ HttpServer *http_server_new(HttpIo *io, const HttpServerConfig *config, GError *
   g_mutex_init(&server->lock);
   server->addresses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   copy_config(server, config);
-  server->context = http_tls_server_context(&server->config.tls, &server->hook, error);
-  if (!server->context || !open_port(server, error)) {
+  if (!trust(server, config, error) || !(server->context = http_tls_server_context(&server->config.tls, &server->hook, error)) ||
+      !open_port(server, error)) {
     free_server(server);
     return NULL;
   }
@@ -212,6 +224,11 @@ const HttpServerConfig *server_config(const HttpServer *server)
   return &server->config;
 }
 
+const Proxies *server_proxies(const HttpServer *server)
+{
+  return server->proxies;
+}
+
 /* ---- who may come in ---- */
 
 int server_admit(HttpServer *server, const char *address)
@@ -219,7 +236,7 @@ int server_admit(HttpServer *server, const char *address)
   g_mutex_lock(&server->lock);
   guint here = GPOINTER_TO_UINT(g_hash_table_lookup(server->addresses, address)) + 1;
   guint all = server->connections + 1, max = server->config.max_connections;
-  guint max_here = server->config.max_connections_per_address;
+  guint max_here = proxies_have(server->proxies, address) ? max : server->config.max_connections_per_address;
   bool closed = all > max + TOLD_CONNECTIONS || here > max_here + TOLD_PER_ADDRESS;
   if (!closed) {
     g_hash_table_replace(server->addresses, g_strdup(address), GUINT_TO_POINTER(here));

@@ -2,8 +2,10 @@
 /* What connections and calls ask of their server. Private to src/http. */
 #pragma once
 #include "http/connection.h"
+#include "http/proxies.h"
 
-const HttpServerConfig *server_config(const HttpServer *server); /* (any) defaults filled in */
+const HttpServerConfig *server_config(const HttpServer *server); /* (any) defaults filled in; without trusted_proxies */
+const Proxies *server_proxies(const HttpServer *server); /* (any) NULL: none */
 GBytes *server_refusal(HttpServer *server, int status, const char *why);
 HttpIo *server_io(const HttpServer *server);
 void server_count_call(HttpServer *server);

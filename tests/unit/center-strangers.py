@@ -323,6 +323,23 @@ def flood_of_failed_logins_leaves_little_and_the_administrator_works_on(w):
     assert len(strangers) <= 2 * 3 * 2 * 2 * (minutes + 1), (len(strangers), minutes)
 
 
+def people_behind_a_proxy_are_told_apart_and_strangers_are_not_believed(w):
+    w.again(*LONG, "--trusted-proxy", "127.0.0.64/26")
+    w.user("noa")
+    for _ in range(5):
+        failed(log_in(at(w, "127.0.0.66"), "noa", "a guess", X_Forwarded_For="198.51.100.9, 192.0.2.1"))
+    throttled(log_in(at(w, "127.0.0.67"), "noa", "a guess", X_Forwarded_For="192.0.2.1, 127.0.0.66"))
+    assert log_in(at(w, "127.0.0.66"), "noa", "noa's word", X_Forwarded_For="192.0.2.2")[0] == 201
+    failed(log_in(at(w, "127.0.0.20"), "noa", "a guess", X_Forwarded_For="192.0.2.3"))  # this one is no proxy
+    assert records(w, address="192.0.2.1", error="login_failed") and records(w, address="192.0.2.2", operation="session_create")
+    assert records(w, address="127.0.0.20", error="login_failed") and not records(w, address="192.0.2.3")
+    for bad in ("proxy.example", "127.0.0.64/33"):
+        said = subprocess.run([w.m.program, "--data-dir", w.m.data + "-none", "--bind", "127.0.0.1", "--port", "0", "--trusted-proxy", bad],
+                              capture_output=True, text=True, timeout=center.DEADLINE_S, check=False)
+        assert said.returncode != 0 and "trusted_proxies" in said.stderr and bad in said.stderr, said
+    w.again(*LONG)
+
+
 def winctl_says_what_to_do(w):
     w.again(*LONG)
     w.user("hal")
@@ -354,7 +371,7 @@ TESTS = [wrong_passwords_close_the_account_there_and_nowhere_else, right_passwor
          spraying_closes_the_address_but_not_to_those_it_knows, nothing_of_it_outlives_the_manager,
          refused_calls_are_bounded_by_address_and_right_ones_are_served, mistake_of_somebody_logged_in_is_no_strangers,
          refused_calls_alike_are_two_records_and_none_is_lost, refusal_that_cannot_be_recorded_is_counted_until_one_can,
-         body_of_a_stranger_is_small, attack_is_an_alarm_that_ends_by_itself, flood_of_failed_logins_leaves_little_and_the_administrator_works_on,
+         body_of_a_stranger_is_small, people_behind_a_proxy_are_told_apart_and_strangers_are_not_believed, attack_is_an_alarm_that_ends_by_itself, flood_of_failed_logins_leaves_little_and_the_administrator_works_on,
          winctl_says_what_to_do, no_other_door_is_open]
 
 

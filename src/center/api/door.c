@@ -217,6 +217,7 @@ bool door_open(Center *center, GError **error)
       .bind_address = center->config.bind_address,
       .port = center->config.port,
       .tls = {.cert_file = cert, .key_file = key, .ca_file = ca},
+      .trusted_proxies = (const char *const *)center->config.trusted_proxies,
       .max_body_bytes = 4 << 20,
       .on_request = on_request,
       .on_body = on_body,

@@ -11,6 +11,7 @@
 #include "center/api/batch.h"
 #include "center/api/door.h"
 #include "center/api/files.h"
+#include "center/bin.h"
 #include "center/api/idempotency.h"
 #include "center/api/watch.h"
 #include "center/auth/audit.h"
@@ -303,6 +304,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->firewalls_under_way, g_hash_table_unref);
   g_clear_pointer(&center->promises, g_ptr_array_unref);
   g_clear_pointer(&center->quotas, quotas_free);
+  bin_free(center);
   g_clear_pointer(&center->troubles, troubles_free);
   files_free(center);
   g_clear_pointer(&center->keys_under_way, g_hash_table_unref);

@@ -80,6 +80,7 @@ struct Center {
   gint64 backup_tried_us; /* monotonic; a scheduled backup was last started; 0: not yet */
   gint backups_stopped;   /* atomic */
   bool cleaning; /* operate/leftovers.c is at it */
+  GHashTable *bin_tries; /* center/bin.c: what was to be deleted lately -> until when it is left alone; NULL: nothing yet */
 };
 
 /* Opens the data directory, makes CA, server certificate and first administrator when absent, loads the inventory, resumes tasks and

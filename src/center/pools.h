@@ -10,6 +10,8 @@ bool pools_read(Center *center, WsId pool, GError **error);
 /* File name of a volume in its pool, with that ending: unique over sites, because a pool may outlive the manager that filled it. Caller
  * frees. */
 char *pools_new_file(const Center *center, WsId volume, const char *ending);
+/* Alarms of how full pools are, whatever moved: their files, their size, a threshold, what is promised. With the sweep; in a coroutine. */
+void pools_watch_fill(Center *center);
 /* Refuses what a pool cannot hold: promised bytes within capacity x overcommit, real bytes within what is free. WS_ERROR_NO_CAPACITY. */
 bool pools_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 promised_bytes, gint64 real_bytes, GError **error);
 /* A VM but `self` (0: any) that has the volume as a disk, for itself or together with others; one in the recycle bin only remembers its

@@ -3,11 +3,13 @@
 #include "center/sweep.h"
 #include "center/api/idempotency.h"
 #include "center/auth/audit.h"
+#include "center/bin.h"
 #include "center/compute/trouble.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/operate/backup.h"
 #include "center/pki.h"
+#include "center/pools.h"
 #include "center/quota.h"
 #include "model/model.h"
 
@@ -73,6 +75,8 @@ static void sweep(void *arg)
   hosts_check_certificates(center);
   center_alarms_close_orphans(center);
   leftovers_clean(center);
+  bin_watch(center);
+  pools_watch_fill(center);
   quota_watch(center);
   troubles_watch(center);
   hosts_tell_lost(center);

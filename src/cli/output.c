@@ -168,10 +168,26 @@ static bool is_alarm_kind(const char *path, const WsField *field)
   return field && strcmp(path, "kind") == 0 && field == ws_type_field(&ws_type_alarm, "kind", 4);
 }
 
+/* A VM in the recycle bin says how long it is there yet: "In bin, 12 d left". NULL: it is not, or does not go by itself. */
+static char *bin_text(const Cli *cli, const json_t *object, const WsField *field)
+{
+  const json_t *state = json_object_get(object, "management");
+  const char *when = json_string_value(json_object_get(object, "bin_expires"));
+  gint64 us;
+  if (field != ws_type_field(&ws_type_vm, "management", 10) || g_strcmp0(json_string_value(state), "in_bin") != 0 || !when || !ws_time_parse(when, &us))
+    return NULL;
+  gint64 hours = MAX(0, us - ws_clock_wall_us(ws_clock_system())) / (3600 * (gint64)G_USEC_PER_SEC);
+  const char *unit = hours >= 24 ? cli_words(cli, "d", "天") : cli_words(cli, "h", "小时");
+  return g_strdup_printf(cli->lang == WS_LANG_ZH ? "%s（剩 %d %s）" : "%s, %d %s left", ws_word("in_bin", cli->lang),
+                         (int)(hours >= 24 ? hours / 24 : hours), unit);
+}
+
 static char *cell_of(const Cli *cli, const json_t *object, const char *path, const char *unit, const WsField *field)
 {
   g_autofree char *text = strcmp(path, "text") == 0 ? sentence_of(cli, object) : NULL;
   const json_t *value = at_path(object, path);
+  if (!text && !cli->quiet)
+    text = bin_text(cli, object, field);
   if (!text && is_kind(path, field) && !cli->quiet && json_is_string(value))
     text = output_kind(cli, json_string_value(value));
   if (!text && is_alarm_kind(path, field) && !cli->quiet && json_is_string(value))

@@ -330,6 +330,7 @@ static bool drop_file(RpcCall *call, const char *method, WsId pool, const char *
 
 SERVE_PLAIN(volume_delete, VolumeDelete)
 {
+  disks_of(call)->n_wiped += params->wipe;
   return usable_pool(truth_of(call), params->pool, error) &&
          drop_file(call, "volume.delete", params->pool, params->file, false, error);
 }

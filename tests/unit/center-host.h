@@ -99,6 +99,7 @@ typedef struct {
     gint64 capacity_bytes, others_bytes; /* others: what is not in files of ours */
   } spaces[HOST_POOLS]; /* pools whose size matters; others have half a TiB free, whatever lies there */
   guint32 last_content;
+  guint n_wiped; /* deletions that asked for it */
 } HostDisks;
 
 typedef enum { HOST_BEFORE, HOST_AFTER } HostMoment;

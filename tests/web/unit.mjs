@@ -37,6 +37,10 @@ export async function units() {
     ['network rates are bits, shares have one decimal below ten', () => {
       same([format.bits(125), format.bits(1.25e9), format.percent(7.25), format.percent(72.4), format.percent(undefined)], ['1 kbit/s', '10 Gbit/s', '7.3 %', '72 %', '-'])
     }],
+    ['what is in the bin says how long it is there yet', () => {
+      const now = Date.parse('2026-11-28T12:00:00Z')
+      same(['2026-12-10T13:00:00Z', '2026-11-28T15:30:00Z', '2026-11-28T11:00:00Z'].map((when) => format.binned('In bin', when, now)), ['In bin, 12 d left', 'In bin, 3 h 30 min left', 'In bin, about to go'])
+    }],
     ['names keep their ends, and what would hide is seen', () => {
       const long = 'a'.repeat(60) + '-001'
       check(format.middle(long).endsWith('-001') && format.middle(long).length <= 48, format.middle(long))

@@ -5,6 +5,7 @@
  * running guest can take; enter both in one transaction, with what waits for a restart. Its undo tells the host the VM as it is. */
 #include "base/hash.h"
 #include "base/plant.h"
+#include "center/bin.h"
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
 #include "center/pools.h"
@@ -379,7 +380,7 @@ static bool detach(Task *task, void *ctx, GError **error)
                          ? NULL
                          : inv_edit_id(task_txn(task), &ws_type_volume, change->new_volume);
   if (volume)
-    volume->in_bin_since = ws_clock_wall_us(change->center->clock);
+    bin_put_volume(change->center, volume, false);
   return true;
 }
 
@@ -426,7 +427,7 @@ static bool attach_again(Task *task, void *ctx, GError **error)
   if (!edit || !put_back(edit, kept, error))
     return edit ? false : ws_fail(error, WS_ERROR_NOT_FOUND, "object", "the VM", NULL);
   if (volume) {
-    volume->in_bin_since = 0;
+    bin_take_volume(volume);
     if (!volume->used_by && !is_shared(edit, volume->id))
       volume->used_by = edit->id;
   }

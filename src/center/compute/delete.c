@@ -2,6 +2,7 @@
 /* Four ways for a VM to go (bin, bin with volumes, out of the inventory, destroyed), and the way back from the bin.
  *
  * A VM in the bin is not defined on its host any more, so nobody can start it there by hand; its settings, NVRAM and TPM state are kept. */
+#include "center/bin.h"
 #include "center/compute/compute.h"
 #include "center/pools.h"
 #include "center/quota.h"
@@ -59,17 +60,16 @@ static bool into_bin(Task *task, void *ctx, GError **error)
   Delete *d = ctx;
   InvTxn *txn = task_txn(task);
   WsVm *vm = inv_edit_id(txn, &ws_type_vm, d->vm.id);
-  gint64 now = ws_clock_wall_us(d->vm.center->clock);
+  bool with_volumes = d->how == WS_VM_DELETE_HOW_BIN_WITH_VOLUMES;
   if (!vm)
     return true;
-  vm->management = WS_VM_MANAGEMENT_IN_BIN;
-  vm->in_bin_since = now;
+  bin_put_vm(d->vm.center, vm, with_volumes && d->wipe);
   for (guint i = 0; i < vm->disks.len; i++) {
     WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
     if (!own_volume(volume, vm->id))
       continue;
-    if (d->how == WS_VM_DELETE_HOW_BIN_WITH_VOLUMES)
-      volume->in_bin_since = now;
+    if (with_volumes)
+      bin_put_volume(d->vm.center, volume, d->wipe);
     else
       volume->used_by = 0;
   }
@@ -94,7 +94,7 @@ static bool forget(Task *task, void *ctx, GError **error)
 static bool delete_file(Task *task, const Delete *d, const WsVolume *volume, GError **error)
 {
   RpcLink *link = compute_link(&d->vm, error);
-  WsRpcVolumeDelete params = {.pool = volume->pool, .file = volume->file, .wipe = d->wipe};
+  WsRpcVolumeDelete params = {.pool = volume->pool, .file = volume->file, .wipe = d->wipe || (volume->in_bin_since && volume->bin_wipe)};
   return link && rpc_volume_delete(link, &params, task_progress_of_call, task, NULL, error);
 }
 
@@ -105,7 +105,7 @@ static void leave_volume(Task *task, const Delete *d, WsId id, const GError *why
   if (!volume)
     return;
   volume->used_by = 0;
-  volume->in_bin_since = ws_clock_wall_us(d->vm.center->clock);
+  bin_put_volume(d->vm.center, volume, d->wipe || volume->bin_wipe);
   compute_read_pool_again(d->vm.center, task_snapshot(task), volume->pool);
   const WsHost *host = inv_find(task_snapshot(task), &ws_type_host, d->vm.host);
   task_log(task, "move_left_behind", "host", host ? host->name : "-", "reason", why->message, NULL);
@@ -211,7 +211,7 @@ bool vm_delete(Task *task, GError **error)
   const WsVm *vm = task_find_target(task, error);
   if (!vm)
     return false;
-  Delete d = {.vm = {task_center(task), vm->id, vm->host, vm->uuid}, .how = (int)args->how, .wipe = args->wipe};
+  Delete d = {.vm = {task_center(task), vm->id, vm->host, vm->uuid}, .how = (int)args->how, .wipe = args->wipe || vm->bin_wipe};
   bool binned = vm->management == WS_VM_MANAGEMENT_IN_BIN;
   if (!task_is_resumed(task)) {
     if (!compute_may_delete(task, vm, error)) /* nor is a running one forgotten: its disks would be free */
@@ -264,13 +264,12 @@ static bool out_of_bin(Task *task, void *ctx, GError **error)
   WsVm *vm = inv_edit_id(txn, &ws_type_vm, job->id);
   if (!vm)
     return true;
-  vm->management = WS_VM_MANAGEMENT_MANAGED;
-  vm->in_bin_since = 0;
+  bin_take_vm(vm);
   for (guint i = 0; i < vm->disks.len; i++) {
     WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
     if (!volume)
       continue;
-    volume->in_bin_since = 0;
+    bin_take_volume(volume);
     if (!volume->used_by && !vm->disks.items[i]->shared)
       volume->used_by = vm->id;
   }

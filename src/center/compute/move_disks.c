@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Volumes of a move: stand-ins on the target, the change of places, what is left behind. See move.h. */
 #include "base/hash.h"
+#include "center/bin.h"
 #include "center/compute/move.h"
 #include "center/pools.h"
 
@@ -62,7 +63,7 @@ static void into_bin(Task *task, const Move *move, WsId id)
   if (!volume)
     return;
   volume->state = WS_VOLUME_STATE_READY;
-  volume->in_bin_since = ws_clock_wall_us(move->vm.center->clock);
+  bin_put_volume(move->vm.center, volume, false);
   compute_read_pool_again(move->vm.center, task_snapshot(task), volume->pool);
 }
 

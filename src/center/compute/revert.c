@@ -10,6 +10,7 @@
  * The volume keeps its id, so who refers to it goes on doing so, and its pool, so the VM's lease is where it was (docs/leases.md). Until the
  * swap is durable the old file is whole; a crash leaves no file without a record. */
 #include "base/hash.h"
+#include "center/bin.h"
 #include "center/compute/compute.h"
 #include "center/compute/place.h"
 #include "center/pools.h"
@@ -246,7 +247,7 @@ static bool remove_old(Task *task, void *ctx, GError **error)
   task_log(task, "move_left_behind", "host", host ? host->name : ws_id_format("host", r->vm.host, id), "reason", failed->message, NULL);
   WsVolume *edit = inv_edit_id(task_txn(task), &ws_type_volume, r->stand_in);
   if (edit) {
-    edit->in_bin_since = ws_clock_wall_us(r->vm.center->clock);
+    bin_put_volume(r->vm.center, edit, false);
     compute_read_pool_again(r->vm.center, task_snapshot(task), edit->pool);
   }
   return true;

@@ -5,6 +5,7 @@
  * secret, so neither is fooled by somebody in between. */
 #include "base/hash.h"
 #include "center/api/call.h"
+#include "center/bin.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/pki.h"
@@ -256,7 +257,7 @@ static bool free_volume(const void *object, void *arg)
   WsVolume *volume = inv_edit(drop->txn, object);
   volume->used_by = 0;
   if (drop->bin_us && !volume->in_bin_since)
-    volume->in_bin_since = drop->bin_us;
+    bin_hold_volume(volume, drop->bin_us);
   return true;
 }
 

@@ -77,17 +77,6 @@ static bool compare_volume(const void *object, void *arg)
   return true;
 }
 
-/* Guests that write there stop until there is room. The host tells changes only, and those that came while nobody heard it are found when it is read. */
-static void tell_full(Center *center, WsId id)
-{
-  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  const WsPool *pool = inv_find(head, &ws_type_pool, id);
-  if (pool && pool->state == WS_POOL_STATE_FULL)
-    center_alarm_open(center, CENTER_MAJOR, &ws_type_pool, id, "pool_full");
-  else if (pool)
-    center_alarm_close(center, &ws_type_pool, id, "pool_full");
-}
-
 static bool take_files(Center *center, WsId id, WsId host, const WsRpcPoolRefreshResult *result, GError **error)
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
@@ -105,7 +94,7 @@ static bool take_files(Center *center, WsId id, WsId host, const WsRpcPoolRefres
     hosts_catch_up(center, host);
   if (!inv_commit(txn, NULL, error))
     return false;
-  tell_full(center, id);
+  storage_tell_fill(center, id);
   return true;
 }
 
@@ -354,7 +343,7 @@ static bool resync_pool(Center *center, WsId id, WsId host, GError **error)
     storage_take_status(center, edit, host, result->status);
   if (!inv_commit(txn, NULL, error))
     return false;
-  tell_full(center, id);
+  storage_tell_fill(center, id);
   return storage_pool_host(center, pool) != host || refresh_pool(center, id, host, error);
 }
 
@@ -453,7 +442,7 @@ bool serve_pool_changed(RpcCall *call, const WsRpcPoolChanged *params, GError **
   bool ours = storage_pool_host(center, pool) == host; /* one host's word about files is enough */
   if (!inv_commit(txn, NULL, error))
     return false;
-  tell_full(center, params->pool);
+  storage_tell_fill(center, params->pool);
   if (!ours || (!params->vanished.len && !params->appeared.len))
     return true;
   return refresh_pool(center, params->pool, host, error);
@@ -462,6 +451,7 @@ bool serve_pool_changed(RpcCall *call, const WsRpcPoolChanged *params, GError **
 void storage_start(Center *center)
 {
   know_pools_of_hosts(center);
+  storage_fill_start(center);
   hosts_add_resync(center, resync_pools);
   hosts_add_down(center, pools_down);
 }

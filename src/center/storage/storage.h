@@ -33,6 +33,10 @@ bool storage_tell_pool_gone(Center *center, WsId pool, WsId host, bool keep, GEr
 /* Sum of the sizes of a pool's volumes. */
 gint64 storage_provisioned_bytes(const InvSnapshot *snap, WsId pool);
 
+/* Opens and closes the alarms of how full the pool is (fill.c), after its host has said something of it. In a coroutine. */
+void storage_tell_fill(Center *center, WsId pool);
+void storage_fill_start(Center *center);
+
 /* "vol-7", in a buffer of WS_ID_TEXT_MAX. */
 static inline const char *storage_text(const WsType *type, WsId id, char *buffer)
 {

@@ -4,6 +4,7 @@
  * A volume's object is entered first, in state `creating` and locked by its task; the file is made under the name that the object
  * carries; the last step makes it `ready`. So whatever is cut short is known by name and can be removed. */
 #include "center/storage/storage.h"
+#include "center/bin.h"
 #include "center/quota.h"
 #include "center/turns.h"
 #include "base/plant.h"
@@ -441,7 +442,7 @@ static bool into_bin(Task *task, void *ctx, GError **error)
   Job *job = ctx;
   WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, job->id);
   if (volume)
-    volume->in_bin_since = ws_clock_wall_us(job->center->clock);
+    bin_put_volume(job->center, volume, job->wipe);
   return true;
 }
 
@@ -495,7 +496,7 @@ bool volume_delete(Task *task, GError **error)
              .id = volume->id,
              .pool = volume->pool,
              .file = volume->file,
-             .wipe = args && args->wipe,
+             .wipe = (args && args->wipe) || (volume->in_bin_since && volume->bin_wipe),
              .abort_upload = volume->upload_bytes != WS_INT_UNSET};
   TaskLockRef lock = {&ws_type_volume, volume->id, false};
   if (!task_lock(task, &lock, 1, error))
@@ -515,7 +516,7 @@ static bool out_of_bin(Task *task, void *ctx, GError **error)
 {
   WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, ((Job *)ctx)->id);
   if (volume)
-    volume->in_bin_since = 0;
+    bin_take_volume(volume);
   return true;
 }
 

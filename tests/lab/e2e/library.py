@@ -39,7 +39,13 @@ class Bin(Case):
     def vm_goes_to_the_bin_with_its_volume_and_comes_back(self):
         vm = self.leave("bin_with_volumes")
         check(self.api.get(f"volumes/{vm['disks'][0]['volume']}").get("in_bin_since"), "the volume is not in the bin")
+        told = self.winctl("vm", "list", "--filter", "management=in_bin")
+        check("In bin, 29 d left" in told, told)
         self.come_back(vm)
+
+    def winctl(self, *words):
+        """What a person sees."""
+        return run("env", f"WINCTL_CONFIG={self.site.product.environment['WINCTL_CONFIG']}", "LC_ALL=C.UTF-8", self.site.program("winctl"), *words)
 
     def vm_in_the_bin_can_be_destroyed(self):
         vm = self.leave("bin_with_volumes")

@@ -3,7 +3,7 @@
 import type { ReactNode } from 'react'
 import { choice, fieldAt, valueAt, word, type Field } from '../api/contract'
 import { t } from '../texts'
-import { ago, count, time, visible, withUnit } from './format'
+import { ago, count, left, time, visible, withUnit } from './format'
 import { Name, Ref } from './Name'
 import { activityText, lookPath, State } from './state/State'
 
@@ -43,6 +43,7 @@ export function Value({ type, path, object }: { type: string; path: string; obje
   const field = fieldAt(type, at)
   const value = valueAt(object, at)
   if (!field || value == null || value === '' || (field.t === 'map' && !Object.keys(value as object).length)) return NONE
+  if (at === 'bin_expires' && typeof value === 'string') return <time dateTime={value} title={time(value)}>{left(value)}</time>
   if (!field.many) return one(field, value, type, at)
   if (!Array.isArray(value) || value.length === 0) return NONE
   if (field.t === 'object') return value.length

@@ -105,6 +105,16 @@ export function ago(text: string | null | undefined): string {
   return language === 'zh' ? `${before}前` : `${before} ago`
 }
 
+/** What is left until then: "12 d left". */
+export function left(text: string, now = Date.now()): string {
+  const ms = new Date(text).getTime() - now
+  if (ms <= 0) return language === 'zh' ? '即将删除' : 'about to go'
+  return language === 'zh' ? `剩 ${duration(ms)}` : `${duration(ms)} left`
+}
+
+/** "In bin, 12 d left". */
+export const binned = (word: string, expires: string, now?: number) => (language === 'zh' ? `${word}（${left(expires, now)}）` : `${word}, ${left(expires, now)}`)
+
 /** A value with the unit that the API gives its field. */
 export function withUnit(value: number, unit: string | undefined): string {
   switch (unit) {

@@ -5,7 +5,7 @@ import { hasLook, look, valueAt, word, wordAt } from '../../api/contract'
 import type { Obj } from '../../api/client'
 import { Glyph } from './glyphs'
 import { t } from '../../texts'
-import { ago } from '../format'
+import { ago, binned } from '../format'
 
 /** Enum that is the state of each type. */
 const STATE_PATH: Record<string, string> = { Vm: 'power.state', EndedTask: 'state' }
@@ -56,6 +56,9 @@ export function State({ path, value, soft }: { path: string; value: string | und
   )
 }
 
+const words = (state: [string, string], object: Obj) =>
+  state[1] === 'in_bin' && typeof object.bin_expires === 'string' ? binned(wordAt(...state), object.bin_expires) : wordAt(...state)
+
 /** State, activity and since when: for the head of a page and the column of a list. */
 export function ObjectState({ type, object, long }: { type: string; object: Obj; long?: boolean }) {
   const state = mainState(type, object)
@@ -73,7 +76,7 @@ export function ObjectState({ type, object, long }: { type: string; object: Obj;
   return (
     <span className="state" data-state={state[1]}>
       {Glyph({ name: shown.glyph, colour: shown.colour })}
-      <span>{wordAt(...state)}</span>
+      <span>{words(state, object)}</span>
       {long && since && <span className="faint">{t('since', { time: ago(since) })}</span>}
     </span>
   )

@@ -11,9 +11,9 @@ export default function Bin() {
       <div className="twolists">
         <p className="soft">{t('bin_how')}</p>
         <h2>{resource('vms')?.many}</h2>
-        <ListView plural="vms" base="management=in_bin" sort="-in_bin_since" name="v" columns={['name', 'in_bin_since', 'host', 'cpu.vcpus', 'memory_bytes', 'group', 'created']} empty={<p>{t('bin_empty')}</p>} />
+        <ListView plural="vms" base="management=in_bin" sort="-in_bin_since" name="v" columns={['name', 'in_bin_since', 'bin_expires', 'host', 'cpu.vcpus', 'memory_bytes', 'group', 'created']} empty={<p>{t('bin_empty')}</p>} />
         <h2>{resource('volumes')?.many}</h2>
-        <ListView plural="volumes" base={'in_bin_since!=""'} sort="-in_bin_since" name="w" columns={['name', 'in_bin_since', 'pool', 'size_bytes', 'allocated_bytes', 'used_by', 'created']} empty={<p>{t('bin_empty')}</p>} />
+        <ListView plural="volumes" base={'in_bin_since!=""'} sort="-in_bin_since" name="w" columns={['name', 'in_bin_since', 'bin_expires', 'pool', 'size_bytes', 'allocated_bytes', 'used_by', 'created']} empty={<p>{t('bin_empty')}</p>} />
       </div>
     </div>
   )

@@ -21,6 +21,10 @@ bool agent_identity_take(Agent *agent, const char *cert_pem, GError **error); /*
 /* Enrols with a join token. The key is made here and never leaves. Repeating it after success with the same token fails, the files stay. */
 bool agent_join(const AgentConfig *config, WsClock *clock, const char *manager_url, const char *token, GError **error);
 
+/* ---- check.c: blocking; nothing else runs ---- */
+/* Prints what a host needs and whether this machine has it, with advice; the manager is asked where config names one. True: nothing fails. */
+bool agent_check(const AgentConfig *config);
+
 /* "wss://manager:8443"; caller frees. */
 char *agent_socket_url(const Agent *agent);
 

@@ -29,7 +29,7 @@ static void prepare_process(void)
 typedef struct {
   AgentConfig config;
   char *join, *log_file;
-  gboolean debug, version;
+  gboolean debug, version, check;
 } Options;
 
 /* Whoever gave a token has shown it by now: it is told as lost, not quietly used. */
@@ -47,6 +47,7 @@ static bool parse_options(int argc, char **argv, Options *o)
   const GOptionEntry entries[] = {
       {"join", 'j', 0, G_OPTION_ARG_STRING, &o->join, "Enrol with the join token read from standard input, and end", "-"},
       {"manager", 'm', 0, G_OPTION_ARG_STRING, &o->config.manager_url, "The manager, https://name:port", "URL"},
+      {"check", 'c', 0, G_OPTION_ARG_NONE, &o->check, "Print whether this machine has what a host needs, and end: 1 when something is missing", NULL},
       {"state-dir", 's', 0, G_OPTION_ARG_FILENAME, &o->config.state_dir, "Directory of key and state", "DIR"},
       {"pool-root", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->config.pool_roots, "Folder below which pools may lie (repeatable)", "DIR"},
       {"libvirt", 0, 0, G_OPTION_ARG_STRING, &o->config.libvirt_uri, "libvirt's URI (qemu:///system)", "URI"},
@@ -117,6 +118,8 @@ int main(int argc, char **argv)
   fill_defaults(&options.config);
   prepare_process();
   ws_log_init("winserverd", options.debug ? WS_LOG_DEBUG : WS_LOG_INFO, options.log_file);
+  if (options.check)
+    return agent_check(&options.config) ? 0 : 1;
   if (options.join) {
     if (join(&options, &error))
       return 0;

@@ -249,6 +249,20 @@ static void tell_versions(Hypervisor *hv, VirtConn *conn)
   hv->config.on_versions(libvirt_text, qemu_text, hv->config.arg);
 }
 
+void hypervisor_ask_versions(const char *uri, char **libvirt, char **qemu)
+{
+  gulong libvirt_number = 0, qemu_number = 0;
+  virSetErrorFunc(NULL, say_nothing);
+  virConnectPtr conn = virConnectOpenReadOnly(uri);
+  if (!conn)
+    return;
+  virConnectGetLibVersion(conn, &libvirt_number);
+  virConnectGetVersion(conn, &qemu_number);
+  virConnectClose(conn);
+  *libvirt = version_text(libvirt_number);
+  *qemu = version_text(qemu_number);
+}
+
 VirtHost virt_host(Hypervisor *hv)
 {
   g_mutex_lock(&hv->lock);

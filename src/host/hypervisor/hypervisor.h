@@ -52,6 +52,9 @@ typedef struct {
   void *arg;
 } HypervisorConfig;
 
+/* Of a libvirt that answers now, without a Hypervisor; else both stay NULL. Blocks; caller frees. */
+void hypervisor_ask_versions(const char *uri, char **libvirt, char **qemu);
+
 /* Never fails for libvirt being away: it is tried again. Strings are copied. */
 Hypervisor *hypervisor_new(const HypervisorConfig *config);
 void hypervisor_free(Hypervisor *hv); /* no call may be running; guests go on; NULL is fine */

@@ -26,6 +26,33 @@ class Outside(Case):
                                        event["params"]["state"] == "off"], SHOWS_WITHIN_S)
         self.site.destroy(vm)
 
+    def removed_file_of_a_volume_is_told_and_found_again(self):
+        before = self.site.pool_files()
+        vm = self.site.deploy("robbed", start=False)
+        file, = [name for name in self.site.pool_files() - before if name.startswith("vol-")]
+        volume = self.site.vm(vm)["disks"][0]["volume"]
+        check(self.api.get(f"volumes/{volume}")["state"] == "ready", self.api.get(f"volumes/{volume}"))
+        path, kept = f"{self.site.pool_path}/{file}", f"{self.site.place.pool_root}/robbed"
+        self.site.inside("mv", path, kept)
+        try:
+            wait_for("the volume to be missing", lambda: self.api.get(f"volumes/{volume}")["state"] == "missing", SHOWS_WITHIN_S)
+            wait_for("the event", lambda: self.told(volume, "volume_missing"), SHOWS_WITHIN_S)
+            wait_for("the VM's alarm", lambda: "vm_disk_missing" in self.alarms_of(vm), SHOWS_WITHIN_S)
+            ended = self.api.wait(self.api.post(f"vms/{vm}/start"))
+            check(ended["state"] != "done" and self.site.power(vm) == "off", ended)
+        finally:
+            self.site.inside("mv", kept, path)
+        wait_for("the volume to be there again", lambda: self.api.get(f"volumes/{volume}")["state"] == "ready", SHOWS_WITHIN_S)
+        wait_for("the event", lambda: self.told(volume, "volume_found_again"), SHOWS_WITHIN_S)
+        wait_for("the alarm's end", lambda: "vm_disk_missing" not in self.alarms_of(vm), SHOWS_WITHIN_S)
+        self.site.destroy(vm)
+
+    def told(self, volume, text):
+        return [row for row in self.api.items("events", filter=f"object=%22{volume}%22") if row["text"] == text and row.get("cause") == "outside"]
+
+    def alarms_of(self, vm):
+        return {alarm["kind"] for alarm in self.api.items("alarms") if alarm["object"] == vm}
+
     def events(self, vm):
         """Of power changes."""
         return self.api.items("events", filter=f"object=%22{vm}%22%20and%20text=vm_power_changed")

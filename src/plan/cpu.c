@@ -142,6 +142,28 @@ char **plan_cpu_missing(const WsHostGuestCpu *there, const char *model, char *co
   return (char **)g_ptr_array_free(missing, FALSE);
 }
 
+char **plan_cpu_missing_of_vm(const WsVmCpu *cpu, const WsHostGuestCpu *here, const WsHostGuestCpu *there)
+{
+  if (cpu && cpu->mode == WS_VM_CPU_MODE_CUSTOM)
+    return plan_cpu_missing(there, cpu->model, cpu->features.items, cpu->features.len);
+  return plan_cpu_missing(here ? there : NULL, NULL, here ? here->features.items : NULL, here ? here->features.len : 0);
+}
+
+bool plan_cpu_alike(const WsHostGuestCpu *a, const WsHostGuestCpu *b)
+{
+  if (a == b)
+    return true;
+  if (!a || !b || a->features.len != b->features.len || a->models.len != b->models.len)
+    return false;
+  for (guint i = 0; i < a->features.len; i++)
+    if (strcmp(a->features.items[i], b->features.items[i]) != 0)
+      return false;
+  for (guint i = 0; i < a->models.len; i++)
+    if (g_strcmp0(a->models.items[i]->name, b->models.items[i]->name) != 0)
+      return false;
+  return true;
+}
+
 char *plan_cpu_names(char *const *missing)
 {
   GString *text = g_string_new(NULL);

@@ -17,5 +17,10 @@ WsClusterCpuBaseline *plan_cpu_baseline(const PlanCpuHost *hosts, guint n);
 /* What of `features`, and of the model (NULL: none), a guest cannot have there: sorted names, the model as "model X". Empty: nothing is missing,
  * or nothing is known of that host. g_strfreev(). */
 char **plan_cpu_missing(const WsHostGuestCpu *there, const char *model, char *const *features, guint n);
+/* The same of a VM: a custom model and its features, or, of a guest that runs with what its host has, all that `here` (NULL: it does not run, or
+ * nothing is known) shows. g_strfreev(). */
+char **plan_cpu_missing_of_vm(const WsVmCpu *cpu, const WsHostGuestCpu *here, const WsHostGuestCpu *there);
+/* Do the two show guests the same? */
+bool plan_cpu_alike(const WsHostGuestCpu *a, const WsHostGuestCpu *b);
 /* The names in a sentence: the first ones and how many more. Caller frees. */
 char *plan_cpu_names(char *const *missing);

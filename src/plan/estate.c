@@ -43,6 +43,18 @@ gint64 plan_host_memory_limit_bytes(const WsHost *host, const PlanRatios *ratios
   return memory ? (gint64)((double)(memory - ratios->memory_reserved_bytes) * ratios->memory) : 0;
 }
 
+gint64 plan_host_memory_real_bytes(const WsHost *host, const PlanRatios *ratios)
+{
+  gint64 memory = host->facts && host->facts->memory_bytes != WS_INT_UNSET ? host->facts->memory_bytes : 0;
+  return memory ? memory - ratios->memory_reserved_bytes : 0;
+}
+
+gint64 plan_host_cpu_percent(const WsHost *host)
+{
+  const WsHostCpu *cpu = host->facts ? host->facts->cpu : NULL;
+  return cpu && cpu->threads != WS_INT_UNSET ? cpu->threads * 100 : 0;
+}
+
 bool plan_vm_is_placed(const WsVm *vm)
 {
   int state = vm->power ? (int)vm->power->state : WS_POWER_STATE_UNKNOWN;
@@ -52,6 +64,17 @@ bool plan_vm_is_placed(const WsVm *vm)
 gint64 plan_vm_vcpus(const WsVm *vm)
 {
   return vm->cpu && vm->cpu->vcpus != WS_INT_UNSET ? vm->cpu->vcpus : 1;
+}
+
+gint64 plan_vm_memory_reserved_bytes(const WsVm *vm)
+{
+  gint64 percent = vm->memory_policy && vm->memory_policy->reservation_percent != WS_INT_UNSET ? vm->memory_policy->reservation_percent : 0;
+  return (gint64)((double)vm->memory_bytes * (double)percent / 100);
+}
+
+gint64 plan_vm_cpu_reserved_percent(const WsVm *vm)
+{
+  return vm->cpu && vm->cpu->reservation_percent != WS_INT_UNSET ? vm->cpu->reservation_percent : 0;
 }
 
 bool plan_pool_has_host(const WsPool *pool, WsId host)

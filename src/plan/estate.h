@@ -19,6 +19,10 @@ bool plan_host_in_service(const WsHost *host);
 gint64 plan_host_vcpus_limit(const WsHost *host, const PlanRatios *ratios);
 /* Bytes that may be promised to VMs there: (memory - reserve) x ratio; 0: its memory is not known. */
 gint64 plan_host_memory_limit_bytes(const WsHost *host, const PlanRatios *ratios);
+/* The same without overcommit: what VMs may reserve. */
+gint64 plan_host_memory_real_bytes(const WsHost *host, const PlanRatios *ratios);
+/* Processors that VMs may reserve; 100: one hardware thread; 0: not known. */
+gint64 plan_host_cpu_percent(const WsHost *host);
 
 /* May this host use the pool, and (reaches) does it see it now? */
 bool plan_pool_has_host(const WsPool *pool, WsId host);
@@ -27,3 +31,6 @@ bool plan_pool_reaches(const WsPool *pool, WsId host);
 /* Does the VM hold processors and memory of its host now? A VM whose host is lost (unknown) does: it may run. */
 bool plan_vm_is_placed(const WsVm *vm);
 gint64 plan_vm_vcpus(const WsVm *vm);
+/* What it has reserved; 0: nothing. */
+gint64 plan_vm_memory_reserved_bytes(const WsVm *vm);
+gint64 plan_vm_cpu_reserved_percent(const WsVm *vm);

@@ -1,6 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Placement of one VM. See place.h. */
 #include "plan/place.h"
+#include <string.h>
+
+/* Bytes of the host that the promises take: reserved ones as a whole, others as far as the ratio says. */
+static double bytes_taken(const PlanHost *host, gint64 promised, gint64 reserved)
+{
+  double ratio = (double)host->memory_bytes / (double)host->memory_real_bytes;
+  return (double)reserved + (double)(promised - reserved) / ratio;
+}
+
+const char *plan_reservation_refusal(const PlanHost *host, const PlanDemand *demand)
+{
+  gint64 bytes = demand->memory_reserved_bytes, percent = demand->cpu_reserved_percent;
+  bool memory_known = host->memory_real_bytes > 0 && host->memory_bytes > 0;
+  if (memory_known && bytes > host->memory_real_bytes)
+    return "less memory in all than the VM has reserved";
+  if (percent > 0 && host->cpu_percent && percent > host->cpu_percent)
+    return "fewer processors in all than the VM has reserved";
+  if (!demand->running)
+    return NULL;
+  gint64 reserved = host->memory_reserved_bytes + bytes;
+  if (memory_known && reserved > 0 &&
+      bytes_taken(host, host->memory_used_bytes + demand->memory_bytes, reserved) > (double)host->memory_real_bytes)
+    return "not enough memory left beside what is reserved";
+  if (percent > 0 && host->cpu_percent && host->cpu_reserved_percent + percent > host->cpu_percent)
+    return "not enough processors left that are not reserved";
+  return NULL;
+}
 
 const char *plan_refusal(const PlanHost *host, const PlanDemand *demand)
 {
@@ -24,7 +51,8 @@ const char *plan_refusal(const PlanHost *host, const PlanDemand *demand)
     return "not enough memory left (overcommit ratio)";
   if (demand->running && host->vcpus && demand->vcpus > host->vcpus - host->vcpus_used)
     return "not enough vCPUs left (overcommit ratio)";
-  return host->barred;
+  const char *reserved = plan_reservation_refusal(host, demand);
+  return reserved ? reserved : host->barred;
 }
 
 static double free_share(const PlanHost *host, const PlanDemand *demand)
@@ -32,6 +60,19 @@ static double free_share(const PlanHost *host, const PlanDemand *demand)
   if (host->memory_bytes <= 0)
     return 0;
   return (double)(host->memory_bytes - host->memory_used_bytes - demand->memory_bytes) / (double)host->memory_bytes;
+}
+
+int plan_score(const PlanHost *host, const PlanDemand *demand)
+{
+  return (int)(CLAMP(free_share(host, demand), 0, 1) * 100 + 0.5);
+}
+
+void plan_host_add(PlanHost *host, const PlanDemand *demand, int times)
+{
+  host->memory_used_bytes += times * demand->memory_bytes;
+  host->vcpus_used += times * demand->vcpus;
+  host->memory_reserved_bytes += times * demand->memory_reserved_bytes;
+  host->cpu_reserved_percent += times * demand->cpu_reserved_percent;
 }
 
 static bool is_better(const PlanHost *host, const PlanHost *best, const PlanDemand *demand)
@@ -54,4 +95,135 @@ WsId plan_place(const PlanHost *hosts, guint n, const PlanDemand *demand, char *
   }
   *why = g_string_free(reasons, best != NULL);
   return best ? best->id : 0;
+}
+
+/* ---- what was weighed ---- */
+
+static void add_other(PlanChoice *choice, const PlanHost *hosts, guint host, const PlanDemand *demand)
+{
+  guint at = choice->n_others;
+  while (at > 0 && is_better(&hosts[host], &hosts[choice->others[at - 1]], demand))
+    at--;
+  if (at == PLAN_OTHERS_MAX)
+    return;
+  guint last = MIN(choice->n_others, PLAN_OTHERS_MAX - 1);
+  memmove(choice->others + at + 1, choice->others + at, (last - at) * sizeof *choice->others);
+  choice->others[at] = host;
+  choice->n_others = last + 1;
+}
+
+void plan_weigh(const PlanHost *hosts, guint n, const PlanDemand *demand, PlanChoice *choice)
+{
+  g_autoptr(GString) out = g_string_new(NULL);
+  *choice = (PlanChoice){.chosen = n};
+  for (guint i = 0; i < n; i++) {
+    const char *reason = plan_refusal(&hosts[i], demand);
+    if (reason && choice->n_out++ < PLAN_OUT_MAX)
+      g_string_append_printf(out, "%s%s: %s", out->len ? "; " : "", hosts[i].name, reason);
+    if (reason)
+      continue;
+    bool best = choice->chosen == n || is_better(&hosts[i], &hosts[choice->chosen], demand);
+    if (choice->chosen != n)
+      add_other(choice, hosts, best ? choice->chosen : i, demand);
+    if (best)
+      choice->chosen = i;
+  }
+  if (choice->n_out > PLAN_OUT_MAX) {
+    g_string_append(out, "; ");
+    g_string_append_printf(out, "%u more", choice->n_out - PLAN_OUT_MAX);
+  }
+  choice->out = out->len ? g_strdup(out->str) : NULL;
+}
+
+void plan_choice_clear(PlanChoice *choice)
+{
+  g_clear_pointer(&choice->out, g_free);
+}
+
+/* ---- many alike ---- */
+
+typedef struct {
+  PlanHost *hosts;
+  guint n;
+  const PlanDemand *demand;
+  PlanMarks marks;
+  void *arg;
+} Many;
+
+static guint best_of(const Many *m)
+{
+  const PlanHost *best = NULL;
+  for (guint i = 0; i < m->n; i++)
+    if (!plan_refusal(&m->hosts[i], m->demand) && is_better(&m->hosts[i], best, m->demand))
+      best = &m->hosts[i];
+  return best ? (guint)(best - m->hosts) : m->n;
+}
+
+/* One after the other on the best host there is by then; `first` (n: none) is where the first one goes. How many found a place. */
+static guint place_from(const Many *m, guint first, guint count, guint *at)
+{
+  for (guint placed = 0; placed < count; placed++) {
+    if (m->marks)
+      m->marks(m->hosts, m->n, at, placed, m->arg);
+    guint host = placed == 0 && first < m->n ? first : best_of(m);
+    if (host == m->n)
+      return placed;
+    at[placed] = host;
+    if (m->demand->running)
+      plan_host_add(&m->hosts[host], m->demand, 1);
+  }
+  return count;
+}
+
+static void take_back(const Many *m, guint placed, const guint *at)
+{
+  for (guint i = 0; m->demand->running && i < placed; i++)
+    plan_host_add(&m->hosts[at[i]], m->demand, -1);
+}
+
+/* All that keep together go where the first one is: the best host for one need not be the one that has room for all. */
+static guint most_roomy(const Many *m, guint count)
+{
+  g_autofree guint *at = g_new(guint, count);
+  guint best = m->n, most = 0;
+  if (m->marks)
+    m->marks(m->hosts, m->n, at, 0, m->arg);
+  for (guint i = 0; i < m->n; i++) {
+    PlanHost host = m->hosts[i];
+    guint n = 0;
+    while (n < count && !plan_refusal(&host, m->demand)) {
+      plan_host_add(&host, m->demand, 1);
+      n++;
+    }
+    if (n > most)
+      most = n, best = i;
+  }
+  return best;
+}
+
+static char *reasons_of(const Many *m)
+{
+  PlanChoice choice;
+  plan_weigh(m->hosts, m->n, m->demand, &choice);
+  return choice.out ? choice.out : g_strdup("there is no host");
+}
+
+bool plan_place_many(PlanHost *hosts, guint n, const PlanDemand *demand, guint count, PlanMarks marks, void *arg, guint *at, guint *fit, char **why)
+{
+  Many many = {hosts, n, demand, marks, arg};
+  *why = NULL;
+  *fit = place_from(&many, n, count, at);
+  if (*fit < count && *fit > 0 && marks) {
+    guint placed = *fit;
+    take_back(&many, placed, at);
+    *fit = place_from(&many, most_roomy(&many, count), count, at);
+    if (*fit < placed) { /* it was better before */
+      take_back(&many, *fit, at);
+      *fit = place_from(&many, n, count, at);
+    }
+  }
+  if (*fit == count)
+    return true;
+  *why = reasons_of(&many);
+  return false;
 }

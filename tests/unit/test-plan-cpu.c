@@ -176,6 +176,27 @@ static void what_is_missing_is_named(void)
   g_assert_nonnull(strstr(names, " more"));
 }
 
+/* A custom model counts everywhere; what its host has counts only for a guest that runs. */
+static void vm_counts_on_its_model_or_on_what_it_runs_with(void)
+{
+  g_autoptr(WsHostGuestCpu) old = machine("Westmere", NULL), new = machine("Haswell-noTSX-IBRS", NULL), same = machine("Westmere", NULL);
+  g_autoptr(WsVmCpu) cpu = ws_vm_cpu_new();
+  g_auto(GStrv) runs = plan_cpu_missing_of_vm(cpu, new, old), off = plan_cpu_missing_of_vm(cpu, NULL, old), none = plan_cpu_missing_of_vm(NULL, NULL, old);
+  g_assert_true(g_strv_contains((const char *const *)runs, "avx2"));
+  g_assert_null(off[0]);
+  g_assert_null(none[0]);
+  cpu->mode = WS_VM_CPU_MODE_CUSTOM;
+  cpu->model = g_strdup("Westmere");
+  ws_array_add(&cpu->features, g_strdup("avx2"));
+  g_auto(GStrv) custom = plan_cpu_missing_of_vm(cpu, NULL, old), fine = plan_cpu_missing_of_vm(cpu, old, new);
+  g_assert_cmpuint(g_strv_length(custom), ==, 1);
+  g_assert_cmpstr(custom[0], ==, "avx2");
+  g_assert_false(g_strv_contains((const char *const *)fine, "avx2"));
+  g_assert_true(plan_cpu_alike(old, same));
+  g_assert_false(plan_cpu_alike(old, new));
+  g_assert_false(plan_cpu_alike(old, NULL));
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -189,5 +210,6 @@ int main(int argc, char **argv)
   ADD(nothing_in_common_is_no_baseline);
   ADD(order_of_hosts_does_not_matter);
   ADD(what_is_missing_is_named);
+  ADD(vm_counts_on_its_model_or_on_what_it_runs_with);
   return g_test_run();
 }

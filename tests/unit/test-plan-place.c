@@ -77,6 +77,176 @@ static void stopped_vm_needs_no_room_now(void)
   g_assert_true(g_str_has_prefix(why, "one: "));
 }
 
+/* ---- what is reserved ---- */
+
+static PlanHost overcommitted(WsId id)
+{
+  PlanHost host = host_of(id, 20, 0); /* twice of what it has */
+  host.memory_real_bytes = 10 * GIB;
+  host.cpu_percent = 400;
+  return host;
+}
+
+static void reserved_memory_is_never_promised_twice(void)
+{
+  PlanHost host = overcommitted(1);
+  PlanDemand reserved = {.memory_bytes = 6 * GIB, .vcpus = 1, .memory_reserved_bytes = 6 * GIB, .running = true};
+  PlanDemand plain = {.memory_bytes = 6 * GIB, .vcpus = 1, .running = true};
+  g_assert_null(plan_refusal(&host, &reserved));
+  plan_host_add(&host, &reserved, 1);
+  g_assert_nonnull(strstr(plan_refusal(&host, &reserved), "beside what is reserved")); /* 12 of 10, though 12 of 20 by the ratio */
+  g_assert_null(plan_refusal(&host, &plain)); /* 6 + 6/2 */
+  plan_host_add(&host, &plain, 1);
+  g_assert_nonnull(strstr(plan_refusal(&host, &plain), "beside what is reserved")); /* 6 + 12/2: the ratio alone would let it in */
+  plan_host_add(&host, &reserved, -1);
+  g_assert_null(plan_refusal(&host, &plain));
+  reserved.memory_bytes = reserved.memory_reserved_bytes = 11 * GIB;
+  reserved.running = false;
+  g_assert_nonnull(strstr(plan_refusal(&host, &reserved), "less memory in all"));
+}
+
+static void reserved_processors_are_never_promised_twice(void)
+{
+  PlanHost host = overcommitted(1);
+  PlanDemand demand = {.memory_bytes = GIB, .vcpus = 3, .cpu_reserved_percent = 300, .running = true};
+  g_assert_null(plan_refusal(&host, &demand));
+  plan_host_add(&host, &demand, 1);
+  g_assert_nonnull(strstr(plan_refusal(&host, &demand), "processors left"));
+  demand.cpu_reserved_percent = 100;
+  g_assert_null(plan_refusal(&host, &demand));
+  demand.cpu_reserved_percent = 0; /* who reserves nothing takes what the others leave */
+  g_assert_null(plan_refusal(&host, &demand));
+  demand.cpu_reserved_percent = 500;
+  demand.running = false;
+  g_assert_nonnull(strstr(plan_refusal(&host, &demand), "fewer processors in all"));
+}
+
+static void vm_says_what_it_reserves(void)
+{
+  g_autoptr(WsVm) vm = ws_vm_new();
+  vm->memory_bytes = 4 * GIB;
+  g_assert_cmpint(plan_vm_memory_reserved_bytes(vm), ==, 0);
+  g_assert_cmpint(plan_vm_cpu_reserved_percent(vm), ==, 0);
+  vm->memory_policy = ws_vm_memory_policy_new();
+  vm->memory_policy->reservation_percent = 25;
+  vm->cpu = ws_vm_cpu_new();
+  vm->cpu->reservation_percent = 150;
+  g_assert_cmpint(plan_vm_memory_reserved_bytes(vm), ==, GIB);
+  g_assert_cmpint(plan_vm_cpu_reserved_percent(vm), ==, 150);
+}
+
+/* ---- what was weighed ---- */
+
+static void choice_names_the_next_best_and_those_left_out(void)
+{
+  PlanHost hosts[10];
+  PlanDemand demand = {.memory_bytes = GIB, .vcpus = 1, .running = true};
+  g_auto(PlanChoice) choice = {0};
+  g_autofree char *why = NULL;
+  for (guint i = 0; i < 10; i++) {
+    hosts[i] = host_of(i + 1, 100, 10 * (gint64)i);
+    hosts[i].connected = i == 7 || i == 2 || i == 5 || i == 0;
+  }
+  plan_weigh(hosts, 10, &demand, &choice);
+  g_assert_cmpuint(hosts[choice.chosen].id, ==, plan_place(hosts, 10, &demand, &why));
+  g_assert_cmpuint(choice.chosen, ==, 0);
+  g_assert_cmpuint(choice.n_others, ==, 3);
+  g_assert_cmpuint(choice.others[0], ==, 2);
+  g_assert_cmpuint(choice.others[1], ==, 5);
+  g_assert_cmpuint(choice.others[2], ==, 7);
+  g_assert_cmpint(plan_score(&hosts[2], &demand), ==, 79);
+  g_assert_cmpuint(choice.n_out, ==, 6);
+  g_assert_true(g_str_has_suffix(choice.out, "; 1 more"));
+  g_assert_nonnull(strstr(choice.out, "two: not connected"));
+}
+
+static void next_best_are_in_their_order_however_they_come(void)
+{
+  static const gint64 used[] = {50, 20, 80, 10, 60, 30, 5};
+  PlanHost hosts[7];
+  PlanDemand demand = {.memory_bytes = GIB, .vcpus = 1, .running = true};
+  g_auto(PlanChoice) choice = {0};
+  for (guint i = 0; i < 7; i++)
+    hosts[i] = host_of(i + 1, 100, used[i]);
+  plan_weigh(hosts, 7, &demand, &choice);
+  g_assert_cmpuint(choice.chosen, ==, 6);
+  g_assert_cmpuint(choice.n_others, ==, 3);
+  g_assert_cmpuint(choice.others[0], ==, 3);
+  g_assert_cmpuint(choice.others[1], ==, 1);
+  g_assert_cmpuint(choice.others[2], ==, 5);
+  g_assert_null(choice.out);
+}
+
+/* ---- many alike ---- */
+
+static void many_are_spread_over_what_there_is(void)
+{
+  PlanHost hosts[] = {host_of(1, 16, 8), host_of(2, 16, 0), host_of(3, 8, 0)};
+  PlanDemand demand = {.memory_bytes = 4 * GIB, .vcpus = 1, .running = true};
+  guint at[9], fit, n[3] = {0};
+  g_autofree char *why = NULL;
+  g_assert_true(plan_place_many(hosts, 3, &demand, 8, NULL, NULL, at, &fit, &why));
+  for (guint i = 0; i < 8; i++)
+    n[at[i]]++;
+  g_assert_cmpuint(n[0], ==, 2);
+  g_assert_cmpuint(n[1], ==, 4);
+  g_assert_cmpuint(n[2], ==, 2);
+}
+
+static void too_many_are_refused_with_how_many_fit(void)
+{
+  PlanHost hosts[] = {host_of(1, 16, 8), host_of(2, 16, 0), host_of(3, 8, 0)};
+  PlanDemand demand = {.memory_bytes = 4 * GIB, .vcpus = 1, .running = true};
+  guint at[60], fit = 0;
+  g_autofree char *why = NULL;
+  g_assert_false(plan_place_many(hosts, 3, &demand, 60, NULL, NULL, at, &fit, &why));
+  g_assert_cmpuint(fit, ==, 8);
+  g_assert_nonnull(strstr(why, "three: not enough memory left"));
+}
+
+/* A rule that keeps them together: all where the first one is. */
+static void keep_together(PlanHost *hosts, guint n, const guint *at, guint placed, void *arg)
+{
+  for (guint i = 0; i < n; i++)
+    hosts[i].barred = placed && i != at[0] ? "not with the others" : NULL;
+}
+
+static void those_that_keep_together_go_where_there_is_room_for_all(void)
+{
+  PlanHost hosts[] = {host_of(1, 8, 0), host_of(2, 64, 32)}; /* the first is the emptier one, by share */
+  PlanDemand demand = {.memory_bytes = 4 * GIB, .vcpus = 1, .running = true};
+  guint at[4], fit;
+  g_autofree char *why = NULL;
+  g_assert_true(plan_place_many(hosts, 2, &demand, 4, keep_together, NULL, at, &fit, &why));
+  for (guint i = 0; i < 4; i++)
+    g_assert_cmpuint(at[i], ==, 1);
+  g_assert_cmpint(hosts[0].memory_used_bytes, ==, 0); /* what was tried is taken back */
+  g_assert_cmpint(hosts[1].memory_used_bytes, ==, 48 * GIB);
+}
+
+static void keep_apart(PlanHost *hosts, guint n, const guint *at, guint placed, void *arg)
+{
+  for (guint i = 0; i < n; i++)
+    hosts[i].barred = NULL;
+  for (guint i = 0; i < placed; i++)
+    hosts[at[i]].barred = "apart from the others";
+}
+
+static void of_those_that_keep_apart_as_many_fit_as_there_are_hosts(void)
+{
+  PlanHost hosts[] = {host_of(1, 16, 0), host_of(2, 16, 0), host_of(3, 16, 0)};
+  PlanDemand demand = {.memory_bytes = GIB, .vcpus = 1, .running = true};
+  guint at[5], fit;
+  g_autofree char *why = NULL;
+  g_assert_true(plan_place_many(hosts, 3, &demand, 3, keep_apart, NULL, at, &fit, &why));
+  g_assert_true(at[0] != at[1] && at[1] != at[2] && at[0] != at[2]);
+  for (guint i = 0; i < 3; i++)
+    hosts[i] = host_of(i + 1, 16, 0);
+  g_assert_false(plan_place_many(hosts, 3, &demand, 5, keep_apart, NULL, at, &fit, &why));
+  g_assert_cmpuint(fit, ==, 3);
+  g_assert_nonnull(strstr(why, "apart from the others"));
+}
+
 static WsHost *facts_host(void)
 {
   WsHost *host = ws_host_new();
@@ -145,6 +315,15 @@ int main(int argc, char **argv)
   g_test_add_func("/takes_the_host_with_most_room", takes_the_host_with_most_room);
   g_test_add_func("/each_refusal_names_its_reason", each_refusal_names_its_reason);
   g_test_add_func("/stopped_vm_needs_no_room_now", stopped_vm_needs_no_room_now);
+  g_test_add_func("/reserved_memory_is_never_promised_twice", reserved_memory_is_never_promised_twice);
+  g_test_add_func("/reserved_processors_are_never_promised_twice", reserved_processors_are_never_promised_twice);
+  g_test_add_func("/vm_says_what_it_reserves", vm_says_what_it_reserves);
+  g_test_add_func("/choice_names_the_next_best_and_those_left_out", choice_names_the_next_best_and_those_left_out);
+  g_test_add_func("/next_best_are_in_their_order_however_they_come", next_best_are_in_their_order_however_they_come);
+  g_test_add_func("/many_are_spread_over_what_there_is", many_are_spread_over_what_there_is);
+  g_test_add_func("/too_many_are_refused_with_how_many_fit", too_many_are_refused_with_how_many_fit);
+  g_test_add_func("/those_that_keep_together_go_where_there_is_room_for_all", those_that_keep_together_go_where_there_is_room_for_all);
+  g_test_add_func("/of_those_that_keep_apart_as_many_fit_as_there_are_hosts", of_those_that_keep_apart_as_many_fit_as_there_are_hosts);
   g_test_add_func("/nearest_ratio_counts", nearest_ratio_counts);
   g_test_add_func("/host_keeps_memory_for_itself", host_keeps_memory_for_itself);
   g_test_add_func("/vm_of_a_lost_host_still_holds_its_place", vm_of_a_lost_host_still_holds_its_place);

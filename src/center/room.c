@@ -8,8 +8,8 @@ static bool add_placed(const void *object, void *arg)
   const WsVm *vm = object;
   PlanHost *row = arg;
   if (plan_vm_is_placed(vm)) {
-    row->memory_used_bytes += vm->memory_bytes;
-    row->vcpus_used += plan_vm_vcpus(vm);
+    PlanDemand share = room_demand(vm, true);
+    plan_host_add(row, &share, 1);
   }
   return true;
 }
@@ -32,7 +32,9 @@ PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host)
                   .in_service = plan_host_in_service(host),
                   .cluster = host->cluster,
                   .memory_bytes = plan_host_memory_limit_bytes(host, &ratios),
-                  .vcpus = plan_host_vcpus_limit(host, &ratios)};
+                  .vcpus = plan_host_vcpus_limit(host, &ratios),
+                  .memory_real_bytes = plan_host_memory_real_bytes(host, &ratios),
+                  .cpu_percent = plan_host_cpu_percent(host)};
   inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_placed, &row);
   return row;
 }
@@ -42,6 +44,8 @@ PlanDemand room_demand(const WsVm *vm, bool running)
   return (PlanDemand){.architecture = (int)vm->architecture,
                       .memory_bytes = vm->memory_bytes,
                       .vcpus = plan_vm_vcpus(vm),
+                      .memory_reserved_bytes = plan_vm_memory_reserved_bytes(vm),
+                      .cpu_reserved_percent = plan_vm_cpu_reserved_percent(vm),
                       .running = running};
 }
 
@@ -88,4 +92,27 @@ char **room_cpu_lowered(const InvSnapshot *snap, WsId cluster, const WsHost *hos
 {
   g_autoptr(WsClusterCpuBaseline) others = room_cpu_baseline(snap, cluster, host->id);
   return plan_cpu_missing(host->facts ? host->facts->guest_cpu : NULL, others->model, others->features.items, others->features.len);
+}
+
+/* Most hosts of a site are alike: then the answer is the one before. */
+void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from, PlanHost *hosts, guint n, GPtrArray *texts)
+{
+  const WsHostGuestCpu *here = from && from->facts ? from->facts->guest_cpu : NULL, *last = NULL;
+  const char *said = NULL;
+  if (!here && !(vm->cpu && vm->cpu->mode == WS_VM_CPU_MODE_CUSTOM))
+    return;
+  for (guint i = 0; i < n; i++) {
+    const WsHost *host = inv_find(snap, &ws_type_host, hosts[i].id);
+    const WsHostGuestCpu *there = host && host->facts ? host->facts->guest_cpu : NULL;
+    if (!last || !plan_cpu_alike(there, last)) {
+      g_auto(GStrv) missing = plan_cpu_missing_of_vm(vm->cpu, here, there);
+      g_autofree char *names = plan_cpu_names(missing);
+      said = missing[0] ? g_strdup_printf("its processor lacks %s", names) : NULL;
+      if (said)
+        g_ptr_array_add(texts, (char *)said);
+    }
+    last = there;
+    if (said)
+      hosts[i].barred = said;
+  }
 }

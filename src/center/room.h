@@ -13,5 +13,7 @@ PlanDemand room_demand(const WsVm *vm, bool running);
 /* What guests can have of the processor on every host of the cluster; hosts of which nothing is known are in `unknown` only. Model NULL: there is
  * no baseline. `without` (0: none) is left out. Caller frees. */
 WsClusterCpuBaseline *room_cpu_baseline(const InvSnapshot *snap, WsId cluster, WsId without);
+/* Bars hosts whose processor lacks what the VM counts on; `from` (NULL: it does not run): where it runs. `texts` keeps the reasons: one that frees. */
+void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from, PlanHost *hosts, guint n, GPtrArray *texts);
 /* What the baseline that the other hosts make has and this one lacks: sorted names. Empty: it lowers nothing, or nothing is known. g_strfreev(). */
 char **room_cpu_lowered(const InvSnapshot *snap, WsId cluster, const WsHost *host);

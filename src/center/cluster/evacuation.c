@@ -3,24 +3,32 @@
 #include "center/cluster/evacuation.h"
 #include "center/cluster/cluster.h"
 #include "center/room.h"
+#include "plan/estate.h"
 #include "plan/fit.h"
+
+#define NAMES_MAX 20 /* of VMs, in a refusal */
 
 /* ---- making ---- */
 
+/* VMs stay in the cluster, whose rules and networks they were made for; those of a single host go to single hosts, never into a cluster. */
 static bool add_room(const void *object, void *arg)
 {
   Evacuation *evacuation = arg;
-  PlanHost room = room_of_host(evacuation->snap, object);
+  const WsHost *host = object;
+  if (host->cluster != evacuation->cluster || (!host->cluster && host->host_pool != evacuation->host_pool))
+    return true;
+  PlanHost room = room_of_host(evacuation->snap, host);
   room.reaches = true; /* disks that it does not reach move along */
   g_array_append_val(evacuation->rooms, room);
   return true;
 }
 
-Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster)
+static Evacuation *new_evacuation(const InvSnapshot *snap, WsId cluster, WsId host_pool)
 {
   Evacuation *evacuation = g_new0(Evacuation, 1);
   evacuation->snap = snap;
   evacuation->cluster = cluster;
+  evacuation->host_pool = host_pool;
   evacuation->rooms = g_array_new(FALSE, FALSE, sizeof(PlanHost));
   evacuation->moved = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   evacuation->texts = g_ptr_array_new_with_free_func(g_free);
@@ -28,6 +36,16 @@ Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster)
   evacuation->rules = room_rules_new(snap, cluster, NULL, NULL);
   evacuation->rules->moved = evacuation->moved;
   return evacuation;
+}
+
+Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster)
+{
+  return new_evacuation(snap, cluster, 0);
+}
+
+Evacuation *evacuation_new_of(const InvSnapshot *snap, const WsHost *host)
+{
+  return new_evacuation(snap, host->cluster, host->host_pool);
 }
 
 void evacuation_free(Evacuation *evacuation)
@@ -80,43 +98,76 @@ static void put(Evacuation *evacuation, const WsVm *vm, WsId host)
   pair[0] = vm->id;
   pair[1] = host;
   g_hash_table_replace(evacuation->moved, pair, pair + 1); /* the key owns both */
-  room->memory_used_bytes += vm->memory_bytes;
-  room->vcpus_used += plan_vm_vcpus(vm);
+  PlanDemand share = room_demand(vm, true);
+  plan_host_add(room, &share, 1);
 }
 
 /* Its old place was never given away. */
 static void put_back(Evacuation *evacuation, const WsVm *vm, WsId host)
 {
   WsId *at = g_hash_table_lookup(evacuation->moved, &vm->id);
-  PlanHost *room = room_of(evacuation, *at);
-  room->memory_used_bytes -= vm->memory_bytes;
-  room->vcpus_used -= plan_vm_vcpus(vm);
+  PlanDemand share = room_demand(vm, true);
+  plan_host_add(room_of(evacuation, *at), &share, -1);
   *at = host;
 }
 
-static void clear_marks(GArray *rooms)
+/* The others, without marks; the host itself is not asked: that it is in maintenance is no reason to be told. Caller unrefs. */
+static GArray *others_of(const Evacuation *evacuation, WsId host)
 {
-  for (guint i = 0; i < rooms->len; i++) {
-    g_array_index(rooms, PlanHost, i).barred = NULL;
-    g_array_index(rooms, PlanHost, i).dislikes = 0;
+  GArray *others = g_array_new(FALSE, FALSE, sizeof(PlanHost));
+  for (guint i = 0; i < evacuation->rooms->len; i++) {
+    PlanHost room = g_array_index(evacuation->rooms, PlanHost, i);
+    room.barred = NULL;
+    room.dislikes = 0;
+    if (room.id != host)
+      g_array_append_val(others, room);
+  }
+  return others;
+}
+
+/* *why (caller frees): why none takes it, then the host is 0. `running`: it needs its room now. */
+static WsId place(Evacuation *evacuation, const WsVm *vm, const WsHost *from, bool running, char **why)
+{
+  g_autoptr(GArray) others = others_of(evacuation, from->id);
+  PlanHost *rooms = (PlanHost *)others->data;
+  PlanDemand demand = room_demand(vm, running);
+  room_cpus_weigh(evacuation->snap, vm, running ? from : NULL, rooms, others->len, evacuation->texts);
+  room_rules_weigh(evacuation->rules, vm->id, rooms, others->len, evacuation->texts);
+  WsId to = plan_place(rooms, others->len, &demand, why);
+  if (!to && !others->len) {
+    g_free(*why);
+    *why = g_strdup(evacuation->cluster ? "there is no other host in its cluster" : "there is no other host without a cluster in its host pool");
+  }
+  return to;
+}
+
+/* VMs that found no place, and why the first of them did not. */
+typedef struct {
+  GString *names;
+  const char *first;
+  char *why;
+  guint n;
+} Homeless;
+
+static void add_homeless(Homeless *homeless, const WsVm *vm, char *why)
+{
+  if (homeless->n < NAMES_MAX)
+    g_string_append_printf(homeless->names, "%s%s", homeless->n ? ", " : "", vm->name);
+  if (!homeless->n++) {
+    homeless->first = vm->name;
+    homeless->why = why;
+  } else {
+    g_free(why);
   }
 }
 
-static bool place(Evacuation *evacuation, const WsVm *vm, GArray *moves, GError **error)
+static bool refuse_homeless(const Homeless *homeless, GError **error)
 {
-  GArray *rooms = evacuation->rooms;
-  PlanDemand demand = room_demand(vm, true);
-  g_autofree char *why = NULL;
-  clear_marks(rooms);
-  room_rules_weigh(evacuation->rules, vm->id, (PlanHost *)rooms->data, rooms->len, evacuation->texts);
-  demand.only_cluster = evacuation->cluster;
-  EvacuationMove move = {vm->id, plan_place((PlanHost *)rooms->data, rooms->len, &demand, &why)};
-  if (!move.to)
-    return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "object", vm->name, NULL);
-  put(evacuation, vm, move.to);
-  if (moves)
-    g_array_append_val(moves, move);
-  return true;
+  if (homeless->n == 1)
+    return ws_fail(error, WS_ERROR_NO_HOST, "reasons", homeless->why, "object", homeless->first, NULL);
+  g_autofree char *reasons = g_strdup_printf("%u virtual machines find no other host: %s%s; %s", homeless->n, homeless->names->str,
+                                             homeless->n > NAMES_MAX ? ", ..." : "", homeless->why);
+  return ws_fail(error, WS_ERROR_NO_HOST, "reasons", reasons, NULL);
 }
 
 /* ---- what is left when more hosts fail ---- */
@@ -153,18 +204,33 @@ bool evacuation_empty(Evacuation *evacuation, const WsHost *host, guint spare, G
   guint n_moves = moves ? moves->len : 0;
   room->in_service = false;
   evacuation->rules->emptied = host->id;
-  guint n_placed = 0;
-  while (n_placed < vms->len && place(evacuation, vms->pdata[n_placed], moves, error))
-    n_placed++;
-  bool ok = n_placed == vms->len;
+  g_autoptr(GPtrArray) placed = g_ptr_array_new();
+  g_autoptr(GString) names = g_string_new(NULL);
+  Homeless homeless = {.names = names};
+  for (guint i = 0; i < vms->len; i++) {
+    const WsVm *vm = vms->pdata[i];
+    char *why = NULL;
+    EvacuationMove move = {vm->id, place(evacuation, vm, host, true, &why)};
+    if (!move.to) {
+      add_homeless(&homeless, vm, why);
+      continue;
+    }
+    put(evacuation, vm, move.to);
+    g_ptr_array_add(placed, (gpointer)vm);
+    if (moves)
+      g_array_append_val(moves, move);
+  }
+  bool ok = !homeless.n || refuse_homeless(&homeless, error);
+  g_free(homeless.why);
   evacuation->rules->emptied = 0;
+  room = room_of(evacuation, host->id);
   ok = ok && (bears_loss(evacuation, spare) || ws_fail(error, WS_ERROR_NO_HEADROOM, "object", host->name, "spare", number, NULL));
   if (ok) {
-    room->memory_used_bytes = room->vcpus_used = 0;
+    room->memory_used_bytes = room->vcpus_used = room->memory_reserved_bytes = room->cpu_reserved_percent = 0;
     return true;
   }
-  for (guint i = 0; i < n_placed; i++)
-    put_back(evacuation, vms->pdata[i], host->id);
+  for (guint i = 0; i < placed->len; i++)
+    put_back(evacuation, placed->pdata[i], host->id);
   room->in_service = in_service;
   if (moves)
     g_array_set_size(moves, n_moves);

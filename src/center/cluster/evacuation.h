@@ -10,21 +10,24 @@ typedef struct {
 
 typedef struct {
   const InvSnapshot *snap; /* borrowed; outlives it */
-  WsId cluster;            /* 0: single hosts, whose VMs may go to any */
-  GArray *rooms;           /* PlanHost, filled up as VMs are given to them */
+  WsId cluster;            /* whose hosts take them; 0: those of the host pool that are in no cluster */
+  WsId host_pool;
+  GArray *rooms;           /* PlanHost of these, filled up as VMs are given to them */
   RoomRules *rules;
   GHashTable *moved;       /* WsId of a VM -> WsId of the host it is on by then; RoomRules looks there too */
   GPtrArray *texts;        /* owns reasons */
 } Evacuation;
 
 Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster);
+/* For this host alone: its cluster, or the hosts of its host pool that are in none either. */
+Evacuation *evacuation_new_of(const InvSnapshot *snap, const WsHost *host);
 void evacuation_free(Evacuation *evacuation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Evacuation, evacuation_free)
 
 /* VMs that are on the host by then, the largest first: const WsVm *, borrowed from the snapshot. The array is the caller's. */
 GPtrArray *evacuation_vms_on(const Evacuation *evacuation, WsId host);
-/* A host of the cluster for each VM of this one, added to `moves` (EvacuationMove; may be NULL): it is out of service and empty from then on. `spare`: the rest
- * bears the loss of so many hosts (0 to 2) more. WS_ERROR_NO_HOST naming the first VM without a place, WS_ERROR_NO_HEADROOM; then nothing is changed. */
+/* Another of the hosts for each VM of this one, added to `moves` (EvacuationMove; may be NULL): it is out of service and empty from then on. `spare`: the rest
+ * bears the loss of so many hosts (0 to 2) more. WS_ERROR_NO_HOST naming the VMs without a place, WS_ERROR_NO_HEADROOM; then nothing is changed. */
 bool evacuation_empty(Evacuation *evacuation, const WsHost *host, guint spare, GArray *moves, GError **error);
 /* The host is back in service. */
 void evacuation_return(Evacuation *evacuation, WsId host);

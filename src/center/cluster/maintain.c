@@ -71,7 +71,7 @@ static void show_ahead(Task *task, const Ahead *ahead)
 
 static bool can_be_empty(const InvSnapshot *head, const WsHost *host, const WsHostMaintain *args, GError **error)
 {
-  g_autoptr(Evacuation) evacuation = evacuation_new(head, host->cluster);
+  g_autoptr(Evacuation) evacuation = evacuation_new_of(head, host);
   return evacuation_empty(evacuation, host, maintain_spare(cluster_of_host(head, host), args->spare_hosts), NULL, error);
 }
 

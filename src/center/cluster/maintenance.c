@@ -102,7 +102,7 @@ static void *move_args(WsId target)
 /* Without a place for one nothing begins. `moves` (may be NULL): EvacuationMove. */
 static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GArray *moves, GError **error)
 {
-  g_autoptr(Evacuation) evacuation = evacuation_new(snap, host->cluster);
+  g_autoptr(Evacuation) evacuation = evacuation_new_of(snap, host);
   return evacuation_empty(evacuation, host, 0, moves, error);
 }
 

@@ -81,7 +81,7 @@ static GArray *under_way(const InvSnapshot *snap)
 
 typedef struct {
   const InvSnapshot *snap;
-  WsId own, cluster;
+  WsId own, cluster, host_pool;
   GArray *rooms;
 } Gather;
 
@@ -89,7 +89,8 @@ static bool add_room(const void *object, void *arg)
 {
   const WsHost *host = object;
   Gather *gather = arg;
-  if (host->id == gather->own || (gather->cluster && host->cluster != gather->cluster))
+  /* Of a single host: the other single hosts of its host pool. */
+  if (host->id == gather->own || host->cluster != gather->cluster || (!gather->cluster && host->host_pool != gather->host_pool))
     return true;
   PlanHost room = room_of_host(gather->snap, host);
   room.reaches = true; /* disks that it does not reach move along; what cannot is found when it is weighed */
@@ -106,15 +107,17 @@ static void count_arrivals(const InvSnapshot *snap, GArray *rooms)
     const WsVm *vm = inv_find(snap, &ws_type_vm, row->vm);
     for (guint j = 0; vm && vm->host != row->to && plan_vm_is_placed(vm) && j < rooms->len; j++) {
       PlanHost *room = &g_array_index(rooms, PlanHost, j);
-      room->memory_used_bytes += room->id == row->to ? vm->memory_bytes : 0;
-      room->vcpus_used += room->id == row->to ? plan_vm_vcpus(vm) : 0;
+      PlanDemand share = room_demand(vm, true);
+      if (room->id == row->to)
+        plan_host_add(room, &share, 1);
     }
   }
 }
 
 GArray *move_rooms(const InvSnapshot *snap, const WsVm *vm, WsId cluster)
 {
-  Gather gather = {snap, vm->host, cluster, g_array_new(FALSE, FALSE, sizeof(PlanHost))};
+  const WsHost *own = inv_find(snap, &ws_type_host, vm->host);
+  Gather gather = {snap, vm->host, cluster, own ? own->host_pool : 0, g_array_new(FALSE, FALSE, sizeof(PlanHost))};
   inv_each(snap, &ws_type_host, add_room, &gather);
   count_arrivals(snap, gather.rooms);
   return gather.rooms;

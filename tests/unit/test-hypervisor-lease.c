@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Leases of two hosts that share a pool (docs/leases.md): real records in a real folder, locked against each other; libvirt's test driver has the
  * domain. What needs a real QEMU is in tests/lab/e2e/leases.py. */
+#include "host/hypervisor/domain.h"
 #include "host/hypervisor/lease.h"
 #include "host/storage/storage.h"
 #include <glib/gstdio.h>
@@ -12,7 +13,7 @@
 #define ROUNDS 12
 
 typedef struct {
-  char *leases;
+  char *leases, *started; /* started: of its configuration; NULL: it starts nothing by itself */
   Storage *storage;
   Hypervisor *hv;
 } Host;
@@ -42,7 +43,7 @@ static bool find_pool(void *arg, const char *path, WsId *pool, char **file)
 static void host_up(Fixture *f, Host *host)
 {
   const HypervisorConfig config = {.uri = "test:///default", .clock = ws_clock_system(), .workers = f->workers, .seed_dir = "/nowhere",
-                                   .lease_dir = host->leases, .lease_wait_us = 1000, .storage = host->storage, .pool_file = pool_file, .find_pool = find_pool};
+                                   .lease_dir = host->leases, .lease_wait_us = 1000, .started_file = host->started, .storage = host->storage, .pool_file = pool_file, .find_pool = find_pool};
   host->hv = hypervisor_new(&config);
   g_assert_true(hypervisor_wait_ready(host->hv, 60000));
 }
@@ -82,6 +83,7 @@ static void host_free(Host *host)
   hypervisor_free(host->hv);
   storage_free(host->storage);
   g_free(host->leases);
+  g_free(host->started);
 }
 
 /* The VM as it is with its disk in that pool. */
@@ -483,6 +485,71 @@ static void start_by_itself_is_for_whoever_had_it_last(Fixture *f, gconstpointer
   g_assert_false(virt_lease_take(f->a.hv, f->domain, 7, UUID, &ask, NULL));
 }
 
+/* ---- VMs that start with their host ---- */
+
+static const struct {
+  const char *uuid;
+  gint64 order; /* 0: none */
+  guint place;  /* that it is started in */
+} starters[] = {
+  {"33333333-3333-4333-8333-333333333331", 0, 3},
+  {"33333333-3333-4333-8333-333333333332", 20, 1},
+  {"33333333-3333-4333-8333-333333333333", 100, 2},
+  {"33333333-3333-4333-8333-333333333334", 3, 0},
+};
+
+static virDomainPtr define_starter(Fixture *f, guint i)
+{
+  g_autofree char *order = starters[i].order ? g_strdup_printf(" start_order='%d'", (int)starters[i].order) : g_strdup("");
+  g_autofree char *xml = g_strdup_printf("<domain type='test'><name>vm-%u</name><uuid>%s</uuid><metadata><ws:vm xmlns:ws='" VIRT_METADATA_URI "' id='%u'%s/>"
+                                         "</metadata><memory>1048576</memory><vcpu>1</vcpu><os><type arch='x86_64'>hvm</type></os><devices>"
+                                         "<disk type='file' device='disk'><driver type='qcow2'/><source file='/pools/1/vol-%u.qcow2'/>"
+                                         "<target dev='vda' bus='virtio'/></disk></devices></domain>",
+                                         20 + i, starters[i].uuid, 20 + i, order, 20 + i);
+  virDomainPtr domain = virDomainDefineXML(f->c, xml);
+  g_assert_nonnull(domain);
+  return domain;
+}
+
+/* libvirt counts up as it starts them. */
+static void vms_start_with_their_host_in_their_order(Fixture *f, gconstpointer unused)
+{
+  virDomainPtr domains[G_N_ELEMENTS(starters)];
+  VirtAsk ask = VIRT_ASK_NONE;
+  ask.generation = 1;
+  hypervisor_free(f->b.hv); /* the driver's domains are everybody's: it would take them for its own */
+  for (guint i = 0; i < G_N_ELEMENTS(starters); i++) {
+    domains[i] = define_starter(f, i);
+    g_assert_true(virt_lease_take(f->a.hv, domains[i], 20 + i, starters[i].uuid, &ask, NULL));
+    virt_lease_release(f->a.hv, starters[i].uuid);
+    g_assert_true(virt_lease_set_autostart(f->a.hv, starters[i].uuid, true, NULL));
+  }
+  hypervisor_free(f->a.hv);
+  f->a.started = g_build_filename(f->top, "run", "started", NULL);
+  host_up(f, &f->a);
+  guint n_running = 0;
+  for (gint64 end_us = g_get_monotonic_time() + 30 * G_USEC_PER_SEC; n_running < G_N_ELEMENTS(starters) && g_get_monotonic_time() < end_us; g_usleep(1000)) {
+    n_running = 0;
+    for (guint i = 0; i < G_N_ELEMENTS(starters); i++)
+      n_running += virDomainIsActive(domains[i]) == 1;
+  }
+  g_assert_cmpuint(n_running, ==, G_N_ELEMENTS(starters));
+  for (guint i = 0; i < G_N_ELEMENTS(starters); i++)
+    for (guint j = 0; j < G_N_ELEMENTS(starters); j++) {
+      virDomainPtr one = virDomainLookupByUUIDString(f->c, starters[i].uuid), other = virDomainLookupByUUIDString(f->c, starters[j].uuid);
+      if (starters[i].place < starters[j].place)
+        g_assert_cmpuint(virDomainGetID(one), <, virDomainGetID(other));
+      virDomainFree(one);
+      virDomainFree(other);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS(starters); i++) {
+    virDomainDestroy(domains[i]);
+    virDomainUndefine(domains[i]);
+    virDomainFree(domains[i]);
+  }
+  host_up(f, &f->b);
+}
+
 #define ADD(name) g_test_add("/hypervisor/lease/" #name, Fixture, NULL, set_up, name, tear_down)
 
 int main(int argc, char **argv)
@@ -507,5 +574,6 @@ int main(int argc, char **argv)
   ADD(torn_slot_leaves_the_one_before);
   ADD(pool_out_of_reach_starts_nothing);
   ADD(start_by_itself_is_for_whoever_had_it_last);
+  ADD(vms_start_with_their_host_in_their_order);
   return g_test_run();
 }

@@ -30,6 +30,12 @@ typedef struct VirtHost {
 /* cgroup weights of WsVmCpu.shares (the kernel's default is 100), and the period that CPU ceilings are counted in. */
 enum { VIRT_WEIGHT_LOW = 50, VIRT_WEIGHT_NORMAL = 100, VIRT_WEIGHT_HIGH = 200, VIRT_CPU_PERIOD_US = 100000 };
 
+/* A floor is a weight: a processor that is reserved weighs ten times a VM that reserved none, so that these together leave it what is its own.
+ * (cpu.weight of cgroup v2 ends at 10,000.) */
+enum { VIRT_WEIGHT_RESERVED = 10, VIRT_WEIGHT_MAX = 10000 };
+/* Of all its vCPUs together: its share, and what it has reserved. */
+int virt_cpu_weight(const WsVmCpu *cpu);
+
 /* ---- architectures (arch.c) ---- */
 typedef struct {
   WsVmSpecArchitecture id;

@@ -154,6 +154,19 @@ static void read_memory(VirtReading *r)
   spec->numa_cells.items = (WsVmNumaCell **)g_ptr_array_steal(cells, NULL);
 }
 
+/* Which share makes this weight, with what is reserved; else without, as agents wrote it that knew of no floor. */
+static bool read_weight(WsVmCpu *cpu, gint64 weight)
+{
+  static const WsVmCpuShares shares[] = {WS_VM_CPU_SHARES_NORMAL, WS_VM_CPU_SHARES_LOW, WS_VM_CPU_SHARES_HIGH};
+  for (guint i = 0; i < G_N_ELEMENTS(shares); i++) {
+    cpu->shares = shares[i];
+    if (virt_cpu_weight(cpu) == weight)
+      return true;
+  }
+  cpu->shares = weight == VIRT_WEIGHT_LOW ? WS_VM_CPU_SHARES_LOW : weight == VIRT_WEIGHT_HIGH ? WS_VM_CPU_SHARES_HIGH : WS_VM_CPU_SHARES_NORMAL;
+  return cpu->shares != WS_VM_CPU_SHARES_NORMAL;
+}
+
 static void read_cputune(VirtReading *r)
 {
   WsVmCpu *cpu = r->spec->cpu;
@@ -168,10 +181,8 @@ static void read_cputune(VirtReading *r)
       pin->vcpu = virt_xml_int(virt_xml_get(node, "vcpu"), 0);
       pin->cpus = g_strdup(virt_xml_get(node, "cpuset"));
       g_ptr_array_add(pins, pin);
-    } else if (virt_xml_is(node, "shares") && virt_xml_int(text, 0) == VIRT_WEIGHT_LOW) {
-      cpu->shares = WS_VM_CPU_SHARES_LOW;
-    } else if (virt_xml_is(node, "shares") && virt_xml_int(text, 0) == VIRT_WEIGHT_HIGH) {
-      cpu->shares = WS_VM_CPU_SHARES_HIGH;
+    } else if (virt_xml_is(node, "shares") && read_weight(cpu, virt_xml_int(text, 0))) {
+      continue;
     } else if (virt_xml_is(node, "global_period")) {
       period = virt_xml_int(text, 0);
     } else if (virt_xml_is(node, "global_quota")) {
@@ -219,6 +230,7 @@ static void read_cpu(VirtReading *r)
   cpu->max_vcpus = virt_xml_int(virt_xml_path_text(r->root, "vcpu"), 1);
   cpu->vcpus = virt_xml_int(virt_xml_path_get(r->root, "vcpu", "current"), cpu->max_vcpus);
   cpu->reservation_percent = virt_xml_int(virt_xml_get(r->note, "cpu_reservation_percent"), WS_INT_UNSET);
+  r->spec->start_order = virt_xml_int(virt_xml_get(r->note, "start_order"), WS_INT_UNSET);
   if (virt_xml_path_get(r->root, "vcpu", "cpuset"))
     virt_read_block(r, "vcpu: one cpuset for all vCPUs");
   if (topology) {

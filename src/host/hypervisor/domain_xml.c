@@ -75,6 +75,8 @@ static void write_metadata(VirtXml *xml, const NoteNames *names, const WsVmSpec 
     virt_xml_attr_int(xml, "cpu_reservation_percent", spec->cpu->reservation_percent);
   if (spec->memory_policy && spec->memory_policy->reservation_percent > 0)
     virt_xml_attr_int(xml, "memory_reservation_percent", spec->memory_policy->reservation_percent);
+  if (spec->start_order > 0)
+    virt_xml_attr_int(xml, "start_order", spec->start_order);
   if (spec->direct_boot) {
     virt_xml_open(xml, names->boot);
     virt_xml_attr_int(xml, "pool", (gint64)spec->direct_boot->pool);
@@ -167,6 +169,13 @@ static void write_memory(VirtBuild *b)
   }
 }
 
+int virt_cpu_weight(const WsVmCpu *cpu)
+{
+  int own = cpu->shares == WS_VM_CPU_SHARES_LOW ? VIRT_WEIGHT_LOW : cpu->shares == WS_VM_CPU_SHARES_HIGH ? VIRT_WEIGHT_HIGH : VIRT_WEIGHT_NORMAL;
+  gint64 floor = cpu->reservation_percent > 0 ? cpu->reservation_percent * VIRT_WEIGHT_RESERVED : 0;
+  return own + (int)MIN(floor, VIRT_WEIGHT_MAX - VIRT_WEIGHT_HIGH); /* what is read back tells the shares, however much is reserved */
+}
+
 static void write_vcpus(VirtBuild *b)
 {
   VirtXml *xml = b->xml;
@@ -180,7 +189,8 @@ static void write_vcpus(VirtBuild *b)
   virt_xml_close(xml);
 
   /* Only what was asked for: where cgroups cannot be used libvirt refuses a domain that names any of it. */
-  if (cpu->shares == WS_VM_CPU_SHARES_NORMAL && cpu->limit_percent == WS_INT_UNSET && cpu->pinning.len == 0)
+  int weight = virt_cpu_weight(cpu);
+  if (weight == VIRT_WEIGHT_NORMAL && cpu->limit_percent == WS_INT_UNSET && cpu->pinning.len == 0)
     return;
   virt_xml_open(xml, "cputune");
   for (guint i = 0; i < cpu->pinning.len; i++) {
@@ -189,8 +199,8 @@ static void write_vcpus(VirtBuild *b)
     virt_xml_attr(xml, "cpuset", cpu->pinning.items[i]->cpus);
     virt_xml_close(xml);
   }
-  if (cpu->shares != WS_VM_CPU_SHARES_NORMAL)
-    virt_xml_text_int(xml, "shares", cpu->shares == WS_VM_CPU_SHARES_LOW ? VIRT_WEIGHT_LOW : VIRT_WEIGHT_HIGH);
+  if (weight != VIRT_WEIGHT_NORMAL)
+    virt_xml_text_int(xml, "shares", weight);
   if (cpu->limit_percent != WS_INT_UNSET) {
     virt_xml_text_int(xml, "global_period", VIRT_CPU_PERIOD_US);
     virt_xml_text_int(xml, "global_quota", cpu->limit_percent * VIRT_CPU_PERIOD_US / 100);

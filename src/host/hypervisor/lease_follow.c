@@ -161,6 +161,32 @@ void virt_lease_tick(Hypervisor *hv)
 
 /* ---- starting with the host ---- */
 
+typedef struct {
+  virDomainPtr domain; /* owned */
+  gint64 order;
+} Marked;
+
+/* Those with a number first, the lowest before all; the rest as libvirt lists them. */
+static gint by_order(gconstpointer a, gconstpointer b)
+{
+  gint64 x = ((const Marked *)a)->order, y = ((const Marked *)b)->order;
+  return !x != !y ? (x ? -1 : 1) : x < y ? -1 : x > y;
+}
+
+static gint64 order_of(Hypervisor *hv, virDomainPtr domain)
+{
+  VirtHost host = virt_host(hv);
+  char *xml = virt_xml(domain, false);
+  g_autoptr(VirtDomain) parsed = xml ? virt_domain_parse(xml, &host, NULL) : NULL;
+  free(xml);
+  return parsed && parsed->spec->start_order > 0 ? parsed->spec->start_order : 0;
+}
+
+static void marked_clear(gpointer marked)
+{
+  virDomainFree(((Marked *)marked)->domain);
+}
+
 static void start_marked(Hypervisor *hv, virDomainPtr domain)
 {
   char uuid[VIR_UUID_STRING_BUFLEN];
@@ -185,6 +211,30 @@ static void start_marked(Hypervisor *hv, virDomainPtr domain)
     ws_log(WS_LOG_NOTICE, "vm-started-with-host", "uuid", uuid, NULL);
 }
 
+/* One after the other: the next is begun when QEMU runs the one before. One that cannot be started keeps nobody from it. */
+static void start_in_order(Hypervisor *hv, VirtConn *conn)
+{
+  char uuid[VIR_UUID_STRING_BUFLEN];
+  virDomainPtr *domains = NULL;
+  int n = virConnectListAllDomains(conn->c, &domains, 0);
+  g_autoptr(GArray) marked = g_array_new(FALSE, FALSE, sizeof(Marked));
+  g_array_set_clear_func(marked, marked_clear);
+  for (int i = 0; i < n; i++) {
+    Marked one = {domains[i], 0};
+    bool starts = virt_lease_autostart(hv, virt_uuid(domains[i], uuid));
+    if (starts)
+      one.order = order_of(hv, domains[i]);
+    if (starts)
+      g_array_append_val(marked, one);
+    else
+      virDomainFree(domains[i]);
+  }
+  free(domains);
+  g_array_sort(marked, by_order); /* equal ones keep their places */
+  for (guint i = 0; i < marked->len; i++)
+    start_marked(hv, g_array_index(marked, Marked, i).domain);
+}
+
 void virt_lease_start_marked(Hypervisor *hv, VirtConn *conn)
 {
   g_autoptr(GError) error = NULL;
@@ -196,5 +246,5 @@ void virt_lease_start_marked(Hypervisor *hv, VirtConn *conn)
     ws_log_error(WS_LOG_ERROR, "start-of-the-host-not-noted", error, NULL); /* else it would be done again with each restart of ours */
     return;
   }
-  each_domain(hv, conn, start_marked);
+  start_in_order(hv, conn);
 }

@@ -51,6 +51,8 @@ static void fill_cpu(WsVmSpec *spec, const VirtArch *arch)
       cpu->sockets = MAX(1, cpu->max_vcpus / (cpu->cores * cpu->threads));
   }
   DEFAULT(cpu->shares, WS_VM_CPU_SHARES_NORMAL);
+  if (spec->start_order == 0)
+    spec->start_order = WS_INT_UNSET;
   if (cpu->reservation_percent == 0)
     cpu->reservation_percent = WS_INT_UNSET;
   if (cpu->mode)

@@ -361,27 +361,22 @@ static void update_vcpus(Update *u)
     refuse_by_libvirt(u, "cpu.vcpus");
 }
 
-static int weight_of(WsVmCpuShares shares)
-{
-  if (shares == WS_VM_CPU_SHARES_NORMAL)
-    return VIRT_WEIGHT_NORMAL;
-  return shares == WS_VM_CPU_SHARES_LOW ? VIRT_WEIGHT_LOW : VIRT_WEIGHT_HIGH;
-}
-
 static void update_cpu_quality(Update *u)
 {
   const WsVmCpu *live = u->live->spec->cpu, *next = u->next->spec->cpu;
   virTypedParameterPtr params = NULL;
   int n = 0, max = 0;
-  if (live->shares != next->shares)
-    virTypedParamsAddULLong(&params, &n, &max, VIR_DOMAIN_SCHEDULER_CPU_SHARES, (unsigned long long)weight_of(next->shares));
+  int weight = virt_cpu_weight(next);
+  bool heavier = virt_cpu_weight(live) != weight;
+  if (heavier)
+    virTypedParamsAddULLong(&params, &n, &max, VIR_DOMAIN_SCHEDULER_CPU_SHARES, (unsigned long long)weight);
   if (live->limit_percent != next->limit_percent) {
     gint64 quota_us = next->limit_percent == WS_INT_UNSET ? -1 : next->limit_percent * VIRT_CPU_PERIOD_US / 100;
     virTypedParamsAddULLong(&params, &n, &max, VIR_DOMAIN_SCHEDULER_GLOBAL_PERIOD, VIRT_CPU_PERIOD_US);
     virTypedParamsAddLLong(&params, &n, &max, VIR_DOMAIN_SCHEDULER_GLOBAL_QUOTA, quota_us);
   }
   if (n > 0 && virDomainSetSchedulerParametersFlags(u->domain, params, n, VIR_DOMAIN_AFFECT_LIVE) < 0)
-    refuse_by_libvirt(u, live->shares != next->shares ? "cpu.shares" : "cpu.limit_percent");
+    refuse_by_libvirt(u, live->shares != next->shares ? "cpu.shares" : heavier ? "cpu.reservation_percent" : "cpu.limit_percent");
   virTypedParamsFree(params, n);
 }
 

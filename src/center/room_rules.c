@@ -48,7 +48,7 @@ guint room_rules_hosts_of(WsId id, WsId hosts[2], void *arg)
   const RoomPromise *promise = promise_of(rules, id);
   if (promise) {
     hosts[0] = promise->host;
-    return 1;
+    return promise->host != 0;
   }
   const WsId *moved = rules->moved ? g_hash_table_lookup((GHashTable *)rules->moved, &id) : NULL;
   if (moved) {

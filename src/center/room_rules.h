@@ -12,9 +12,10 @@
 /* A VM whose host is chosen and that is not in the inventory yet. */
 typedef struct {
   WsId vm; /* what it will be */
-  WsId host;
+  WsId host; /* 0: not chosen yet */
   WsVm *draft;
   bool starts; /* as soon as it is there: it needs its room now */
+  const void *batch; /* whose member it is that has not come to its own placement yet; NULL: none */
 } RoomPromise;
 
 typedef struct {

@@ -142,6 +142,11 @@ static void append_group(GString *out, const WsPortGroup *group)
                          group->vlan && group->vlan->tag != WS_INT_UNSET ? (int)group->vlan->tag : 0, group->name);
 }
 
+static bool reserves(const WsVm *vm)
+{
+  return plan_vm_memory_reserved_bytes(vm) > 0 || plan_vm_cpu_reserved_percent(vm) > 0;
+}
+
 /* What it asks of a host, as text: VMs of one text share a row. */
 static char *needs_of(const DrsPicture *picture, const WsVm *vm, const WsHost *at)
 {
@@ -161,6 +166,9 @@ static char *needs_of(const DrsPicture *picture, const WsVm *vm, const WsHost *a
   g_string_append_printf(out, " %s", custom && vm->cpu->model ? vm->cpu->model : "-");
   for (guint i = 0; custom && i < vm->cpu->features.len; i++)
     g_string_append_printf(out, " %s", vm->cpu->features.items[i]);
+  if (reserves(vm))
+    g_string_append_printf(out, " r%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, vm->memory_bytes, plan_vm_memory_reserved_bytes(vm),
+                           plan_vm_cpu_reserved_percent(vm));
   return g_string_free(out, FALSE);
 }
 
@@ -208,14 +216,17 @@ static bool networks_reach(const DrsPicture *picture, const WsVm *vm, WsId host)
 
 static bool cpu_reaches(const WsVm *vm, const WsHost *from, const WsHost *to)
 {
-  const WsVmCpu *cpu = vm->cpu;
   const WsHostGuestCpu *here = from->facts ? from->facts->guest_cpu : NULL, *there = to->facts ? to->facts->guest_cpu : NULL;
-  bool custom = cpu && cpu->mode == WS_VM_CPU_MODE_CUSTOM;
-  if (!custom && !here)
-    return true;
-  g_auto(GStrv) missing = custom ? plan_cpu_missing(there, cpu->model, cpu->features.items, cpu->features.len)
-                                 : plan_cpu_missing(there, NULL, here->features.items, here->features.len);
+  g_auto(GStrv) missing = plan_cpu_missing_of_vm(vm->cpu, here, there);
   return !missing[0];
+}
+
+/* As things stand: the move looks again. */
+static const char *reservation_refusal(const DrsPicture *picture, const WsVm *vm, const WsHost *to)
+{
+  PlanHost room = room_of_host(picture->snap, to);
+  PlanDemand demand = room_demand(vm, true);
+  return plan_reservation_refusal(&room, &demand);
 }
 
 /* The same checks as a move makes, as far as the inventory knows; what only the hosts know is found when it moves. */
@@ -227,7 +238,9 @@ static const char *reach_refusal(const DrsPicture *picture, const WsVm *vm, cons
     return "does not reach the storage pools that the VM needs";
   if (!networks_reach(picture, vm, to->id))
     return "has no port group of the same name and VLAN";
-  return cpu_reaches(vm, from, to) ? NULL : "its processor lacks what the VM was started with";
+  if (!cpu_reaches(vm, from, to))
+    return "its processor lacks what the VM was started with";
+  return from != to && reserves(vm) ? reservation_refusal(picture, vm, to) : NULL;
 }
 
 static guint32 row_of(Build *b, const WsVm *vm, const WsHost *at)

@@ -97,6 +97,8 @@ bool compute_has_disk(const char *key, const void *vm);
 bool compute_has_cdrom(const char *key, const void *vm);
 bool compute_has_nic(const char *key, const void *vm);
 
+/* What a VM has reserved of processors is no more than it can use: its vCPUs, its ceiling. */
+bool compute_check_reservation(const WsVmCpu *cpu, GError **error);
 /* A MAC address no VM has, in QEMU's range 52:54:00. Caller frees. */
 char *compute_new_mac(Center *center, const InvSnapshot *snap);
 /* Completes a draft's disks, CD drives and NICs: keys, MAC addresses. */

@@ -39,6 +39,8 @@ static bool check_numbers(const WsVm *draft, GError **error)
   g_snprintf(text, sizeof text, "%" G_GINT64_FORMAT, cpu->vcpus);
   if (cpu->max_vcpus != WS_INT_UNSET && cpu->max_vcpus < cpu->vcpus)
     return ws_fail(error, WS_ERROR_OUT_OF_RANGE, "field", "cpu.max_vcpus", "min", text, "max", "512", NULL);
+  if (!compute_check_reservation(cpu, error))
+    return false;
   if (cpu->mode == WS_VM_CPU_MODE_CUSTOM && !cpu->model)
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "cpu.model", NULL);
   return true;
@@ -481,24 +483,42 @@ static void add_nic(WsVm *draft, WsId port_group)
   draft->nics.items[0] = nic;
 }
 
+/* The VM that is asked for, checked as far as its host does not matter; NULL with error. Caller unrefs. */
+static WsVm *deploy_draft(const InvSnapshot *snap, const WsVmDeploy *args, const WsImage **image, const WsVolume **source, GError **error)
+{
+  *image = usable_image(snap, args->image, error);
+  *source = *image ? inv_find(snap, &ws_type_volume, (*image)->volume) : NULL;
+  if (!*source) {
+    if (*image)
+      ws_fail(error, WS_ERROR_NOT_FOUND, "object", (*image)->name, NULL);
+    return NULL;
+  }
+  g_autoptr(WsVm) draft = draft_of(args, *image, *source);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, (*source)->pool);
+  if (pool && draft->host && !plan_pool_has_host(pool, draft->host)) {
+    ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "a host that reaches the image's pool", NULL);
+    return NULL;
+  }
+  if (args->linked && args->pool && args->pool != (*source)->pool) {
+    ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the image's own pool for a linked deployment", NULL);
+    return NULL;
+  }
+  if (args->linked)
+    draft->disks.items[0]->new_volume->pool = (*source)->pool;
+  return check_numbers(draft, error) ? g_steal_pointer(&draft) : NULL;
+}
+
 static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
-  const WsImage *image = usable_image(snap, args->image, error);
-  const WsVolume *source = image ? inv_find(snap, &ws_type_volume, image->volume) : NULL;
-  if (!source)
-    return image ? ws_fail(error, WS_ERROR_NOT_FOUND, "object", image->name, NULL) : false;
-  g_autoptr(WsVm) draft = draft_of(args, image, source);
+  const WsImage *image;
+  const WsVolume *source;
+  g_autoptr(WsVm) draft = deploy_draft(snap, args, &image, &source, error);
+  if (!draft)
+    return false;
   Build b = {.center = task_center(task), .draft = draft, .image = image, .linked = args->linked, .start = args->start};
-  const WsPool *pool = inv_find(snap, &ws_type_pool, source->pool);
-  if (pool && draft->host && !plan_pool_has_host(pool, draft->host))
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "a host that reaches the image's pool", NULL);
-  if (args->linked && args->pool && args->pool != source->pool)
-    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the image's own pool for a linked deployment", NULL);
-  if (args->linked)
-    draft->disks.items[0]->new_volume->pool = source->pool;
   g_auto(QuotaHold) hold = {NULL};
-  if (!check_numbers(draft, error) || !admit(task, draft, &hold, error) || !place_host(task, draft, source->pool, args->start, &b.host, error))
+  if (!admit(task, draft, &hold, error) || !place_host(task, draft, source->pool, args->start, &b.host, error))
     return false;
   WsId group = args->port_group ? args->port_group : place_port_group(snap, b.host);
   if (group)
@@ -511,44 +531,116 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
 }
 
 #define DEPLOY_PARALLEL 8
+#define LOG_HOSTS_MAX   20 /* named in the log */
 
 /* All of them: it is known before the first is made. Each holds its own part when its turn comes. */
-static bool admit_many(Task *task, const WsVmDeploy *args, const WsImage *image, GError **error)
+static bool admit_many(Task *task, const WsVmDeploy *args, const WsVm *draft, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
-  const WsVolume *source = inv_find(snap, &ws_type_volume, image->volume);
-  g_autoptr(WsVm) draft = source ? draft_of(args, image, source) : NULL;
   QuotaAsk ask = {0};
-  if (!draft || task_is_resumed(task))
-    return true;
   QuotaFigures one = quota_of_draft(snap, draft);
   for (guint k = 0; k < N_QUOTAS; k++)
     ask.more.of[k] = args->count * one.of[k];
   return quota_admit(((Center *)task_center(task))->quotas, NULL, &ask, 1, args->group, error);
 }
 
+/* A host for each, all or none: chosen once, for a batch that is taken up again is given the same list. */
+static bool place_all(Task *task, const WsVmDeploy *args, WsId *hosts, GError **error)
+{
+  guint count = (guint)args->count;
+  const char *chosen = task_chosen(task, "hosts");
+  const WsImage *image;
+  const WsVolume *source;
+  char *at = (char *)chosen;
+  for (guint i = 0; i < count; i++)
+    hosts[i] = chosen ? g_ascii_strtoull(at, &at, 10) : args->host;
+  if (chosen || task_is_resumed(task)) /* not chosen: it was begun by a manager that left it to each */
+    return true;
+  g_autoptr(WsVm) draft = deploy_draft(task_snapshot(task), args, &image, &source, error);
+  if (!draft || !admit_many(task, args, draft, error) || !place_many(task, draft, source->pool, args->start, count, hosts, error))
+    return false;
+  g_autoptr(GString) text = g_string_new(NULL);
+  for (guint i = 0; i < count; i++) {
+    g_string_append_printf(text, "%s%" G_GUINT64_FORMAT, i ? " " : "", hosts[i]);
+    g_free(draft->name);
+    draft->name = g_strdup_printf("%s-%u", args->name, i + 1);
+    draft->host = hosts[i];
+    if (!task_is_dry_run(task))
+      place_hold(task, draft, args->start);
+  }
+  task_choose(task, "hosts", text->str);
+  return true;
+}
+
+static WsVmDeploy *member_args(const WsVmDeploy *args, guint i, WsId host)
+{
+  WsVmDeploy *one = ws_vm_deploy_copy(args);
+  g_free(one->name);
+  one->name = g_strdup_printf("%s-%u", args->name, i + 1);
+  one->count = 1;
+  one->host = host;
+  return one;
+}
+
+/* How many each host gets. */
+static void log_many(Task *task, const WsId *hosts, guint count)
+{
+  g_autoptr(GHashTable) done = g_hash_table_new(g_int64_hash, g_int64_equal);
+  g_autoptr(GString) text = g_string_new(NULL);
+  char all[12];
+  for (guint i = 0; i < count; i++) {
+    guint n = 0;
+    if (!g_hash_table_add(done, (gpointer)&hosts[i]))
+      continue;
+    for (guint j = i; j < count; j++)
+      n += hosts[j] == hosts[i];
+    const WsHost *host = inv_find(task_snapshot(task), &ws_type_host, hosts[i]);
+    if (g_hash_table_size(done) <= LOG_HOSTS_MAX)
+      g_string_append_printf(text, "%s%s (%u)", text->len ? ", " : "", host ? host->name : "-", n);
+  }
+  if (g_hash_table_size(done) > LOG_HOSTS_MAX)
+    g_string_append_printf(text, ", %u more", g_hash_table_size(done) - LOG_HOSTS_MAX);
+  g_snprintf(all, sizeof all, "%u", count);
+  task_log(task, "placed_many", "count", all, "hosts", text->str, NULL);
+}
+
+/* A line for each member and its host, as steps of a dry run; then what stands against the first there. */
+static bool tell_many(Task *task, const WsVmDeploy *args, const WsId *hosts, GError **error)
+{
+  for (guint i = 0; i < (guint)args->count; i++) {
+    const WsHost *host = inv_find(task_snapshot(task), &ws_type_host, hosts[i]);
+    g_autofree char *line = g_strdup_printf("%s-%u -> %s", args->name, i + 1, host ? host->name : "-");
+    if (!TASK_STEP(task, line, NULL, NULL, NULL, error))
+      return false;
+  }
+  g_autoptr(WsVmDeploy) first = member_args(args, 0, hosts[0]);
+  return deploy_one(task, first, error);
+}
+
 static bool deploy_many(Task *task, const WsVmDeploy *args, GError **error)
 {
-  g_autofree TaskChild *children = g_new0(TaskChild, args->count);
-  const WsImage *image = usable_image(task_snapshot(task), args->image, error);
-  if (!image || !admit_many(task, args, image, error))
+  guint count = (guint)args->count;
+  g_autofree TaskChild *children = g_new0(TaskChild, count);
+  g_autofree WsId *hosts = g_new0(WsId, count);
+  if (!place_all(task, args, hosts, error))
     return false;
-  for (gint64 i = 0; i < args->count; i++) {
-    WsVmDeploy *one = ws_vm_deploy_copy(args);
-    g_free(one->name);
-    one->name = g_strdup_printf("%s-%" G_GINT64_FORMAT, args->name, i + 1);
-    one->count = 1;
-    children[i].args = one;
-  }
-  return task_run_children(task, task_kind_find(task_engine(task), "vm_deploy"), children, args->count, DEPLOY_PARALLEL, error) &&
-         (!task_is_dry_run(task) || deploy_one(task, args, error)); /* the steps of each, and what stands against the first */
+  if (!task_is_resumed(task))
+    log_many(task, hosts, count);
+  if (task_is_dry_run(task))
+    return tell_many(task, args, hosts, error);
+  for (guint i = 0; i < count; i++)
+    children[i].args = member_args(args, i, hosts[i]);
+  return task_run_children(task, task_kind_find(task_engine(task), "vm_deploy"), children, count, DEPLOY_PARALLEL, error);
 }
 
 bool vm_deploy(Task *task, GError **error)
 {
   const WsVmDeploy *args = task_args(task);
-  if (args->count > 1)
-    return deploy_many(task, args, error);
+  if (args->count > 1) {
+    bool done = deploy_many(task, args, error);
+    place_release(task);
+    return done;
+  }
   bool ok = deploy_one(task, args, error);
   place_end(task);
   return ok;

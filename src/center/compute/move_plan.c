@@ -233,17 +233,24 @@ static bool add_memory(const void *object_, void *arg)
 /* What the guest counts on: its own model, or, when it runs with what its host has, all of that. An emulated one counts on nothing of the host. */
 static void check_cpu(Plan *plan, const Move *move)
 {
-  const WsVmCpu *cpu = plan->vm->cpu;
-  const WsHostGuestCpu *here = plan->from->facts ? plan->from->facts->guest_cpu : NULL;
+  const WsHostGuestCpu *here = move->live && plan->from->facts ? plan->from->facts->guest_cpu : NULL;
   const WsHostGuestCpu *there = plan->to->facts ? plan->to->facts->guest_cpu : NULL;
-  bool custom = cpu && cpu->mode == WS_VM_CPU_MODE_CUSTOM;
-  if (!custom && (!move->live || !here))
-    return;
-  g_auto(GStrv) missing = custom ? plan_cpu_missing(there, cpu->model, cpu->features.items, cpu->features.len)
-                                 : plan_cpu_missing(there, NULL, here->features.items, here->features.len);
+  g_auto(GStrv) missing = plan_cpu_missing_of_vm(plan->vm->cpu, here, there);
   g_autofree char *names = plan_cpu_names(missing);
   if (missing[0])
     object(plan, "the processor of %s lacks %s", plan->to->name, names);
+}
+
+/* What it has reserved, and what others there have. */
+static void check_reservation(Plan *plan, const Move *move)
+{
+  if (move->storage_only)
+    return;
+  PlanHost room = room_of_host(plan->snap, plan->to);
+  PlanDemand demand = room_demand(plan->vm, move->live);
+  const char *reason = plan_reservation_refusal(&room, &demand);
+  if (reason)
+    object(plan, "%s: %s", plan->to->name, reason);
 }
 
 static void check_hosts(Plan *plan, const Move *move)
@@ -265,6 +272,7 @@ static void check_hosts(Plan *plan, const Move *move)
   if (move->live && !move->storage_only && total && used + plan->vm->memory_bytes > total)
     object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised", to->name,
            plan->vm->memory_bytes >> 20, MAX(total - used, 0) >> 20);
+  check_reservation(plan, move);
 }
 
 /* ---- the VM as it will be ---- */

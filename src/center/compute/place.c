@@ -26,7 +26,7 @@ static void promise(Task *task, const WsVm *draft, WsId host, bool starts)
   if (task_is_dry_run(task))
     return;
   RoomPromise *promise = g_new(RoomPromise, 1);
-  *promise = (RoomPromise){task_new_id(task, "vm"), host, ws_vm_copy(draft), starts};
+  *promise = (RoomPromise){task_new_id(task, "vm"), host, ws_vm_copy(draft), starts, NULL};
   Center *center = task_center(task);
   g_ptr_array_add(center->promises, promise);
 }
@@ -41,6 +41,34 @@ void place_end(Task *task)
       g_ptr_array_remove_index_fast(promises, i);
       return;
     }
+}
+
+void place_hold(Task *task, const WsVm *draft, bool starts)
+{
+  RoomPromise *promise = g_new(RoomPromise, 1);
+  *promise = (RoomPromise){0, draft->host, ws_vm_copy(draft), starts, task};
+  g_ptr_array_add(((Center *)task_center(task))->promises, promise);
+}
+
+void place_release(Task *task)
+{
+  GPtrArray *promises = ((Center *)task_center(task))->promises;
+  for (guint i = promises->len; i-- > 0;)
+    if (((const RoomPromise *)promises->pdata[i])->batch == task)
+      g_ptr_array_remove_index_fast(promises, i);
+}
+
+/* A member of a batch comes: of two that are alike it does not matter whose place it is. */
+static void take_own_place(Task *task, const WsVm *draft)
+{
+  GPtrArray *promises = ((Center *)task_center(task))->promises;
+  for (guint i = 0; draft->host && !task_is_dry_run(task) && i < promises->len; i++) {
+    const RoomPromise *promise = promises->pdata[i];
+    if (promise->batch && promise->host == draft->host && g_strcmp0(promise->draft->name, draft->name) == 0) {
+      g_ptr_array_remove_index_fast(promises, i);
+      return;
+    }
+  }
 }
 
 /* Those that the snapshot does not have. */
@@ -58,14 +86,24 @@ static GPtrArray *open_promises(const Center *center, const InvSnapshot *snap)
 typedef struct {
   Center *center;
   const InvSnapshot *snap;
+  const WsVm *draft;
   GArray *hosts;   /* PlanHost */
   GPtrArray *pools; /* WsPool that it must see; borrowed from snap */
-  const GPtrArray *promises;
+  GPtrArray *promises;
+  GPtrArray *texts; /* owns reasons */
 } Gather;
+
+/* Those that nobody asked for are not looked at, nor named among those that cannot. */
+static bool is_asked_for(const WsVm *draft, const WsHost *host)
+{
+  return draft->host ? host->id == draft->host : !draft->cluster || host->cluster == draft->cluster;
+}
 
 static bool add_host(const void *object, void *arg)
 {
   Gather *gather = arg;
+  if (!is_asked_for(gather->draft, object))
+    return true;
   PlanHost row = room_of_host(gather->snap, object);
   row.reaches = true;
   for (guint i = 0; i < gather->pools->len; i++)
@@ -74,8 +112,8 @@ static bool add_host(const void *object, void *arg)
     const RoomPromise *promise = gather->promises->pdata[i];
     if (promise->host != row.id || !promise->starts)
       continue;
-    row.memory_used_bytes += promise->draft->memory_bytes;
-    row.vcpus_used += plan_vm_vcpus(promise->draft);
+    PlanDemand share = room_demand(promise->draft, true);
+    plan_host_add(&row, &share, 1);
   }
   g_array_append_val(gather->hosts, row);
   return true;
@@ -112,6 +150,49 @@ static void weigh_rules(const InvSnapshot *snap, const WsVm *draft, const GPtrAr
   }
 }
 
+/* The hosts that come into question, with what stands against each; `reach`: pools that it must see. */
+static void gather_hosts(Task *task, Gather *gather, const WsVm *draft, WsId image_pool)
+{
+  *gather = (Gather){.center = task_center(task), .snap = task_snapshot(task), .draft = draft};
+  gather->hosts = g_array_new(FALSE, FALSE, sizeof(PlanHost));
+  gather->pools = pools_of(gather->snap, draft, image_pool);
+  gather->promises = open_promises(gather->center, gather->snap);
+  gather->texts = g_ptr_array_new_with_free_func(g_free);
+  inv_each(gather->snap, &ws_type_host, add_host, gather);
+  room_cpus_weigh(gather->snap, draft, NULL, (PlanHost *)gather->hosts->data, gather->hosts->len, gather->texts);
+}
+
+static void gather_clear(Gather *gather)
+{
+  g_array_unref(gather->hosts);
+  g_ptr_array_unref(gather->pools);
+  g_ptr_array_unref(gather->promises);
+  g_ptr_array_unref(gather->texts);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Gather, gather_clear)
+
+static PlanDemand demand_of(const WsVm *draft, bool start)
+{
+  PlanDemand demand = room_demand(draft, start);
+  demand.only_host = draft->host;
+  demand.only_cluster = draft->cluster;
+  return demand;
+}
+
+/* Why there: for whoever asks later why not elsewhere. */
+static void log_choice(Task *task, const PlanHost *hosts, const PlanDemand *demand, const PlanChoice *choice)
+{
+  g_autoptr(GString) others = g_string_new(choice->n_others ? NULL : "there is no other");
+  char score[12], n_out[12];
+  for (guint i = 0; i < choice->n_others; i++)
+    g_string_append_printf(others, "%s%s (%d)", i ? ", " : "", hosts[choice->others[i]].name, plan_score(&hosts[choice->others[i]], demand));
+  g_snprintf(score, sizeof score, "%d", plan_score(&hosts[choice->chosen], demand));
+  g_snprintf(n_out, sizeof n_out, "%u", choice->n_out);
+  task_log(task, "placed", "host", hosts[choice->chosen].name, "score", score, "what", others->str, NULL);
+  if (choice->out)
+    task_log(task, "placed_left_out", "count", n_out, "reason", choice->out, NULL);
+}
+
 bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
@@ -122,25 +203,133 @@ bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId
     promise(task, draft, *host, start);
     return true;
   }
-  const InvSnapshot *snap = task_snapshot(task);
-  g_autoptr(GPtrArray) pools = pools_of(snap, draft, image_pool);
-  g_autoptr(GPtrArray) promises = open_promises(task_center(task), snap);
-  Gather gather = {task_center(task), snap, g_array_new(FALSE, FALSE, sizeof(PlanHost)), pools, promises};
-  inv_each(snap, &ws_type_host, add_host, &gather);
-  PlanDemand demand = room_demand(draft, start);
-  demand.only_host = draft->host;
-  demand.only_cluster = draft->cluster;
+  take_own_place(task, draft);
+  g_auto(Gather) gather = {0};
+  g_auto(PlanChoice) choice = {0};
+  gather_hosts(task, &gather, draft, image_pool);
+  weigh_rules(gather.snap, draft, gather.promises, gather.hosts, gather.texts);
+  const PlanHost *hosts = (PlanHost *)gather.hosts->data;
+  PlanDemand demand = demand_of(draft, start);
   g_autofree char *why = NULL;
-  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
-  weigh_rules(snap, draft, promises, gather.hosts, texts);
-  WsId picked = plan_place((PlanHost *)gather.hosts->data, gather.hosts->len, &demand, &why);
-  g_array_unref(gather.hosts);
+  WsId picked = plan_place(hosts, gather.hosts->len, &demand, &why);
   if (!picked)
     return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "field", "host", NULL);
+  plan_weigh(hosts, gather.hosts->len, &demand, &choice);
+  log_choice(task, hosts, &demand, &choice);
   *host = picked;
   task_choose(task, "host", ws_id_format(ws_type_host.prefix, picked, text));
   promise(task, draft, picked, start);
   return true;
+}
+
+/* ---- many alike ---- */
+
+/* Rules that the members are under, with the members among those that are promised: each stands where it was put so far. */
+typedef struct {
+  GPtrArray *rules;     /* RoomRules of clusters that have such a rule */
+  GArray *clusters;     /* WsId of each */
+  RoomPromise *members;
+  guint count;
+  char const **barred;  /* of each host, whatever the rules say */
+  GPtrArray *texts;
+} Members;
+
+static bool concerns(const RoomRules *rules, WsId vm)
+{
+  for (guint i = 0; i < rules->rules->len; i++)
+    if (plan_rule_has_vm(&g_array_index(rules->rules, PlanRule, i), vm))
+      return true;
+  return false;
+}
+
+static void free_rules(gpointer rules)
+{
+  room_rules_free(rules);
+}
+
+static void gather_rules(Members *members, const Gather *gather, const WsVm *draft)
+{
+  const PlanHost *hosts = (PlanHost *)gather->hosts->data;
+  g_autoptr(GHashTable) done = g_hash_table_new(g_int64_hash, g_int64_equal);
+  for (guint i = 0; i < gather->hosts->len; i++) {
+    if (!hosts[i].cluster || !g_hash_table_add(done, (gpointer)&hosts[i].cluster))
+      continue;
+    RoomRules *rules = room_rules_new_with(gather->snap, hosts[i].cluster, draft, gather->promises);
+    if (concerns(rules, ROOM_DRAFT)) {
+      g_ptr_array_add(members->rules, rules);
+      g_array_append_val(members->clusters, hosts[i].cluster);
+    } else {
+      room_rules_free(rules);
+    }
+  }
+}
+
+static RoomRules *rules_of(const Members *members, WsId cluster)
+{
+  for (guint i = 0; cluster && i < members->clusters->len; i++)
+    if (g_array_index(members->clusters, WsId, i) == cluster)
+      return members->rules->pdata[i];
+  return NULL;
+}
+
+static void mark(PlanHost *hosts, guint n, const guint *at, guint placed, void *arg)
+{
+  Members *members = arg;
+  for (guint i = 0; i < members->count; i++)
+    members->members[i].host = i < placed ? hosts[at[i]].id : 0;
+  for (guint i = 0; i < n; i++) {
+    RoomRules *rules = rules_of(members, hosts[i].cluster);
+    hosts[i].barred = members->barred[i];
+    hosts[i].dislikes = 0;
+    if (rules && !hosts[i].barred)
+      room_rules_weigh(rules, ROOM_DRAFT, &hosts[i], 1, members->texts);
+  }
+}
+
+static bool refuse_many(guint count, guint fit, const char *why, GError **error)
+{
+  char all[12], some[12];
+  g_snprintf(all, sizeof all, "%u", count);
+  g_snprintf(some, sizeof some, "%u", fit);
+  if (!fit)
+    return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "field", "host", NULL);
+  return ws_fail(error, WS_ERROR_NO_ROOM_FOR_ALL, "count", all, "fit", some, "reasons", why, "field", "count", NULL);
+}
+
+bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, guint count, WsId *found, GError **error)
+{
+  g_auto(Gather) gather = {0};
+  gather_hosts(task, &gather, draft, image_pool);
+  PlanHost *hosts = (PlanHost *)gather.hosts->data;
+  guint n = gather.hosts->len, fit;
+  PlanDemand demand = demand_of(draft, start);
+  g_autofree guint *at = g_new0(guint, count);
+  g_autofree RoomPromise *members = g_new0(RoomPromise, count);
+  g_autofree char const **barred = g_new0(const char *, n + 1);
+  g_autofree char *why = NULL;
+  g_autoptr(GPtrArray) rules = g_ptr_array_new_with_free_func(free_rules);
+  g_autoptr(GArray) clusters = g_array_new(FALSE, FALSE, sizeof(WsId));
+  Members all = {rules, clusters, members, count, barred, gather.texts};
+  for (guint i = 0; i < count; i++) {
+    members[i] = (RoomPromise){.draft = (WsVm *)draft, .starts = start};
+    g_ptr_array_add(gather.promises, &members[i]);
+  }
+  for (guint i = 0; i < n; i++)
+    barred[i] = hosts[i].barred;
+  gather_rules(&all, &gather, draft);
+  if (!plan_place_many(hosts, n, &demand, count, rules->len ? mark : NULL, &all, at, &fit, &why))
+    return refuse_many(count, fit, why, error);
+  for (guint i = 0; i < count; i++)
+    found[i] = hosts[at[i]].id;
+  return true;
+}
+
+/* ---- one that is there ---- */
+
+static bool refuse_on(const WsHost *host, const char *reason, GError **error)
+{
+  g_autofree char *reasons = g_strdup_printf("%s: %s", host->name, reason);
+  return ws_fail(error, WS_ERROR_NO_HOST, "reasons", reasons, NULL);
 }
 
 bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error)
@@ -151,18 +340,26 @@ bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error)
   PlanHost row = room_of_host(snap, host);
   PlanDemand demand = room_demand(vm, true);
   row.reaches = true; /* its own error tells which volume is not there */
-  if (plan_vm_is_placed(vm)) { /* paused on start, say: it holds its share already */
-    row.memory_used_bytes -= vm->memory_bytes;
-    row.vcpus_used -= plan_vm_vcpus(vm);
-  }
+  if (plan_vm_is_placed(vm)) /* paused on start, say: it holds its share already */
+    plan_host_add(&row, &demand, -1);
   g_autoptr(RoomRules) rules = room_rules_new(snap, host->cluster, NULL, NULL);
   g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+  room_cpus_weigh(snap, vm, NULL, &row, 1, texts);
   room_rules_weigh(rules, vm->id, &row, 1, texts);
   const char *reason = row.connected ? plan_refusal(&row, &demand) : NULL;
-  if (!reason)
+  return !reason || refuse_on(host, reason, error);
+}
+
+bool place_admit_change(const InvSnapshot *snap, const WsVm *before, const WsVm *after, GError **error)
+{
+  const WsHost *host = plan_vm_is_placed(before) ? inv_find(snap, &ws_type_host, before->host) : NULL;
+  PlanDemand was = room_demand(before, true), will = room_demand(after, true);
+  if (!host || (will.memory_reserved_bytes <= was.memory_reserved_bytes && will.cpu_reserved_percent <= was.cpu_reserved_percent))
     return true;
-  g_autofree char *reasons = g_strdup_printf("%s: %s", host->name, reason);
-  return ws_fail(error, WS_ERROR_NO_HOST, "reasons", reasons, NULL);
+  PlanHost row = room_of_host(snap, host);
+  plan_host_add(&row, &was, -1);
+  const char *reason = plan_reservation_refusal(&row, &will);
+  return !reason || refuse_on(host, reason, error);
 }
 
 /* ---- pools ---- */

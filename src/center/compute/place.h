@@ -8,12 +8,20 @@
  * host is refused when it is not connected, of another architecture, or does not reach the volumes. `start`: it will run at once, so the
  * host must have the room now. */
 bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error);
+/* The same for `count` alike (hosts: so many), as one: all find a place, or WS_ERROR_NO_HOST, WS_ERROR_NO_ROOM_FOR_ALL says how many do. Nothing is recorded. */
+bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, guint count, WsId *hosts, GError **error);
+/* Until place_release() others see the members that are still to come on these hosts; each gives its place up when it is placed itself. `draft` has the host
+ * and the name of one member. */
+void place_hold(Task *task, const WsVm *draft, bool starts);
+void place_release(Task *task);
 /* The task's VM is in the inventory, or will never be: what place_host() promised it of its host is forgotten. */
 void place_end(Task *task);
 /* Once, when the manager starts. */
 void place_start(Center *center);
 /* May this VM be started where it is: is its host in service, does it have the room that the ratios give, and does no affinity rule forbid it? */
 bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error);
+/* May a VM that holds its share already reserve so much more? One that is off reserves nothing yet. */
+bool place_admit_change(const InvSnapshot *snap, const WsVm *before, const WsVm *after, GError **error);
 /* Pool for size_bytes on host: *pool when it is set and fits, else the one with most room. Errors carry `field`. */
 bool place_pool(const InvSnapshot *snap, WsId host, gint64 size_bytes, WsId *pool, const char *field, GError **error);
 /* First port group of the host that serves a subnet, else its first, else 0. */

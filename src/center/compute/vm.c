@@ -124,6 +124,17 @@ static bool look_for_mac(const void *object, void *arg)
   return !look->taken;
 }
 
+bool compute_check_reservation(const WsVmCpu *cpu, GError **error)
+{
+  gint64 most = 100 * MAX(cpu->vcpus, cpu->max_vcpus); /* unset is below all */
+  char text[24];
+  if (cpu->limit_percent != WS_INT_UNSET)
+    most = MIN(most, cpu->limit_percent);
+  g_snprintf(text, sizeof text, "%" G_GINT64_FORMAT, most);
+  return cpu->reservation_percent == WS_INT_UNSET || cpu->reservation_percent <= most ||
+         ws_fail(error, WS_ERROR_OUT_OF_RANGE, "field", "cpu.reservation_percent", "min", "0", "max", text, NULL);
+}
+
 char *compute_new_mac(Center *center, const InvSnapshot *snap)
 {
   for (;;) {

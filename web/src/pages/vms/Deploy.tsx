@@ -65,7 +65,7 @@ export default function Deploy() {
           </div>
           <div className="fields">
             <Labelled label={t('name')} required id="deploy-name" error={at('name') ?? (missing && !value.name ? t('is_needed') : undefined)} help={value.count > 1 ? names.join(', ') : undefined}><Input id="deploy-name" value={value.name} maxLength={250} autoFocus onChange={(e) => set({ ...value, name: e.target.value })} /></Labelled>
-            <Labelled label={t('how_many')} id="deploy-count" error={at('count')}><InputNumber id="deploy-count" min={1} max={500} value={value.count} onChange={(n) => set({ ...value, count: n ?? 1 })} /></Labelled>
+            <Labelled label={t('how_many')} id="deploy-count" error={at('count')}><InputNumber id="deploy-count" min={1} max={1000} value={value.count} onChange={(n) => set({ ...value, count: n ?? 1 })} /></Labelled>
             <Labelled label="vCPU" id="deploy-vcpus" error={at('cpu.vcpus')}><InputNumber id="deploy-vcpus" min={1} max={512} value={value.cpu?.vcpus} placeholder={String(chosen?.min_vcpus ?? 1)} onChange={(n) => set({ ...value, cpu: { ...value.cpu, vcpus: n ?? undefined } })} /></Labelled>
             <Labelled label={t('memory')} id="deploy-memory" error={at('memory_bytes')}><BytesInput id="deploy-memory" value={value.memory_bytes} placeholder={bytes(memory)} onChange={(n) => set({ ...value, memory_bytes: n })} /></Labelled>
             <Labelled label={t('network')} error={at('port_group')}><RefSelect type="PortGroup" label={t('network')} value={value.port_group} placeholder={t('automatic')} onChange={(id) => set({ ...value, port_group: id })} /></Labelled>

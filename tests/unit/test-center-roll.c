@@ -107,12 +107,14 @@ static void tell_plan(CenterRig *rig)
     g_assert_cmpuint(plan->hosts.items[i]->moves.len, ==, 1);
     g_assert_cmpstr(plan->hosts.items[i]->moves.items[0]->name, ==, "sharer");
     g_assert_cmpstr(plan->hosts.items[i]->moves.items[0]->to_name, ==, i ? "host" : "second");
+    g_assert_true(i ? !plan->hosts.items[i]->stays : strstr(plan->hosts.items[i]->stays, "resting (off)") != NULL);
   }
   Dry dry = {.rig = rig};
   center_rig_run(rig, run_dry, &dry);
-  g_assert_cmpuint(g_strv_length(dry.started.dry_steps), ==, 2);
+  g_assert_cmpuint(g_strv_length(dry.started.dry_steps), ==, 3);
   g_assert_cmpstr(dry.started.dry_steps[0], ==, "host: sharer -> second");
-  g_assert_cmpstr(dry.started.dry_steps[1], ==, "second: sharer -> host");
+  g_assert_true(g_str_has_prefix(dry.started.dry_steps[1], "host: stays: ")); /* what is off */
+  g_assert_cmpstr(dry.started.dry_steps[2], ==, "second: sharer -> host");
   g_strfreev(dry.started.dry_steps);
   center_rig_settle(rig);
   assert_all_done(rig);

@@ -8,6 +8,7 @@
 #include "center/api/call.h"
 #include "center/cluster/cluster.h"
 #include "center/cluster/maintenance.h"
+#include "center/cluster/stays.h"
 #include "center/hosts/hosts.h"
 #include "center/verbs.h"
 #include <string.h>
@@ -157,8 +158,16 @@ static bool choose_in_time(Task *task, GArray *moves, GError **error)
   return true;
 }
 
-/* Once the batch is on record what is passed in here is not looked at again: so after a restart nothing is chosen anew. */
-bool maintenance_move_all(Task *task, GError **error)
+/* Where one that is off goes is for the move to find: its disks decide, and nobody waits for it. */
+static void *move_off_args(void)
+{
+  WsVmMigrate *move = ws_vm_migrate_new();
+  ws_apply_defaults(&ws_type_vm_migrate, move);
+  return move;
+}
+
+/* Those that run go first. Once the batch is on record what is passed in here is not looked at again: so after a restart nothing is chosen anew. */
+bool maintenance_move_all(Task *task, bool off_too, GError **error)
 {
   g_autoptr(GArray) moves = g_array_new(FALSE, FALSE, sizeof(EvacuationMove));
   if (!choose_in_time(task, moves, error))
@@ -167,18 +176,19 @@ bool maintenance_move_all(Task *task, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   if (!host)
     return false;
-  g_autofree TaskChild *children = g_new0(TaskChild, moves->len + 1);
+  g_autoptr(GPtrArray) off = off_too ? host_stays_movable(snap, host->id) : g_ptr_array_new();
+  g_autofree TaskChild *children = g_new0(TaskChild, moves->len + off->len + 1);
   for (guint i = 0; i < moves->len; i++) {
     const EvacuationMove *move = &g_array_index(moves, EvacuationMove, i);
     children[i] = (TaskChild){move->vm, move_args(move->to)};
   }
-  return task_run_children(task, task_kind_find(task_engine(task), "vm_migrate"), children, moves->len, parallel_of(snap, host), error);
+  for (guint i = 0; i < off->len; i++)
+    children[moves->len + i] = (TaskChild){((const WsVm *)off->pdata[i])->id, move_off_args()};
+  return task_run_children(task, task_kind_find(task_engine(task), "vm_migrate"), children, moves->len + off->len, parallel_of(snap, host), error);
 }
 
 static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error)
 {
-  if (args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE)
-    return maintenance_move_all(task, error);
   bool gently = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_SHUT_DOWN;
   const TaskKind *kind = task_kind_find(task_engine(task), gently ? "vm_shutdown" : "vm_power_off");
   g_autoptr(GPtrArray) vms = cluster_placed_on(task_snapshot(task), task_target(task));
@@ -188,6 +198,21 @@ static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error
     children[i].args = gently ? shut_down_args(args) : NULL;
   }
   return task_run_children(task, kind, children, vms->len, PARALLEL, error);
+}
+
+/* What is off by then may be what was just shut down. */
+static bool send_away(Task *task, const WsHostEnterMaintenance *args, GError **error)
+{
+  bool migrate = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE, off_too = args->powered_off == WS_HOST_ENTER_MAINTENANCE_POWERED_OFF_MOVE;
+  if (!migrate && args->vms != WS_HOST_ENTER_MAINTENANCE_VMS_REFUSE && !empty(task, args, error))
+    return false;
+  return (!migrate && !off_too) || maintenance_move_all(task, off_too, error);
+}
+
+void maintenance_log_stays(Task *task)
+{
+  if (!task_is_dry_run(task) && !task_is_undoing(task) && !task_step_has_begun(task, "finish"))
+    host_stays_log(task, task_target(task));
 }
 
 bool host_enter_maintenance(Task *task, GError **error)
@@ -205,8 +230,12 @@ bool host_enter_maintenance(Task *task, GError **error)
   if (!task_is_resumed(task) && args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE &&
       !choose_targets(task_snapshot(task), host, NULL, error))
     return false;
-  return task_lock(task, &lock, 1, error) && TASK_STEP(task, "begin", maintenance_begin, back_in_service, &enter, error) &&
-         (refuse || empty(task, args, error)) && TASK_LAST(task, "finish", maintenance_finish, &enter, error);
+  if (!task_lock(task, &lock, 1, error) || !TASK_STEP(task, "begin", maintenance_begin, back_in_service, &enter, error) ||
+      !send_away(task, args, error))
+    return false;
+  maintenance_log_stays(task);
+  return TASK_LAST(task, "finish", maintenance_finish, &enter, error) &&
+         host_stays_tell(task, enter.host, args->powered_off == WS_HOST_ENTER_MAINTENANCE_POWERED_OFF_MOVE, error);
 }
 
 bool host_leave_maintenance(ApiCall *call, GError **error)

@@ -15,8 +15,10 @@ bool maintenance_set_mode(Task *task, const Maintenance *maintenance, int mode);
 /* Bodies: entering_maintenance; maintenance, when nothing runs there (WS_ERROR_HOST_NOT_EMPTY). */
 bool maintenance_begin(Task *task, void *ctx, GError **error);
 bool maintenance_finish(Task *task, void *ctx, GError **error);
-/* A batch: each VM of the target moves to where the planner sends it. */
-bool maintenance_move_all(Task *task, GError **error);
+/* A batch: each VM of the target moves to where the planner sends it; those that are off only when they are to. */
+bool maintenance_move_all(Task *task, bool off_too, GError **error);
+/* Before "finish": the log says what stays there. */
+void maintenance_log_stays(Task *task);
 
 /* Are the host and those in service of its cluster connected? Just after the manager's start they may not be yet, whatever the inventory says. */
 bool maintenance_all_there(Center *center, const InvSnapshot *snap, const WsHost *host);

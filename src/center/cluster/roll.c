@@ -7,6 +7,7 @@
 #include "center/api/view.h"
 #include "center/cluster/cluster.h"
 #include "center/cluster/maintenance.h"
+#include "center/cluster/stays.h"
 #include "center/verbs.h"
 #include <string.h>
 
@@ -15,6 +16,7 @@ typedef struct {
   const WsCluster *cluster;
   GArray *hosts; /* WsId, in their order */
   guint parallel, spare;
+  bool off_too;
 } Roll;
 
 /* ---- which hosts ---- */
@@ -138,6 +140,9 @@ static void plan_host(const Roll *roll, Evacuation *evacuation, const WsHost *ho
     add_moves(roll, moves, row);
   else
     row->refused = reason_of(error);
+  g_auto(HostStays) stays = {0};
+  host_stays_find(&stays, roll->snap, host->id, roll->off_too);
+  row->stays = host_stays_text(&stays);
   plan->possible = plan->possible && !row->refused;
   ws_array_add(&plan->hosts, row);
 }
@@ -163,7 +168,7 @@ bool cluster_maintenance_plan(const ApiView *view, void **result, GError **error
   if (!api_view_query_ids(view, "hosts", &ws_type_host, wanted, error) || !api_view_query_int(view, "parallel", 1, 32, 1, &parallel, error) ||
       !api_view_query_int(view, "spare_hosts", 0, 2, WS_INT_UNSET, &spare, error))
     return false;
-  Roll roll = {view->snap, view->object, hosts, (guint)parallel, maintain_spare(view->object, spare)};
+  Roll roll = {view->snap, view->object, hosts, (guint)parallel, maintain_spare(view->object, spare), false};
   if (!choose_hosts(&roll, (WsId *)wanted->data, wanted->len, g_strcmp0(again, "true") == 0, plan, error))
     return false;
   make_plan(&roll, plan);
@@ -238,6 +243,9 @@ static bool tell(Task *task, const WsMaintenancePlan *plan, GError **error)
       g_string_append_printf(line, "%s %s -> %s", j ? "," : ":", row->moves.items[j]->name, row->moves.items[j]->to_name);
     if (!TASK_STEP(task, line->str, NULL, NULL, NULL, error))
       return false;
+    g_autofree char *stays = row->stays ? g_strdup_printf("%s: stays: %s", row->name, row->stays) : NULL;
+    if (stays && !TASK_STEP(task, stays, NULL, NULL, NULL, error))
+      return false;
   }
   return true;
 }
@@ -307,6 +315,8 @@ static void *maintain_args(const WsClusterRollMaintenance *args)
   one->pause = args->pause;
   one->timeout_s = args->timeout_s;
   one->spare_hosts = args->spare_hosts;
+  G_STATIC_ASSERT((int)WS_HOST_MAINTAIN_POWERED_OFF_MOVE == (int)WS_CLUSTER_ROLL_MAINTENANCE_POWERED_OFF_MOVE);
+  one->powered_off = (int)args->powered_off;
   return one;
 }
 
@@ -327,7 +337,8 @@ bool cluster_roll_maintenance(Task *task, GError **error)
   TaskLockRef lock = {&ws_type_cluster, task_target(task), false};
   if (!cluster)
     return false;
-  Roll roll = {task_snapshot(task), cluster, hosts, (guint)args->parallel, maintain_spare(cluster, args->spare_hosts)};
+  Roll roll = {task_snapshot(task), cluster, hosts, (guint)args->parallel, maintain_spare(cluster, args->spare_hosts),
+               args->powered_off == WS_CLUSTER_ROLL_MAINTENANCE_POWERED_OFF_MOVE};
   Rolling rolling = {task_center(task), cluster->id, hosts};
   if (!task_step_result(task, "begin") && !choose_hosts(&roll, args->hosts.items, args->hosts.len, args->continue_, plan, error))
     return false;

@@ -14,6 +14,8 @@
 #include "rpc/methods.h"
 #include "center/verbs.h"
 
+#define NAMES_MAX 20 /* of each kind, in a refusal */
+
 /* ---- join tokens ---- */
 
 char *hosts_fill_token(Center *center, WsJoinToken *token, GError **error)
@@ -216,32 +218,63 @@ typedef struct {
   bool force;
 } Remove;
 
-static bool refuse_user(const char *name, const WsHost *host, GError **error)
+/* What still belongs to the host: of each kind how many, and the names of the first. */
+typedef struct {
+  WsId host;
+  GString *names;
+  guint n;
+} Belongings;
+
+static void add_belonging(Belongings *all, const char *name)
 {
-  return ws_fail(error, WS_ERROR_IN_USE, "object", host->name, "user", name, NULL);
+  if (all->n++ < NAMES_MAX)
+    g_string_append_printf(all->names, "%s%s", all->names->len ? ", " : "", name);
 }
 
-static bool first_pool(const void *object, void *arg)
+static bool add_vm(const void *object, void *arg)
 {
-  const void **look = arg;
-  const WsPool *pool = object;
-  if (plan_pool_has_host(pool, *(const WsId *)look[0]))
-    look[1] = pool;
-  return !look[1];
+  add_belonging(arg, ((const WsVm *)object)->name);
+  return true;
 }
 
+static bool add_pool(const void *object, void *arg)
+{
+  Belongings *all = arg;
+  if (plan_pool_has_host(object, all->host))
+    add_belonging(all, ((const WsPool *)object)->name);
+  return true;
+}
+
+static bool add_switch(const void *object, void *arg)
+{
+  add_belonging(arg, ((const WsSwitch *)object)->name);
+  return true;
+}
+
+/* "2 virtual machines: a, b", behind what is there already. */
+static void end_kind(Belongings *all, GString *text, const char *kind)
+{
+  if (all->n > NAMES_MAX)
+    g_string_append_printf(all->names, ", %u more", all->n - NAMES_MAX);
+  if (all->n)
+    g_string_append_printf(text, "%s%u %s: %s", text->len ? "; " : "", all->n, kind, all->names->str);
+  g_string_truncate(all->names, 0);
+  all->n = 0;
+}
+
+/* All that is in the way, in one answer: who removes a host would else be told of one after the other. */
 static bool check_empty(Task *task, const WsHost *host, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
-  const WsVm *vm = inv_find_by(snap, &ws_type_vm, "host", host->id, NULL);
-  const WsSwitch *sw = inv_find_by(snap, &ws_type_switch, "host", host->id, NULL);
-  const void *look[2] = {&host->id, NULL};
-  inv_each(snap, &ws_type_pool, first_pool, look);
-  if (vm)
-    return refuse_user(vm->name, host, error);
-  if (look[1])
-    return refuse_user(((const WsPool *)look[1])->name, host, error);
-  return !sw || refuse_user(sw->name, host, error);
+  g_autoptr(GString) names = g_string_new(NULL), reasons = g_string_new(NULL);
+  Belongings all = {host->id, names, 0};
+  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_vm, &all);
+  end_kind(&all, reasons, "virtual machines");
+  inv_each(snap, &ws_type_pool, add_pool, &all);
+  end_kind(&all, reasons, "pools");
+  inv_each_by(snap, &ws_type_switch, ws_type_field(&ws_type_switch, "host", 4), host->id, NULL, add_switch, &all);
+  end_kind(&all, reasons, "switches");
+  return !reasons->len || ws_fail(error, WS_ERROR_IN_USE, "object", host->name, "user", reasons->str, NULL);
 }
 
 typedef struct {

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Where VMs are put, and where they go when a host is emptied, in a real manager with two simulated hosts: room, what is reserved, processors, many at once; and
+ * what is said about it. */
+#include "center-runs.h"
+#include "center/compute/compute.h"
+#include <string.h>
+
+/* ---- looking ---- */
+
+static WsId host_of(CenterRig *rig, const char *vm)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  return ((const WsVm *)inv_find(snap, &ws_type_vm, rig_world_find(rig->world, vm)))->host;
+}
+
+static void assert_on(CenterRig *rig, const char *vm, const char *host)
+{
+  g_assert_cmpuint(host_of(rig, vm), ==, rig_world_find(rig->world, host));
+}
+
+static int mode_of(CenterRig *rig, const char *name)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  return (int)((const WsHost *)inv_find(snap, &ws_type_host, rig_world_find(rig->world, name)))->mode;
+}
+
+static void assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, const char *target, const char *json, const char *const *parts)
+{
+  g_autoptr(GError) error = NULL;
+  g_assert_cmpuint(center_rig_start(rig, kind, target, json, &error), ==, 0);
+  g_assert_cmpint(ws_error_code(error), ==, code);
+  for (; *parts; parts++)
+    if (!strstr(error->message, *parts))
+      g_error("\"%s\" does not say \"%s\"", error->message, *parts);
+  center_rig_settle(rig);
+}
+#define REFUSED(rig, code, kind, target, json, ...) assert_refused(rig, code, kind, target, json, (const char *const[]){__VA_ARGS__, NULL})
+
+/* A parameter of the first line of that text in the newest task's log; NULL: there is none. */
+static const char *logged(CenterRig *rig, const char *text, const char *param)
+{
+  const WsTask *task = center_rig_last_task(rig);
+  for (guint i = 0; task && i < task->log.len; i++)
+    if (strcmp(task->log.items[i]->text, text) == 0)
+      return ws_map_get(&task->log.items[i]->params, param);
+  return NULL;
+}
+
+static void assert_logged(CenterRig *rig, const char *text, const char *param, const char *part)
+{
+  const char *value = logged(rig, text, param);
+  if (!value || !strstr(value, part))
+    g_error("%s of %s is \"%s\", which does not say \"%s\"", param, text, value ? value : "(nothing)", part);
+}
+
+/* The lines of a dry run. */
+typedef struct {
+  CenterRig *rig;
+  const char *kind, *target;
+  void *args;
+  TaskStarted started;
+  GError *error;
+} Dry;
+
+static void run_dry(void *arg)
+{
+  Dry *dry = arg;
+  Center *center = &dry->rig->center;
+  const TaskCause why = {.user_name = "alice", .cause = "user"};
+  task_start(center->tasks, task_kind_find(center->tasks, dry->kind), dry->target ? rig_world_find(dry->rig->world, dry->target) : 0, dry->args, &why,
+             true, 0, &dry->started, &dry->error);
+}
+
+/* ---- the site ---- */
+
+static void take_second_out(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second")))->cluster = 0;
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void power_off(CenterRig *rig, const char *const *vms)
+{
+  for (; *vms; vms++)
+    center_rig_do(rig, NULL, "vm_power_off", *vms, NULL);
+}
+
+/* An image that both hosts reach. */
+static void make_shared_image(CenterRig *rig)
+{
+  center_rig_do(rig, "wide", "image_create", NULL, "{'name':'wide','pool':'@shared_pool','source':'@volume','architecture':'x86_64'}");
+}
+
+/* ---- a single host is emptied ---- */
+
+/* The other host is in a cluster: its VMs would be under rules and on networks that nobody meant for them. */
+static void ask_to_scatter(CenterRig *rig)
+{
+  REFUSED(rig, WS_ERROR_NO_HOST, "host_enter_maintenance", "host", NULL, "5 virtual machines find no other host", "sharer", "paused",
+          "there is no other host without a cluster in its host pool");
+  REFUSED(rig, WS_ERROR_NO_HOST, "host_maintain", "host", NULL, "virtual machines find no other host");
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_migrate", "sharer", NULL, "host");
+  g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_NORMAL);
+  power_off(rig, (const char *const[]){"mover", "running", "paused", NULL});
+  center_rig_run(rig, take_second_out, rig);
+  center_rig_do(rig, NULL, "host_enter_maintenance", "host", NULL);
+  assert_on(rig, "sharer", "second");
+  assert_on(rig, "still", "second");
+  g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_MAINTENANCE);
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void vms_of_a_single_host_go_to_single_hosts_only(void)
+{
+  runs_on_site(ask_to_scatter, "a single host is emptied");
+}
+
+/* ---- what does not run ---- */
+
+static void ask_to_leave_what_is_off(CenterRig *rig)
+{
+  power_off(rig, (const char *const[]){"mover", "running", "paused", "still", NULL});
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+  Dry dry = {.rig = rig, .kind = "host_enter_maintenance", .target = "host"};
+  center_rig_run(rig, run_dry, &dry);
+  g_assert_no_error(dry.error);
+  const char *last = dry.started.dry_steps[g_strv_length(dry.started.dry_steps) - 1];
+  g_assert_nonnull(strstr(last, "resting (off)"));
+  g_assert_nonnull(strstr(last, "hibernated (hibernated)"));
+  g_strfreev(dry.started.dry_steps);
+  center_rig_do(rig, NULL, "host_enter_maintenance", "host", NULL);
+  assert_on(rig, "sharer", "second");
+  assert_on(rig, "resting", "host");
+  assert_on(rig, "copied", "host");
+  assert_logged(rig, "stays_on_host", "what", "resting (off)");
+  assert_logged(rig, "stays_on_host", "what", "binned (in the recycle bin)");
+  assert_logged(rig, "stays_on_pools", "what", "b (in the recycle bin)");
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void ask_to_move_what_is_off(CenterRig *rig)
+{
+  power_off(rig, (const char *const[]){"mover", "running", "paused", "still", NULL});
+  for (guint i = 0; i < 2; i++)
+    center_rig_do(rig, NULL, "vm_eject_cd", i ? "running" : "paused", "{}");
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+  g_autoptr(GError) error = NULL;
+  g_assert_cmpuint(center_rig_start(rig, "host_enter_maintenance", "host", "{'powered_off':'move'}", &error), !=, 0);
+  g_assert_no_error(error);
+  center_rig_settle(rig);
+  g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_MAINTENANCE);
+  assert_on(rig, "sharer", "second");
+  assert_on(rig, "resting", "second");  /* on a pool that both have */
+  assert_on(rig, "copied", "second");   /* with its disk */
+  assert_on(rig, "running", "second");
+  assert_on(rig, "hibernated", "host"); /* its memory lies there */
+  assert_on(rig, "off", "host");        /* an ISO keeps it */
+  g_assert_null(strstr(logged(rig, "stays_on_host", "what"), "resting"));
+  assert_logged(rig, "stays_on_host", "what", "hibernated (hibernated)");
+  assert_logged(rig, "stays_on_host", "what", "off (off)");
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void what_does_not_run_stays_and_is_told_or_moves(void)
+{
+  runs_on_site(ask_to_leave_what_is_off, "what is off stays");
+  runs_on_site(ask_to_move_what_is_off, "what is off moves");
+}
+
+/* ---- what is reserved ---- */
+
+static void ask_for_what_is_reserved(CenterRig *rig)
+{
+  REFUSED(rig, WS_ERROR_OUT_OF_RANGE, "vm_create", NULL, "{'name':'x','host':'@host','cpu':{'vcpus':1,'reservation_percent':101}}", "cpu.reservation_percent");
+  center_rig_do(rig, "first", "vm_create", NULL, "{'name':'first','host':'@host','cpu':{'vcpus':15,'reservation_percent':1500}}");
+  center_rig_do(rig, "next", "vm_create", NULL, "{'name':'next','host':'@host','cpu':{'vcpus':2,'reservation_percent':200}}");
+  center_rig_do(rig, NULL, "vm_start", "first", NULL);
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_start", "next", NULL, "host", "not enough processors left that are not reserved");
+  center_rig_do(rig, NULL, "vm_update", "next", "{'patch':{'cpu':{'reservation_percent':100}}}");
+  center_rig_do(rig, NULL, "vm_start", "next", NULL);
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_update", "next", "{'patch':{'cpu':{'reservation_percent':101}}}", "not reserved"); /* it runs */
+  center_rig_do(rig, "guest", "vm_create", NULL, "{'name':'guest','host':'@second','cpu':{'vcpus':1,'reservation_percent':50}}");
+  center_rig_do(rig, NULL, "vm_start", "guest", NULL);
+  REFUSED(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "guest", "{'host':'@host'}", "not enough processors left that are not reserved");
+  make_shared_image(rig);
+  center_rig_do(rig, "floor", "vm_deploy", NULL, "{'name':'floor','image':'@wide','pool':'@shared_pool','cpu':{'vcpus':1,'reservation_percent':100}}");
+  assert_on(rig, "floor", "second");
+  assert_logged(rig, "placed_left_out", "reason", "host: not enough processors left that are not reserved");
+  center_rig_assert_no_quarrel(rig);
+}
+
+/* Twice its memory may be promised there, but nothing of what is reserved. */
+static void allow_overcommit(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second")))->memory_overcommit_ratio = 2;
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void ask_for_memory_that_is_reserved(CenterRig *rig)
+{
+  center_rig_run(rig, allow_overcommit, rig);
+  center_rig_do(rig, "a", "vm_create", NULL, "{'name':'a','host':'@second','memory_bytes':42949672960,'memory_policy':{'reservation_percent':75}}"); /* 30 of 40 GiB */
+  center_rig_do(rig, "b", "vm_create", NULL, "{'name':'b','host':'@second','memory_bytes':42949672960,'memory_policy':{'reservation_percent':75}}");
+  center_rig_do(rig, NULL, "vm_start", "a", NULL);
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_start", "b", NULL, "not enough memory left beside what is reserved");
+  center_rig_do(rig, NULL, "vm_update", "b", "{'patch':{'memory_policy':{'reservation_percent':0}}}");
+  center_rig_do(rig, NULL, "vm_start", "b", NULL);
+}
+
+static void what_is_reserved_is_nobody_elses(void)
+{
+  runs_on_site(ask_for_what_is_reserved, "reserved processors");
+  runs_on_site(ask_for_memory_that_is_reserved, "reserved memory");
+}
+
+/* ---- many at once ---- */
+
+typedef struct {
+  const char *prefix;
+  guint n;
+} Count;
+
+static bool count_vm(const void *object, void *arg)
+{
+  Count *count = arg;
+  count->n += g_str_has_prefix(((const WsVm *)object)->name, count->prefix);
+  return true;
+}
+
+static guint count_on(CenterRig *rig, const char *host, const char *prefix)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  Count count = {prefix, 0};
+  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), rig_world_find(rig->world, host), NULL, count_vm, &count);
+  return count.n;
+}
+
+static void ask_for_many(CenterRig *rig)
+{
+  make_shared_image(rig);
+  static const char many[] = "{'name':'m','image':'@wide','pool':'@shared_pool','linked':true,'memory_bytes':21609054208,'count':60}";
+  REFUSED(rig, WS_ERROR_NO_ROOM_FOR_ALL, "vm_deploy", NULL, many, "Of 60 virtual machines only 5 find a host", "not enough memory left");
+  g_assert_cmpuint(count_on(rig, "host", "m-") + count_on(rig, "second", "m-"), ==, 0);
+
+  WsVmDeploy *args = ws_vm_deploy_new();
+  ws_apply_defaults(&ws_type_vm_deploy, args);
+  args->name = g_strdup("m");
+  args->image = rig_world_find(rig->world, "wide");
+  args->pool = rig_world_find(rig->world, "shared_pool");
+  args->linked = true;
+  args->memory_bytes = 21609054208; /* 20 GiB and a little: three on one host, two beside what runs on the other */
+  args->count = 5;
+  WsVmDeploy *too_many = ws_vm_deploy_copy(args);
+  too_many->count = 6;
+  Dry dry = {.rig = rig, .kind = "vm_deploy", .args = args}, refused = {.rig = rig, .kind = "vm_deploy", .args = too_many};
+  center_rig_run(rig, run_dry, &refused);
+  g_assert_error(refused.error, WS_ERROR, WS_ERROR_NO_ROOM_FOR_ALL);
+  g_clear_error(&refused.error);
+  center_rig_run(rig, run_dry, &dry);
+  g_assert_no_error(dry.error);
+  guint on_second = 0;
+  for (guint i = 0; i < 5; i++) {
+    g_autofree char *name = g_strdup_printf("m-%u -> ", i + 1);
+    g_assert_true(g_str_has_prefix(dry.started.dry_steps[i], name));
+    on_second += g_str_has_suffix(dry.started.dry_steps[i], "second");
+  }
+  g_strfreev(dry.started.dry_steps);
+  g_assert_cmpuint(on_second, ==, 3); /* nothing runs there yet */
+
+  center_rig_do(rig, NULL, "vm_deploy", NULL, "{'name':'m','image':'@wide','pool':'@shared_pool','linked':true,'memory_bytes':21609054208,'count':5}");
+  g_assert_cmpuint(count_on(rig, "second", "m-"), ==, 3);
+  g_assert_cmpuint(count_on(rig, "host", "m-"), ==, 2);
+  assert_logged(rig, "placed_many", "hosts", "second (3)");
+  center_rig_assert_no_quarrel(rig);
+}
+
+/* Those of the first that are still to come have their places already. */
+static void ask_for_many_twice(CenterRig *rig)
+{
+  g_autoptr(GError) error = NULL;
+  make_shared_image(rig);
+  g_assert_cmpuint(center_rig_start(rig, "vm_deploy", NULL, "{'name':'m','image':'@wide','linked':true,'memory_bytes':10737418240,'count':12}", &error), !=, 0);
+  g_assert_no_error(error);
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_deploy", NULL, "{'name':'late','image':'@wide','linked':true,'memory_bytes':10737418240,'count':2}", "not enough memory left");
+  g_assert_cmpuint(count_on(rig, "host", "m-"), ==, 6);
+  g_assert_cmpuint(count_on(rig, "second", "m-"), ==, 6);
+  g_assert_cmpint(center_rig_last_task(rig)->state, ==, WS_TASK_STATE_DONE);
+  g_assert_cmpuint(rig->center.promises->len, ==, 0);
+}
+
+/* One on each host at most: the rule counts those that are about to be made. */
+static void keep_apart(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
+  rule->name = g_strdup("apart");
+  rule->cluster = rig_world_find(rig->world, "cluster");
+  rule->kind = WS_AFFINITY_RULE_KIND_KEEP_APART;
+  rule->enabled = true;
+  rule->vm_label = g_strdup("role=web");
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void ask_for_many_that_keep_apart(CenterRig *rig)
+{
+  make_shared_image(rig);
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+  center_rig_run(rig, keep_apart, rig);
+  REFUSED(rig, WS_ERROR_NO_ROOM_FOR_ALL, "vm_deploy", NULL, "{'name':'w','image':'@wide','linked':true,'labels':{'role':'web'},'count':3}", "only 2",
+          "rule apart keeps it apart");
+  center_rig_do(rig, NULL, "vm_deploy", NULL, "{'name':'w','image':'@wide','linked':true,'labels':{'role':'web'},'count':2}");
+  g_assert_cmpuint(count_on(rig, "host", "w-"), ==, 1);
+  g_assert_cmpuint(count_on(rig, "second", "w-"), ==, 1);
+}
+
+static void many_find_their_hosts_together_or_none_is_made(void)
+{
+  runs_on_site(ask_for_many, "many at once");
+  runs_on_site(ask_for_many_twice, "many at once, twice");
+  runs_on_site(ask_for_many_that_keep_apart, "many that keep apart");
+}
+
+/* ---- processors ---- */
+
+static WsHostFacts *facts_with(const WsHostFacts *like, const char *const *features)
+{
+  WsHostFacts *facts = ws_host_facts_copy(like);
+  ws_host_guest_cpu_free(facts->guest_cpu);
+  facts->guest_cpu = ws_host_guest_cpu_new();
+  WsHostGuestCpuModel *model = ws_host_guest_cpu_model_new();
+  model->name = g_strdup("kvm64");
+  ws_array_add(&facts->guest_cpu->models, model);
+  for (; *features; features++)
+    ws_array_add(&facts->guest_cpu->features, g_strdup(*features));
+  return facts;
+}
+
+static void differ(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsHost *host = inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "host"));
+  WsHost *second = inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second"));
+  WsHostFacts *old = host->facts, *old_second = second->facts;
+  host->facts = facts_with(old, (const char *const[]){"avx", "avx2", NULL});
+  second->facts = facts_with(old_second, (const char *const[]){"avx", NULL});
+  ws_host_facts_free(old);
+  ws_host_facts_free(old_second);
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void ask_for_a_feature(CenterRig *rig)
+{
+  make_shared_image(rig);
+  center_rig_run(rig, differ, rig);
+  center_rig_do(rig, "plain", "vm_deploy", NULL, "{'name':'plain','image':'@wide','pool':'@shared_pool'}");
+  assert_on(rig, "plain", "second"); /* the emptier one */
+  assert_logged(rig, "placed", "host", "second");
+  assert_logged(rig, "placed", "what", "host (");
+  center_rig_do(rig, "picky", "vm_deploy", NULL,
+                "{'name':'picky','image':'@wide','pool':'@shared_pool','cpu':{'vcpus':1,'mode':'custom','model':'kvm64','features':['avx2']}}");
+  assert_on(rig, "picky", "host");
+  assert_logged(rig, "placed_left_out", "reason", "second: its processor lacks avx2");
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_deploy", NULL,
+          "{'name':'x','image':'@wide','host':'@second','cpu':{'vcpus':1,'mode':'custom','model':'kvm64','features':['avx2','sha']}}",
+          "second: its processor lacks avx2, sha");
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+  power_off(rig, (const char *const[]){"sharer", "mover", "running", "paused", "still", NULL});
+  REFUSED(rig, WS_ERROR_NO_HOST, "host_enter_maintenance", "host", NULL, "second: its processor lacks avx2");
+}
+
+static void vm_goes_where_the_processor_has_what_it_needs(void)
+{
+  runs_on_site(ask_for_a_feature, "processors");
+}
+
+/* ---- a host is removed ---- */
+
+static void ask_to_remove(CenterRig *rig)
+{
+  REFUSED(rig, WS_ERROR_IN_USE, "host_delete", "host", NULL, "virtual machines: ", "sharer", "hibernated", "pools: ", "p, q, r", "switches: ", "s, t");
+}
+
+static void removal_names_all_that_is_in_the_way(void)
+{
+  runs_on_site(ask_to_remove, "a host with something on it");
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  runs_prepare();
+#define ADD(name) g_test_add_func("/center/placing/" #name, name)
+  ADD(vms_of_a_single_host_go_to_single_hosts_only);
+  ADD(what_does_not_run_stays_and_is_told_or_moves);
+  ADD(what_is_reserved_is_nobody_elses);
+  ADD(many_find_their_hosts_together_or_none_is_made);
+  ADD(vm_goes_where_the_processor_has_what_it_needs);
+  ADD(removal_names_all_that_is_in_the_way);
+  int result = g_test_run();
+  runs_end();
+  return result;
+}

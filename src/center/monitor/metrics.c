@@ -6,6 +6,7 @@
  * VmUsage is a metric of its own, so a field that is added there is scraped at once. */
 #include "base/log.h"
 #include "center/api/fixed.h"
+#include "center/monitor/metrics.h"
 #include "center/turns.h"
 #include "plan/estate.h"
 #include "task/task.h"
@@ -135,15 +136,22 @@ static void put_numbers(GString *out, GArray *rows, const char *prefix, const Ws
   }
 }
 
-static void put_each(GString *out, GArray *rows, const char *name, const char *help, gint64 (*value)(const void *object))
+/* is_known NULL: of all. */
+static void put_some(GString *out, GArray *rows, const char *name, const char *help, gint64 (*value)(const void *object),
+                     bool (*is_known)(const void *object))
 {
   head(out, name, help, "gauge");
   for (guint r = 0; r < rows->len; r++) {
     const Row *row = &g_array_index(rows, Row, r);
-    gint64 v = value(row->object);
+    gint64 v = !is_known || is_known(row->object) ? value(row->object) : WS_INT_UNSET;
     if (v != WS_INT_UNSET)
       line(out, name, row->labels, v);
   }
+}
+
+static void put_each(GString *out, GArray *rows, const char *name, const char *help, gint64 (*value)(const void *object))
+{
+  put_some(out, rows, name, help, value, NULL);
 }
 
 /* ---- hosts ---- */
@@ -269,13 +277,20 @@ static gint64 pool_provisioned(const void *object)
   return ((const WsPool *)object)->provisioned_bytes;
 }
 
+/* Of one that nobody reaches the figures are what they once were. */
+static bool pool_is_measured(const void *object)
+{
+  const WsPool *pool = object;
+  return pool->state != WS_POOL_STATE_UNREACHABLE;
+}
+
 static void put_pools(GString *out, const InvSnapshot *snap)
 {
   g_autoptr(GArray) rows = rows_of(snap, &ws_type_pool, describe_pool);
   put_each(out, rows, "winsphere_pool_up", "1 while the pool can be used.", pool_up);
-  put_each(out, rows, "winsphere_pool_capacity_bytes", "Size of the pool.", pool_capacity);
-  put_each(out, rows, "winsphere_pool_available_bytes", "Free for new data.", pool_available);
-  put_each(out, rows, "winsphere_pool_provisioned_bytes", "Promised to volumes.", pool_provisioned);
+  put_some(out, rows, "winsphere_pool_capacity_bytes", "Size of the pool.", pool_capacity, pool_is_measured);
+  put_some(out, rows, "winsphere_pool_available_bytes", "Free for new data.", pool_available, pool_is_measured);
+  put_some(out, rows, "winsphere_pool_provisioned_bytes", "Promised to volumes.", pool_provisioned, pool_is_measured);
 }
 
 /* ---- the manager ---- */
@@ -397,16 +412,21 @@ static void put_manager(GString *out, Center *center, const InvSnapshot *snap)
   line(out, "process_resident_memory_bytes", "", resident_bytes());
 }
 
+GString *metrics_write(Center *center, const InvSnapshot *snap)
+{
+  GString *out = g_string_sized_new(64 * 1024);
+  put_manager(out, center, snap);
+  put_hosts(out, snap);
+  put_vms(out, snap);
+  put_pools(out, snap);
+  return out;
+}
+
 static void answer(void *arg)
 {
   g_autoptr(ApiCall) call = arg;
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
-  GString *out = g_string_sized_new(64 * 1024);
-  put_manager(out, call->center, snap);
-  put_hosts(out, snap);
-  put_vms(out, snap);
-  put_pools(out, snap);
-  g_autoptr(GBytes) body = g_string_free_to_bytes(out);
+  g_autoptr(GBytes) body = g_string_free_to_bytes(metrics_write(call->center, snap));
   http_call_answer(call->http, 200, CONTENT_TYPE, body);
 }
 

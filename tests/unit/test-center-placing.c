@@ -171,6 +171,35 @@ static void what_does_not_run_stays_and_is_told_or_moves(void)
   runs_on_site(ask_to_move_what_is_off, "what is off moves");
 }
 
+/* The manager is killed on the way: all that may leave has left in the end, or, where nothing was on record yet, nothing happened. */
+static void leave_with_what_is_off(CenterRig *rig)
+{
+  power_off(rig, (const char *const[]){"mover", "running", "paused", "still", NULL});
+  for (guint i = 0; i < 3; i++) /* of those that are off only two can leave */
+    center_rig_do(rig, NULL, "vm_delete", i == 0 ? "copied" : i == 1 ? "linked" : "mover", "{'how':'forget'}");
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+  runs_arm(rig);
+  g_autoptr(GError) error = NULL;
+  center_rig_start(rig, "host_enter_maintenance", "host", "{'powered_off':'move'}", &error);
+  g_assert_no_error(error);
+  center_rig_settle(rig);
+}
+
+static void see_them_gone(CenterRig *rig)
+{
+  center_rig_settle(rig);
+  bool begun = strcmp(center_rig_last_task(rig)->kind, "host_enter_maintenance") == 0;
+  g_assert_cmpint(mode_of(rig, "host"), ==, begun ? WS_HOST_MODE_MAINTENANCE : WS_HOST_MODE_NORMAL);
+  for (guint i = 0; i < 3; i++)
+    assert_on(rig, i == 0 ? "sharer" : i == 1 ? "resting" : "still", begun ? "second" : "host");
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void manager_that_is_killed_goes_on_emptying(void)
+{
+  g_assert_cmpint(runs_kill_at_each_point(leave_with_what_is_off, see_them_gone, false), >, 20);
+}
+
 /* ---- what is reserved ---- */
 
 static void ask_for_what_is_reserved(CenterRig *rig)
@@ -406,6 +435,7 @@ int main(int argc, char **argv)
 #define ADD(name) g_test_add_func("/center/placing/" #name, name)
   ADD(vms_of_a_single_host_go_to_single_hosts_only);
   ADD(what_does_not_run_stays_and_is_told_or_moves);
+  ADD(manager_that_is_killed_goes_on_emptying);
   ADD(what_is_reserved_is_nobody_elses);
   ADD(many_find_their_hosts_together_or_none_is_made);
   ADD(vm_goes_where_the_processor_has_what_it_needs);

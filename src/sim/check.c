@@ -202,7 +202,7 @@ static void gone(SimManager *manager, void *arg)
 
 /* ---- steps ---- */
 
-/* No VM runs twice, no disk is written by two (QEMU's locks are per host here: a VM on two hosts is what could happen). */
+/* No VM runs twice. */
 static void check_double_starts(SimCheck *check)
 {
   for (guint i = 0; i < check->n_hosts; i++)
@@ -220,12 +220,37 @@ static void check_double_starts(SimCheck *check)
     }
 }
 
+/* By its folder, which is one for all hosts that share a pool. What is to be shared, or only read, counts for nobody. */
+static void note_writer(SimCheck *check, GHashTable *writers, const SimHost *host, const SimDomain *domain, const WsVmSpecDisk *disk)
+{
+  const SimPool *pool = disk->pool && disk->file && !disk->shared && !disk->read_only ? sim_host_find_pool(host, disk->pool) : NULL;
+  if (!pool)
+    return;
+  char *key = g_strdup_printf("%s %s %s", pool->folder->uuid, pool->folder->path, disk->file);
+  const SimDomain *other = g_hash_table_lookup(writers, key);
+  if (other && strcmp(other->uuid, domain->uuid) != 0)
+    sim_fail(check->manager->world, "two writers", "%s of %s is written by %s and %s", disk->file, pool->folder->path, other->uuid, domain->uuid);
+  g_hash_table_replace(writers, key, (gpointer)domain);
+}
+
+/* No disk is written by two guests, whatever locks there are on a host. */
+static void check_two_writers(SimCheck *check)
+{
+  g_autoptr(GHashTable) writers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < check->n_hosts; i++)
+    for (guint d = 0; d < check->hosts[i]->domains->len; d++) {
+      const SimDomain *domain = check->hosts[i]->domains->pdata[d];
+      for (guint k = 0; domain->live && domain->state == WS_POWER_STATE_RUNNING && k < domain->live->disks.len; k++)
+        note_writer(check, writers, check->hosts[i], domain, domain->live->disks.items[k]);
+    }
+}
+
 void sim_check_step(SimCheck *check)
 {
   if (check->manager->center)
     follow_head(check);
   if (sim_world_steps(check->manager->world) % 64 == 0)
-    check_double_starts(check);
+    check_double_starts(check), check_two_writers(check);
 }
 
 SimCheck *sim_check_new(SimManager *manager, SimHost **hosts, guint n_hosts, SimClients *clients)

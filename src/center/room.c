@@ -95,7 +95,8 @@ char **room_cpu_lowered(const InvSnapshot *snap, WsId cluster, const WsHost *hos
 }
 
 /* Most hosts of a site are alike: then the answer is the one before. */
-void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from, PlanHost *hosts, guint n, GPtrArray *texts)
+void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from, PlanHost *hosts, guint n,
+                     GPtrArray *texts)
 {
   const WsHostGuestCpu *here = from && from->facts ? from->facts->guest_cpu : NULL, *last = NULL;
   const char *said = NULL;

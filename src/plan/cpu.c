@@ -146,7 +146,8 @@ char **plan_cpu_missing_of_vm(const WsVmCpu *cpu, const WsHostGuestCpu *here, co
 {
   if (cpu && cpu->mode == WS_VM_CPU_MODE_CUSTOM)
     return plan_cpu_missing(there, cpu->model, cpu->features.items, cpu->features.len);
-  return plan_cpu_missing(here ? there : NULL, NULL, here ? here->features.items : NULL, here ? here->features.len : 0);
+  return plan_cpu_missing(here ? there : NULL, NULL, here ? here->features.items : NULL,
+                          here ? here->features.len : 0);
 }
 
 bool plan_cpu_alike(const WsHostGuestCpu *a, const WsHostGuestCpu *b)

@@ -68,7 +68,9 @@ gint64 plan_vm_vcpus(const WsVm *vm)
 
 gint64 plan_vm_memory_reserved_bytes(const WsVm *vm)
 {
-  gint64 percent = vm->memory_policy && vm->memory_policy->reservation_percent != WS_INT_UNSET ? vm->memory_policy->reservation_percent : 0;
+  gint64 percent = vm->memory_policy && vm->memory_policy->reservation_percent != WS_INT_UNSET
+                       ? vm->memory_policy->reservation_percent
+                       : 0;
   return (gint64)((double)vm->memory_bytes * (double)percent / 100);
 }
 

@@ -22,7 +22,8 @@ const char *plan_reservation_refusal(const PlanHost *host, const PlanDemand *dem
     return NULL;
   gint64 reserved = host->memory_reserved_bytes + bytes;
   if (memory_known && reserved > 0 &&
-      bytes_taken(host, host->memory_used_bytes + demand->memory_bytes, reserved) > (double)host->memory_real_bytes)
+      bytes_taken(host, host->memory_used_bytes + demand->memory_bytes, reserved) >
+          (double)host->memory_real_bytes)
     return "not enough memory left beside what is reserved";
   if (percent > 0 && host->cpu_percent && host->cpu_reserved_percent + percent > host->cpu_percent)
     return "not enough processors left that are not reserved";
@@ -159,7 +160,8 @@ static guint best_of(const Many *m)
   return best ? (guint)(best - m->hosts) : m->n;
 }
 
-/* One after the other on the best host there is by then; `first` (n: none) is where the first one goes. How many found a place. */
+/* One after the other on the best host there is by then; `first` (n: none) is where the first one goes. How
+ * many found a place. */
 static guint place_from(const Many *m, guint first, guint count, guint *at)
 {
   for (guint placed = 0; placed < count; placed++) {
@@ -181,7 +183,8 @@ static void take_back(const Many *m, guint placed, const guint *at)
     plan_host_add(&m->hosts[at[i]], m->demand, -1);
 }
 
-/* All that keep together go where the first one is: the best host for one need not be the one that has room for all. */
+/* All that keep together go where the first one is: the best host for one need not be the one that has room
+ * for all. */
 static guint most_roomy(const Many *m, guint count)
 {
   g_autofree guint *at = g_new(guint, count);
@@ -208,12 +211,13 @@ static char *reasons_of(const Many *m)
   return choice.out ? choice.out : g_strdup("there is no host");
 }
 
-bool plan_place_many(PlanHost *hosts, guint n, const PlanDemand *demand, guint count, PlanMarks marks, void *arg, guint *at, guint *fit, char **why)
+bool plan_place_many(PlanHost *hosts, guint n, const PlanDemand *demand, guint count, PlanMarks marks,
+                     void *arg, guint *at, guint *fit, char **why)
 {
   Many many = {hosts, n, demand, marks, arg};
   *why = NULL;
   *fit = place_from(&many, n, count, at);
-  if (*fit < count && *fit > 0 && marks) {
+  if (*fit<count && * fit> 0 && marks) {
     guint placed = *fit;
     take_back(&many, placed, at);
     *fit = place_from(&many, most_roomy(&many, count), count, at);

@@ -220,16 +220,21 @@ static void check_double_starts(SimCheck *check)
     }
 }
 
-/* By its folder, which is one for all hosts that share a pool. What is to be shared, or only read, counts for nobody. */
-static void note_writer(SimCheck *check, GHashTable *writers, const SimHost *host, const SimDomain *domain, const WsVmSpecDisk *disk)
+/* By its folder, which is one for all hosts that share a pool. What is to be shared, or only read, counts for
+ * nobody. */
+static void note_writer(SimCheck *check, GHashTable *writers, const SimHost *host, const SimDomain *domain,
+                        const WsVmSpecDisk *disk)
 {
-  const SimPool *pool = disk->pool && disk->file && !disk->shared && !disk->read_only ? sim_host_find_pool(host, disk->pool) : NULL;
+  const SimPool *pool = disk->pool && disk->file && !disk->shared && !disk->read_only
+                            ? sim_host_find_pool(host, disk->pool)
+                            : NULL;
   if (!pool)
     return;
   char *key = g_strdup_printf("%s %s %s", pool->folder->uuid, pool->folder->path, disk->file);
   const SimDomain *other = g_hash_table_lookup(writers, key);
   if (other && strcmp(other->uuid, domain->uuid) != 0)
-    sim_fail(check->manager->world, "two writers", "%s of %s is written by %s and %s", disk->file, pool->folder->path, other->uuid, domain->uuid);
+    sim_fail(check->manager->world, "two writers", "%s of %s is written by %s and %s", disk->file,
+             pool->folder->path, other->uuid, domain->uuid);
   g_hash_table_replace(writers, key, (gpointer)domain);
 }
 
@@ -240,7 +245,8 @@ static void check_two_writers(SimCheck *check)
   for (guint i = 0; i < check->n_hosts; i++)
     for (guint d = 0; d < check->hosts[i]->domains->len; d++) {
       const SimDomain *domain = check->hosts[i]->domains->pdata[d];
-      for (guint k = 0; domain->live && domain->state == WS_POWER_STATE_RUNNING && k < domain->live->disks.len; k++)
+      for (guint k = 0;
+           domain->live && domain->state == WS_POWER_STATE_RUNNING && k < domain->live->disks.len; k++)
         note_writer(check, writers, check->hosts[i], domain, domain->live->disks.items[k]);
     }
 }

@@ -14,7 +14,8 @@ static void set_pool(void *arg)
   const Set *set = arg;
   g_autoptr(GError) error = NULL;
   g_autoptr(InvTxn) txn = inv_begin(set->rig->center.inventory);
-  ((WsPool *)inv_edit_id(txn, &ws_type_pool, rig_world_find(set->rig->world, "far_pool")))->state = set->state;
+  ((WsPool *)inv_edit_id(txn, &ws_type_pool, rig_world_find(set->rig->world, "far_pool")))->state =
+      set->state;
   inv_commit(txn, NULL, &error);
   g_assert_no_error(error);
 }
@@ -39,7 +40,8 @@ static char *value_of(CenterRig *rig, const char *metric)
 
 static void look_at_pool(CenterRig *rig)
 {
-  static const char *const figures[] = {"winsphere_pool_capacity_bytes", "winsphere_pool_available_bytes", "winsphere_pool_provisioned_bytes"};
+  static const char *const figures[] = {"winsphere_pool_capacity_bytes", "winsphere_pool_available_bytes",
+                                        "winsphere_pool_provisioned_bytes"};
   for (guint i = 0; i < G_N_ELEMENTS(figures); i++) {
     g_autofree char *known = value_of(rig, figures[i]);
     g_assert_nonnull(known);
@@ -52,7 +54,8 @@ static void look_at_pool(CenterRig *rig)
   g_autofree char *up = value_of(rig, "winsphere_pool_up");
   g_assert_cmpstr(up, ==, "0");
   set_state(rig, WS_POOL_STATE_ACTIVE);
-  g_autofree char *again = value_of(rig, "winsphere_pool_available_bytes"), *is_up = value_of(rig, "winsphere_pool_up");
+  g_autofree char *again = value_of(rig, "winsphere_pool_available_bytes"),
+                  *is_up = value_of(rig, "winsphere_pool_up");
   g_assert_nonnull(again);
   g_assert_cmpstr(is_up, ==, "1");
 }

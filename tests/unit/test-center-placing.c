@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Where VMs are put, and where they go when a host is emptied, in a real manager with two simulated hosts: room, what is reserved, processors, many at once; and
- * what is said about it. */
+/* Where VMs are put, and where they go when a host is emptied, in a real manager with two simulated hosts:
+ * room, what is reserved, processors, many at once; and what is said about it. */
 #include "center-runs.h"
 #include "center/compute/compute.h"
 #include <string.h>
@@ -24,7 +24,8 @@ static int mode_of(CenterRig *rig, const char *name)
   return (int)((const WsHost *)inv_find(snap, &ws_type_host, rig_world_find(rig->world, name)))->mode;
 }
 
-static void assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, const char *target, const char *json, const char *const *parts)
+static void assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, const char *target,
+                           const char *json, const char *const *parts)
 {
   g_autoptr(GError) error = NULL;
   g_assert_cmpuint(center_rig_start(rig, kind, target, json, &error), ==, 0);
@@ -34,7 +35,8 @@ static void assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, c
       g_error("\"%s\" does not say \"%s\"", error->message, *parts);
   center_rig_settle(rig);
 }
-#define REFUSED(rig, code, kind, target, json, ...) assert_refused(rig, code, kind, target, json, (const char *const[]){__VA_ARGS__, NULL})
+#define REFUSED(rig, code, kind, target, json, ...)                                                          \
+  assert_refused(rig, code, kind, target, json, (const char *const[]){__VA_ARGS__, NULL})
 
 /* A parameter of the first line of that text in the newest task's log; NULL: there is none. */
 static const char *logged(CenterRig *rig, const char *text, const char *param)
@@ -67,8 +69,9 @@ static void run_dry(void *arg)
   Dry *dry = arg;
   Center *center = &dry->rig->center;
   const TaskCause why = {.user_name = "alice", .cause = "user"};
-  task_start(center->tasks, task_kind_find(center->tasks, dry->kind), dry->target ? rig_world_find(dry->rig->world, dry->target) : 0, dry->args, &why,
-             true, 0, &dry->started, &dry->error);
+  task_start(center->tasks, task_kind_find(center->tasks, dry->kind),
+             dry->target ? rig_world_find(dry->rig->world, dry->target) : 0, dry->args, &why, true, 0,
+             &dry->started, &dry->error);
 }
 
 /* ---- the site ---- */
@@ -92,7 +95,8 @@ static void power_off(CenterRig *rig, const char *const *vms)
 /* An image that both hosts reach. */
 static void make_shared_image(CenterRig *rig)
 {
-  center_rig_do(rig, "wide", "image_create", NULL, "{'name':'wide','pool':'@shared_pool','source':'@volume','architecture':'x86_64'}");
+  center_rig_do(rig, "wide", "image_create", NULL,
+                "{'name':'wide','pool':'@shared_pool','source':'@volume','architecture':'x86_64'}");
 }
 
 /* ---- a single host is emptied ---- */
@@ -100,7 +104,8 @@ static void make_shared_image(CenterRig *rig)
 /* The other host is in a cluster: its VMs would be under rules and on networks that nobody meant for them. */
 static void ask_to_scatter(CenterRig *rig)
 {
-  REFUSED(rig, WS_ERROR_NO_HOST, "host_enter_maintenance", "host", NULL, "5 virtual machines find no other host", "sharer", "paused",
+  REFUSED(rig, WS_ERROR_NO_HOST, "host_enter_maintenance", "host", NULL,
+          "5 virtual machines find no other host", "sharer", "paused",
           "there is no other host without a cluster in its host pool");
   REFUSED(rig, WS_ERROR_NO_HOST, "host_maintain", "host", NULL, "virtual machines find no other host");
   REFUSED(rig, WS_ERROR_NO_HOST, "vm_migrate", "sharer", NULL, "host");
@@ -149,13 +154,14 @@ static void ask_to_move_what_is_off(CenterRig *rig)
     center_rig_do(rig, NULL, "vm_eject_cd", i ? "running" : "paused", "{}");
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
   g_autoptr(GError) error = NULL;
-  g_assert_cmpuint(center_rig_start(rig, "host_enter_maintenance", "host", "{'powered_off':'move'}", &error), !=, 0);
+  g_assert_cmpuint(center_rig_start(rig, "host_enter_maintenance", "host", "{'powered_off':'move'}", &error),
+                   !=, 0);
   g_assert_no_error(error);
   center_rig_settle(rig);
   g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_MAINTENANCE);
   assert_on(rig, "sharer", "second");
-  assert_on(rig, "resting", "second");  /* on a pool that both have */
-  assert_on(rig, "copied", "second");   /* with its disk */
+  assert_on(rig, "resting", "second"); /* on a pool that both have */
+  assert_on(rig, "copied", "second");  /* with its disk */
   assert_on(rig, "running", "second");
   assert_on(rig, "hibernated", "host"); /* its memory lies there */
   assert_on(rig, "off", "host");        /* an ISO keeps it */
@@ -171,12 +177,17 @@ static void what_does_not_run_stays_and_is_told_or_moves(void)
   runs_on_site(ask_to_move_what_is_off, "what is off moves");
 }
 
-/* The manager is killed on the way: all that may leave has left in the end, or, where nothing was on record yet, nothing happened. */
+/* The manager is killed on the way: all that may leave has left in the end, or, where nothing was on record
+ * yet, nothing happened. */
 static void leave_with_what_is_off(CenterRig *rig)
 {
   power_off(rig, (const char *const[]){"mover", "running", "paused", "still", NULL});
   for (guint i = 0; i < 3; i++) /* of those that are off only two can leave */
-    center_rig_do(rig, NULL, "vm_delete", i == 0 ? "copied" : i == 1 ? "linked" : "mover", "{'how':'forget'}");
+    center_rig_do(rig, NULL, "vm_delete",
+                  i == 0   ? "copied"
+                  : i == 1 ? "linked"
+                           : "mover",
+                  "{'how':'forget'}");
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
   runs_arm(rig);
   g_autoptr(GError) error = NULL;
@@ -204,19 +215,29 @@ static void manager_that_is_killed_goes_on_emptying(void)
 
 static void ask_for_what_is_reserved(CenterRig *rig)
 {
-  REFUSED(rig, WS_ERROR_OUT_OF_RANGE, "vm_create", NULL, "{'name':'x','host':'@host','cpu':{'vcpus':1,'reservation_percent':101}}", "cpu.reservation_percent");
-  center_rig_do(rig, "first", "vm_create", NULL, "{'name':'first','host':'@host','cpu':{'vcpus':15,'reservation_percent':1500}}");
-  center_rig_do(rig, "next", "vm_create", NULL, "{'name':'next','host':'@host','cpu':{'vcpus':2,'reservation_percent':200}}");
+  REFUSED(rig, WS_ERROR_OUT_OF_RANGE, "vm_create", NULL,
+          "{'name':'x','host':'@host','cpu':{'vcpus':1,'reservation_percent':101}}",
+          "cpu.reservation_percent");
+  center_rig_do(rig, "first", "vm_create", NULL,
+                "{'name':'first','host':'@host','cpu':{'vcpus':15,'reservation_percent':1500}}");
+  center_rig_do(rig, "next", "vm_create", NULL,
+                "{'name':'next','host':'@host','cpu':{'vcpus':2,'reservation_percent':200}}");
   center_rig_do(rig, NULL, "vm_start", "first", NULL);
-  REFUSED(rig, WS_ERROR_NO_HOST, "vm_start", "next", NULL, "host", "not enough processors left that are not reserved");
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_start", "next", NULL, "host",
+          "not enough processors left that are not reserved");
   center_rig_do(rig, NULL, "vm_update", "next", "{'patch':{'cpu':{'reservation_percent':100}}}");
   center_rig_do(rig, NULL, "vm_start", "next", NULL);
-  REFUSED(rig, WS_ERROR_NO_HOST, "vm_update", "next", "{'patch':{'cpu':{'reservation_percent':101}}}", "not reserved"); /* it runs */
-  center_rig_do(rig, "guest", "vm_create", NULL, "{'name':'guest','host':'@second','cpu':{'vcpus':1,'reservation_percent':50}}");
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_update", "next", "{'patch':{'cpu':{'reservation_percent':101}}}",
+          "not reserved"); /* it runs */
+  center_rig_do(rig, "guest", "vm_create", NULL,
+                "{'name':'guest','host':'@second','cpu':{'vcpus':1,'reservation_percent':50}}");
   center_rig_do(rig, NULL, "vm_start", "guest", NULL);
-  REFUSED(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "guest", "{'host':'@host'}", "not enough processors left that are not reserved");
+  REFUSED(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "guest", "{'host':'@host'}",
+          "not enough processors left that are not reserved");
   make_shared_image(rig);
-  center_rig_do(rig, "floor", "vm_deploy", NULL, "{'name':'floor','image':'@wide','pool':'@shared_pool','cpu':{'vcpus':1,'reservation_percent':100}}");
+  center_rig_do(
+      rig, "floor", "vm_deploy", NULL,
+      "{'name':'floor','image':'@wide','pool':'@shared_pool','cpu':{'vcpus':1,'reservation_percent':100}}");
   assert_on(rig, "floor", "second");
   assert_logged(rig, "placed_left_out", "reason", "host: not enough processors left that are not reserved");
   center_rig_assert_no_quarrel(rig);
@@ -228,7 +249,8 @@ static void allow_overcommit(void *arg)
   CenterRig *rig = arg;
   g_autoptr(GError) error = NULL;
   g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second")))->memory_overcommit_ratio = 2;
+  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second")))->memory_overcommit_ratio =
+      2;
   inv_commit(txn, NULL, &error);
   g_assert_no_error(error);
 }
@@ -236,8 +258,12 @@ static void allow_overcommit(void *arg)
 static void ask_for_memory_that_is_reserved(CenterRig *rig)
 {
   center_rig_run(rig, allow_overcommit, rig);
-  center_rig_do(rig, "a", "vm_create", NULL, "{'name':'a','host':'@second','memory_bytes':42949672960,'memory_policy':{'reservation_percent':75}}"); /* 30 of 40 GiB */
-  center_rig_do(rig, "b", "vm_create", NULL, "{'name':'b','host':'@second','memory_bytes':42949672960,'memory_policy':{'reservation_percent':75}}");
+  center_rig_do(rig, "a", "vm_create", NULL,
+                "{'name':'a','host':'@second','memory_bytes':42949672960,'memory_policy':{'reservation_"
+                "percent':75}}"); /* 30 of 40 GiB */
+  center_rig_do(
+      rig, "b", "vm_create", NULL,
+      "{'name':'b','host':'@second','memory_bytes':42949672960,'memory_policy':{'reservation_percent':75}}");
   center_rig_do(rig, NULL, "vm_start", "a", NULL);
   REFUSED(rig, WS_ERROR_NO_HOST, "vm_start", "b", NULL, "not enough memory left beside what is reserved");
   center_rig_do(rig, NULL, "vm_update", "b", "{'patch':{'memory_policy':{'reservation_percent':0}}}");
@@ -268,15 +294,18 @@ static guint count_on(CenterRig *rig, const char *host, const char *prefix)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   Count count = {prefix, 0};
-  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), rig_world_find(rig->world, host), NULL, count_vm, &count);
+  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), rig_world_find(rig->world, host),
+              NULL, count_vm, &count);
   return count.n;
 }
 
 static void ask_for_many(CenterRig *rig)
 {
   make_shared_image(rig);
-  static const char many[] = "{'name':'m','image':'@wide','pool':'@shared_pool','linked':true,'memory_bytes':21609054208,'count':60}";
-  REFUSED(rig, WS_ERROR_NO_ROOM_FOR_ALL, "vm_deploy", NULL, many, "Of 60 virtual machines only 5 find a host", "not enough memory left");
+  static const char many[] = "{'name':'m','image':'@wide','pool':'@shared_pool','linked':true,'memory_bytes':"
+                             "21609054208,'count':60}";
+  REFUSED(rig, WS_ERROR_NO_ROOM_FOR_ALL, "vm_deploy", NULL, many, "Of 60 virtual machines only 5 find a host",
+          "not enough memory left");
   g_assert_cmpuint(count_on(rig, "host", "m-") + count_on(rig, "second", "m-"), ==, 0);
 
   WsVmDeploy *args = ws_vm_deploy_new();
@@ -285,11 +314,13 @@ static void ask_for_many(CenterRig *rig)
   args->image = rig_world_find(rig->world, "wide");
   args->pool = rig_world_find(rig->world, "shared_pool");
   args->linked = true;
-  args->memory_bytes = 21609054208; /* 20 GiB and a little: three on one host, two beside what runs on the other */
+  args->memory_bytes =
+      21609054208; /* 20 GiB and a little: three on one host, two beside what runs on the other */
   args->count = 5;
   WsVmDeploy *too_many = ws_vm_deploy_copy(args);
   too_many->count = 6;
-  Dry dry = {.rig = rig, .kind = "vm_deploy", .args = args}, refused = {.rig = rig, .kind = "vm_deploy", .args = too_many};
+  Dry dry = {.rig = rig, .kind = "vm_deploy", .args = args},
+      refused = {.rig = rig, .kind = "vm_deploy", .args = too_many};
   center_rig_run(rig, run_dry, &refused);
   g_assert_error(refused.error, WS_ERROR, WS_ERROR_NO_ROOM_FOR_ALL);
   g_clear_error(&refused.error);
@@ -304,7 +335,9 @@ static void ask_for_many(CenterRig *rig)
   g_strfreev(dry.started.dry_steps);
   g_assert_cmpuint(on_second, ==, 3); /* nothing runs there yet */
 
-  center_rig_do(rig, NULL, "vm_deploy", NULL, "{'name':'m','image':'@wide','pool':'@shared_pool','linked':true,'memory_bytes':21609054208,'count':5}");
+  center_rig_do(rig, NULL, "vm_deploy", NULL,
+                "{'name':'m','image':'@wide','pool':'@shared_pool','linked':true,'memory_bytes':21609054208,'"
+                "count':5}");
   g_assert_cmpuint(count_on(rig, "second", "m-"), ==, 3);
   g_assert_cmpuint(count_on(rig, "host", "m-"), ==, 2);
   assert_logged(rig, "placed_many", "hosts", "second (3)");
@@ -316,9 +349,15 @@ static void ask_for_many_twice(CenterRig *rig)
 {
   g_autoptr(GError) error = NULL;
   make_shared_image(rig);
-  g_assert_cmpuint(center_rig_start(rig, "vm_deploy", NULL, "{'name':'m','image':'@wide','linked':true,'memory_bytes':10737418240,'count':12}", &error), !=, 0);
+  g_assert_cmpuint(
+      center_rig_start(rig, "vm_deploy", NULL,
+                       "{'name':'m','image':'@wide','linked':true,'memory_bytes':10737418240,'count':12}",
+                       &error),
+      !=, 0);
   g_assert_no_error(error);
-  REFUSED(rig, WS_ERROR_NO_HOST, "vm_deploy", NULL, "{'name':'late','image':'@wide','linked':true,'memory_bytes':10737418240,'count':2}", "not enough memory left");
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_deploy", NULL,
+          "{'name':'late','image':'@wide','linked':true,'memory_bytes':10737418240,'count':2}",
+          "not enough memory left");
   g_assert_cmpuint(count_on(rig, "host", "m-"), ==, 6);
   g_assert_cmpuint(count_on(rig, "second", "m-"), ==, 6);
   g_assert_cmpint(center_rig_last_task(rig)->state, ==, WS_TASK_STATE_DONE);
@@ -346,9 +385,11 @@ static void ask_for_many_that_keep_apart(CenterRig *rig)
   make_shared_image(rig);
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
   center_rig_run(rig, keep_apart, rig);
-  REFUSED(rig, WS_ERROR_NO_ROOM_FOR_ALL, "vm_deploy", NULL, "{'name':'w','image':'@wide','linked':true,'labels':{'role':'web'},'count':3}", "only 2",
+  REFUSED(rig, WS_ERROR_NO_ROOM_FOR_ALL, "vm_deploy", NULL,
+          "{'name':'w','image':'@wide','linked':true,'labels':{'role':'web'},'count':3}", "only 2",
           "rule apart keeps it apart");
-  center_rig_do(rig, NULL, "vm_deploy", NULL, "{'name':'w','image':'@wide','linked':true,'labels':{'role':'web'},'count':2}");
+  center_rig_do(rig, NULL, "vm_deploy", NULL,
+                "{'name':'w','image':'@wide','linked':true,'labels':{'role':'web'},'count':2}");
   g_assert_cmpuint(count_on(rig, "host", "w-"), ==, 1);
   g_assert_cmpuint(count_on(rig, "second", "w-"), ==, 1);
 }
@@ -400,11 +441,13 @@ static void ask_for_a_feature(CenterRig *rig)
   assert_logged(rig, "placed", "host", "second");
   assert_logged(rig, "placed", "what", "host (");
   center_rig_do(rig, "picky", "vm_deploy", NULL,
-                "{'name':'picky','image':'@wide','pool':'@shared_pool','cpu':{'vcpus':1,'mode':'custom','model':'kvm64','features':['avx2']}}");
+                "{'name':'picky','image':'@wide','pool':'@shared_pool','cpu':{'vcpus':1,'mode':'custom','"
+                "model':'kvm64','features':['avx2']}}");
   assert_on(rig, "picky", "host");
   assert_logged(rig, "placed_left_out", "reason", "second: its processor lacks avx2");
   REFUSED(rig, WS_ERROR_NO_HOST, "vm_deploy", NULL,
-          "{'name':'x','image':'@wide','host':'@second','cpu':{'vcpus':1,'mode':'custom','model':'kvm64','features':['avx2','sha']}}",
+          "{'name':'x','image':'@wide','host':'@second','cpu':{'vcpus':1,'mode':'custom','model':'kvm64','"
+          "features':['avx2','sha']}}",
           "second: its processor lacks avx2, sha");
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
   power_off(rig, (const char *const[]){"sharer", "mover", "running", "paused", "still", NULL});
@@ -420,7 +463,8 @@ static void vm_goes_where_the_processor_has_what_it_needs(void)
 
 static void ask_to_remove(CenterRig *rig)
 {
-  REFUSED(rig, WS_ERROR_IN_USE, "host_delete", "host", NULL, "virtual machines: ", "sharer", "hibernated", "pools: ", "p, q, r", "switches: ", "s, t");
+  REFUSED(rig, WS_ERROR_IN_USE, "host_delete", "host", NULL, "virtual machines: ", "sharer", "hibernated",
+          "pools: ", "p, q, r", "switches: ", "s, t");
 }
 
 static void removal_names_all_that_is_in_the_way(void)

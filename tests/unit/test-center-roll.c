@@ -107,7 +107,8 @@ static void tell_plan(CenterRig *rig)
     g_assert_cmpuint(plan->hosts.items[i]->moves.len, ==, 1);
     g_assert_cmpstr(plan->hosts.items[i]->moves.items[0]->name, ==, "sharer");
     g_assert_cmpstr(plan->hosts.items[i]->moves.items[0]->to_name, ==, i ? "host" : "second");
-    g_assert_true(i ? !plan->hosts.items[i]->stays : strstr(plan->hosts.items[i]->stays, "resting (off)") != NULL);
+    g_assert_true(i ? !plan->hosts.items[i]->stays
+                    : strstr(plan->hosts.items[i]->stays, "resting (off)") != NULL);
   }
   Dry dry = {.rig = rig};
   center_rig_run(rig, run_dry, &dry);

@@ -42,8 +42,16 @@ static bool find_pool(void *arg, const char *path, WsId *pool, char **file)
 
 static void host_up(Fixture *f, Host *host)
 {
-  const HypervisorConfig config = {.uri = "test:///default", .clock = ws_clock_system(), .workers = f->workers, .seed_dir = "/nowhere",
-                                   .lease_dir = host->leases, .lease_wait_us = 1000, .started_file = host->started, .storage = host->storage, .pool_file = pool_file, .find_pool = find_pool};
+  const HypervisorConfig config = {.uri = "test:///default",
+                                   .clock = ws_clock_system(),
+                                   .workers = f->workers,
+                                   .seed_dir = "/nowhere",
+                                   .lease_dir = host->leases,
+                                   .lease_wait_us = 1000,
+                                   .started_file = host->started,
+                                   .storage = host->storage,
+                                   .pool_file = pool_file,
+                                   .find_pool = find_pool};
   host->hv = hypervisor_new(&config);
   g_assert_true(hypervisor_wait_ready(host->hv, 60000));
 }
@@ -492,20 +500,23 @@ static const struct {
   gint64 order; /* 0: none */
   guint place;  /* that it is started in */
 } starters[] = {
-  {"33333333-3333-4333-8333-333333333331", 0, 3},
-  {"33333333-3333-4333-8333-333333333332", 20, 1},
-  {"33333333-3333-4333-8333-333333333333", 100, 2},
-  {"33333333-3333-4333-8333-333333333334", 3, 0},
+    {"33333333-3333-4333-8333-333333333331", 0, 3},
+    {"33333333-3333-4333-8333-333333333332", 20, 1},
+    {"33333333-3333-4333-8333-333333333333", 100, 2},
+    {"33333333-3333-4333-8333-333333333334", 3, 0},
 };
 
 static virDomainPtr define_starter(Fixture *f, guint i)
 {
-  g_autofree char *order = starters[i].order ? g_strdup_printf(" start_order='%d'", (int)starters[i].order) : g_strdup("");
-  g_autofree char *xml = g_strdup_printf("<domain type='test'><name>vm-%u</name><uuid>%s</uuid><metadata><ws:vm xmlns:ws='" VIRT_METADATA_URI "' id='%u'%s/>"
-                                         "</metadata><memory>1048576</memory><vcpu>1</vcpu><os><type arch='x86_64'>hvm</type></os><devices>"
-                                         "<disk type='file' device='disk'><driver type='qcow2'/><source file='/pools/1/vol-%u.qcow2'/>"
-                                         "<target dev='vda' bus='virtio'/></disk></devices></domain>",
-                                         20 + i, starters[i].uuid, 20 + i, order, 20 + i);
+  g_autofree char *order =
+      starters[i].order ? g_strdup_printf(" start_order='%d'", (int)starters[i].order) : g_strdup("");
+  g_autofree char *xml = g_strdup_printf(
+      "<domain type='test'><name>vm-%u</name><uuid>%s</uuid><metadata><ws:vm xmlns:ws='" VIRT_METADATA_URI
+      "' id='%u'%s/>"
+      "</metadata><memory>1048576</memory><vcpu>1</vcpu><os><type arch='x86_64'>hvm</type></os><devices>"
+      "<disk type='file' device='disk'><driver type='qcow2'/><source file='/pools/1/vol-%u.qcow2'/>"
+      "<target dev='vda' bus='virtio'/></disk></devices></domain>",
+      20 + i, starters[i].uuid, 20 + i, order, 20 + i);
   virDomainPtr domain = virDomainDefineXML(f->c, xml);
   g_assert_nonnull(domain);
   return domain;
@@ -528,7 +539,8 @@ static void vms_start_with_their_host_in_their_order(Fixture *f, gconstpointer u
   f->a.started = g_build_filename(f->top, "run", "started", NULL);
   host_up(f, &f->a);
   guint n_running = 0;
-  for (gint64 end_us = g_get_monotonic_time() + 30 * G_USEC_PER_SEC; n_running < G_N_ELEMENTS(starters) && g_get_monotonic_time() < end_us; g_usleep(1000)) {
+  for (gint64 end_us = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+       n_running < G_N_ELEMENTS(starters) && g_get_monotonic_time() < end_us; g_usleep(1000)) {
     n_running = 0;
     for (guint i = 0; i < G_N_ELEMENTS(starters); i++)
       n_running += virDomainIsActive(domains[i]) == 1;
@@ -536,7 +548,8 @@ static void vms_start_with_their_host_in_their_order(Fixture *f, gconstpointer u
   g_assert_cmpuint(n_running, ==, G_N_ELEMENTS(starters));
   for (guint i = 0; i < G_N_ELEMENTS(starters); i++)
     for (guint j = 0; j < G_N_ELEMENTS(starters); j++) {
-      virDomainPtr one = virDomainLookupByUUIDString(f->c, starters[i].uuid), other = virDomainLookupByUUIDString(f->c, starters[j].uuid);
+      virDomainPtr one = virDomainLookupByUUIDString(f->c, starters[i].uuid),
+                   other = virDomainLookupByUUIDString(f->c, starters[j].uuid);
       if (starters[i].place < starters[j].place)
         g_assert_cmpuint(virDomainGetID(one), <, virDomainGetID(other));
       virDomainFree(one);

@@ -179,9 +179,11 @@ static void what_is_missing_is_named(void)
 /* A custom model counts everywhere; what its host has counts only for a guest that runs. */
 static void vm_counts_on_its_model_or_on_what_it_runs_with(void)
 {
-  g_autoptr(WsHostGuestCpu) old = machine("Westmere", NULL), new = machine("Haswell-noTSX-IBRS", NULL), same = machine("Westmere", NULL);
+  g_autoptr(WsHostGuestCpu) old = machine("Westmere", NULL), new = machine("Haswell-noTSX-IBRS", NULL),
+                            same = machine("Westmere", NULL);
   g_autoptr(WsVmCpu) cpu = ws_vm_cpu_new();
-  g_auto(GStrv) runs = plan_cpu_missing_of_vm(cpu, new, old), off = plan_cpu_missing_of_vm(cpu, NULL, old), none = plan_cpu_missing_of_vm(NULL, NULL, old);
+  g_auto(GStrv) runs = plan_cpu_missing_of_vm(cpu, new, old), off = plan_cpu_missing_of_vm(cpu, NULL, old),
+                none = plan_cpu_missing_of_vm(NULL, NULL, old);
   g_assert_true(g_strv_contains((const char *const *)runs, "avx2"));
   g_assert_null(off[0]);
   g_assert_null(none[0]);

@@ -90,14 +90,17 @@ static PlanHost overcommitted(WsId id)
 static void reserved_memory_is_never_promised_twice(void)
 {
   PlanHost host = overcommitted(1);
-  PlanDemand reserved = {.memory_bytes = 6 * GIB, .vcpus = 1, .memory_reserved_bytes = 6 * GIB, .running = true};
+  PlanDemand reserved = {
+      .memory_bytes = 6 * GIB, .vcpus = 1, .memory_reserved_bytes = 6 * GIB, .running = true};
   PlanDemand plain = {.memory_bytes = 6 * GIB, .vcpus = 1, .running = true};
   g_assert_null(plan_refusal(&host, &reserved));
   plan_host_add(&host, &reserved, 1);
-  g_assert_nonnull(strstr(plan_refusal(&host, &reserved), "beside what is reserved")); /* 12 of 10, though 12 of 20 by the ratio */
-  g_assert_null(plan_refusal(&host, &plain)); /* 6 + 6/2 */
+  g_assert_nonnull(strstr(plan_refusal(&host, &reserved),
+                          "beside what is reserved")); /* 12 of 10, though 12 of 20 by the ratio */
+  g_assert_null(plan_refusal(&host, &plain));          /* 6 + 6/2 */
   plan_host_add(&host, &plain, 1);
-  g_assert_nonnull(strstr(plan_refusal(&host, &plain), "beside what is reserved")); /* 6 + 12/2: the ratio alone would let it in */
+  g_assert_nonnull(strstr(plan_refusal(&host, &plain),
+                          "beside what is reserved")); /* 6 + 12/2: the ratio alone would let it in */
   plan_host_add(&host, &reserved, -1);
   g_assert_null(plan_refusal(&host, &plain));
   reserved.memory_bytes = reserved.memory_reserved_bytes = 11 * GIB;
@@ -316,14 +319,19 @@ int main(int argc, char **argv)
   g_test_add_func("/each_refusal_names_its_reason", each_refusal_names_its_reason);
   g_test_add_func("/stopped_vm_needs_no_room_now", stopped_vm_needs_no_room_now);
   g_test_add_func("/reserved_memory_is_never_promised_twice", reserved_memory_is_never_promised_twice);
-  g_test_add_func("/reserved_processors_are_never_promised_twice", reserved_processors_are_never_promised_twice);
+  g_test_add_func("/reserved_processors_are_never_promised_twice",
+                  reserved_processors_are_never_promised_twice);
   g_test_add_func("/vm_says_what_it_reserves", vm_says_what_it_reserves);
-  g_test_add_func("/choice_names_the_next_best_and_those_left_out", choice_names_the_next_best_and_those_left_out);
-  g_test_add_func("/next_best_are_in_their_order_however_they_come", next_best_are_in_their_order_however_they_come);
+  g_test_add_func("/choice_names_the_next_best_and_those_left_out",
+                  choice_names_the_next_best_and_those_left_out);
+  g_test_add_func("/next_best_are_in_their_order_however_they_come",
+                  next_best_are_in_their_order_however_they_come);
   g_test_add_func("/many_are_spread_over_what_there_is", many_are_spread_over_what_there_is);
   g_test_add_func("/too_many_are_refused_with_how_many_fit", too_many_are_refused_with_how_many_fit);
-  g_test_add_func("/those_that_keep_together_go_where_there_is_room_for_all", those_that_keep_together_go_where_there_is_room_for_all);
-  g_test_add_func("/of_those_that_keep_apart_as_many_fit_as_there_are_hosts", of_those_that_keep_apart_as_many_fit_as_there_are_hosts);
+  g_test_add_func("/those_that_keep_together_go_where_there_is_room_for_all",
+                  those_that_keep_together_go_where_there_is_room_for_all);
+  g_test_add_func("/of_those_that_keep_apart_as_many_fit_as_there_are_hosts",
+                  of_those_that_keep_apart_as_many_fit_as_there_are_hosts);
   g_test_add_func("/nearest_ratio_counts", nearest_ratio_counts);
   g_test_add_func("/host_keeps_memory_for_itself", host_keeps_memory_for_itself);
   g_test_add_func("/vm_of_a_lost_host_still_holds_its_place", vm_of_a_lost_host_still_holds_its_place);

@@ -167,7 +167,8 @@ static char *needs_of(const DrsPicture *picture, const WsVm *vm, const WsHost *a
   for (guint i = 0; custom && i < vm->cpu->features.len; i++)
     g_string_append_printf(out, " %s", vm->cpu->features.items[i]);
   if (reserves(vm))
-    g_string_append_printf(out, " r%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, vm->memory_bytes, plan_vm_memory_reserved_bytes(vm),
+    g_string_append_printf(out, " r%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT,
+                           vm->memory_bytes, plan_vm_memory_reserved_bytes(vm),
                            plan_vm_cpu_reserved_percent(vm));
   return g_string_free(out, FALSE);
 }

@@ -10,7 +10,8 @@
 
 /* ---- making ---- */
 
-/* VMs stay in the cluster, whose rules and networks they were made for; those of a single host go to single hosts, never into a cluster. */
+/* VMs stay in the cluster, whose rules and networks they were made for; those of a single host go to single
+ * hosts, never into a cluster. */
 static bool add_room(const void *object, void *arg)
 {
   Evacuation *evacuation = arg;
@@ -111,7 +112,8 @@ static void put_back(Evacuation *evacuation, const WsVm *vm, WsId host)
   *at = host;
 }
 
-/* The others, without marks; the host itself is not asked: that it is in maintenance is no reason to be told. Caller unrefs. */
+/* The others, without marks; the host itself is not asked: that it is in maintenance is no reason to be told.
+ * Caller unrefs. */
 static GArray *others_of(const Evacuation *evacuation, WsId host)
 {
   GArray *others = g_array_new(FALSE, FALSE, sizeof(PlanHost));
@@ -136,7 +138,8 @@ static WsId place(Evacuation *evacuation, const WsVm *vm, const WsHost *from, bo
   WsId to = plan_place(rooms, others->len, &demand, why);
   if (!to && !others->len) {
     g_free(*why);
-    *why = g_strdup(evacuation->cluster ? "there is no other host in its cluster" : "there is no other host without a cluster in its host pool");
+    *why = g_strdup(evacuation->cluster ? "there is no other host in its cluster"
+                                        : "there is no other host without a cluster in its host pool");
   }
   return to;
 }
@@ -165,8 +168,9 @@ static bool refuse_homeless(const Homeless *homeless, GError **error)
 {
   if (homeless->n == 1)
     return ws_fail(error, WS_ERROR_NO_HOST, "reasons", homeless->why, "object", homeless->first, NULL);
-  g_autofree char *reasons = g_strdup_printf("%u virtual machines find no other host: %s%s; %s", homeless->n, homeless->names->str,
-                                             homeless->n > NAMES_MAX ? ", ..." : "", homeless->why);
+  g_autofree char *reasons =
+      g_strdup_printf("%u virtual machines find no other host: %s%s; %s", homeless->n, homeless->names->str,
+                      homeless->n > NAMES_MAX ? ", ..." : "", homeless->why);
   return ws_fail(error, WS_ERROR_NO_HOST, "reasons", reasons, NULL);
 }
 

@@ -279,10 +279,12 @@ bool host_maintain(Task *task, GError **error)
   bool out = host->mode == WS_HOST_MODE_MAINTENANCE;
   maintain.was = strcmp(task_choose(task, "was", out ? "maintenance" : "normal"), "normal") == 0 ? WS_HOST_MODE_NORMAL : WS_HOST_MODE_MAINTENANCE;
   bool off_too = maintain.args->powered_off == WS_HOST_MAINTAIN_POWERED_OFF_MOVE;
-  if (!TASK_STEP(task, "begin", begin, take_back, &maintain, error) || !maintenance_move_all(task, off_too, error))
+  if (!TASK_STEP(task, "begin", begin, take_back, &maintain, error) ||
+      !maintenance_move_all(task, off_too, error))
     return false;
   maintenance_log_stays(task);
   return TASK_STEP(task, "finish", finish, NULL, &maintain, error) && reboot(task, maintain.args, error) &&
          (!maintain.args->pause || TASK_STEP(task, AWAIT, await_word, NULL, &maintain, error)) &&
-         TASK_LAST(task, "leave", leave, &maintain, error) && host_stays_tell(task, maintain.base.host, off_too, error);
+         TASK_LAST(task, "leave", leave, &maintain, error) &&
+         host_stays_tell(task, maintain.base.host, off_too, error);
 }

@@ -166,7 +166,8 @@ static void *move_off_args(void)
   return move;
 }
 
-/* Those that run go first. Once the batch is on record what is passed in here is not looked at again: so after a restart nothing is chosen anew. */
+/* Those that run go first. Once the batch is on record what is passed in here is not looked at again: so
+ * after a restart nothing is chosen anew. */
 bool maintenance_move_all(Task *task, bool off_too, GError **error)
 {
   g_autoptr(GArray) moves = g_array_new(FALSE, FALSE, sizeof(EvacuationMove));
@@ -184,7 +185,8 @@ bool maintenance_move_all(Task *task, bool off_too, GError **error)
   }
   for (guint i = 0; i < off->len; i++)
     children[moves->len + i] = (TaskChild){((const WsVm *)off->pdata[i])->id, move_off_args()};
-  return task_run_children(task, task_kind_find(task_engine(task), "vm_migrate"), children, moves->len + off->len, parallel_of(snap, host), error);
+  return task_run_children(task, task_kind_find(task_engine(task), "vm_migrate"), children,
+                           moves->len + off->len, parallel_of(snap, host), error);
 }
 
 static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error)
@@ -203,7 +205,8 @@ static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error
 /* What is off by then may be what was just shut down. */
 static bool send_away(Task *task, const WsHostEnterMaintenance *args, GError **error)
 {
-  bool migrate = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE, off_too = args->powered_off == WS_HOST_ENTER_MAINTENANCE_POWERED_OFF_MOVE;
+  bool migrate = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE,
+       off_too = args->powered_off == WS_HOST_ENTER_MAINTENANCE_POWERED_OFF_MOVE;
   if (!migrate && args->vms != WS_HOST_ENTER_MAINTENANCE_VMS_REFUSE && !empty(task, args, error))
     return false;
   return (!migrate && !off_too) || maintenance_move_all(task, off_too, error);
@@ -230,12 +233,14 @@ bool host_enter_maintenance(Task *task, GError **error)
   if (!task_is_resumed(task) && args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE &&
       !choose_targets(task_snapshot(task), host, NULL, error))
     return false;
-  if (!task_lock(task, &lock, 1, error) || !TASK_STEP(task, "begin", maintenance_begin, back_in_service, &enter, error) ||
+  if (!task_lock(task, &lock, 1, error) ||
+      !TASK_STEP(task, "begin", maintenance_begin, back_in_service, &enter, error) ||
       !send_away(task, args, error))
     return false;
   maintenance_log_stays(task);
   return TASK_LAST(task, "finish", maintenance_finish, &enter, error) &&
-         host_stays_tell(task, enter.host, args->powered_off == WS_HOST_ENTER_MAINTENANCE_POWERED_OFF_MOVE, error);
+         host_stays_tell(task, enter.host, args->powered_off == WS_HOST_ENTER_MAINTENANCE_POWERED_OFF_MOVE,
+                         error);
 }
 
 bool host_leave_maintenance(ApiCall *call, GError **error)

@@ -315,7 +315,8 @@ static void *maintain_args(const WsClusterRollMaintenance *args)
   one->pause = args->pause;
   one->timeout_s = args->timeout_s;
   one->spare_hosts = args->spare_hosts;
-  G_STATIC_ASSERT((int)WS_HOST_MAINTAIN_POWERED_OFF_MOVE == (int)WS_CLUSTER_ROLL_MAINTENANCE_POWERED_OFF_MOVE);
+  G_STATIC_ASSERT((int)WS_HOST_MAINTAIN_POWERED_OFF_MOVE ==
+                  (int)WS_CLUSTER_ROLL_MAINTENANCE_POWERED_OFF_MOVE);
   one->powered_off = (int)args->powered_off;
   return one;
 }
@@ -337,7 +338,11 @@ bool cluster_roll_maintenance(Task *task, GError **error)
   TaskLockRef lock = {&ws_type_cluster, task_target(task), false};
   if (!cluster)
     return false;
-  Roll roll = {task_snapshot(task), cluster, hosts, (guint)args->parallel, maintain_spare(cluster, args->spare_hosts),
+  Roll roll = {task_snapshot(task),
+               cluster,
+               hosts,
+               (guint)args->parallel,
+               maintain_spare(cluster, args->spare_hosts),
                args->powered_off == WS_CLUSTER_ROLL_MAINTENANCE_POWERED_OFF_MOVE};
   Rolling rolling = {task_center(task), cluster->id, hosts};
   if (!task_step_result(task, "begin") && !choose_hosts(&roll, args->hosts.items, args->hosts.len, args->continue_, plan, error))

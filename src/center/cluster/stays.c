@@ -49,7 +49,8 @@ static bool look_at_volume(const void *object, void *arg)
   const WsVolume *volume = object;
   Look *look = arg;
   if (!volume->used_by)
-    add_name(look->stays->volumes, &look->stays->n_volumes, volume->name, volume->in_bin_since ? "in the recycle bin" : NULL);
+    add_name(look->stays->volumes, &look->stays->n_volumes, volume->name,
+             volume->in_bin_since ? "in the recycle bin" : NULL);
   return true;
 }
 
@@ -58,7 +59,8 @@ static bool look_at_pool(const void *object, void *arg)
   const WsPool *pool = object;
   Look *look = arg;
   if (pool->hosts.len == 1 && pool->hosts.items[0] == look->host)
-    inv_each_by(look->snap, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool->id, NULL, look_at_volume, look);
+    inv_each_by(look->snap, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool->id, NULL,
+                look_at_volume, look);
   return true;
 }
 
@@ -94,8 +96,8 @@ char *host_stays_text(const HostStays *stays)
     return g_strdup_printf("%u virtual machines that do not run: %s", stays->n_vms, stays->vms->str);
   if (!stays->n_vms)
     return g_strdup_printf("%u volumes that only it reaches: %s", stays->n_volumes, stays->volumes->str);
-  return g_strdup_printf("%u virtual machines that do not run: %s; %u volumes that only it reaches: %s", stays->n_vms, stays->vms->str,
-                         stays->n_volumes, stays->volumes->str);
+  return g_strdup_printf("%u virtual machines that do not run: %s; %u volumes that only it reaches: %s",
+                         stays->n_vms, stays->vms->str, stays->n_volumes, stays->volumes->str);
 }
 
 static bool gather_movable(const void *object, void *arg)
@@ -128,7 +130,8 @@ void host_stays_log(Task *task, WsId id)
   if (stays.n_vms)
     task_log(task, "stays_on_host", "host", host->name, "vms", n_vms, "what", stays.vms->str, NULL);
   if (stays.n_volumes)
-    task_log(task, "stays_on_pools", "host", host->name, "volumes", n_volumes, "what", stays.volumes->str, NULL);
+    task_log(task, "stays_on_pools", "host", host->name, "volumes", n_volumes, "what", stays.volumes->str,
+             NULL);
 }
 
 bool host_stays_tell(Task *task, WsId id, bool move, GError **error)

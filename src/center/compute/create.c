@@ -484,7 +484,8 @@ static void add_nic(WsVm *draft, WsId port_group)
 }
 
 /* The VM that is asked for, checked as far as its host does not matter; NULL with error. Caller unrefs. */
-static WsVm *deploy_draft(const InvSnapshot *snap, const WsVmDeploy *args, const WsImage **image, const WsVolume **source, GError **error)
+static WsVm *deploy_draft(const InvSnapshot *snap, const WsVmDeploy *args, const WsImage **image,
+                          const WsVolume **source, GError **error)
 {
   *image = usable_image(snap, args->image, error);
   *source = *image ? inv_find(snap, &ws_type_volume, (*image)->volume) : NULL;
@@ -496,11 +497,13 @@ static WsVm *deploy_draft(const InvSnapshot *snap, const WsVmDeploy *args, const
   g_autoptr(WsVm) draft = draft_of(args, *image, *source);
   const WsPool *pool = inv_find(snap, &ws_type_pool, (*source)->pool);
   if (pool && draft->host && !plan_pool_has_host(pool, draft->host)) {
-    ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "a host that reaches the image's pool", NULL);
+    ws_fail(error, WS_ERROR_BAD_VALUE, "field", "host", "expected", "a host that reaches the image's pool",
+            NULL);
     return NULL;
   }
   if (args->linked && args->pool && args->pool != (*source)->pool) {
-    ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the image's own pool for a linked deployment", NULL);
+    ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected",
+            "the image's own pool for a linked deployment", NULL);
     return NULL;
   }
   if (args->linked)
@@ -516,9 +519,14 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
   g_autoptr(WsVm) draft = deploy_draft(snap, args, &image, &source, error);
   if (!draft)
     return false;
-  Build b = {.center = task_center(task), .draft = draft, .image = image, .linked = args->linked, .start = args->start};
+  Build b = {.center = task_center(task),
+             .draft = draft,
+             .image = image,
+             .linked = args->linked,
+             .start = args->start};
   g_auto(QuotaHold) hold = {NULL};
-  if (!admit(task, draft, &hold, error) || !place_host(task, draft, source->pool, args->start, &b.host, error))
+  if (!admit(task, draft, &hold, error) ||
+      !place_host(task, draft, source->pool, args->start, &b.host, error))
     return false;
   WsId group = args->port_group ? args->port_group : place_port_group(snap, b.host);
   if (group)
@@ -557,7 +565,8 @@ static bool place_all(Task *task, const WsVmDeploy *args, WsId *hosts, GError **
   if (chosen || task_is_resumed(task)) /* not chosen: it was begun by a manager that left it to each */
     return true;
   g_autoptr(WsVm) draft = deploy_draft(task_snapshot(task), args, &image, &source, error);
-  if (!draft || !admit_many(task, args, draft, error) || !place_many(task, draft, source->pool, args->start, count, hosts, error))
+  if (!draft || !admit_many(task, args, draft, error) ||
+      !place_many(task, draft, source->pool, args->start, count, hosts, error))
     return false;
   g_autoptr(GString) text = g_string_new(NULL);
   for (guint i = 0; i < count; i++) {
@@ -630,7 +639,8 @@ static bool deploy_many(Task *task, const WsVmDeploy *args, GError **error)
     return tell_many(task, args, hosts, error);
   for (guint i = 0; i < count; i++)
     children[i].args = member_args(args, i, hosts[i]);
-  return task_run_children(task, task_kind_find(task_engine(task), "vm_deploy"), children, count, DEPLOY_PARALLEL, error);
+  return task_run_children(task, task_kind_find(task_engine(task), "vm_deploy"), children, count,
+                           DEPLOY_PARALLEL, error);
 }
 
 bool vm_deploy(Task *task, GError **error)

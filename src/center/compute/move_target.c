@@ -90,7 +90,8 @@ static bool add_room(const void *object, void *arg)
   const WsHost *host = object;
   Gather *gather = arg;
   /* Of a single host: the other single hosts of its host pool. */
-  if (host->id == gather->own || host->cluster != gather->cluster || (!gather->cluster && host->host_pool != gather->host_pool))
+  if (host->id == gather->own || host->cluster != gather->cluster ||
+      (!gather->cluster && host->host_pool != gather->host_pool))
     return true;
   PlanHost room = room_of_host(gather->snap, host);
   room.reaches = true; /* disks that it does not reach move along; what cannot is found when it is weighed */
@@ -117,7 +118,8 @@ static void count_arrivals(const InvSnapshot *snap, GArray *rooms)
 GArray *move_rooms(const InvSnapshot *snap, const WsVm *vm, WsId cluster)
 {
   const WsHost *own = inv_find(snap, &ws_type_host, vm->host);
-  Gather gather = {snap, vm->host, cluster, own ? own->host_pool : 0, g_array_new(FALSE, FALSE, sizeof(PlanHost))};
+  Gather gather = {snap, vm->host, cluster, own ? own->host_pool : 0,
+                   g_array_new(FALSE, FALSE, sizeof(PlanHost))};
   inv_each(snap, &ws_type_host, add_room, &gather);
   count_arrivals(snap, gather.rooms);
   return gather.rooms;

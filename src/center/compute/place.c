@@ -159,7 +159,8 @@ static void gather_hosts(Task *task, Gather *gather, const WsVm *draft, WsId ima
   gather->promises = open_promises(gather->center, gather->snap);
   gather->texts = g_ptr_array_new_with_free_func(g_free);
   inv_each(gather->snap, &ws_type_host, add_host, gather);
-  room_cpus_weigh(gather->snap, draft, NULL, (PlanHost *)gather->hosts->data, gather->hosts->len, gather->texts);
+  room_cpus_weigh(gather->snap, draft, NULL, (PlanHost *)gather->hosts->data, gather->hosts->len,
+                  gather->texts);
 }
 
 static void gather_clear(Gather *gather)
@@ -185,7 +186,8 @@ static void log_choice(Task *task, const PlanHost *hosts, const PlanDemand *dema
   g_autoptr(GString) others = g_string_new(choice->n_others ? NULL : "there is no other");
   char score[12], n_out[12];
   for (guint i = 0; i < choice->n_others; i++)
-    g_string_append_printf(others, "%s%s (%d)", i ? ", " : "", hosts[choice->others[i]].name, plan_score(&hosts[choice->others[i]], demand));
+    g_string_append_printf(others, "%s%s (%d)", i ? ", " : "", hosts[choice->others[i]].name,
+                           plan_score(&hosts[choice->others[i]], demand));
   g_snprintf(score, sizeof score, "%d", plan_score(&hosts[choice->chosen], demand));
   g_snprintf(n_out, sizeof n_out, "%u", choice->n_out);
   task_log(task, "placed", "host", hosts[choice->chosen].name, "score", score, "what", others->str, NULL);
@@ -224,13 +226,14 @@ bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId
 
 /* ---- many alike ---- */
 
-/* Rules that the members are under, with the members among those that are promised: each stands where it was put so far. */
+/* Rules that the members are under, with the members among those that are promised: each stands where it was
+ * put so far. */
 typedef struct {
-  GPtrArray *rules;     /* RoomRules of clusters that have such a rule */
-  GArray *clusters;     /* WsId of each */
+  GPtrArray *rules; /* RoomRules of clusters that have such a rule */
+  GArray *clusters; /* WsId of each */
   RoomPromise *members;
   guint count;
-  char const **barred;  /* of each host, whatever the rules say */
+  char const **barred; /* of each host, whatever the rules say */
   GPtrArray *texts;
 } Members;
 
@@ -293,10 +296,12 @@ static bool refuse_many(guint count, guint fit, const char *why, GError **error)
   g_snprintf(some, sizeof some, "%u", fit);
   if (!fit)
     return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "field", "host", NULL);
-  return ws_fail(error, WS_ERROR_NO_ROOM_FOR_ALL, "count", all, "fit", some, "reasons", why, "field", "count", NULL);
+  return ws_fail(error, WS_ERROR_NO_ROOM_FOR_ALL, "count", all, "fit", some, "reasons", why, "field", "count",
+                 NULL);
 }
 
-bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, guint count, WsId *found, GError **error)
+bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, guint count, WsId *found,
+                GError **error)
 {
   g_auto(Gather) gather = {0};
   gather_hosts(task, &gather, draft, image_pool);
@@ -354,7 +359,8 @@ bool place_admit_change(const InvSnapshot *snap, const WsVm *before, const WsVm 
 {
   const WsHost *host = plan_vm_is_placed(before) ? inv_find(snap, &ws_type_host, before->host) : NULL;
   PlanDemand was = room_demand(before, true), will = room_demand(after, true);
-  if (!host || (will.memory_reserved_bytes <= was.memory_reserved_bytes && will.cpu_reserved_percent <= was.cpu_reserved_percent))
+  if (!host || (will.memory_reserved_bytes <= was.memory_reserved_bytes &&
+                will.cpu_reserved_percent <= was.cpu_reserved_percent))
     return true;
   PlanHost row = room_of_host(snap, host);
   plan_host_add(&row, &was, -1);

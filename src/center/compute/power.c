@@ -143,7 +143,8 @@ bool vm_resume(Task *task, GError **error)
   const WsVm *vm = task_find_target(task, error);
   if (!vm || !compute_begin(task, &job, error))
     return false;
-  if (!task_is_resumed(task) && compute_power_state(vm) == WS_POWER_STATE_HIBERNATED && !place_admit(task_snapshot(task), vm, error))
+  if (!task_is_resumed(task) && compute_power_state(vm) == WS_POWER_STATE_HIBERNATED &&
+      !place_admit(task_snapshot(task), vm, error))
     return false;
   bool saved = strcmp(task_choose(task, "saved", compute_power_state(vm) == WS_POWER_STATE_HIBERNATED ? "yes" : "no"), "yes") == 0;
   return (!saved || TASK_STEP(task, COMPUTE_GRANT, compute_grant, NULL, &job, error)) &&

@@ -132,7 +132,8 @@ bool compute_check_reservation(const WsVmCpu *cpu, GError **error)
     most = MIN(most, cpu->limit_percent);
   g_snprintf(text, sizeof text, "%" G_GINT64_FORMAT, most);
   return cpu->reservation_percent == WS_INT_UNSET || cpu->reservation_percent <= most ||
-         ws_fail(error, WS_ERROR_OUT_OF_RANGE, "field", "cpu.reservation_percent", "min", "0", "max", text, NULL);
+         ws_fail(error, WS_ERROR_OUT_OF_RANGE, "field", "cpu.reservation_percent", "min", "0", "max", text,
+                 NULL);
 }
 
 char *compute_new_mac(Center *center, const InvSnapshot *snap)

@@ -272,7 +272,8 @@ static bool check_empty(Task *task, const WsHost *host, GError **error)
   end_kind(&all, reasons, "virtual machines");
   inv_each(snap, &ws_type_pool, add_pool, &all);
   end_kind(&all, reasons, "pools");
-  inv_each_by(snap, &ws_type_switch, ws_type_field(&ws_type_switch, "host", 4), host->id, NULL, add_switch, &all);
+  inv_each_by(snap, &ws_type_switch, ws_type_field(&ws_type_switch, "host", 4), host->id, NULL, add_switch,
+              &all);
   end_kind(&all, reasons, "switches");
   return !reasons->len || ws_fail(error, WS_ERROR_IN_USE, "object", host->name, "user", reasons->str, NULL);
 }

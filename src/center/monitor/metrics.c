@@ -137,8 +137,8 @@ static void put_numbers(GString *out, GArray *rows, const char *prefix, const Ws
 }
 
 /* is_known NULL: of all. */
-static void put_some(GString *out, GArray *rows, const char *name, const char *help, gint64 (*value)(const void *object),
-                     bool (*is_known)(const void *object))
+static void put_some(GString *out, GArray *rows, const char *name, const char *help,
+                     gint64 (*value)(const void *object), bool (*is_known)(const void *object))
 {
   head(out, name, help, "gauge");
   for (guint r = 0; r < rows->len; r++) {
@@ -149,7 +149,8 @@ static void put_some(GString *out, GArray *rows, const char *name, const char *h
   }
 }
 
-static void put_each(GString *out, GArray *rows, const char *name, const char *help, gint64 (*value)(const void *object))
+static void put_each(GString *out, GArray *rows, const char *name, const char *help,
+                     gint64 (*value)(const void *object))
 {
   put_some(out, rows, name, help, value, NULL);
 }
@@ -289,8 +290,10 @@ static void put_pools(GString *out, const InvSnapshot *snap)
   g_autoptr(GArray) rows = rows_of(snap, &ws_type_pool, describe_pool);
   put_each(out, rows, "winsphere_pool_up", "1 while the pool can be used.", pool_up);
   put_some(out, rows, "winsphere_pool_capacity_bytes", "Size of the pool.", pool_capacity, pool_is_measured);
-  put_some(out, rows, "winsphere_pool_available_bytes", "Free for new data.", pool_available, pool_is_measured);
-  put_some(out, rows, "winsphere_pool_provisioned_bytes", "Promised to volumes.", pool_provisioned, pool_is_measured);
+  put_some(out, rows, "winsphere_pool_available_bytes", "Free for new data.", pool_available,
+           pool_is_measured);
+  put_some(out, rows, "winsphere_pool_provisioned_bytes", "Promised to volumes.", pool_provisioned,
+           pool_is_measured);
 }
 
 /* ---- the manager ---- */

@@ -154,16 +154,20 @@ static void read_memory(VirtReading *r)
   spec->numa_cells.items = (WsVmNumaCell **)g_ptr_array_steal(cells, NULL);
 }
 
-/* Which share makes this weight, with what is reserved; else without, as agents wrote it that knew of no floor. */
+/* Which share makes this weight, with what is reserved; else without, as agents wrote it that knew of no
+ * floor. */
 static bool read_weight(WsVmCpu *cpu, gint64 weight)
 {
-  static const WsVmCpuShares shares[] = {WS_VM_CPU_SHARES_NORMAL, WS_VM_CPU_SHARES_LOW, WS_VM_CPU_SHARES_HIGH};
+  static const WsVmCpuShares shares[] = {WS_VM_CPU_SHARES_NORMAL, WS_VM_CPU_SHARES_LOW,
+                                         WS_VM_CPU_SHARES_HIGH};
   for (guint i = 0; i < G_N_ELEMENTS(shares); i++) {
     cpu->shares = shares[i];
     if (virt_cpu_weight(cpu) == weight)
       return true;
   }
-  cpu->shares = weight == VIRT_WEIGHT_LOW ? WS_VM_CPU_SHARES_LOW : weight == VIRT_WEIGHT_HIGH ? WS_VM_CPU_SHARES_HIGH : WS_VM_CPU_SHARES_NORMAL;
+  cpu->shares = weight == VIRT_WEIGHT_LOW    ? WS_VM_CPU_SHARES_LOW
+                : weight == VIRT_WEIGHT_HIGH ? WS_VM_CPU_SHARES_HIGH
+                                             : WS_VM_CPU_SHARES_NORMAL;
   return cpu->shares != WS_VM_CPU_SHARES_NORMAL;
 }
 

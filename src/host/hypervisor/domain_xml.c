@@ -171,9 +171,14 @@ static void write_memory(VirtBuild *b)
 
 int virt_cpu_weight(const WsVmCpu *cpu)
 {
-  int own = cpu->shares == WS_VM_CPU_SHARES_LOW ? VIRT_WEIGHT_LOW : cpu->shares == WS_VM_CPU_SHARES_HIGH ? VIRT_WEIGHT_HIGH : VIRT_WEIGHT_NORMAL;
+  int own = cpu->shares == WS_VM_CPU_SHARES_LOW    ? VIRT_WEIGHT_LOW
+            : cpu->shares == WS_VM_CPU_SHARES_HIGH ? VIRT_WEIGHT_HIGH
+                                                   : VIRT_WEIGHT_NORMAL;
   gint64 floor = cpu->reservation_percent > 0 ? cpu->reservation_percent * VIRT_WEIGHT_RESERVED : 0;
-  return own + (int)MIN(floor, VIRT_WEIGHT_MAX - VIRT_WEIGHT_HIGH); /* what is read back tells the shares, however much is reserved */
+  return own +
+         (int)MIN(floor,
+                  VIRT_WEIGHT_MAX -
+                      VIRT_WEIGHT_HIGH); /* what is read back tells the shares, however much is reserved */
 }
 
 static void write_vcpus(VirtBuild *b)

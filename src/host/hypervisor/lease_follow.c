@@ -211,7 +211,8 @@ static void start_marked(Hypervisor *hv, virDomainPtr domain)
     ws_log(WS_LOG_NOTICE, "vm-started-with-host", "uuid", uuid, NULL);
 }
 
-/* One after the other: the next is begun when QEMU runs the one before. One that cannot be started keeps nobody from it. */
+/* One after the other: the next is begun when QEMU runs the one before. One that cannot be started keeps
+ * nobody from it. */
 static void start_in_order(Hypervisor *hv, VirtConn *conn)
 {
   char uuid[VIR_UUID_STRING_BUFLEN];

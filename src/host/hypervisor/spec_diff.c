@@ -5,7 +5,8 @@
 
 /* What a guest does not see, or what the host follows at once. */
 static const char *const not_waiting[] = {
-  "vm", "name", "description", "autostart", "start_order", "volume", "port_group", "port_id", "reservation_percent", NULL,
+    "vm",     "name",       "description", "autostart",           "start_order",
+    "volume", "port_group", "port_id",     "reservation_percent", NULL,
 };
 
 static bool scalar_equal(WsKind kind, const void *a, const void *b)

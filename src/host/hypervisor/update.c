@@ -376,7 +376,9 @@ static void update_cpu_quality(Update *u)
     virTypedParamsAddLLong(&params, &n, &max, VIR_DOMAIN_SCHEDULER_GLOBAL_QUOTA, quota_us);
   }
   if (n > 0 && virDomainSetSchedulerParametersFlags(u->domain, params, n, VIR_DOMAIN_AFFECT_LIVE) < 0)
-    refuse_by_libvirt(u, live->shares != next->shares ? "cpu.shares" : heavier ? "cpu.reservation_percent" : "cpu.limit_percent");
+    refuse_by_libvirt(u, live->shares != next->shares ? "cpu.shares"
+                         : heavier                    ? "cpu.reservation_percent"
+                                                      : "cpu.limit_percent");
   virTypedParamsFree(params, n);
 }
 

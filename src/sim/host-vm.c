@@ -106,7 +106,7 @@ static bool check_files(SimHost *host, const SimDomain *domain, const WsVmSpec *
       return ws_fail(error, WS_ERROR_HYPERVISOR_ERROR, "object", domain->name, "operation", "open a disk of", "cause",
                      "no such file", NULL);
     const SimDomain *writer = sim_host_writer(host, disk->pool, disk->file);
-    if (writer && strcmp(writer->uuid, domain->uuid) != 0 && !ws_sim_is_planted("one_file_for_all_disks"))
+    if (writer && strcmp(writer->uuid, domain->uuid) != 0 && !ws_sim_is_planted("disk_of_another"))
       return ws_fail(error, WS_ERROR_HYPERVISOR_ERROR, "object", domain->name, "operation", "lock a disk of", "cause",
                      "Failed to get \"write\" lock", NULL);
   }

@@ -3,6 +3,7 @@
  *
  * Vm and VmSpec name their common settings alike, so these are carried over by name through the stored form; only references are
  * resolved by hand. A setting added to both in api/vm.yaml needs no line here. */
+#include "base/plant.h"
 #include "center/compute/compute.h"
 
 static bool bad_reference(GError **error, const char *list, guint i, const char *field, const WsType *type, WsId id)
@@ -25,6 +26,8 @@ static bool resolve_disks(const InvSnapshot *snap, WsVmSpec *spec, GError **erro
     const WsVolume *volume = inv_find(snap, &ws_type_volume, disk->volume);
     if (!volume)
       return bad_reference(error, "disks", i, "volume", &ws_type_volume, disk->volume);
+    if (SIM_PLANT(disk_of_another))
+      volume = inv_find_by(snap, &ws_type_volume, "pool", volume->pool, NULL);
     disk->pool = volume->pool;
     disk->format = (int)volume->format;
     set_text(&disk->file, volume->file);

@@ -117,8 +117,6 @@ const WsVm *pools_writer(const InvSnapshot *snap, const WsVolume *volume)
 char *pools_new_file(const Center *center, WsId volume, const char *ending)
 {
   char uuid[40], id[WS_ID_TEXT_MAX];
-  if (SIM_PLANT(one_file_for_all_disks))
-    return g_strdup_printf("vol-1-00000000.%s", ending);
   ws_uuid_new(center->clock, uuid);
   return g_strdup_printf("%s-%.8s.%s", storage_text(&ws_type_volume, volume, id), uuid, ending);
 }

@@ -151,35 +151,76 @@ typedef struct {
   void *arg;
 } Many;
 
-static guint best_of(const Many *m)
+/* The lower one of two that are alike. */
+static bool comes_before(const Many *m, guint a, guint b)
 {
-  const PlanHost *best = NULL;
-  for (guint i = 0; i < m->n; i++)
-    if (!plan_refusal(&m->hosts[i], m->demand) && is_better(&m->hosts[i], best, m->demand))
-      best = &m->hosts[i];
-  return best ? (guint)(best - m->hosts) : m->n;
+  return is_better(&m->hosts[a], &m->hosts[b], m->demand) || (!is_better(&m->hosts[b], &m->hosts[a], m->demand) && a < b);
 }
 
-/* One after the other on the best host there is by then; `first` (n: none) is where the first one goes. How
- * many found a place. */
+static gint by_merit(gconstpointer a, gconstpointer b, gpointer many)
+{
+  guint x = *(const guint *)a, y = *(const guint *)b;
+  return x == y ? 0 : comes_before(many, x, y) ? -1 : 1;
+}
+
+static guint best_of(const Many *m, const guint *hosts, guint n, guint best)
+{
+  for (guint i = 0; i < n; i++)
+    if (!plan_refusal(&m->hosts[hosts[i]], m->demand) && (best == m->n || comes_before(m, hosts[i], best)))
+      best = hosts[i];
+  return best;
+}
+
+/* Hosts that can take one now, the best first. */
+static GArray *candidates(const Many *m)
+{
+  GArray *hosts = g_array_new(FALSE, FALSE, sizeof(guint));
+  for (guint i = 0; i < m->n; i++)
+    if (!plan_refusal(&m->hosts[i], m->demand))
+      g_array_append_val(hosts, i);
+  g_array_sort_with_data(hosts, by_merit, (gpointer)m);
+  return hosts;
+}
+
+/* Nothing but those that were given one has changed since they were put in order: of a site's thousands of hosts few are looked at again. */
+static guint place_by_merit(const Many *m, guint count, guint *at)
+{
+  g_autoptr(GArray) order = candidates(m);
+  guint n_given = 0; /* the first of them were given one at least */
+  for (guint placed = 0; placed < count; placed++) {
+    guint fresh = n_given < order->len ? g_array_index(order, guint, n_given) : m->n;
+    guint host = best_of(m, (const guint *)order->data, n_given, fresh);
+    if (host == m->n)
+      return placed;
+    n_given += host == fresh;
+    at[placed] = host;
+    plan_host_add(&m->hosts[host], m->demand, 1);
+  }
+  return count;
+}
+
+/* One after the other on the best host there is by then; `first` (n: none) is where the first one goes. How many found a place. */
 static guint place_from(const Many *m, guint first, guint count, guint *at)
 {
+  if (!m->marks)
+    return place_by_merit(m, count, at);
+  g_autofree guint *all = g_new(guint, m->n + 1);
+  for (guint i = 0; i < m->n; i++)
+    all[i] = i;
   for (guint placed = 0; placed < count; placed++) {
-    if (m->marks)
-      m->marks(m->hosts, m->n, at, placed, m->arg);
-    guint host = placed == 0 && first < m->n ? first : best_of(m);
+    m->marks(m->hosts, m->n, at, placed, m->arg);
+    guint host = placed == 0 && first < m->n ? first : best_of(m, all, m->n, m->n);
     if (host == m->n)
       return placed;
     at[placed] = host;
-    if (m->demand->running)
-      plan_host_add(&m->hosts[host], m->demand, 1);
+    plan_host_add(&m->hosts[host], m->demand, 1); /* also of those that do not run yet: so they are spread */
   }
   return count;
 }
 
 static void take_back(const Many *m, guint placed, const guint *at)
 {
-  for (guint i = 0; m->demand->running && i < placed; i++)
+  for (guint i = 0; i < placed; i++)
     plan_host_add(&m->hosts[at[i]], m->demand, -1);
 }
 

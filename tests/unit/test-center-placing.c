@@ -112,6 +112,9 @@ static void ask_to_scatter(CenterRig *rig)
   g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_NORMAL);
   power_off(rig, (const char *const[]){"mover", "running", "paused", NULL});
   center_rig_run(rig, take_second_out, rig);
+  center_rig_do(rig, NULL, "vm_migrate", "sharer", "{}");
+  assert_logged(rig, "placed", "host", "second");
+  center_rig_do(rig, NULL, "vm_migrate", "sharer", "{'host':'@host'}");
   center_rig_do(rig, NULL, "host_enter_maintenance", "host", NULL);
   assert_on(rig, "sharer", "second");
   assert_on(rig, "still", "second");

@@ -207,6 +207,45 @@ static void too_many_are_refused_with_how_many_fit(void)
   g_assert_nonnull(strstr(why, "three: not enough memory left"));
 }
 
+/* The quick way, without marks, gives what looking at all hosts each time gives. */
+static void no_marks(PlanHost *hosts, guint n, const guint *at, guint placed, void *arg)
+{
+}
+
+static void many_are_placed_as_one_after_the_other(void)
+{
+  for (guint seed = 0; seed < 50; seed++) {
+    g_autoptr(GRand) chance = g_rand_new_with_seed(seed);
+    PlanHost hosts[12], same[12];
+    guint at[40], other[40], fit, other_fit, count = (guint)g_rand_int_range(chance, 1, 40);
+    PlanDemand demand = {.memory_bytes = 2 * GIB, .vcpus = 1, .running = g_rand_boolean(chance)};
+    g_autofree char *why = NULL, *other_why = NULL;
+    for (guint i = 0; i < 12; i++) {
+      hosts[i] = host_of(i + 1, g_rand_int_range(chance, 4, 24), g_rand_int_range(chance, 0, 8));
+      hosts[i].connected = g_rand_boolean(chance);
+      hosts[i].dislikes = (guint)g_rand_int_range(chance, 0, 2);
+      same[i] = hosts[i];
+    }
+    bool all = plan_place_many(hosts, 12, &demand, count, NULL, NULL, at, &fit, &why);
+    g_assert_cmpint(all, ==, plan_place_many(same, 12, &demand, count, no_marks, NULL, other, &other_fit, &other_why));
+    g_assert_cmpuint(fit, ==, other_fit);
+    for (guint i = 0; all && i < count; i++)
+      g_assert_cmpuint(at[i], ==, other[i]);
+  }
+}
+
+static void members_that_do_not_run_are_spread_too(void)
+{
+  PlanHost hosts[] = {host_of(1, 16, 0), host_of(2, 16, 0)};
+  PlanDemand demand = {.memory_bytes = GIB, .vcpus = 1};
+  guint at[6], fit, n = 0;
+  g_autofree char *why = NULL;
+  g_assert_true(plan_place_many(hosts, 2, &demand, 6, NULL, NULL, at, &fit, &why));
+  for (guint i = 0; i < 6; i++)
+    n += at[i];
+  g_assert_cmpuint(n, ==, 3);
+}
+
 /* A rule that keeps them together: all where the first one is. */
 static void keep_together(PlanHost *hosts, guint n, const guint *at, guint placed, void *arg)
 {
@@ -327,6 +366,8 @@ int main(int argc, char **argv)
   g_test_add_func("/next_best_are_in_their_order_however_they_come",
                   next_best_are_in_their_order_however_they_come);
   g_test_add_func("/many_are_spread_over_what_there_is", many_are_spread_over_what_there_is);
+  g_test_add_func("/many_are_placed_as_one_after_the_other", many_are_placed_as_one_after_the_other);
+  g_test_add_func("/members_that_do_not_run_are_spread_too", members_that_do_not_run_are_spread_too);
   g_test_add_func("/too_many_are_refused_with_how_many_fit", too_many_are_refused_with_how_many_fit);
   g_test_add_func("/those_that_keep_together_go_where_there_is_room_for_all",
                   those_that_keep_together_go_where_there_is_room_for_all);

@@ -472,8 +472,10 @@ static bool choose_target(Task *task, Plan *plan, Move *move, GError **error)
     move->target = plan_place((PlanHost *)rooms->data, rooms->len, &demand, &why);
     if (!move->target)
       return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "object", plan->vm->name, "field", "host", NULL);
-    if (weigh(task, plan, move, &reasons, &failed) && !*reasons)
+    if (weigh(task, plan, move, &reasons, &failed) && !*reasons) {
+      place_log(task, (PlanHost *)rooms->data, rooms->len, &demand);
       return true;
+    }
     g_ptr_array_add(said, g_strdup(failed ? failed->message : reasons));
     bar(rooms, move->target, said->pdata[said->len - 1]);
   }

@@ -180,19 +180,23 @@ static PlanDemand demand_of(const WsVm *draft, bool start)
   return demand;
 }
 
-/* Why there: for whoever asks later why not elsewhere. */
-static void log_choice(Task *task, const PlanHost *hosts, const PlanDemand *demand, const PlanChoice *choice)
+/* For whoever asks later why not elsewhere. */
+void place_log(Task *task, const PlanHost *hosts, guint n, const PlanDemand *demand)
 {
-  g_autoptr(GString) others = g_string_new(choice->n_others ? NULL : "there is no other");
+  g_auto(PlanChoice) choice = {0};
+  plan_weigh(hosts, n, demand, &choice);
+  g_autoptr(GString) others = g_string_new(choice.n_others ? NULL : "there is no other");
   char score[12], n_out[12];
-  for (guint i = 0; i < choice->n_others; i++)
-    g_string_append_printf(others, "%s%s (%d)", i ? ", " : "", hosts[choice->others[i]].name,
-                           plan_score(&hosts[choice->others[i]], demand));
-  g_snprintf(score, sizeof score, "%d", plan_score(&hosts[choice->chosen], demand));
-  g_snprintf(n_out, sizeof n_out, "%u", choice->n_out);
-  task_log(task, "placed", "host", hosts[choice->chosen].name, "score", score, "what", others->str, NULL);
-  if (choice->out)
-    task_log(task, "placed_left_out", "count", n_out, "reason", choice->out, NULL);
+  if (choice.chosen == n)
+    return;
+  for (guint i = 0; i < choice.n_others; i++)
+    g_string_append_printf(others, "%s%s (%d)", i ? ", " : "", hosts[choice.others[i]].name,
+                           plan_score(&hosts[choice.others[i]], demand));
+  g_snprintf(score, sizeof score, "%d", plan_score(&hosts[choice.chosen], demand));
+  g_snprintf(n_out, sizeof n_out, "%u", choice.n_out);
+  task_log(task, "placed", "host", hosts[choice.chosen].name, "score", score, "what", others->str, NULL);
+  if (choice.out)
+    task_log(task, "placed_left_out", "count", n_out, "reason", choice.out, NULL);
 }
 
 bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error)
@@ -207,7 +211,6 @@ bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId
   }
   take_own_place(task, draft);
   g_auto(Gather) gather = {0};
-  g_auto(PlanChoice) choice = {0};
   gather_hosts(task, &gather, draft, image_pool);
   weigh_rules(gather.snap, draft, gather.promises, gather.hosts, gather.texts);
   const PlanHost *hosts = (PlanHost *)gather.hosts->data;
@@ -216,8 +219,7 @@ bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId
   WsId picked = plan_place(hosts, gather.hosts->len, &demand, &why);
   if (!picked)
     return ws_fail(error, WS_ERROR_NO_HOST, "reasons", why, "field", "host", NULL);
-  plan_weigh(hosts, gather.hosts->len, &demand, &choice);
-  log_choice(task, hosts, &demand, &choice);
+  place_log(task, hosts, gather.hosts->len, &demand);
   *host = picked;
   task_choose(task, "host", ws_id_format(ws_type_host.prefix, picked, text));
   promise(task, draft, picked, start);

@@ -2,12 +2,15 @@
 /* Where a new VM goes: asks src/plan with what the inventory knows. Core loop. */
 #pragma once
 #include "center/compute/compute.h"
+#include "plan/place.h"
 
 /* Host of a new VM: the one asked for, or the planner's choice among those that reach its volumes and `image_pool` (0: none); recorded in the task, and promised: until
  * the VM is in the inventory others that ask see it on that host, its room and its rules. The field
  * host is refused when it is not connected, of another architecture, or does not reach the volumes. `start`: it will run at once, so the
  * host must have the room now. */
 bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error);
+/* The host that the planner takes among these and why, in the task's log. One of them must be able to. */
+void place_log(Task *task, const PlanHost *hosts, guint n, const PlanDemand *demand);
 /* The same for `count` alike (hosts: so many), as one: all find a place, or WS_ERROR_NO_HOST, WS_ERROR_NO_ROOM_FOR_ALL says how many do. Nothing is recorded. */
 bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, guint count, WsId *hosts, GError **error);
 /* Until place_release() others see the members that are still to come on these hosts; each gives its place up when it is placed itself. `draft` has the host

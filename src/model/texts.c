@@ -52,8 +52,8 @@ char *ws_step_in_words(const char *step, WsLang lang)
   gsize n = 0, at = size_in(step, &n);
   g_autofree char *name = at ? g_strdup_printf("step.%.*s{}%s", (int)at, step, step + at + n) : g_strconcat("step.", step, NULL);
   const WsWord *found = word_find(name);
-  if (!found)
-    return g_strdup(step);
+  if (!found) /* a line of a dry run: names and pieces of sentences */
+    return ws_phrase(step, lang);
   const char *text = found->text[lang], *place = at ? strstr(text, "{}") : NULL;
   return place ? g_strdup_printf("%.*s%.*s%s", (int)(place - text), text, (int)n, step + at, place + 2) : g_strdup(text);
 }

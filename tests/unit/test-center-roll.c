@@ -108,14 +108,17 @@ static void tell_plan(CenterRig *rig)
     g_assert_cmpstr(plan->hosts.items[i]->moves.items[0]->name, ==, "sharer");
     g_assert_cmpstr(plan->hosts.items[i]->moves.items[0]->to_name, ==, i ? "host" : "second");
     g_assert_true(i ? !plan->hosts.items[i]->stays
-                    : strstr(plan->hosts.items[i]->stays, "resting (off)") != NULL);
+                    : strstr(plan->hosts.items[i]->stays, "that are off stay: ") != NULL);
   }
   Dry dry = {.rig = rig};
   center_rig_run(rig, run_dry, &dry);
-  g_assert_cmpuint(g_strv_length(dry.started.dry_steps), ==, 3);
+  guint last = g_strv_length(dry.started.dry_steps) - 1;
   g_assert_cmpstr(dry.started.dry_steps[0], ==, "host: sharer -> second");
-  g_assert_true(g_str_has_prefix(dry.started.dry_steps[1], "host: stays: ")); /* what is off */
-  g_assert_cmpstr(dry.started.dry_steps[2], ==, "second: sharer -> host");
+  for (guint i = 1; i < last; i++) /* what does not run there */
+    g_assert_true(g_str_has_prefix(dry.started.dry_steps[i], "host: ") &&
+                  strstr(dry.started.dry_steps[i], " stay"));
+  g_assert_cmpuint(last, >, 1);
+  g_assert_cmpstr(dry.started.dry_steps[last], ==, "second: sharer -> host");
   g_strfreev(dry.started.dry_steps);
   center_rig_settle(rig);
   assert_all_done(rig);

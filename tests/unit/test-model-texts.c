@@ -60,6 +60,16 @@ static void steps_have_words(void)
   g_assert_cmpstr(other, ==, "of its own 7 kinds");
 }
 
+/* What a dry run finds is said in the reader's language as far as it is made of phrases. */
+static void lines_of_dry_runs_are_translated(void)
+{
+  g_autofree char *stays = ws_step_in_words("host-a: 2 virtual machines that are hibernated stay: web, db",
+                                            WS_LANG_ZH),
+                  *goes = ws_step_in_words("web-1 -> host-a", WS_LANG_ZH);
+  g_assert_cmpstr(stays, ==, "host-a: 2 台虚拟机（已休眠）留在原处：web, db");
+  g_assert_cmpstr(goes, ==, "web-1 -> host-a");
+}
+
 static void assert_says(GError *error, const char *words)
 {
   g_autoptr(GError) owned = error;
@@ -139,6 +149,7 @@ int main(int argc, char **argv)
   g_test_add_func("/model/texts/a_word_has_two_languages", a_word_has_two_languages);
   g_test_add_func("/model/texts/a_word_may_mean_something_else_in_a_field", a_word_may_mean_something_else_in_a_field);
   g_test_add_func("/model/texts/steps_have_words", steps_have_words);
+  g_test_add_func("/model/texts/lines_of_dry_runs_are_translated", lines_of_dry_runs_are_translated);
   g_test_add_func("/model/texts/errors_say_verbs_and_states_in_words", errors_say_verbs_and_states_in_words);
   g_test_add_func("/model/texts/tables_are_sorted_and_found", tables_are_sorted_and_found);
   g_test_add_func("/model/allowed/a_verb_is_allowed_by_every_condition",

@@ -234,7 +234,7 @@ static bool check(Task *task, const Roll *roll, WsMaintenancePlan *plan, GError 
 }
 
 /* A dry run has a line for each host. */
-static bool tell(Task *task, const WsMaintenancePlan *plan, GError **error)
+static bool tell(Task *task, const WsMaintenancePlan *plan, bool off_too, GError **error)
 {
   for (guint i = 0; i < plan->hosts.len; i++) {
     const WsMaintenancePlanHost *row = plan->hosts.items[i];
@@ -243,8 +243,7 @@ static bool tell(Task *task, const WsMaintenancePlan *plan, GError **error)
       g_string_append_printf(line, "%s %s -> %s", j ? "," : ":", row->moves.items[j]->name, row->moves.items[j]->to_name);
     if (!TASK_STEP(task, line->str, NULL, NULL, NULL, error))
       return false;
-    g_autofree char *stays = row->stays ? g_strdup_printf("%s: stays: %s", row->name, row->stays) : NULL;
-    if (stays && !TASK_STEP(task, stays, NULL, NULL, NULL, error))
+    if (!host_stays_tell(task, row->host, off_too, error))
       return false;
   }
   return true;
@@ -350,7 +349,7 @@ bool cluster_roll_maintenance(Task *task, GError **error)
   if (!task_lock(task, &lock, 1, error) || (!task_is_resumed(task) && !check(task, &roll, plan, error)))
     return false;
   if (task_is_dry_run(task))
-    return tell(task, plan, error);
+    return tell(task, plan, roll.off_too, error);
   if (!TASK_STEP(task, "begin", begin, say_what_is_left, &rolling, error))
     return false;
   recall(task, hosts);

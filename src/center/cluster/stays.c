@@ -10,22 +10,27 @@ static bool is_movable(const WsVm *vm)
   return vm->management == WS_VM_MANAGEMENT_MANAGED && vm->power && vm->power->state == WS_POWER_STATE_OFF;
 }
 
-static const char *state_of(const WsVm *vm)
+/* As pieces of sentences. */
+static const char *const states[] = {"that are off", "that are hibernated", "that crashed",
+                                     "that are in the recycle bin", "that are not managed"};
+G_STATIC_ASSERT(G_N_ELEMENTS(states) == STAYS_VOLUMES);
+
+static StaysKind kind_of(const WsVm *vm)
 {
   if (vm->management == WS_VM_MANAGEMENT_IN_BIN)
-    return "in the recycle bin";
+    return STAYS_IN_BIN;
   if (vm->management != WS_VM_MANAGEMENT_MANAGED)
-    return "not managed";
-  return vm->power ? ws_power_state_names[vm->power->state - 1] : "off";
+    return STAYS_NOT_MANAGED;
+  return vm->power->state == WS_POWER_STATE_HIBERNATED ? STAYS_HIBERNATED
+         : vm->power->state == WS_POWER_STATE_CRASHED  ? STAYS_CRASHED
+                                                       : STAYS_OFF;
 }
 
-static void add_name(GString *names, guint *n, const char *name, const char *state)
+static void add_name(HostStays *stays, StaysKind kind, const char *name)
 {
-  if ((*n)++ >= NAMES_MAX)
-    return;
-  g_string_append_printf(names, "%s%s", names->len ? ", " : "", name);
-  if (state)
-    g_string_append_printf(names, " (%s)", state);
+  GString *names = stays->of[kind].names;
+  if (stays->of[kind].n++ < NAMES_MAX)
+    g_string_append_printf(names, "%s%s", names->len ? ", " : "", name);
 }
 
 typedef struct {
@@ -40,7 +45,7 @@ static bool look_at_vm(const void *object, void *arg)
   const WsVm *vm = object;
   Look *look = arg;
   if (!plan_vm_is_placed(vm) && !(look->move && is_movable(vm)))
-    add_name(look->stays->vms, &look->stays->n_vms, vm->name, state_of(vm));
+    add_name(look->stays, kind_of(vm), vm->name);
   return true;
 }
 
@@ -49,8 +54,7 @@ static bool look_at_volume(const void *object, void *arg)
   const WsVolume *volume = object;
   Look *look = arg;
   if (!volume->used_by)
-    add_name(look->stays->volumes, &look->stays->n_volumes, volume->name,
-             volume->in_bin_since ? "in the recycle bin" : NULL);
+    add_name(look->stays, STAYS_VOLUMES, volume->name);
   return true;
 }
 
@@ -64,40 +68,46 @@ static bool look_at_pool(const void *object, void *arg)
   return true;
 }
 
-static void end_list(GString *names, guint n)
-{
-  if (n > NAMES_MAX)
-    g_string_append_printf(names, ", %u more", n - NAMES_MAX);
-}
-
 void host_stays_find(HostStays *stays, const InvSnapshot *snap, WsId host, bool move)
 {
   Look look = {stays, snap, host, move};
-  *stays = (HostStays){g_string_new(NULL), g_string_new(NULL), 0, 0};
+  for (guint i = 0; i < N_STAYS; i++) {
+    stays->of[i].names = g_string_new(NULL);
+    stays->of[i].n = 0;
+  }
   inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, look_at_vm, &look);
   inv_each(snap, &ws_type_pool, look_at_pool, &look);
-  end_list(stays->vms, stays->n_vms);
-  end_list(stays->volumes, stays->n_volumes);
+  for (guint i = 0; i < N_STAYS; i++)
+    if (stays->of[i].n > NAMES_MAX)
+      g_string_append_printf(stays->of[i].names, ", %u more", stays->of[i].n - NAMES_MAX);
 }
 
 void host_stays_clear(HostStays *stays)
 {
-  if (!stays->vms)
-    return;
-  g_string_free(g_steal_pointer(&stays->vms), TRUE);
-  g_string_free(g_steal_pointer(&stays->volumes), TRUE);
+  for (guint i = 0; i < N_STAYS; i++)
+    if (stays->of[i].names)
+      g_string_free(g_steal_pointer(&stays->of[i].names), TRUE);
+}
+
+/* Caller frees. */
+static char *line_of(const HostStays *stays, guint kind)
+{
+  if (kind == STAYS_VOLUMES)
+    return g_strdup_printf("%u volumes that only it reaches stay: %s", stays->of[kind].n,
+                           stays->of[kind].names->str);
+  return g_strdup_printf("%u virtual machines %s stay: %s", stays->of[kind].n, states[kind],
+                         stays->of[kind].names->str);
 }
 
 char *host_stays_text(const HostStays *stays)
 {
-  if (!stays->n_vms && !stays->n_volumes)
-    return NULL;
-  if (!stays->n_volumes)
-    return g_strdup_printf("%u virtual machines that do not run: %s", stays->n_vms, stays->vms->str);
-  if (!stays->n_vms)
-    return g_strdup_printf("%u volumes that only it reaches: %s", stays->n_volumes, stays->volumes->str);
-  return g_strdup_printf("%u virtual machines that do not run: %s; %u volumes that only it reaches: %s",
-                         stays->n_vms, stays->vms->str, stays->n_volumes, stays->volumes->str);
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < N_STAYS; i++) {
+    g_autofree char *line = stays->of[i].n ? line_of(stays, i) : NULL;
+    if (line)
+      g_string_append_printf(text, "%s%s", text->len ? "; " : "", line);
+  }
+  return g_string_free(text, text->len == 0);
 }
 
 static bool gather_movable(const void *object, void *arg)
@@ -121,17 +131,30 @@ void host_stays_log(Task *task, WsId id)
   g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
   const WsHost *host = inv_find(head, &ws_type_host, id);
   g_auto(HostStays) stays = {0};
-  char n_vms[12], n_volumes[12];
   if (!host)
     return;
   host_stays_find(&stays, head, id, false);
-  g_snprintf(n_vms, sizeof n_vms, "%u", stays.n_vms);
-  g_snprintf(n_volumes, sizeof n_volumes, "%u", stays.n_volumes);
-  if (stays.n_vms)
-    task_log(task, "stays_on_host", "host", host->name, "vms", n_vms, "what", stays.vms->str, NULL);
-  if (stays.n_volumes)
-    task_log(task, "stays_on_pools", "host", host->name, "volumes", n_volumes, "what", stays.volumes->str,
-             NULL);
+  for (guint i = 0; i < N_STAYS; i++) {
+    char count[12];
+    const char *names = stays.of[i].names->str;
+    g_snprintf(count, sizeof count, "%u", stays.of[i].n);
+    if (stays.of[i].n && i == STAYS_VOLUMES)
+      task_log(task, "stays_on_pools", "host", host->name, "volumes", count, "names", names, NULL);
+    else if (stays.of[i].n)
+      task_log(task, "stays_on_host", "host", host->name, "vms", count, "what", states[i], "names", names,
+               NULL);
+  }
+}
+
+bool host_stays_add_steps(Task *task, const char *host, const HostStays *stays, GError **error)
+{
+  for (guint i = 0; i < N_STAYS; i++) {
+    g_autofree char *line = stays->of[i].n ? line_of(stays, i) : NULL;
+    g_autofree char *step = line ? g_strdup_printf("%s: %s", host, line) : NULL;
+    if (step && !TASK_STEP(task, step, NULL, NULL, NULL, error))
+      return false;
+  }
+  return true;
 }
 
 bool host_stays_tell(Task *task, WsId id, bool move, GError **error)
@@ -141,7 +164,5 @@ bool host_stays_tell(Task *task, WsId id, bool move, GError **error)
   if (!host)
     return true;
   host_stays_find(&stays, task_snapshot(task), id, move);
-  g_autofree char *text = host_stays_text(&stays);
-  g_autofree char *line = text ? g_strdup_printf("%s: stays: %s", host->name, text) : NULL;
-  return !line || TASK_STEP(task, line, NULL, NULL, NULL, error);
+  return host_stays_add_steps(task, host->name, &stays, error);
 }

@@ -5,9 +5,21 @@
 #include "inventory/inventory.h"
 #include "task/task.h"
 
+typedef enum {
+  STAYS_OFF,
+  STAYS_HIBERNATED,
+  STAYS_CRASHED,
+  STAYS_IN_BIN,
+  STAYS_NOT_MANAGED,
+  STAYS_VOLUMES,
+  N_STAYS
+} StaysKind;
+
 typedef struct {
-  GString *vms, *volumes; /* names, the first of them; of VMs with their state */
-  guint n_vms, n_volumes;
+  struct {
+    GString *names; /* the first of them */
+    guint n;
+  } of[N_STAYS];
 } HostStays;
 
 /* `move`: those that are off are to go, and are left out. */
@@ -22,5 +34,6 @@ GPtrArray *host_stays_movable(const InvSnapshot *snap, WsId host);
 
 /* In the task's log. */
 void host_stays_log(Task *task, WsId host);
-/* A dry run: a line for what stays. */
+/* A dry run: a line for each kind of what stays. */
+bool host_stays_add_steps(Task *task, const char *host, const HostStays *stays, GError **error);
 bool host_stays_tell(Task *task, WsId host, bool move, GError **error);

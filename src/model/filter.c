@@ -378,6 +378,21 @@ bool ws_filter_index_hint(const WsFilter *filter, const WsField **field, WsId *r
   return false;
 }
 
+void ws_filter_time_range(const WsFilter *filter, const char *path, gint64 *from_us, gint64 *until_us)
+{
+  *from_us = G_MININT64;
+  *until_us = G_MAXINT64;
+  for (guint i = 0; i < filter->terms->len; i++) {
+    const Term *term = &g_array_index(filter->terms, Term, i);
+    if (term->kind != WS_KIND_TIME || term->empty || strcmp(term->path_text, path) != 0)
+      continue;
+    if (term->op == OP_EQ || term->op == OP_GT || term->op == OP_GE)
+      *from_us = MAX(*from_us, term->number);
+    if (term->op == OP_EQ || term->op == OP_LT || term->op == OP_LE)
+      *until_us = MIN(*until_us, term->number);
+  }
+}
+
 guint ws_filter_n_terms(const WsFilter *filter)
 {
   return filter->terms->len;

@@ -170,6 +170,11 @@ bool ws_object_equal(const WsType *type, const void *a, const void *b); /* all f
 /* True when a and b differ, and in volatile fields only. */
 bool ws_object_differs_only_volatile(const WsType *type, const void *a, const void *b);
 
+/* Where two objects of the type differ: paths such as "cpu.vcpus" and "disks[disk-0].bus"; parts of a list
+ * that have a `key` are told apart by it, one that is on one side only is "disks[disk-1]". Fields of a name
+ * in `skip` (NULL-ended), at any depth, are passed over. char *, owned. */
+GPtrArray *ws_object_diff(const WsType *type, const void *a, const void *b, const char *const *skip);
+
 /* ---- filter and sort of lists ----
  * Filter grammar: terms joined by " and " ; term = path op value; op one of = != < <= > >= ~ (contains, case folded) ;
  * path = field or field.sub (through lists: any item matches; labels.key: an entry) ; value = word or "quoted", with \" and \\ inside;
@@ -181,6 +186,9 @@ void ws_filter_free(WsFilter *filter);
 bool ws_filter_match(const WsFilter *filter, const void *object);
 /* If the filter holds an equality on an indexed REF/STRING/ENUM field: that field and value, so that the index can be used. */
 bool ws_filter_index_hint(const WsFilter *filter, const WsField **field, WsId *ref, const char **text);
+/* Between which times, both included, all that matches lies in a TIME field, as far as the filter's terms say
+ * so; open: G_MININT64, G_MAXINT64. */
+void ws_filter_time_range(const WsFilter *filter, const char *path, gint64 *from_us, gint64 *until_us);
 /* The filter's terms as they were written ("power.state", "=", "running"); borrowed. For history, which SQL filters. */
 guint ws_filter_n_terms(const WsFilter *filter);
 void ws_filter_nth_term(const WsFilter *filter, guint i, const char **path, const char **op, const char **value);

@@ -181,6 +181,28 @@ static void equality_on_an_index_is_hinted(void)
   g_assert_cmpstr(value, ==, "5");
 }
 
+static void times_bound_what_matches(void)
+{
+  static const struct {
+    const char *text;
+    gint64 from_s, until_s;
+  } cases[] = {
+      {"name=x", 0, 0},
+      {"since>=1970-01-02 and since<1970-01-03", 86400, 172800},
+      {"since>1970-01-02 and since>=1970-01-03 and name=x", 172800, 0},
+      {"since=1970-01-02T00:00:00Z", 86400, 86400},
+      {"since!=1970-01-02 and since=\"\"", 0, 0},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+    g_autoptr(WsFilter) filter = ws_filter_parse(&thing_type, cases[i].text, NULL);
+    gint64 from, until;
+    g_test_message("%s", cases[i].text);
+    ws_filter_time_range(filter, "since", &from, &until);
+    g_assert_cmpint(from, ==, cases[i].from_s ? cases[i].from_s * G_USEC_PER_SEC : G_MININT64);
+    g_assert_cmpint(until, ==, cases[i].until_s ? cases[i].until_s * G_USEC_PER_SEC : G_MAXINT64);
+  }
+}
+
 static int by_sort(gconstpointer a, gconstpointer b, gpointer sort)
 {
   return ws_sort_compare(sort, *(void *const *)a, *(void *const *)b);
@@ -283,6 +305,7 @@ int main(int argc, char **argv)
   g_test_add_func("/model/filter/filters_choose_rows", filters_choose_rows);
   g_test_add_func("/model/filter/bad_filters_tell_where", bad_filters_tell_where);
   g_test_add_func("/model/filter/equality_on_an_index_is_hinted", equality_on_an_index_is_hinted);
+  g_test_add_func("/model/filter/times_bound_what_matches", times_bound_what_matches);
   g_test_add_func("/model/sort/sorting_is_natural_total_and_keeps_absent_last",
                   sorting_is_natural_total_and_keeps_absent_last);
   g_test_add_func("/model/sort/names_sort_as_people_expect", names_sort_as_people_expect);

@@ -125,24 +125,15 @@ bool pg_load(Store *store, const StoreTable *table, StoreRaw each, void *arg, GE
 
 /* ---- history ---- */
 
-static const WsField *find_column(const StoreTable *table, const char *name)
+/* The server has statistics, and chooses the index itself. */
+static char *query_sql(const StoreTable *table, const StoreQuery *query)
 {
-  for (guint i = 0; i < table->n_columns; i++)
-    if (strcmp(table->columns[i]->name, name) == 0)
-      return table->columns[i];
-  g_assert_not_reached();
-}
+  g_auto(GStrv) terms = g_new0(char *, query->n_where + 1);
 
-static char *query_sql(const StoreTable *table, const StoreWhere *where, guint n_where)
-{
-  GString *sql = g_string_new(NULL);
-
-  g_string_printf(sql, "SELECT id, revision, body FROM \"%s\" WHERE id < $1::bigint", table->type->plural);
-  for (guint i = 0; i < n_where; i++)
-    g_string_append_printf(sql, " AND \"%s\" = $%u::%s", where[i].field, i + 3,
-                           pg_column_type(find_column(table, where[i].field)));
-  g_string_append(sql, " ORDER BY id DESC LIMIT $2::bigint");
-  return g_string_free(sql, FALSE);
+  for (guint i = 0; i < query->n_where; i++)
+    terms[i] = g_strdup_printf("\"%s\" = $%u::%s", query->where[i].field, i + 1,
+                               pg_column_type(store_column(table, query->where[i].field)));
+  return store_query_sql(table, query, terms, "", false);
 }
 
 /* A session that has died meanwhile shows it only when it is used: what fails without a word of the server is asked again. */
@@ -174,22 +165,18 @@ static bool give_rows(const PGresult *result, StoreRaw each, void *arg, GError *
   return true;
 }
 
-bool pg_history_query(Store *store, const StoreTable *table, const StoreWhere *where, guint n_where, WsId before, guint limit,
-                      StoreRaw each, void *arg, GError **error)
+bool pg_history_query(Store *store, const StoreTable *table, const StoreQuery *query, StoreRaw each,
+                      void *arg, GError **error)
 {
   StorePg *pg = store->db;
-  g_autofree char *sql = query_sql(table, where, n_where);
-  g_autofree char *below = g_strdup_printf("%" G_GUINT64_FORMAT, before == 0 ? (WsId)G_MAXINT64 : MIN(before, (WsId)G_MAXINT64)),
-                  *most = g_strdup_printf("%u", limit);
-  g_autofree const char **values = g_new(const char *, n_where + 2);
+  g_autofree char *sql = query_sql(table, query);
+  g_autofree const char **values = g_new(const char *, query->n_where + 1);
   g_autoptr(PGresult) result = NULL;
 
-  values[0] = below;
-  values[1] = most;
-  for (guint i = 0; i < n_where; i++)
-    values[i + 2] = where[i].value;
+  for (guint i = 0; i < query->n_where; i++)
+    values[i] = query->where[i].value;
   pthread_mutex_lock(&pg->read_lock);
-  result = query_reader(pg, sql, n_where + 2, values, error);
+  result = query_reader(pg, sql, query->n_where, values, error);
   pthread_mutex_unlock(&pg->read_lock);
   return result && give_rows(result, each, arg, error);
 }

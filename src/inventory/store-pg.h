@@ -64,8 +64,8 @@ bool pg_expire(Store *store, const StoreTable *table, gint64 wall_us, bool *more
 bool pg_copy_out(StorePg *pg, PGconn *conn, const char *table, StoreRaw each, void *arg, GError **error);
 bool pg_load(Store *store, const StoreTable *table, StoreRaw each, void *arg, GError **error);
 char *pg_get_meta(Store *store, const char *name);
-bool pg_history_query(Store *store, const StoreTable *table, const StoreWhere *where, guint n_where, WsId before, guint limit,
-                      StoreRaw each, void *arg, GError **error);
+bool pg_history_query(Store *store, const StoreTable *table, const StoreQuery *query, StoreRaw each,
+                      void *arg, GError **error);
 
 /* store-pg-copy.c: see StoreBackend */
 void *pg_begin_view(Store *store, GError **error);

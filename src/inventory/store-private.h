@@ -74,9 +74,9 @@ typedef struct {
   /* Writes all jobs of the list in one transaction. On failure nothing of them is written, for certain: a backend that
    * cannot tell finds out, however long it takes, or ends the process. */
   bool (*write)(Store *store, const StoreJob *first, GError **error);
-  /* Newest first; the columns have been looked at. Any thread. */
-  bool (*query)(Store *store, const StoreTable *table, const StoreWhere *where, guint n_where, WsId before, guint limit,
-                StoreRaw each, void *arg, GError **error);
+  /* The columns have been looked at. Any thread. */
+  bool (*query)(Store *store, const StoreTable *table, const StoreQuery *query, StoreRaw each, void *arg,
+                GError **error);
   /* Deletes one portion; *more: there is more to do. */
   bool (*expire)(Store *store, const StoreTable *table, gint64 wall_us, bool *more, GError **error);
   /* Housekeeping (a checkpoint) that is best done between groups: asked for when idle, and at once when it is urgent. May be NULL. */
@@ -166,3 +166,12 @@ bool store_wait(Store *store, gint64 us);
 int store_fault(Store *store, const char *point);
 /* Logs and ends the process with status 74: what is on record is unknown, or no longer ours; the next start finds out. */
 G_NORETURN void store_die(Store *store, const char *what, const char *why);
+
+/* store-query.c */
+/* The column of an indexed field of the table. */
+const WsField *store_column(const StoreTable *table, const char *name);
+/* The whole statement. terms[i]: what where[i] asks for, with its placeholder. `aside`: put before a column
+ * that shall not choose the index
+ * ("+", or "" where the server knows better); by_term: one of the terms chooses it, not the time. */
+char *store_query_sql(const StoreTable *table, const StoreQuery *query, char *const *terms, const char *aside,
+                      bool by_term);

@@ -8,6 +8,7 @@
 #include "inventory/store-sqlite.h"
 #include <string.h>
 
+#define FEW 5000          /* rows that may be sorted for a page */
 #define READ_WAIT_MS 5000 /* a reader meets the writer's locks for moments only: recovery, the end of a checkpoint */
 
 /* ---- columns ---- */
@@ -104,46 +105,78 @@ bool sqlite_history_open_reader(StoreSqlite *q, GError **error)
   return true;
 }
 
-static const WsField *find_column(const StoreTable *table, const char *name)
+static void bind_term(sqlite3_stmt *rows, int at, const StoreTable *table, const StoreWhere *where)
 {
-  for (guint i = 0; i < table->n_columns; i++)
-    if (strcmp(table->columns[i]->name, name) == 0)
-      return table->columns[i];
-  g_assert_not_reached();
+  if (store_column(table, where->field)->kind == WS_KIND_BOOL)
+    sqlite3_bind_int(rows, at, strcmp(where->value, "true") == 0);
+  else
+    sqlite3_bind_text(rows, at, where->value, -1, SQLITE_STATIC);
 }
 
-static sqlite3_stmt *prepare_query(StoreSqlite *q, sqlite3 *db, const StoreTable *table, const StoreWhere *where,
-                                   guint n_where, GError **error)
+/* The types of numbers are kept in the column; the caller has text. */
+static char *term_sql(const StoreTable *table, const StoreWhere *where, const char *aside, guint at)
 {
-  g_autoptr(GString) sql = g_string_new(NULL);
+  const WsField *field = store_column(table, where->field);
+  bool number = field->kind == WS_KIND_INT || field->kind == WS_KIND_DOUBLE;
 
-  g_string_printf(sql, "SELECT id, revision, body FROM \"%s\" WHERE id < ?1", table->type->plural);
-  for (guint i = 0; i < n_where; i++) {
-    const WsField *field = find_column(table, where[i].field);
-    /* The types of numbers are kept in the column; the caller has text. */
-    bool number = field->kind == WS_KIND_INT || field->kind == WS_KIND_DOUBLE;
-    g_string_append_printf(sql, number ? " AND \"%s\" = CAST(?%u AS NUMERIC)" : " AND \"%s\" = ?%u",
-                           field->name, i + 3);
+  return g_strdup_printf(number ? "%s\"%s\" = CAST(?%u AS NUMERIC)" : "%s\"%s\" = ?%u", aside, field->name,
+                         at);
+}
+
+/* So many rows have the value; FEW + 1: more than a few. Looks at the index alone. */
+static guint count_few(StoreSqlite *q, sqlite3 *db, const StoreTable *table, const StoreWhere *where)
+{
+  g_autofree char *term = term_sql(table, where, "", 1);
+  g_autofree char *sql = g_strdup_printf("SELECT count(*) FROM (SELECT 1 FROM \"%s\" WHERE %s LIMIT %d)",
+                                         table->type->plural, term, FEW + 1);
+  sqlite3_stmt *count = sqlite_prepare(q, db, sql, NULL);
+  guint n = FEW + 1;
+
+  if (!count)
+    return n;
+  bind_term(count, 1, table, where);
+  if (sqlite3_step(count) == SQLITE_ROW)
+    n = (guint)sqlite3_column_int(count, 0);
+  sqlite3_finalize(count);
+  return n;
+}
+
+/* The term whose index is used; -1: none, the order's own is. SQLite has no statistics of these tables and
+ * would take any; it would also sort all that a user ever did for one page of it. */
+static int choose_term(StoreSqlite *q, sqlite3 *db, const StoreTable *table, const StoreQuery *query)
+{
+  int best = -1;
+  guint fewest = G_MAXUINT;
+
+  if (query->n_where == 1 && !query->by_time)
+    return 0;
+  for (guint i = 0; i < query->n_where; i++) {
+    guint n = count_few(q, db, table, &query->where[i]);
+    if (n < fewest) {
+      fewest = n;
+      best = (int)i;
+    }
   }
-  g_string_append(sql, " ORDER BY id DESC LIMIT ?2");
-  return sqlite_prepare(q, db, sql->str, error);
+  return query->by_time && fewest > FEW ? -1 : best;
 }
 
-static void bind_query(sqlite3_stmt *rows, const StoreTable *table, const StoreWhere *where, guint n_where, WsId before,
-                       guint limit)
+static sqlite3_stmt *prepare_query(StoreSqlite *q, sqlite3 *db, const StoreTable *table,
+                                   const StoreQuery *query, GError **error)
 {
-  sqlite3_bind_int64(rows, 1, before == 0 ? G_MAXINT64 : (sqlite3_int64)MIN(before, (WsId)G_MAXINT64));
-  sqlite3_bind_int64(rows, 2, limit);
-  for (guint i = 0; i < n_where; i++) {
-    if (find_column(table, where[i].field)->kind == WS_KIND_BOOL)
-      sqlite3_bind_int(rows, 3 + (int)i, strcmp(where[i].value, "true") == 0);
-    else
-      sqlite3_bind_text(rows, 3 + (int)i, where[i].value, -1, SQLITE_STATIC);
-  }
+  int chosen = choose_term(q, db, table, query);
+  g_auto(GStrv) terms = g_new0(char *, query->n_where + 1);
+
+  for (guint i = 0; i < query->n_where; i++)
+    terms[i] = term_sql(table, &query->where[i], (int)i == chosen ? "" : "+", i + 1);
+  g_autofree char *sql = store_query_sql(table, query, terms, "+", chosen >= 0);
+  sqlite3_stmt *rows = sqlite_prepare(q, db, sql, error);
+  for (guint i = 0; rows && i < query->n_where; i++)
+    bind_term(rows, (int)i + 1, table, &query->where[i]);
+  return rows;
 }
 
-bool sqlite_history_query(Store *store, const StoreTable *table, const StoreWhere *where, guint n_where, WsId before, guint limit,
-                          StoreRaw each, void *arg, GError **error)
+bool sqlite_history_query(Store *store, const StoreTable *table, const StoreQuery *query, StoreRaw each,
+                          void *arg, GError **error)
 {
   StoreSqlite *q = store->db;
   pthread_mutex_t *lock = q->read_db ? &q->read_lock : &store->sql_lock;
@@ -152,13 +185,9 @@ bool sqlite_history_query(Store *store, const StoreTable *table, const StoreWher
   bool ok;
 
   pthread_mutex_lock(lock);
-  rows = prepare_query(q, db, table, where, n_where, error);
-  ok = rows != NULL;
-  if (ok) {
-    bind_query(rows, table, where, n_where, before, limit);
-    ok = sqlite_each(q, db, rows, each, arg, error);
-    sqlite3_finalize(rows);
-  }
+  rows = prepare_query(q, db, table, query, error);
+  ok = rows && sqlite_each(q, db, rows, each, arg, error);
+  sqlite3_finalize(rows); /* NULL is fine */
   pthread_mutex_unlock(lock);
   return ok;
 }

@@ -49,8 +49,8 @@ bool sqlite_each(StoreSqlite *q, sqlite3 *db, sqlite3_stmt *rows, StoreRaw each,
 bool sqlite_history_prepare(StoreSqlite *q, const StoreTable *table, GError **error);
 int sqlite_history_bind(const StoreTable *table, sqlite3_stmt *put, const void *object);
 bool sqlite_history_open_reader(StoreSqlite *q, GError **error);
-bool sqlite_history_query(Store *store, const StoreTable *table, const StoreWhere *where, guint n_where, WsId before, guint limit,
-                          StoreRaw each, void *arg, GError **error);
+bool sqlite_history_query(Store *store, const StoreTable *table, const StoreQuery *query, StoreRaw each,
+                          void *arg, GError **error);
 bool sqlite_history_expire(Store *store, const StoreTable *table, gint64 wall_us, bool *more, GError **error);
 
 /* store-sqlite-copy.c: see StoreBackend */

@@ -394,25 +394,25 @@ static bool add_found(WsId id, Revision revision, const char *body, gsize n, voi
   return object != NULL;
 }
 
-static bool has_column(const StoreTable *table, const char *name)
-{
-  for (guint i = 0; i < table->n_columns; i++)
-    if (strcmp(table->columns[i]->name, name) == 0)
-      return true;
-  return false;
-}
-
-bool store_query_history(Store *store, const WsType *type, const StoreWhere *where, guint n_where,
-                         WsId before, guint limit, GPtrArray *into, GError **error)
+bool store_find_history(Store *store, const WsType *type, const StoreQuery *query, GPtrArray *into,
+                        GError **error)
 {
   const StoreTable *table = store_table(store, type);
   Found found = {type, into};
 
   g_assert(table->history);
-  for (guint i = 0; i < n_where; i++)
-    if (!has_column(table, where[i].field))
-      return ws_fail(error, WS_ERROR_UNKNOWN_FIELD, "field", where[i].field, NULL);
-  return store->backend->query(store, table, where, n_where, before, limit, add_found, &found, error);
+  for (guint i = 0; i < query->n_where; i++)
+    if (!store_column(table, query->where[i].field))
+      return ws_fail(error, WS_ERROR_UNKNOWN_FIELD, "field", query->where[i].field, NULL);
+  return store->backend->query(store, table, query, add_found, &found, error);
+}
+
+bool store_query_history(Store *store, const WsType *type, const StoreWhere *where, guint n_where,
+                         WsId before, guint limit, GPtrArray *into, GError **error)
+{
+  const StoreQuery query = {.where = where, .n_where = n_where, .after = before, .limit = limit};
+
+  return store_find_history(store, type, &query, into, error);
 }
 
 /* ---- submitting (loop) ---- */

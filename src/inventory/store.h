@@ -86,6 +86,18 @@ typedef struct {
 } StoreWhere;
 bool store_query_history(Store *store, const WsType *type, const StoreWhere *where, guint n_where,
                          WsId before, guint limit, GPtrArray *into, GError **error);
+/* The same in either order of ids or of times (then of ids), from a place on, within a range of time. */
+typedef struct {
+  const StoreWhere *where;
+  guint n_where;
+  gint64 from_us, until_us; /* both included; 0: open */
+  bool by_time, ascending;
+  WsId after;      /* begins behind the record of this id; 0: at the beginning */
+  gint64 after_us; /* by_time: and of this time */
+  guint limit;
+} StoreQuery;
+bool store_find_history(Store *store, const WsType *type, const StoreQuery *query, GPtrArray *into,
+                        GError **error);
 /* Deletes history of `type` older than wall_us (its "time" field); queued behind what is submitted, in
  * portions. */
 void store_expire_history(Store *store, const WsType *type, gint64 wall_us);

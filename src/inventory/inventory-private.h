@@ -30,7 +30,8 @@ typedef struct InvPending {
   Inventory *inv;    /* NULL: it was closed meanwhile */
   InvSnapshot *root; /* where it leads to; NULL: nothing changes in memory */
   InvChange *changes;
-  guint n_changes;
+  guint n_changes;    /* of objects; behind them in `changes` */
+  guint n_records;    /* come those of history, which are told to watchers alone */
   GPtrArray *sealed;  /* history rows of the sealed type; NULL: none */
   bool durable;       /* goes to the store */
   bool unstored;      /* never does: inv_txn_set_unstored() */

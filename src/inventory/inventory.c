@@ -297,7 +297,7 @@ WsId inv_new_id(Inventory *inv)
 void inv_pending_free(InvPending *pending)
 {
   inv_snapshot_unref(pending->root);
-  inv_changes_release(pending->changes, pending->n_changes);
+  inv_changes_release(pending->changes, pending->n_changes + pending->n_records);
   g_free(pending->changes);
   if (pending->sealed)
     g_ptr_array_unref(pending->sealed);
@@ -330,7 +330,7 @@ static void publish(Inventory *inv, InvPending *pending)
     return;
   pending->root = NULL;
   note_unwritten(inv, pending, !pending->durable);
-  inv_log_append(&inv->log, pending->changes, pending->n_changes, swap_published, &swap);
+  inv_log_append(&inv->log, pending->changes, pending->n_changes + pending->n_records, swap_published, &swap);
   inv_snapshot_unref(swap.root);
   for (guint i = 0; i < pending->n_changes; i++)
     for (guint k = 0; k < inv->listeners->len; k++) {

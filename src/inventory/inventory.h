@@ -88,7 +88,7 @@ void *inv_create_with_id(InvTxn *txn, const WsType *type, WsId id);
 /* Whatever version it is, unless it was edited in this transaction before. */
 void inv_delete(InvTxn *txn, const WsType *type, WsId id);
 /* A row for SQL history (audit, event, ended task), written in the same transaction. Takes ownership; gets
- * its id here. */
+ * its id here. Watchers are told of it as of an object that was created. */
 void inv_append_history(InvTxn *txn, void *object);
 /* Takes such a row out again; whether it is there is not looked at. */
 void inv_delete_history(InvTxn *txn, const WsType *type, WsId id);
@@ -143,12 +143,13 @@ typedef struct {
   Revision revision;
   const WsType *type;
   WsId id;
-  const void *old_object, *new_object; /* NULL: created / deleted. Referenced while the change is held */
+  const void *old_object, *new_object; /* NULL: created / deleted. Referenced while the change is held. A
+                                          record of history is created; that it expires is not told */
   bool last;                           /* of its revision */
 } InvChange;
 
-/* On the core loop, in order, right after publication. May commit in a coroutine it starts: that comes after.
- */
+/* On the core loop, in order, right after publication; objects alone, no records of history. May commit in a
+ * coroutine it starts: that comes after. */
 typedef void (*InvListener)(const InvChange *change, void *arg);
 void inv_add_listener(Inventory *inv, InvListener func, void *arg);
 

@@ -204,7 +204,7 @@ static bool collect_changes(InvTxn *txn, InvPending *pending, bool *volatile_onl
 {
   Revision revision = inv_snapshot_revision(txn->inv->head) + 1;
 
-  pending->changes = g_new(InvChange, txn->entries->len);
+  pending->changes = g_new(InvChange, txn->entries->len + txn->history->len);
   *volatile_only = true;
   for (guint i = 0; i < txn->entries->len; i++) {
     Entry *entry = g_ptr_array_index(txn->entries, i);
@@ -225,8 +225,6 @@ static bool collect_changes(InvTxn *txn, InvPending *pending, bool *volatile_onl
         revision, entry->type, entry->id, ref_or_null(now), entry->copy ? ws_resource_pack(entry->copy) : NULL, false,
     };
   }
-  if (pending->n_changes > 0)
-    pending->changes[pending->n_changes - 1].last = true;
   return true;
 }
 
@@ -296,6 +294,18 @@ static void seal_history(const InvTxn *txn, InvPending *pending)
   }
 }
 
+/* After the seal, and once they have their revision: they stay as they are from here on. */
+static void tell_history(const InvTxn *txn, InvPending *pending)
+{
+  for (guint i = 0; i < txn->history->len; i++) {
+    const WsResource *row = g_ptr_array_index(txn->history, i);
+    pending->changes[pending->n_changes + pending->n_records++] =
+        (InvChange){row->revision, row->type, row->id, NULL, ws_resource_pack(row), false};
+  }
+  if (pending->n_changes + pending->n_records > 0)
+    pending->changes[pending->n_changes + pending->n_records - 1].last = true;
+}
+
 static bool wait_until_done(InvPending *pending, GError **error)
 {
   bool ok;
@@ -339,7 +349,7 @@ bool inv_commit(InvTxn *txn, Revision *revision, GError **error)
   txn->used = true;
   pending->owned = true;
   if (!collect_changes(txn, pending, &volatile_only, error) ||
-      (pending->n_changes > 0 && !build_root(txn, pending, error))) {
+      ((pending->n_changes > 0 || txn->history->len > 0) && !build_root(txn, pending, error))) {
     inv_pending_free(pending);
     return false;
   }
@@ -356,6 +366,7 @@ bool inv_commit(InvTxn *txn, Revision *revision, GError **error)
   seal_history(txn, pending);
   if (pending->durable)
     rows = make_rows(txn, pending, reached, &n_rows);
+  tell_history(txn, pending);
   inv_enqueue(inv, pending, rows, n_rows);
   if (!wait_until_done(pending, error))
     return false;

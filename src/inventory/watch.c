@@ -33,6 +33,13 @@ static gsize bytes_of(const WsResource *object)
   return object->packed_bytes + 16;
 }
 
+/* What the log alone keeps alive: the old version; of history the record. */
+static gsize kept_bytes(const InvChange *change)
+{
+  const void *kept = change->type->flags & WS_TYPE_HISTORY ? change->new_object : change->old_object;
+  return kept ? bytes_of(kept) : 0;
+}
+
 /* ---- the log ---- */
 
 void inv_log_init(InvLog *log, Revision revision)
@@ -90,7 +97,7 @@ void inv_log_append(InvLog *log, const InvChange *changes, guint n, void (*publi
   g_autofree gsize *sizes = g_new(gsize, n);
 
   for (guint i = 0; i < n; i++)
-    sizes[i] = changes[i].old_object ? bytes_of(changes[i].old_object) : 0;
+    sizes[i] = kept_bytes(&changes[i]);
   pthread_mutex_lock(&log->lock);
   publish(arg);
   for (guint i = 0; i < n; i++) {

@@ -316,7 +316,58 @@ static void history_is_not_searched_by_fields_without_index(void)
   inv_rig_assert_error(&error, WS_ERROR_UNKNOWN_FIELD, "object_name");
 }
 
-static void history_does_not_give_a_revision_but_survives(void)
+/* Which of events 1..n (one a second, every other of vm-1) come, as seconds; the piece goes on behind the
+ * last. */
+static guint find(InvRig *rig, StoreQuery *query, gint64 *seconds)
+{
+  g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  GError *error = NULL;
+
+  g_assert_true(store_find_history(rig->store, &ws_type_event, query, found, &error));
+  g_assert_no_error(error);
+  for (guint i = 0; i < found->len; i++) {
+    const WsEvent *event = g_ptr_array_index(found, i);
+    seconds[i] = event->time / G_USEC_PER_SEC;
+    query->after = event->id;
+    query->after_us = event->time;
+  }
+  return found->len;
+}
+
+static void history_is_found_by_time_in_pieces(gconstpointer in_memory)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(GPOINTER_TO_INT(in_memory));
+  const StoreWhere where = {"object", "vm-1"};
+  gint64 s[100];
+
+  append_events_at(rig, 20, 21); /* the later ones first: ids and times differ */
+  append_events_at(rig, 20, 1);
+  append_events_at(rig, 1, 5); /* a second one at that time */
+  for (int ascending = 0; ascending < 2; ascending++) {
+    StoreQuery all = {.by_time = true, .ascending = ascending, .limit = 7};
+    for (guint n = 0, k; n < 41; n += k) {
+      k = find(rig, &all, s + n);
+      g_assert_cmpuint(k, ==, MIN(7, 41 - n));
+    }
+    for (guint i = 1; i < 41; i++)
+      g_assert_true(ascending ? s[i] >= s[i - 1] : s[i] <= s[i - 1]);
+    g_assert_cmpuint(find(rig, &all, s), ==, 0);
+  }
+  StoreQuery range = {.where = &where,
+                      .n_where = 1,
+                      .from_us = 5 * G_USEC_PER_SEC,
+                      .until_us = 24 * G_USEC_PER_SEC,
+                      .by_time = true,
+                      .limit = 100};
+  g_assert_cmpuint(find(rig, &range, s), ==, 10); /* 24, 22, 20, ... 6 */
+  for (guint i = 0; i < 10; i++)
+    g_assert_cmpint(s[i], ==, 24 - 2 * i);
+  StoreQuery by_id = {
+      .ascending = true, .from_us = 5 * G_USEC_PER_SEC, .until_us = 5 * G_USEC_PER_SEC, .limit = 100};
+  g_assert_cmpuint(find(rig, &by_id, s), ==, 2);
+}
+
+static void history_gives_a_revision_and_survives(void)
 {
   g_autoptr(InvRig) rig = inv_rig_new(false);
   g_autoptr(InvSnapshot) before = inv_snapshot(rig->inv);
@@ -324,7 +375,7 @@ static void history_does_not_give_a_revision_but_survives(void)
 
   append_events(rig, 3);
   g_autoptr(InvSnapshot) after = inv_snapshot(rig->inv);
-  g_assert_cmpuint(inv_snapshot_revision(after), ==, inv_snapshot_revision(before));
+  g_assert_cmpuint(inv_snapshot_revision(after), ==, inv_snapshot_revision(before) + 1);
   inv_rig_close(rig);
   inv_rig_open(rig);
   g_assert_cmpuint(query(rig, "object", "vm-2", 0, 100, ids), ==, 2);
@@ -432,8 +483,12 @@ int main(int argc, char **argv)
   inv_rig_add_data("/inventory/store/history_is_found_newest_first", GINT_TO_POINTER(0), history_is_found_newest_first);
   g_test_add_data_func("/inventory/store/history_is_found_newest_first_in_memory", GINT_TO_POINTER(1),
                        history_is_found_newest_first);
+  inv_rig_add_data("/inventory/store/history_is_found_by_time_in_pieces", GINT_TO_POINTER(0),
+                   history_is_found_by_time_in_pieces);
+  g_test_add_data_func("/inventory/store/history_is_found_by_time_in_pieces_in_memory", GINT_TO_POINTER(1),
+                       history_is_found_by_time_in_pieces);
   TEST(history_is_not_searched_by_fields_without_index);
-  TEST(history_does_not_give_a_revision_but_survives);
+  TEST(history_gives_a_revision_and_survives);
   TEST(new_index_is_filled_in_from_what_is_there);
   TEST(old_history_goes_in_portions);
   FILE_TEST(idle_store_moves_its_log_into_the_database_once);

@@ -18,6 +18,7 @@ struct Batch {
   Task *parent;
   const char *step;
   const TaskKind *kind;
+  TaskChildRecorded recorded; /* or NULL */
   const TaskChild *wanted; /* borrowed while the function runs; NULL afterwards */
   guint n_wanted, parallel;
   GArray *children; /* of Child, by ordinal; NULL: not loaded yet */
@@ -97,6 +98,8 @@ static WsId record_child(Batch *batch, InvTxn *txn, guint i)
   rec->ordinal = i;
   rec->batch_step = g_strdup(batch->step);
   record_swap(row, rec);
+  if (batch->recorded)
+    batch->recorded(txn, row, batch->parent->engine->center);
   return row->id;
 }
 
@@ -388,13 +391,20 @@ static bool stop_batch(Task *parent, void *ctx, GError **error)
   return true;
 }
 
-static bool run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, bool in_turn, GError **error)
+static bool run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel,
+                         bool in_turn, TaskChildRecorded recorded, GError **error)
 {
   Batch *batch = g_new(Batch, 1); /* not here on the stack: a later step that fails undoes this one too */
   bool ok;
 
-  *batch = (Batch){.parent = task, .step = kind->name, .kind = kind, .wanted = children, .n_wanted = n,
-                   .parallel = MAX(parallel, 1), .in_turn = in_turn};
+  *batch = (Batch){.parent = task,
+                   .step = kind->name,
+                   .kind = kind,
+                   .wanted = children,
+                   .n_wanted = n,
+                   .parallel = MAX(parallel, 1),
+                   .in_turn = in_turn,
+                   .recorded = recorded};
   g_ptr_array_add(task->batches, batch);
   g_assert(n <= TASK_CHILDREN_MAX && task->depth + 1 < TASK_DEPTH_MAX);
   ok = step_run(task, &(Step){.name = batch->step, .body = run_batch, .undo = stop_batch, .ctx = batch, .batch = true,
@@ -409,10 +419,16 @@ static bool run_children(Task *task, const TaskKind *kind, TaskChild *children, 
 
 bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
 {
-  return run_children(task, kind, children, n, parallel, false, error);
+  return run_children(task, kind, children, n, parallel, false, NULL, error);
+}
+
+bool task_run_children_recorded(Task *task, const TaskKind *kind, TaskChild *children, guint n,
+                                guint parallel, TaskChildRecorded recorded, GError **error)
+{
+  return run_children(task, kind, children, n, parallel, false, recorded, error);
 }
 
 bool task_run_children_in_turn(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
 {
-  return run_children(task, kind, children, n, parallel, true, error);
+  return run_children(task, kind, children, n, parallel, true, NULL, error);
 }

@@ -57,6 +57,7 @@ Task *task_new(TaskEngine *engine, const TaskKind *kind, WsTask *rec, guint dept
   task->snaps = g_ptr_array_new_with_free_func((GDestroyNotify)inv_snapshot_unref);
   task->body_snaps = g_ptr_array_new_with_free_func((GDestroyNotify)inv_snapshot_unref);
   task->dry_steps = g_ptr_array_new_with_free_func(g_free);
+  task->dry_waits = g_ptr_array_new_with_free_func(g_free);
   g_queue_init(&task->hold_queue);
   task->percent_shown = WS_INT_UNSET;
   return task;
@@ -81,6 +82,7 @@ void task_unref(Task *task)
   g_ptr_array_unref(task->snaps);
   g_ptr_array_unref(task->body_snaps);
   g_ptr_array_unref(task->dry_steps);
+  g_ptr_array_unref(task->dry_waits);
   g_clear_error(&task->refusal);
   g_free(task);
 }

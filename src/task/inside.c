@@ -42,6 +42,11 @@ bool task_is_dry_run(const Task *task)
   return task->dry;
 }
 
+void task_say_waits(Task *task, const char *path)
+{
+  g_ptr_array_add(task->dry_waits, g_strdup(path));
+}
+
 bool task_is_resumed(const Task *task)
 {
   return task->resumed;

@@ -125,6 +125,13 @@ WsTask *task_new_child_record(Task *parent, const TaskKind *kind, WsId target, c
   return rec;
 }
 
+/* The array stays, empty. */
+static char **take_texts(GPtrArray *texts)
+{
+  g_ptr_array_add(texts, NULL);
+  return (char **)g_ptr_array_steal(texts, NULL);
+}
+
 bool task_start(TaskEngine *engine, const TaskKind *kind, WsId target, void *args, const TaskCause *cause, bool dry_run,
                 WsId parent, TaskStarted *started, GError **error)
 {
@@ -153,9 +160,8 @@ bool task_start(TaskEngine *engine, const TaskKind *kind, WsId target, void *arg
     return false;
   }
   if (dry_run) {
-    g_ptr_array_add(task->dry_steps, NULL);
-    started->dry_steps = (char **)g_ptr_array_free(g_steal_pointer(&task->dry_steps), FALSE);
-    task->dry_steps = g_ptr_array_new_with_free_func(g_free);
+    started->dry_steps = take_texts(task->dry_steps);
+    started->dry_waits = take_texts(task->dry_waits);
   } else {
     started->task_id = task->rec->id;
   }

@@ -100,7 +100,7 @@ struct Task {
   Wait *starter; /* NULL: nobody waits any more */
   const TaskCause *cause;
   GError *refusal;
-  GPtrArray *dry_steps;
+  GPtrArray *dry_steps, *dry_waits;
 
   /* the current run of the function */
   WsCo *co;

@@ -111,7 +111,10 @@ void task_engine_free(TaskEngine *engine);
 const TaskKind *task_kind_find(TaskEngine *engine, const char *name);
 
 /* Outcome of a start: exactly one of refused (error set), dry (steps set), accepted (task_id set). */
-typedef struct { WsId task_id; char **dry_steps; /* owned by the caller */ } TaskStarted;
+typedef struct {
+  WsId task_id;
+  char **dry_steps, **dry_waits; /* owned by the caller; waits: see task_say_waits() */
+} TaskStarted;
 /* In a coroutine; returns when the task was refused, dry-run to its end, or became durable. `args` is a plain object of kind->args_type,
  * taken over. A function that returns true without a step gives a task that is done. A task with a `parent` counts as its child; it is
  * not taken up by the parent after a crash (task_run_children() is for that). */
@@ -141,6 +144,8 @@ void *task_center(const Task *task);
 Inventory *task_inventory(const Task *task);
 TaskEngine *task_engine(const Task *task);
 bool task_is_dry_run(const Task *task);
+/* In a dry run: this setting would wait for a restart of what it is of. */
+void task_say_waits(Task *task, const char *path);
 /* The function runs anew over a task that has begun: checks that guard the start do not apply any more. */
 bool task_is_resumed(const Task *task);
 /* Newest published snapshot at this moment; borrowed. Taken in a body it is valid until the body returns, else until the function does. */
@@ -200,5 +205,10 @@ void task_set_object(Task *task, const WsType *type, WsId id);
  * and the parent ends "partly done"; when all did, false with the error of the first. A cancel of the parent cancels them. */
 typedef struct { WsId target; void *args; } TaskChild;
 bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error);
+/* The same; `recorded` is called with each child's record in the transaction that makes it, to add what
+ * belongs there (an audit record). It must not wait. */
+typedef void (*TaskChildRecorded)(InvTxn *txn, const WsTask *child, void *center);
+bool task_run_children_recorded(Task *task, const TaskKind *kind, TaskChild *children, guint n,
+                                guint parallel, TaskChildRecorded recorded, GError **error);
 /* The same, but the first that fails or is cancelled stops it: those that have not begun by then are cancelled, those under way come to their end. */
 bool task_run_children_in_turn(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error);

@@ -36,7 +36,8 @@ typedef struct {
    * one address, of an account from all of them in an hour; and calls without a login that are refused, from
    * one address. 0: 5 in 300 s, 100, 100, 1,000. */
   guint login_failures_max, login_window_s, login_failures_address, login_failures_account, refused_calls_address;
-  guint audit_keep_days;   /* older audit records go; 0: none does */
+  /* Older audit records, events, ended tasks, migrations go; 0: none does. */
+  guint audit_keep_days, event_keep_days, task_keep_days, migration_keep_days;
   gint64 server_cert_life_s, host_cert_life_s; /* of certificates issued from now on; 0: 398 and 365 days */
   /* The simulator: the database is there, no thread is started and no port opened. Whoever starts the manager steps its core loop and
    * its io's (http/local.h) and brings requests to `server`. NULL: no simulator. Borrowed, outlives the Center. */
@@ -79,6 +80,7 @@ struct Center {
   gint64 started_us; /* wall */
   gint64 backup_tried_us; /* monotonic; a scheduled backup was last started; 0: not yet */
   gint backups_stopped;   /* atomic */
+  gint64 tasks_expire_us; /* wall; operate/retention.c looks at ended tasks again; 0: at once */
   bool cleaning; /* operate/leftovers.c is at it */
   GHashTable *bin_tries; /* center/bin.c: what was to be deleted lately -> until when it is left alone; NULL: nothing yet */
 };

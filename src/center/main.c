@@ -54,7 +54,7 @@ static void set_memory(void)
 typedef struct {
   CenterConfig config;
   char *log_file, *backup, *restore, *move;
-  int port, audit_days, login_failures, login_window, address_failures, address_refusals;
+  int port, audit_days, event_days, task_days, migration_days, login_failures, login_window, address_failures, address_refusals;
   gboolean debug, version, verify_audit;
 } Options;
 
@@ -85,6 +85,9 @@ static bool parse_options(int argc, char **argv, Options *options)
       {"server-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.server_cert_life_s, "Life of this manager's certificate (34387200)", "SECONDS"},
       {"host-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.host_cert_life_s, "Life of certificates issued to hosts (31536000)", "SECONDS"},
       {"audit-days", 0, 0, G_OPTION_ARG_INT, &options->audit_days, "Days that audit records are kept (0: for ever)", "DAYS"},
+      {"event-days", 0, 0, G_OPTION_ARG_INT, &options->event_days, "Days that events are kept (365; 0: for ever)", "DAYS"},
+      {"task-days", 0, 0, G_OPTION_ARG_INT, &options->task_days, "Days that ended tasks are kept, with steps and log (365; 0: for ever)", "DAYS"},
+      {"migration-days", 0, 0, G_OPTION_ARG_INT, &options->migration_days, "Days that records of moves are kept (365; 0: for ever)", "DAYS"},
       {"login-failures", 0, 0, G_OPTION_ARG_INT, &options->login_failures, "Failed logins of an account from one address in a window (5)", "N"},
       {"login-window", 0, 0, G_OPTION_ARG_INT, &options->login_window, "That window (300)", "SECONDS"},
       {"address-failures", 0, 0, G_OPTION_ARG_INT, &options->address_failures, "Failed logins from one address in a window (100)", "N"},
@@ -157,7 +160,7 @@ static int explain_failure(const Options *options, const GError *error)
 
 int main(int argc, char **argv)
 {
-  static Options options = {.port = 8443}; /* what it points to lives as long as the process */
+  static Options options = {.port = 8443, .event_days = 365, .task_days = 365, .migration_days = 365}; /* what it points to lives as long as the process */
   g_autoptr(GError) error = NULL;
   if (!parse_options(argc, argv, &options))
     return 2;
@@ -173,6 +176,9 @@ int main(int argc, char **argv)
   options.config.login_failures_address = (guint)CLAMP(options.address_failures, 0, 1000000);
   options.config.refused_calls_address = (guint)CLAMP(options.address_refusals, 0, 1000000);
   options.config.audit_keep_days = (guint)CLAMP(options.audit_days, 0, 36500);
+  options.config.event_keep_days = (guint)CLAMP(options.event_days, 0, 36500);
+  options.config.task_keep_days = (guint)CLAMP(options.task_days, 0, 36500);
+  options.config.migration_keep_days = (guint)CLAMP(options.migration_days, 0, 36500);
   set_memory();
   set_limits();
   ws_log_init("wincenterd", options.debug ? WS_LOG_DEBUG : WS_LOG_INFO, options.log_file);

@@ -8,6 +8,7 @@
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
 #include "center/operate/backup.h"
+#include "center/operate/retention.h"
 #include "center/pki.h"
 #include "center/pools.h"
 #include "center/quota.h"
@@ -15,7 +16,6 @@
 
 #define SWEEP_US (60 * (gint64)G_USEC_PER_SEC)
 #define WATCH_STORE_US (2 * (gint64)G_USEC_PER_SEC)
-#define HISTORY_KEEP_US ((gint64)365 * 24 * 3600 * G_USEC_PER_SEC)
 
 typedef struct {
   gint64 now;
@@ -68,7 +68,7 @@ static void sweep(void *arg)
   drop_expired(center, &ws_type_api_token);
   drop_expired(center, &ws_type_join_token);
   idempotency_expire(center);
-  store_expire_history(center->store, &ws_type_event, ws_clock_wall_us(center->clock) - HISTORY_KEEP_US);
+  retention_tick(center);
   audit_expire(center);
   backup_tick(center);
   center_pki_renew(center);

@@ -45,6 +45,7 @@ typedef struct {
   const char *verb;       /* "resize", "delete"; NULL: a fixed path */
   const WsType *type;     /* of the collection or of {id}; NULL: none */
   const WsType *body;     /* JSON body to parse; NULL: none, or a merge patch of `type` (UPDATE) */
+  const char *const *query; /* names of the query parameters it takes, NULL-ended; NULL: none */
   const char *permission; /* "volume.write"; "public": no login; "any": whoever is logged in; "self": the user
                              itself, or whoever has <type>.write; "host-certificate": an enrolled host */
   const WsFieldRight *field_rights; /* of an update: n_field_rights */

@@ -22,11 +22,11 @@ _METHODS = ('list', 'get', 'create', 'update', 'delete')
 _METHOD_KEYS = {
     'list': {'permission', 'summary', 'zh'},
     'get': {'permission', 'summary', 'zh'},
-    'create': {'permission', 'audit', 'task', 'call', 'activity', 'body', 'result', 'summary', 'zh', 'danger'},
+    'create': {'permission', 'audit', 'task', 'call', 'activity', 'query', 'body', 'result', 'summary', 'zh', 'danger'},
     'update': {'permission', 'fields', 'audit', 'task', 'call', 'activity', 'allowed', 'summary', 'zh', 'danger'},
     'delete': {'permission', 'audit', 'task', 'call', 'activity', 'allowed', 'body', 'summary', 'zh', 'danger'},
 }
-_VERB_KEYS = {'summary', 'zh', 'permission', 'audit', 'task', 'call', 'activity', 'danger', 'allowed', 'body', 'result', 'on'}
+_VERB_KEYS = {'summary', 'zh', 'permission', 'audit', 'task', 'call', 'activity', 'danger', 'allowed', 'query', 'body', 'result', 'on'}
 _VIEW_KEYS = {'summary', 'zh', 'permission', 'view', 'query', 'result', 'on', 'asks_host'}
 _RPC_KEYS = {'from', 'summary', 'params', 'result', 'deadline_ms', 'notification'}
 _PATH_KEYS = {'operationId', 'summary', 'description', 'parameters', 'x-zh', 'x-permission', 'x-audit', 'x-call', 'x-type', 'x-socket',

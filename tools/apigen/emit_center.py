@@ -71,6 +71,15 @@ def allowed_rows(o):
     return rows
 
 
+_LIST_QUERY = ['filter', 'sort', 'fields', 'limit', 'cursor']
+
+
+def query_names(o):
+    """The query parameters that a call may have."""
+    names = _LIST_QUERY if o.kind == 'LIST' else ['fields'] if o.kind == 'GET' else ['dry_run'] if o.mutating and o.kind != 'FIXED' else []
+    return names + [f.name for f in o.query]
+
+
 def routes_c(contract):
     out = [c.head('The routes of the API.'), '#include "center/verbs.h"\n#include "model/model.h"\n#include "model/routes.h"\n\n']
     for o in contract.operations:
@@ -90,6 +99,8 @@ def routes_c(contract):
             row.append(f'.type = &ws_type_{o.resource.type.snake}')
         if o.body and o.kind != 'UPDATE':
             row.append(f'.body = &ws_type_{o.body.snake}')
+        if query_names(o):
+            row.append('.query = (const char *const[]){' + ', '.join(map(c.string, query_names(o))) + ', NULL}')
         row.append(f'.permission = {c.string(o.permission)}')
         if o.audit_kind:
             row.append(f'.audit_kind = {c.string(o.audit_kind)}, .audit_risk = {RISKS.index(o.risk) + 1}')

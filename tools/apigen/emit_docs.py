@@ -14,7 +14,13 @@ All paths begin with `/api/v1`. Send the token of a session or an API token as `
 
 - **Lists** take `filter`, `sort`, `fields`, `limit`, `cursor` and answer `{items, revision, total, next_cursor}`.
   A filter is terms joined by ` and `: a path, one of `= != < <= > >= ~` (contains), a value. `""` means absent. Through lists any item counts.
+- **History** (events, audit records, ended tasks, migrations) is listed with the same filters; `sort` is `id`, `-id` (as written), `time` or `-time`, newest
+  first where nothing is said; a page has at most 10,000. Records are found fast by a range of `time` and by equality on fields marked as indexed; whatever else
+  a filter asks is seen record by record. `total` is not given. New records are watched as `watch?types=events&since=<revision of the list>`; a watch
+  that names no types is of objects alone.
+- **Query parameters** that a call does not have are refused (`unknown_parameter`), and so is one that is given twice: nothing is done then.
 - **Changes** take `dry_run=true` (all checks, nothing done, the steps as answer); `If-Match` with the object's ETag; POST also `Idempotency-Key`.
+  A batch takes the same; its dry run checks each object and has a result for each.
   What takes time answers 202 with a task. A PATCH is a JSON merge patch (RFC 7386); the same one twice is no change.
 - **Errors** have one form: `code`, `message`, `field`, `cause`, `hint`, `task`, `params`, `request_id`. Codes are at the end.
 

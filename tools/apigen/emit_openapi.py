@@ -229,6 +229,9 @@ def _success(o):
                     '206': {'description': 'The bytes of the Range asked for.', 'content': {'application/octet-stream': {}}}}
         return {'200': {'description': 'The answer.', 'content': _json({'type': 'object'})}}
     dry = {'200': {'description': 'With dry_run: what would happen.', 'content': _json(_ref('schemas', 'DryRun'))}}
+    if o.kind == 'BATCH':
+        dry = {'200': {'description': 'With dry_run: what would happen; else what became of each object, of a verb that answers at once.',
+                       'content': _json({'anyOf': [_ref('schemas', 'DryRun'), _ref('schemas', 'BatchResults')]})}}
     if o.task or o.kind == 'BATCH':
         return dry | {'202': {'description': 'Accepted; the task goes on.', 'headers': {'Location': _ref('headers', 'Location')},
                               'content': _json(_ref('schemas', 'Task'))}}
@@ -327,7 +330,19 @@ def _components(contract):
     schemas['DryRun'] = {
         'type': 'object', 'description': 'Answer to dry_run: all checks have passed, nothing was done.', 'required': ['dry_run', 'steps'],
         'properties': {'dry_run': {'type': 'boolean', 'const': True},
-                       'steps': {'type': 'array', 'items': {'type': 'string'}, 'description': 'What would happen, in order.'}}}
+                       'steps': {'type': 'array', 'items': {'type': 'string'}, 'description': 'What would happen, in order.'},
+                       'waits_for_restart': {'type': 'array', 'items': {'type': 'string'},
+                                             'description': 'Paths of settings of a running VM that would take effect with its next power cycle.'},
+                       'results': {'type': 'array', 'items': _ref('schemas', 'BatchItemResult'), 'description': 'Of a batch: one for each object.'}}}
+    schemas['BatchItemResult'] = {
+        'type': 'object', 'description': 'What became of one object of a batch.', 'required': ['id'],
+        'properties': {'id': {'type': 'string', 'pattern': id_pattern('[a-z][a-z0-9]*'), 'description': 'The object.'},
+                       'error': _ref('schemas', 'Error'),
+                       'steps': {'type': 'array', 'items': {'type': 'string'}, 'description': 'With dry_run: what would happen.'},
+                       'waits_for_restart': {'type': 'array', 'items': {'type': 'string'}, 'description': 'With dry_run: what would wait for a restart.'}}}
+    schemas['BatchResults'] = {
+        'type': 'object', 'description': 'Answer to a batch of a verb that answers at once; without an error it was done.', 'required': ['results'],
+        'properties': {'results': {'type': 'array', 'items': _ref('schemas', 'BatchItemResult'), 'description': 'One for each object.'}}}
     text = {'type': 'string', 'maxLength': 8192}
     return {
         'schemas': schemas,
@@ -335,10 +350,10 @@ def _components(contract):
             'Filter': {'name': 'filter', 'in': 'query', 'schema': text, 'example': 'power.state=running and name~web',
                        'description': 'Terms joined by " and ": path, one of = != < <= > >= ~ (contains), value; "" is absent.'},
             'Sort': {'name': 'sort', 'in': 'query', 'schema': text, 'example': 'name,-created',
-                     'description': 'Up to four fields, - for descending; ties by id.'},
+                     'description': 'Up to four fields, - for descending; ties by id. Of history: id, -id, time or -time.'},
             'Fields': {'name': 'fields', 'in': 'query', 'schema': text, 'example': 'name,power',
                        'description': 'Only these top-level fields; id and revision always.'},
-            'Limit': {'name': 'limit', 'in': 'query', 'description': 'Objects on a page.',
+            'Limit': {'name': 'limit', 'in': 'query', 'description': 'Objects on a page; of history at most 10,000.',
                       'schema': {'type': 'integer', 'minimum': 1, 'maximum': 100000}},
             'Cursor': {'name': 'cursor', 'in': 'query', 'schema': text, 'description': 'next_cursor of the page before; same filter and sort.'},
             'DryRun': {'name': 'dry_run', 'in': 'query', 'schema': {'type': 'boolean', 'default': False},

@@ -28,6 +28,18 @@ export interface Page<T> {
 export interface DryRun {
   dry_run: true
   steps: string[]
+  /** Settings of a running VM that would take effect with its next power cycle. */
+  waits_for_restart?: string[]
+  /** Of a batch: one for each object. */
+  results?: BatchItemResult[]
+}
+
+/** What became of one object of a batch; without an error it was done, or would be. */
+export interface BatchItemResult {
+  id: Id
+  error?: { code: string; message: string; field?: string; cause?: string; hint?: string; params: Record<string, string>; request_id: string }
+  steps?: string[]
+  waits_for_restart?: string[]
 }
 
 '''

@@ -139,19 +139,33 @@ bool api_call_answer_none(ApiCall *call)
   return true;
 }
 
+void api_write_texts(WsJsonWriter *w, const char *key, char *const *texts)
+{
+  ws_json_key(w, key);
+  ws_json_begin_array(w);
+  for (; texts && *texts; texts++)
+    ws_json_string(w, *texts);
+  ws_json_end_array(w);
+}
+
 bool api_call_answer_dry(ApiCall *call, const char *const *steps)
 {
   GString *body = g_string_new(NULL);
   WsJsonWriter w = ws_json_writer(body);
+  call->dry_steps = g_strdupv((char **)steps);
   ws_json_begin_object(&w);
   ws_json_key(&w, "dry_run");
   ws_json_bool(&w, true);
-  ws_json_key(&w, "steps");
-  ws_json_begin_array(&w);
-  for (; steps && *steps; steps++)
-    ws_json_string(&w, *steps);
-  ws_json_end_array(&w);
+  api_write_texts(&w, "steps", call->dry_steps);
+  if (call->dry_waits && *call->dry_waits)
+    api_write_texts(&w, "waits_for_restart", call->dry_waits);
   ws_json_end_object(&w);
+  set_answer(call, 200, body);
+  return true;
+}
+
+bool api_call_answer_results(ApiCall *call, GString *body)
+{
   set_answer(call, 200, body);
   return true;
 }

@@ -1,73 +1,217 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Batches. See batch.h.
  *
- * The right is checked on each object's route for the verb; the parent records what was asked, so that it survives a
- * restart, and each child is an ordinary task of the verb's kind on one object. */
+ * The right is checked on each object's route for the verb. What takes time: the parent records what was
+ * asked, so that it survives a restart, and each child is an ordinary task of the verb's kind on one object.
+ * What answers at once, and every dry run: a call of its own for each object, one after the other; the answer
+ * has one result for each. */
 #include "center/api/batch.h"
 #include "base/hash.h"
+#include "center/auth/audit.h"
 #include "center/auth/identity.h"
 #include "center/auth/references.h"
 #include "model/model.h"
 
+#define AT_ONCE_MAX 1000 /* objects of a verb that answers at once: each waits for the disk */
+#define TURN        64   /* objects after which all else that is ready runs first */
+
+static bool is_for_many(const WsRoute *route)
+{
+  return (route->kind == WS_ROUTE_VERB || route->kind == WS_ROUTE_DELETE || route->kind == WS_ROUTE_UPDATE) &&
+         !route->result;
+}
+
 static const WsRoute *verb_route(const WsType *type, const char *verb, GError **error)
 {
-  g_autofree char *path = strcmp(verb, "delete") == 0
+  bool deletes = strcmp(verb, "delete") == 0, updates = strcmp(verb, "update") == 0;
+  g_autofree char *path = deletes || updates
                               ? g_strdup_printf("/api/v1/%s/%s-1", type->plural, type->prefix)
                               : g_strdup_printf("/api/v1/%s/%s-1/%s", type->plural, type->prefix, verb);
   WsId target;
-  const WsRoute *route = api_route_find(strcmp(verb, "delete") == 0 ? "DELETE" : "POST", path, &target, NULL);
-  if (!route || (route->kind != WS_ROUTE_VERB && route->kind != WS_ROUTE_DELETE) || !route->task)
-    ws_fail(error, WS_ERROR_BAD_VALUE, "field", "verb", "expected", "a verb of this type that can run on many objects",
-            NULL);
-  return route && route->task && (route->kind == WS_ROUTE_VERB || route->kind == WS_ROUTE_DELETE) ? route : NULL;
+  const WsRoute *route = api_route_find(deletes ? "DELETE" : updates ? "PATCH" : "POST", path, &target, NULL);
+  if (route && is_for_many(route))
+    return route;
+  ws_fail(error, WS_ERROR_BAD_VALUE, "field", "verb", "expected",
+          "a verb of this type that can run on many objects", NULL);
+  return NULL;
 }
 
 /* The verb's arguments, once for each child: parsed anew, so that each owns its own. */
 static void *parse_args(const WsRoute *route, const char *json, GError **error)
 {
-  if (!route->body)
-    return NULL;
   const char *text = json ? json : "{}";
-  return ws_object_parse(route->body, text, strlen(text), WS_PARSE_CREATE, error);
+  if (route->kind == WS_ROUTE_UPDATE) {
+    WsPatch *patch = ws_patch_new();
+    patch->patch = g_strdup(text);
+    return patch;
+  }
+  return route->body ? ws_object_parse(route->body, text, strlen(text), WS_PARSE_CREATE, error) : NULL;
+}
+
+/* ---- what is checked for all before anything is done ---- */
+
+static bool check_kinds(ApiCall *call, const WsBatch *batch, GError **error)
+{
+  for (guint i = 0; i < batch->ids.len; i++) {
+    if (batch->ids.items[i].type == call->route->type)
+      continue;
+    g_autofree char *field = g_strdup_printf("ids[%u]", i);
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", field, "expected", call->route->type->prefix, NULL);
+  }
+  return true;
+}
+
+static bool may(ApiCall *call, const InvSnapshot *snap, const WsRoute *route, WsId id, const char *patch,
+                const void *args, GError **error)
+{
+  const ApiIdentity *who = &call->identity;
+  if (!auth_authorise(snap, who, route, id, error) || !auth_may_adopt(snap, who, route, id, error))
+    return false;
+  if (route->kind == WS_ROUTE_UPDATE)
+    return auth_authorise_patch(who, route, id, patch, strlen(patch), error) &&
+           auth_authorise_patched(snap, who, route->type, id, patch, strlen(patch), error);
+  return auth_may_let_go(snap, who, route, id, args, error);
 }
 
 static bool check_items(ApiCall *call, const WsRoute *route, const WsBatch *batch, GError **error)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
-  for (guint i = 0; i < batch->ids.len; i++) {
-    if (batch->ids.items[i].type != call->route->type) {
-      g_autofree char *field = g_strdup_printf("ids[%u]", i);
-      return ws_fail(error, WS_ERROR_BAD_VALUE, "field", field, "expected", call->route->type->prefix, NULL);
-    }
-    if (!auth_authorise(snap, &call->identity, route, batch->ids.items[i].id, error) ||
-        !auth_may_adopt(snap, &call->identity, route, batch->ids.items[i].id, error))
-      return false;
-  }
+  bool updates = route->kind == WS_ROUTE_UPDATE;
   GError *bad = NULL;
-  void *args = parse_args(route, batch->args, &bad);
+  if (!check_kinds(call, batch, error))
+    return false;
+  void *args = updates ? NULL : parse_args(route, batch->args, &bad);
   if (bad) {
     ws_error_context(&bad, "args");
     g_propagate_error(error, bad);
     return false;
   }
-  bool may = !args || auth_authorise_references(&call->identity, route->body, args, NULL, error);
-  for (guint i = 0; may && i < batch->ids.len; i++)
-    may = auth_may_let_go(snap, &call->identity, route, batch->ids.items[i].id, args, error);
+  bool ok = !args || auth_authorise_references(&call->identity, route->body, args, NULL, error);
+  for (guint i = 0; ok && i < batch->ids.len; i++) {
+    ok = may(call, snap, route, batch->ids.items[i].id, batch->args ? batch->args : "{}", args, error);
+    if (i % TURN == TURN - 1)
+      ws_co_sleep(0);
+  }
   if (args)
     ws_object_free(route->body, args);
-  return may;
+  return ok;
+}
+
+/* ---- one call for each object ---- */
+
+static ApiCall *part_of(ApiCall *call, const WsRoute *route, const WsBatch *batch, guint i, GError **error)
+{
+  g_autoptr(ApiCall) part = api_call_new_part(call, route, batch->ids.items[i].id, i + 1);
+  part->patch = g_strdup(batch->args ? batch->args : "{}");
+  part->patch_bytes = strlen(part->patch);
+  part->body_type = route->kind == WS_ROUTE_UPDATE ? NULL : route->body;
+  if (part->body_type && !(part->body = parse_args(route, batch->args, error)))
+    return NULL;
+  return g_steal_pointer(&part);
+}
+
+static void write_result(WsJsonWriter *w, ApiCall *call, const WsAnyRef *object, const ApiCall *part,
+                         const GError *error)
+{
+  char id[WS_ID_TEXT_MAX];
+  ws_json_begin_object(w);
+  ws_json_key(w, "id");
+  ws_json_string(w, ws_id_format(object->type->prefix, object->id, id));
+  if (error) {
+    GString *text = api_error_json(part ? part->request_id : call->request_id, call->lang, error, NULL);
+    ws_json_key(w, "error");
+    ws_json_raw(w, text->str, text->len);
+    g_string_free(text, TRUE);
+  } else if (call->dry_run) {
+    api_write_texts(w, "steps", part->dry_steps);
+    if (part->dry_waits && *part->dry_waits)
+      api_write_texts(w, "waits_for_restart", part->dry_waits);
+  }
+  ws_json_end_object(w);
+}
+
+/* Step names of all objects, each once. */
+static void note_steps(GPtrArray *all, char *const *steps)
+{
+  for (; steps && *steps; steps++)
+    if (!g_ptr_array_find_with_equal_func(all, *steps, g_str_equal, NULL))
+      g_ptr_array_add(all, g_strdup(*steps));
+}
+
+static bool run_parts(ApiCall *call, const WsRoute *route, const WsBatch *batch)
+{
+  GString *body = g_string_new(NULL);
+  WsJsonWriter w = ws_json_writer(body);
+  g_autoptr(GPtrArray) all_steps = g_ptr_array_new_with_free_func(g_free);
+  ws_json_begin_object(&w);
+  ws_json_key(&w, "results");
+  ws_json_begin_array(&w);
+  for (guint i = 0; i < batch->ids.len; i++) {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(ApiCall) part = part_of(call, route, batch, i, &error);
+    if (part && api_call_run_part(part, &error))
+      note_steps(all_steps, part->dry_steps);
+    write_result(&w, call, &batch->ids.items[i], part, error);
+    if (i % TURN == TURN - 1)
+      ws_co_sleep(0);
+  }
+  ws_json_end_array(&w);
+  if (call->dry_run) {
+    g_ptr_array_add(all_steps, NULL);
+    ws_json_key(&w, "dry_run");
+    ws_json_bool(&w, true);
+    api_write_texts(&w, "steps", (char *const *)all_steps->pdata);
+  }
+  ws_json_end_object(&w);
+  return api_call_answer_results(call, body);
 }
 
 bool api_batch(ApiCall *call, GError **error)
 {
-  WsBatch *batch = call->body;
+  const WsBatch *batch = call->batch = ws_batch_copy(call->body);
   const WsRoute *route = verb_route(call->route->type, batch->verb, error);
   if (!route || !check_items(call, route, batch, error))
     return false;
+  if (!route->task && batch->ids.len > AT_ONCE_MAX)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "ids", "expected",
+                   "at most " G_STRINGIFY(AT_ONCE_MAX) " objects for this verb", NULL);
+  if (call->dry_run || !route->task)
+    return run_parts(call, route, batch);
   return api_call_start_task(call, api_batch_task_kind(), 0, g_steal_pointer(&call->body), error);
 }
 
 /* ---- the parent ---- */
+
+static const WsRoute *route_of_child(const WsTask *child)
+{
+  for (guint i = 0; i < ws_n_routes; i++)
+    if (ws_routes[i].type == child->target.type && g_strcmp0(ws_routes[i].task, child->kind) == 0 &&
+        is_for_many(&ws_routes[i]))
+      return &ws_routes[i];
+  return NULL;
+}
+
+/* So whoever asks what was done to an object finds it. */
+static void audit_child(InvTxn *txn, const WsTask *child, void *arg)
+{
+  Center *center = arg;
+  const WsRoute *route = route_of_child(child);
+  WsAuditRecord *record = ws_audit_record_new();
+  char id[WS_ID_TEXT_MAX];
+  record->user = g_strdup(child->owner);
+  record->address = g_strdup(child->origin);
+  record->operation = g_strdup(route ? route->operation : child->kind);
+  record->object = g_strdup(ws_id_format(child->target.type->prefix, child->target.id, id));
+  record->object_name = g_strdup(child->target_name);
+  record->kind = g_strdup(route ? route->audit_kind : "resource_operation");
+  record->risk = route ? route->audit_risk : WS_AUDIT_RECORD_RISK_HIGH;
+  record->result = WS_AUDIT_RECORD_RESULT_ACCEPTED;
+  record->task = g_strdup(ws_id_format(ws_type_task.prefix, child->id, id));
+  record->request_id = child->request_id
+                           ? g_strdup_printf("%s/%" G_GINT64_FORMAT, child->request_id, child->ordinal + 1)
+                           : NULL;
+  audit_append(center->audit, txn, record);
+}
 
 static bool run_batch(Task *task, GError **error)
 {
@@ -81,7 +225,8 @@ static bool run_batch(Task *task, GError **error)
     children[i].args = parse_args(route, batch->args, NULL);
   }
   const TaskKind *kind = task_kind_find(task_engine(task), route->task);
-  return task_run_children(task, kind, children, batch->ids.len, batch->parallel, error);
+  return task_run_children_recorded(task, kind, children, batch->ids.len, batch->parallel, audit_child,
+                                    error);
 }
 
 /* The verb's arguments stand in it as they came. */
@@ -90,8 +235,9 @@ static char *request_of(const void *args)
   g_autoptr(WsBatch) shown = ws_batch_copy(args);
   char *text = g_steal_pointer(&shown->args);
   const WsRoute *route = shown->ids.len ? verb_route(shown->ids.items[0].type, shown->verb, NULL) : NULL;
-  if (text && route && route->body)
-    shown->args = ws_json_without_secrets(route->body, text, strlen(text));
+  const WsType *type = route && route->kind == WS_ROUTE_UPDATE ? route->type : route ? route->body : NULL;
+  if (text && type)
+    shown->args = ws_json_without_secrets(type, text, strlen(text));
   ws_secret_free(text);
   return ws_object_to_json(&ws_type_batch, shown, WS_WRITE_CLIENT, NULL);
 }

@@ -5,6 +5,7 @@
  * is answered. Nothing is ever used by both at a time, so nothing is locked. */
 #pragma once
 #include "center/api/call.h"
+#include "model/model.h"
 
 struct ApiCall {
   /* request: constant once handed over */
@@ -17,7 +18,7 @@ struct ApiCall {
   const WsType *body_type;
   char *patch;              /* update: merge patch */
   gsize patch_bytes;
-  char request_id[40];
+  char request_id[48];
   char *idempotency_key;    /* or NULL */
   char *request_hash;       /* with idempotency_key */
   char *key_hash;           /* SHA-256 over user and key; NULL: no key, or a dry run */
@@ -34,11 +35,14 @@ struct ApiCall {
   WsId idempotency_record;
   const WsType *object_type; /* what the call is about, for audit */
   WsId object;
+  WsBatch *batch; /* what a batch was asked for, for audit; owned; NULL: it is none, or not understood */
   char *task_text;           /* "task-7" when it goes on as a task */
   bool audited;              /* the audit record went with the call's own transaction */
   bool streamed;             /* the answer went its own way: nothing is left to send */
   int status;                /* the answer, sent once the audit record is durable; 0: none yet */
   GString *answer;
+  char **dry_steps; /* what that says, of a dry run; NULL: nothing */
+  char **dry_waits; /* settings that would wait for a restart, set before it is answered; NULL: none */
   bool answer_private;       /* it holds what is not to be read again (a token, a screen): never written to disk */
   Revision etag;
   char *location;
@@ -60,10 +64,21 @@ void api_answer_headers(HttpCall *http, const char *request_id);
 void api_answer_error(HttpCall *http, const char *request_id, WsLang lang, const GError *error, const char *task);
 GString *api_error_json(const char *request_id, WsLang lang, const GError *error, const char *task);
 
+/* A member that is a list of texts; NULL: an empty one. */
+void api_write_texts(WsJsonWriter *w, const char *key, char *const *texts);
+
 /* Reads (I/O thread; long ones move to a worker). Take the call. */
 void api_read_list(ApiCall *call);
 void api_read_object(ApiCall *call);
 void api_read_view(ApiCall *call);
+bool api_read_limit(ApiCall *call, guint *limit, GError **error); /* of a list */
+
+/* One object of a batch: a call of `route` by the caller of `call`, with nothing of its own yet but number
+ * and target. */
+ApiCall *api_call_new_part(ApiCall *call, const WsRoute *route, WsId target, guint number);
+/* Executes and audits it as if it had come by itself; what it answers stays in it. Core loop, in a coroutine.
+ */
+bool api_call_run_part(ApiCall *part, GError **error);
 
 /* Hands the call to the core loop, which executes, audits and answers it. Takes the call. Any thread. */
 void api_write(ApiCall *call);

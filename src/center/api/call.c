@@ -15,6 +15,24 @@ ApiCall *api_call_new(Center *center, HttpCall *http, const WsRoute *route, WsId
   return call;
 }
 
+/* No id of a request has a slash, so the part's is nobody else's. */
+ApiCall *api_call_new_part(ApiCall *call, const WsRoute *route, WsId target, guint number)
+{
+  ApiCall *part = api_call_new(call->center, call->http, route, target);
+  const ApiIdentity *from = &call->identity;
+  part->identity = (ApiIdentity){from->user,
+                                 g_strdup(from->name),
+                                 from->session,
+                                 from->token,
+                                 from->rights ? g_ptr_array_ref(from->rights) : NULL,
+                                 from->bound ? g_ptr_array_ref(from->bound) : NULL};
+  g_snprintf(part->request_id, sizeof part->request_id, "%s/%u", call->request_id, number);
+  part->lang = call->lang;
+  part->dry_run = call->dry_run;
+  part->if_match_any = true;
+  return part;
+}
+
 void api_call_free(ApiCall *call)
 {
   if (!call)
@@ -32,6 +50,9 @@ void api_call_free(ApiCall *call)
   g_clear_error(&call->refused);
   if (call->answer)
     g_string_free(call->answer, TRUE);
+  g_strfreev(call->dry_steps);
+  g_strfreev(call->dry_waits);
+  g_clear_pointer(&call->batch, ws_batch_free);
   g_free(call->location);
   http_call_unref(call->http);
   g_free(call);
@@ -64,10 +85,33 @@ static void read_request_id(ApiCall *call)
     ws_uuid_new(call->center->clock, call->request_id);
 }
 
+/* What is not known must not be passed over: with ?dryrun=true somebody wants nothing to happen. */
+static bool check_query(ApiCall *call, GError **error)
+{
+  static const char *const none[] = {NULL};
+  const char *const *known = call->route->query ? call->route->query : none;
+  for (guint i = 0; i < http_call_query_count(call->http); i++) {
+    const char *name, *value;
+    http_call_nth_query(call->http, i, &name, &value);
+    if (g_strv_contains(known, name)) {
+      if (http_call_query(call->http, name) != value)
+        return ws_fail(error, WS_ERROR_BAD_VALUE, "field", name, "expected", "a query parameter once", NULL);
+      continue;
+    }
+    if (strcmp(name, "dry_run") == 0)
+      return ws_fail(error, WS_ERROR_UNSUPPORTED, "field", name, "what", "a dry run of this call", NULL);
+    g_autofree char *all = *known ? g_strjoinv(", ", (char **)known) : NULL;
+    return ws_fail(error, WS_ERROR_UNKNOWN_PARAMETER, "field", name, "known", all ? all : "none", NULL);
+  }
+  return true;
+}
+
 bool api_call_read_headers(ApiCall *call, GError **error)
 {
   read_request_id(call);
   call->lang = ws_lang_parse(http_call_header(call->http, "accept-language"));
+  if (!check_query(call, error))
+    return false;
   const char *dry = http_call_query(call->http, "dry_run");
   if (dry && strcmp(dry, "true") != 0 && strcmp(dry, "false") != 0)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "dry_run", "expected", "true or false", NULL);

@@ -72,6 +72,8 @@ typedef bool (*ApiUpdated)(InvTxn *txn, const InvSnapshot *head, const void *bef
 bool api_call_update(ApiCall *call, ApiUpdated updated, GError **error);
 /* Any JSON body; taken over. */
 bool api_call_answer_json(ApiCall *call, int status, GString *body);
+/* What became of each object of a batch: holds nothing that must not be read again. Taken over. */
+bool api_call_answer_results(ApiCall *call, GString *body);
 bool api_call_answer_none(ApiCall *call); /* 204 */
 bool api_call_answer_dry(ApiCall *call, const char *const *steps);
 /* Cause for tasks that this call starts. Borrowed from the call. */

@@ -162,7 +162,7 @@ static bool parse_body(ApiCall *call, const char *body, gsize n, GError **error)
     return true;
   if (!call->body_type)
     return n == 0 || (call->patch_bytes == 2 && memcmp(call->patch, "{}", 2) == 0) ||
-           ws_fail(error, WS_ERROR_BAD_VALUE, "field", "", "expected", "no body", NULL);
+           ws_fail(error, WS_ERROR_BAD_VALUE, "field", "body", "expected", "no body", NULL);
   call->body = ws_object_parse(call->body_type, call->patch, call->patch_bytes, WS_PARSE_CREATE, error);
   return call->body != NULL;
 }

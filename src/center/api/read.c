@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Reading: one object, lists, history. Answers from a snapshot; what may take longer than a millisecond goes to a worker.
+/* Reading: one object, lists (of history: history_list.c). Answers from a snapshot; what may take longer than a millisecond goes to a worker.
  *
  * A list: `filter`, `sort`, `limit`, `cursor`, `fields`. The cursor holds the last object's sort values and id, so that it stays
  * good while objects come, go and change: the next page begins behind that place, wherever it is then. */
 #include "base/log.h"
 #include "center/api/call-private.h"
 #include "center/api/cursor.h"
+#include "center/api/history_list.h"
 #include "center/api/page.h"
 
 #define LIMIT_DEFAULT 100
@@ -110,7 +111,7 @@ static void list_clear(List *list)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(List, list_clear)
 
-static bool read_limit(ApiCall *call, guint *limit, GError **error)
+bool api_read_limit(ApiCall *call, guint *limit, GError **error)
 {
   const char *text = http_call_query(call->http, "limit");
   guint64 value = LIMIT_DEFAULT;
@@ -131,7 +132,7 @@ static bool list_parse(ApiCall *call, List *list, GError **error)
     return false;
   if (fields && !(list->fields = ws_field_set_parse(type, fields, error)))
     return false;
-  return read_limit(call, &list->limit, error) &&
+  return api_read_limit(call, &list->limit, error) &&
          (!cursor || (list->after = cursor_parse(type, sort, filter, cursor, error)));
 }
 
@@ -220,52 +221,15 @@ static void list_run(List *list)
 /* Takes what the list has gathered, and the call. */
 static void answer_page(ApiCall *call, List *list)
 {
-  Page page = {.type = list->type, .total = list->snap ? (gint64)list->total : -1};
+  Page page = {.type = list->type, .total = list->total};
   if (list->more && list->page->len)
     page.next_cursor = cursor_format(list->type, http_call_query(call->http, "sort"), http_call_query(call->http, "filter"),
                                      list->page->pdata[list->page->len - 1]);
-  page.revision = list->snap ? inv_snapshot_revision(list->snap) : 0;
+  page.revision = inv_snapshot_revision(list->snap);
   page.snap = g_steal_pointer(&list->snap);
   page.objects = g_steal_pointer(&list->page);
   page.fields = g_steal_pointer(&list->fields);
   page_answer(call, &page);
-}
-
-/* ---- history: newest first, filtered by indexed fields, cursor = id ---- */
-
-static bool history_where(const WsFilter *filter, StoreWhere *where, guint *n, GError **error)
-{
-  const WsField *field;
-  WsId ref;
-  const char *text;
-  *n = 0;
-  if (!filter)
-    return true;
-  if (!ws_filter_index_hint(filter, &field, &ref, &text) || !text)
-    return ws_fail(error, WS_ERROR_BAD_FILTER, "position", "0", "expected", "an equality on an indexed field", NULL);
-  where[0] = (StoreWhere){field->name, text};
-  *n = 1;
-  return true;
-}
-
-static bool run_history(ApiCall *call, List *list, GError **error)
-{
-  StoreWhere where[1];
-  guint n_where;
-  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
-  WsId before = list->after ? ((WsResource *)list->after)->id : 0;
-  if (list->sort)
-    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "sorting of history (it is newest first)", NULL);
-  if (!history_where(list->filter, where, &n_where, error) ||
-      !store_query_history(call->center->store, list->type, where, n_where, before, MIN(list->limit, 10000) + 1, rows,
-                           error))
-    return false;
-  list->page = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
-  for (guint i = 0; i < rows->len && i < list->limit; i++)
-    if (!list->filter || ws_filter_match(list->filter, rows->pdata[i]))
-      g_ptr_array_add(list->page, ws_resource_ref(rows->pdata[i]));
-  list->more = rows->len > list->limit;
-  return true;
 }
 
 static void read_list(void *arg)
@@ -273,15 +237,9 @@ static void read_list(void *arg)
   ApiCall *call = arg;
   g_autoptr(GError) error = NULL;
   g_auto(List) list = {0};
-  bool history = call->route->type->flags & WS_TYPE_HISTORY;
-  bool ok = list_parse(call, &list, &error);
-  if (ok && history)
-    ok = run_history(call, &list, &error);
-  else if (ok) {
+  if (list_parse(call, &list, &error)) {
     list.snap = inv_snapshot(call->center->inventory);
     list_run(&list);
-  }
-  if (ok) {
     answer_page(call, &list);
     return;
   }
@@ -293,7 +251,9 @@ void api_read_list(ApiCall *call)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
   const WsType *type = call->route->type;
-  if (!(type->flags & WS_TYPE_HISTORY) && inv_count(snap, type) <= INLINE_MAX)
+  if (type->flags & WS_TYPE_HISTORY)
+    history_list(call);
+  else if (inv_count(snap, type) <= INLINE_MAX)
     read_list(call);
   else
     ws_workers_run(call->center->workers, NULL, read_list, call);

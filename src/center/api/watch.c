@@ -159,9 +159,10 @@ static bool add_type(Subscription *s, const ApiIdentity *identity, const WsType 
 
 static bool parse_types(Subscription *s, ApiCall *call, const char *types, GError **error)
 {
-  if (!types) {
+  if (!types) { /* the state of now; who wants history says so */
     for (guint i = 0; i < ws_n_resource_types; i++)
-      add_type(s, &call->identity, ws_resource_types[i], false, NULL);
+      if (!(ws_resource_types[i]->flags & WS_TYPE_HISTORY))
+        add_type(s, &call->identity, ws_resource_types[i], false, NULL);
     return true;
   }
   g_auto(GStrv) names = g_strsplit(types, ",", 64);
@@ -271,10 +272,16 @@ static void catch_up(Watcher *watcher)
     g_clear_pointer(&watcher->own, inv_watch_free);
 }
 
-static void feed_one(Watcher *watcher, Revision revision)
+/* What is fed came after the revision `from`. */
+static void feed_one(Watcher *watcher, Revision from, Revision revision)
 {
   if (watcher->behind)
     return;
+  if (watcher->sent > from && watcher->sent < revision) { /* it knows the beginning of that from its list */
+    watcher->behind = true;
+    catch_up(watcher);
+    return;
+  }
   if (is_full(watcher)) {
     watcher->behind = true; /* goes on in on_writable */
     return;
@@ -286,7 +293,7 @@ static void feed_one(Watcher *watcher, Revision revision)
     http_socket_send_message(watcher->socket, watcher->subscription->message);
 }
 
-static void feed_all(WatchHub *hub, const InvChange *changes, guint n, Revision revision)
+static void feed_all(WatchHub *hub, const InvChange *changes, guint n, Revision from, Revision revision)
 {
   GHashTableIter iter;
   void *value;
@@ -295,7 +302,7 @@ static void feed_all(WatchHub *hub, const InvChange *changes, guint n, Revision 
     Subscription *s = value;
     s->message = message_of(s, changes, n, revision);
     for (guint i = 0; i < s->watchers->len; i++)
-      feed_one(s->watchers->pdata[i], revision);
+      feed_one(s->watchers->pdata[i], from, revision);
     g_clear_pointer(&s->message, http_message_free);
   }
 }
@@ -395,10 +402,11 @@ static bool read_feed(WatchHub *hub, guint *n, GError **error)
 
 static void feed_changes(WatchHub *hub, guint n)
 {
+  Revision from = hub->at;
   hub->at = hub->changes[n - 1].revision;
   for (guint i = 0; i < n; i++)
     dismiss_by(hub, &hub->changes[i]);
-  feed_all(hub, hub->changes, n, hub->at);
+  feed_all(hub, hub->changes, n, from, hub->at);
   inv_changes_release(hub->changes, n);
 }
 
@@ -491,7 +499,13 @@ static void on_opened(HttpSocket *socket, void *arg)
   g_autofree char *text = g_strdup_printf("{\"revision\":%" G_GUINT64_FORMAT ",\"changes\":[]}", watcher->sent);
   g_autoptr(GBytes) hello = g_bytes_new(text, strlen(text));
   http_socket_send(socket, hello, false);
-  if (watcher->sent < watcher->hub->at)
+  g_autoptr(InvSnapshot) snap = inv_snapshot(watcher->hub->center->inventory);
+  if (watcher->sent > inv_snapshot_revision(snap)) { /* of another database, or of one that was put in this one's place */
+    g_autoptr(GError) error = NULL;
+    watcher->dismissed = true;
+    ws_fail(&error, WS_ERROR_RELIST, NULL);
+    tell_relist(watcher, error);
+  } else if (watcher->sent < watcher->hub->at)
     catch_up(watcher);
 }
 

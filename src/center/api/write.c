@@ -44,6 +44,23 @@ static char *detail_of(ApiCall *call)
   return g_string_free(names, FALSE);
 }
 
+/* Of a batch also what is done to what: "start: vm-1 vm-2 ... of 300". Only what reads like a verb and like
+ * ids: the rest may be anything. */
+static char *detail_of_batch(ApiCall *call)
+{
+  const WsBatch *batch = call->batch;
+  GString *text = g_string_new(batch->verb);
+  char id[WS_ID_TEXT_MAX];
+  guint i = 0;
+  g_string_append_c(text, ':');
+  for (; i < batch->ids.len && text->len < 2048; i++)
+    g_string_append_printf(text, " %s",
+                           ws_id_format(batch->ids.items[i].type->prefix, batch->ids.items[i].id, id));
+  if (i < batch->ids.len)
+    g_string_append_printf(text, " ... of %u", batch->ids.len);
+  return g_string_free(text, FALSE);
+}
+
 static WsAuditRecord *audit_record(ApiCall *call, int result, const GError *error)
 {
   WsAuditRecord *record = ws_audit_record_new();
@@ -60,7 +77,7 @@ static WsAuditRecord *audit_record(ApiCall *call, int result, const GError *erro
   record->result = result;
   record->error = g_strdup(error ? ws_error_code_name(ws_error_code(error)) : NULL);
   record->task = g_strdup(call->task_text);
-  record->detail = detail_of(call);
+  record->detail = call->batch ? detail_of_batch(call) : detail_of(call);
   record->request_id = g_strdup(call->request_id);
   return record;
 }
@@ -190,6 +207,7 @@ bool api_call_start_task(ApiCall *call, const TaskKind *kind, WsId target, void 
       g_clear_pointer(&call->task_text, g_free);
   }
   g_auto(GStrv) steps = started.dry_steps;
+  call->dry_waits = started.dry_waits;
   if (!ok)
     return false;
   if (call->dry_run)
@@ -237,6 +255,13 @@ static bool run_task(ApiCall *call, GError **error)
 
 /* ---- one call from beginning to end ---- */
 
+/* What is said of the body as a whole has no path. */
+static void name_body(GError *error)
+{
+  if (error && g_strcmp0(ws_error_field(error), "") == 0)
+    ws_error_set_param(error, "field", "body");
+}
+
 /* The state table holds for what answers at once as it does for tasks. */
 static bool check_state(ApiCall *call, GError **error)
 {
@@ -270,6 +295,17 @@ static bool execute(ApiCall *call, GError **error)
   }
 }
 
+bool api_call_run_part(ApiCall *part, GError **error)
+{
+  GError *failed = NULL;
+  bool ok = execute(part, &failed);
+  name_body(failed);
+  audit_alone(part, failed);
+  if (failed)
+    g_propagate_error(error, failed);
+  return ok;
+}
+
 /* Turned away before anything is written for it. Beyond the limit of its address it has no key: a record of that is two transactions. */
 static bool admit(ApiCall *call, GError **error)
 {
@@ -299,6 +335,7 @@ static void run_call(void *arg)
     ok = replayed || execute(call, &error);
   if (!ok)
     count_refusal(call, &error);
+  name_body(error);
   if (!replayed) {
     audit_alone(call, ok ? NULL : error);
     idempotency_end(call, ok);

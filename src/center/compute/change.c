@@ -11,6 +11,7 @@
 #include "center/pools.h"
 #include "center/quota.h"
 #include "center/verbs.h"
+#include "plan/live.h"
 
 typedef struct Change Change;
 /* Modifies a private copy of the VM; false with error when it cannot be. Runs again after a restart, so it is pure. */
@@ -167,6 +168,28 @@ static bool admit_again(Task *task, const Change *change, QuotaHold *hold)
   return !after || admit(task, change, before, after, hold, NULL);
 }
 
+static bool is_emulated(const InvSnapshot *snap, WsId host_id)
+{
+  const WsHost *host = inv_find(snap, &ws_type_host, host_id);
+  const WsHostVirtualisation *can = host && host->facts ? host->facts->virtualisation : NULL;
+  return can && can->kind == WS_HOST_VIRTUALISATION_KIND_TCG;
+}
+
+/* Of a guest that is there to take it. The host has the last word. */
+static void say_waits(Task *task, const Change *change, const WsVm *before, const WsVm *after)
+{
+  const InvSnapshot *snap = task_snapshot(task);
+  int power = before->power ? (int)before->power->state : 0;
+  if (!task_is_dry_run(task) ||
+      (power != WS_POWER_STATE_RUNNING && power != WS_POWER_STATE_PAUSED && power != WS_POWER_STATE_IO_HELD))
+    return;
+  g_autoptr(WsVmSpec) now = compute_spec(snap, before, NULL),
+                      next = now ? compute_spec(snap, after, NULL) : NULL;
+  g_autoptr(GPtrArray) waits = next ? live_waits(now, next, is_emulated(snap, change->vm.host)) : NULL;
+  for (guint i = 0; waits && i < waits->len; i++)
+    task_say_waits(task, waits->pdata[i]);
+}
+
 static bool run_change(Task *task, Change *change, GError **error)
 {
   g_auto(QuotaHold) hold = {NULL};
@@ -181,6 +204,7 @@ static bool run_change(Task *task, Change *change, GError **error)
         !admit_reservation(snap, before, after, error) || !admit(task, change, before, after, &hold, error) ||
         !lock_new_devices(task, before, after, error))
       return false;
+    say_waits(task, change, before, after);
   }
   return TASK_STEP(task, "apply", apply_change, apply_back, change, error);
 }

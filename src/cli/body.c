@@ -386,7 +386,7 @@ char *query_build(Cli *cli, const CliNoun *noun, const CliCommand *command, GErr
   for (guint i = 0; i < command->n_options; i++)
     if (command->options[i].place == CLI_IN_QUERY && cli_option(cli, command->options[i].name))
       add_query(query, command->options[i].path, cli_option(cli, command->options[i].name));
-  if (cli->dry_run)
+  if (cli->dry_run && strcmp(command->method, "GET") != 0)
     add_query(query, "dry_run", "true");
   return g_string_free(query, FALSE);
 }

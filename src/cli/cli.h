@@ -72,6 +72,9 @@ bool options_check(Cli *cli, const CliNoun *noun, const CliCommand *command, GEr
 bool unknown_noun(const char *word, GError **error);
 bool unknown_command(const CliNoun *noun, const char *word, GError **error);
 bool unknown_option(const CliNoun *noun, const CliCommand *command, const char *key, GError **error);
+/* The same of a command of winctl's own, whose options, beside those of every command, are `names`
+ * (NULL-ended). */
+bool unknown_own_option(const char *own, const char *const *names, const char *key, GError **error);
 /* Up to three of the known (NULL-ended) that are near the word: "start, restart"; NULL: none is. Caller frees. */
 char *suggest(const char *word, const char *const *known);
 /* What a part of a list may hold: "volume, new_volume.size_bytes, bus". Caller frees. */
@@ -110,9 +113,14 @@ bool wait_fail(const json_t *task, GError **error);
 
 /* results.c: one result for each child of a batch that has ended; false when one was not done. */
 bool results_of_children(Cli *cli, const json_t *parent, GError **error);
+/* The same of a batch that answered at once, or of its dry run. */
+bool results_at_once(Cli *cli, const json_t *answer, GError **error);
 
 /* watch.c */
 bool watch_list(Cli *cli, const CliNoun *noun, const char *query, GError **error);
+/* Of these objects alone, which have been shown as they were at the revision; ends when none of them is left.
+ */
+bool watch_objects(Cli *cli, const CliNoun *noun, GPtrArray *ids, json_int_t revision, GError **error);
 
 /* console.c */
 bool console_attach(Cli *cli, const char *vm_id, GError **error);
@@ -125,6 +133,8 @@ bool transfer_screenshot(Cli *cli, const char *vm, const char *file, GError **er
 
 /* help.c */
 void help_all(const Cli *cli);
+/* Of a command of winctl's own ("login", "image upload"); false: it is none. */
+bool help_own(const Cli *cli, const char *noun, const char *command);
 void help_noun(const Cli *cli, const CliNoun *noun);
 void help_command(const Cli *cli, const CliNoun *noun, const CliCommand *command);
 void help_completion(void);

@@ -8,10 +8,12 @@
 static const struct {
   const char *usage, *en, *zh;
 } own_commands[] = {
-    {"login URL [--user NAME] [--password-file FILE] [--ca FILE | --fingerprint HEX]", "Log in; the login is kept for later commands.", "登录并保存会话"},
+    {"login URL [--user NAME] [--password-file FILE | --password @FILE] [--ca FILE | --fingerprint HEX]",
+     "Log in; the login is kept for later commands.", "登录并保存会话"},
     {"logout", "Log out.", "退出登录"},
     {"image upload FILE --pool POOL [--name NAME ...]", "Make an image of a local file.", "上传镜像"},
-    {"volume upload VOLUME FILE", "Upload into a volume that awaits it; goes on after a break.", "上传存储卷"},
+    {"volume upload VOLUME FILE", "Upload into a volume that awaits it; goes on after a break.",
+     "上传存储卷"},
     {"volume download VOLUME FILE", "Download a volume; goes on after a break.", "下载存储卷"},
     {"vm screenshot VM FILE", "Save a picture of the VM's screen as PNG.", "将虚拟机屏幕保存为 PNG 图片"},
     {"vm console VM", "The VM's serial line in this terminal.", "串口控制台"},
@@ -36,6 +38,22 @@ void help_all(const Cli *cli)
   for (guint i = 0; i < G_N_ELEMENTS(own_commands); i++)
     g_print("  winctl %s\n      %s\n", own_commands[i].usage, cli_words(cli, own_commands[i].en, own_commands[i].zh));
   print_globals(cli);
+}
+
+bool help_own(const Cli *cli, const char *noun, const char *command)
+{
+  g_autofree char *two = g_strdup_printf("%s %s", noun, command ? command : "");
+  for (guint i = 0; i < G_N_ELEMENTS(own_commands); i++) {
+    const char *usage = own_commands[i].usage;
+    gsize n = strlen(two), one = strcspn(usage, " ");
+    bool whole = strncmp(usage, two, n) == 0 && (!usage[n] || usage[n] == ' ') && command;
+    if (!whole && (strlen(noun) != one || strncmp(usage, noun, one) != 0 || find_noun(noun)))
+      continue;
+    g_print("winctl %s\n  %s\n", usage, cli_words(cli, own_commands[i].en, own_commands[i].zh));
+    print_globals(cli);
+    return true;
+  }
+  return false;
 }
 
 void help_noun(const Cli *cli, const CliNoun *noun)
@@ -191,6 +209,8 @@ static bool man_noun(const char *directory, const CliNoun *noun, GError **error)
 
 bool help_man(const char *directory, GError **error)
 {
+  if (g_mkdir_with_parents(directory, 0755) < 0)
+    return ws_fail(error, WS_ERROR_IO_ERROR, "path", directory, "cause", g_strerror(errno), NULL);
   g_autoptr(GString) page = page_new("winctl", "the command line of WinSphere");
   g_string_append(page, ".SH SYNOPSIS\nwinctl NOUN COMMAND [ID|NAME ...] [\\-\\-option value ...]\n.SH NOUNS\n");
   for (guint i = 0; i < cli_n_nouns; i++)

@@ -212,8 +212,9 @@ static bool run(Cli *cli, char **words, GError **error)
   for (guint i = 2; w[0] && w[1] && w[i]; i++)
     g_ptr_array_add(cli->ids, g_strdup(w[i]));
   bool ok = apply_globals(cli, error);
-  if (!ok || !w[0] || (cli_option(cli, "help") && !noun)) {
-    if (ok)
+  bool helped = ok && w[0] && !command && cli_option(cli, "help") && help_own(cli, w[0], w[1]);
+  if (!ok || helped || !w[0] || (cli_option(cli, "help") && !noun)) {
+    if (ok && !helped)
       help_all(cli);
   } else if (cli_option(cli, "help") && noun) {
     if (command)

@@ -507,6 +507,16 @@ static void print_columns(const Cli *cli, const CliNoun *noun, const json_t *obj
   columns_free(columns);
 }
 
+/* As a list of one. */
+static void print_values(const Cli *cli, const CliNoun *noun, const json_t *object)
+{
+  GArray *columns = columns_of(cli, noun, NULL);
+  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+  g_ptr_array_add(rows, cells_of(cli, columns, object));
+  output_table(rows, columns->len);
+  columns_free(columns);
+}
+
 /* Under an alarm: what its kind means, and what to do. */
 static void print_advice(const Cli *cli, const json_t *alarm)
 {
@@ -519,7 +529,9 @@ static void print_advice(const Cli *cli, const json_t *alarm)
 
 void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json)
 {
-  if (cli->quiet)
+  if (cli->quiet && cli->columns)
+    print_values(cli, noun, json);
+  else if (cli->quiet)
     g_print("%s\n", json_string_value(json_object_get(json, "id")));
   else if (cli->columns)
     print_columns(cli, noun, json);

@@ -99,3 +99,64 @@ bool results_of_children(Cli *cli, const json_t *parent, GError **error)
   g_autofree char *n_done = g_strdup_printf("%zu", done), *n_all = g_strdup_printf("%zu", all);
   return done == all || ws_fail(error, WS_ERROR_PARTLY_DONE, "done", n_done, "all", n_all, NULL);
 }
+
+/* ---- a batch that answered at once ---- */
+
+/* The manager's words, or what would be done. */
+static char *said_of(const Cli *cli, const json_t *result)
+{
+  const json_t *error = json_object_get(result, "error"), *steps = json_object_get(result, "steps");
+  const char *message = json_string_value(json_object_get(error, "message")),
+             *cause = json_string_value(json_object_get(error, "cause"));
+  GString *text = g_string_new(message);
+  size_t i;
+  json_t *step;
+  if (cause)
+    g_string_append_printf(text, " %s", cause);
+  json_array_foreach ((json_t *)steps, i, step) {
+    g_autofree char *said = ws_step_in_words(json_string_value(step), cli->lang);
+    g_string_append_printf(text, "%s%s", i ? ", " : "", said);
+  }
+  return g_string_free(text, FALSE);
+}
+
+static void show_at_once(const Cli *cli, const json_t *results, bool dry)
+{
+  g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+  const char *good = dry ? cli_words(cli, "possible", "可执行") : ws_word("done", cli->lang),
+             *bad = cli_words(cli, "refused", "被拒绝");
+  size_t i;
+  json_t *result;
+  if (!cli->quiet)
+    add_row(
+        rows, "ID", "", cli_words(cli, "RESULT", "结果"),
+        g_strdup(dry ? cli_words(cli, "STEPS OR REASON", "步骤或原因") : cli_words(cli, "REASON", "原因")));
+  json_array_foreach (results, i, result) {
+    const char *id = json_string_value(json_object_get(result, "id"));
+    if (cli->quiet && !json_object_get(result, "error"))
+      g_print("%s\n", id);
+    else if (!cli->quiet)
+      add_row(rows, id, "", json_object_get(result, "error") ? bad : good, said_of(cli, result));
+  }
+  for (guint r = 0; r < rows->len; r++) { /* no names came with it */
+    char **cells = rows->pdata[r];
+    g_free(cells[1]);
+    memmove(cells + 1, cells + 2, 3 * sizeof *cells);
+  }
+  output_table(rows, 3);
+}
+
+bool results_at_once(Cli *cli, const json_t *answer, GError **error)
+{
+  const json_t *results = json_object_get(answer, "results");
+  size_t i, done = 0, all = json_array_size(results);
+  json_t *result;
+  json_array_foreach (results, i, result)
+    done += !json_object_get(result, "error");
+  if (cli->format == CLI_TABLE)
+    show_at_once(cli, results, json_is_true(json_object_get(answer, "dry_run")));
+  else
+    output_raw(cli, answer);
+  g_autofree char *n_done = g_strdup_printf("%zu", done), *n_all = g_strdup_printf("%zu", all);
+  return done == all || ws_fail(error, WS_ERROR_PARTLY_DONE, "done", n_done, "all", n_all, NULL);
+}

@@ -158,10 +158,20 @@ static char *step_text(const Cli *cli, const char *step)
   return ws_step_in_words(step, cli->lang);
 }
 
+static void show_waiting(const Cli *cli, const json_t *json)
+{
+  size_t i;
+  json_t *path;
+  json_array_foreach (json_object_get(json, "waits_for_restart"), i, path)
+    g_print(cli_words(cli, "waits for a restart: %s\n", "重启后生效：%s\n"), json_string_value(path));
+}
+
 static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json, GError **error)
 {
   if (!json)
     return true;
+  if (json_is_array(json_object_get(json, "results")) && command->kind != WS_ROUTE_GET && !command->result)
+    return results_at_once(cli, json, error);
   if (json_is_true(json_object_get(json, "dry_run"))) {
     size_t i;
     json_t *step;
@@ -172,6 +182,8 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
         g_autofree char *said = step_text(cli, json_string_value(step));
         g_print("%zu. %s\n", i + 1, said);
       }
+    if (cli->format == CLI_TABLE)
+      show_waiting(cli, json);
     return true;
   }
   const char *id = json_string_value(json_object_get(json, "id")), *url = json_string_value(json_object_get(json, "url"));
@@ -259,6 +271,25 @@ static GPtrArray *resolve_all(Cli *cli, const CliNoun *noun, GError **error)
   return ids;
 }
 
+/* The objects as they are, then each change of them. The revision is asked for first, so that nothing falls
+ * between. */
+static bool watch_shown(Cli *cli, const CliNoun *noun, const CliCommand *command, GPtrArray *ids,
+                        GError **error)
+{
+  json_t *me = NULL;
+  if (noun->type->flags & WS_TYPE_HISTORY)
+    return ws_fail(error, WS_ERROR_UNSUPPORTED, "what",
+                   "watching a record of history, which never changes (watch the list)", NULL);
+  if (!cli_call(cli, "GET", "/api/v1/whoami", NULL, &me, error))
+    return false;
+  json_int_t revision = json_integer_value(json_object_get(me, "revision"));
+  json_decref(me);
+  for (guint i = 0; i < ids->len; i++)
+    if (!call_once(cli, noun, command, ids->pdata[i], error))
+      return false;
+  return watch_objects(cli, noun, ids, revision, error);
+}
+
 bool run_command(Cli *cli, const CliNoun *noun, const CliCommand *command, GError **error)
 {
   g_autofree char *query = NULL, *usage = g_strdup_printf("winctl %s %s ID|NAME ...", noun->name, command->name);
@@ -279,6 +310,8 @@ bool run_command(Cli *cli, const CliNoun *noun, const CliCommand *command, GErro
   g_autofree char *what = ids->len == 1 ? g_strdup(cli->ids->pdata[0]) : g_strdup_printf("%u", ids->len);
   if (!confirm(cli, command, what, error))
     return false;
+  if (command->kind == WS_ROUTE_GET && cli->watch)
+    return watch_shown(cli, noun, command, ids, error);
   if (noun->type == &ws_type_vm && strcmp(command->name, "console") == 0 && g_strcmp0(cli_option(cli, "kind"), "vnc") != 0)
     return console_attach(cli, ids->pdata[0], error);
   bool batch = ids->len > 1 && noun->batch_path && command->is_task && command->kind != WS_ROUTE_UPDATE;

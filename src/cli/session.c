@@ -130,10 +130,14 @@ char *session_prompt(const char *question, bool echo)
   return text;
 }
 
+/* --password-file FILE, or --password @FILE as everywhere else, or what is typed or piped in. */
 static char *get_password(Cli *cli, GError **error)
 {
-  const char *file = cli_option(cli, "password-file");
-  char *text = file ? ws_file_read(file, 512, NULL, error) : session_prompt(cli_words(cli, "Password: ", "密码："), false); /* or a pipe */
+  const char *given = cli_option(cli, "password"),
+             *file = given && *given == '@' ? given + 1 : cli_option(cli, "password-file");
+  char *text = file    ? ws_file_read(file, 512, NULL, error)
+               : given ? g_strdup(given)
+                       : session_prompt(cli_words(cli, "Password: ", "密码："), false);
   if (text)
     text[strcspn(text, "\r\n")] = '\0';
   return text;
@@ -150,8 +154,29 @@ static bool keep(const Cli *cli, GError **error)
   return ok;
 }
 
+static bool check_options(Cli *cli, GError **error)
+{
+  static const char *const names[] = {"user", "password", "password-file", "fingerprint", NULL};
+  GHashTableIter iter;
+  void *key;
+  g_hash_table_iter_init(&iter, cli->options);
+  while (g_hash_table_iter_next(&iter, &key, NULL)) {
+    bool known = g_strv_contains(names, key);
+    for (const GlobalOption *o = global_options; !known && o->name; o++)
+      known = strcmp(o->name, key) == 0;
+    if (!known)
+      return unknown_own_option("login", names, key, error);
+  }
+  if (cli_option(cli, "password") && !*cli_option(cli, "password"))
+    return ws_fail(error, WS_ERROR_REQUIRED, "field", "--password @FILE", NULL);
+  return cli->ids->len == 0 || ws_fail(error, WS_ERROR_BAD_VALUE, "field", cli->ids->pdata[0], "expected",
+                                       "nothing more behind the address", NULL);
+}
+
 bool session_login(Cli *cli, const char *url, GError **error)
 {
+  if (!check_options(cli, error))
+    return false;
   g_autofree char *dir = directory();
   g_autofree char *ca = ca_path();
   if (!url)

@@ -97,21 +97,37 @@ bool unknown_command(const CliNoun *noun, const char *word, GError **error)
 
 static const char *const of_lists[] = {"filter", "sort", "limit", "cursor", "fields"};
 
+/* `names`: the options it has, without a NULL at the end yet. */
+static bool refuse_option(GPtrArray *names, const char *key, const char *see, GError **error)
+{
+  for (const GlobalOption *o = global_options; o->name; o++)
+    g_ptr_array_add(names, (char *)o->name);
+  g_ptr_array_add(names, NULL);
+  g_autofree char *option = g_strconcat("--", key, NULL), *nearest = suggest(key, (const char *const *)names->pdata);
+  g_auto(GStrv) each = nearest ? g_strsplit(nearest, ", ", -1) : NULL;
+  g_autofree char *joined = each ? g_strjoinv(", --", each) : NULL,
+                  *near = joined ? g_strconcat("--", joined, NULL) : NULL;
+  return refuse(option, "an option of this command", see, near, error);
+}
+
 bool unknown_option(const CliNoun *noun, const CliCommand *command, const char *key, GError **error)
 {
   g_autoptr(GPtrArray) names = g_ptr_array_new();
   for (guint i = 0; i < command->n_options; i++)
     g_ptr_array_add(names, (char *)command->options[i].name);
-  for (const GlobalOption *o = global_options; o->name; o++)
-    g_ptr_array_add(names, (char *)o->name);
   for (guint i = 0; command->kind == WS_ROUTE_LIST && i < G_N_ELEMENTS(of_lists); i++)
     g_ptr_array_add(names, (char *)of_lists[i]);
-  g_ptr_array_add(names, NULL);
-  g_autofree char *option = g_strconcat("--", key, NULL), *nearest = suggest(key, (const char *const *)names->pdata);
-  g_auto(GStrv) each = nearest ? g_strsplit(nearest, ", ", -1) : NULL;
-  g_autofree char *joined = each ? g_strjoinv(", --", each) : NULL, *near = joined ? g_strconcat("--", joined, NULL) : NULL;
   g_autofree char *see = g_strdup_printf("winctl %s %s --help", noun->name, command->name);
-  return refuse(option, "an option of this command", see, near, error);
+  return refuse_option(names, key, see, error);
+}
+
+bool unknown_own_option(const char *own, const char *const *names, const char *key, GError **error)
+{
+  g_autoptr(GPtrArray) all = g_ptr_array_new();
+  for (; *names; names++)
+    g_ptr_array_add(all, (char *)*names);
+  g_autofree char *see = g_strdup_printf("winctl %s --help", own);
+  return refuse_option(all, key, see, error);
 }
 
 /* ---- what a part is made of ---- */

@@ -29,35 +29,54 @@ static void show_change(Cli *cli, const CliNoun *noun, const json_t *change)
   output_change(cli, noun, strcmp(op, "put") == 0 ? "*" : "-", object);
 }
 
+/* Takes what is gone out of the ids; true: none is left. */
+static bool none_left(GPtrArray *ids, const json_t *change)
+{
+  guint at;
+  if (ids && g_strcmp0(json_string_value(json_object_get(change, "op")), "gone") == 0 &&
+      g_ptr_array_find_with_equal_func(ids, json_string_value(json_object_get(change, "id")), g_str_equal,
+                                       &at))
+    g_ptr_array_remove_index(ids, at);
+  return ids && ids->len == 0;
+}
+
 typedef enum { WATCH_RELIST, WATCH_BROKEN, WATCH_ENDED } WatchEnd;
 
-static char *watch_path(const Cli *cli, const CliNoun *noun, json_int_t revision)
+/* `ids`: of these objects; NULL: of the list. */
+static char *watch_path(const Cli *cli, const CliNoun *noun, const GPtrArray *ids, json_int_t revision)
 {
-  const char *filter = cli_option(cli, "filter");
+  const char *filter = ids ? NULL : cli_option(cli, "filter");
   g_autofree char *escaped = filter ? g_uri_escape_string(filter, NULL, FALSE) : NULL;
-  return g_strdup_printf("/api/v1/watch?types=%s&since=%" JSON_INTEGER_FORMAT "%s%s", noun->type->plural, revision,
-                         escaped ? "&filter=" : "", escaped ? escaped : "");
+  g_autoptr(GString) path = g_string_new(NULL);
+  g_string_printf(path, "/api/v1/watch?types=%s&since=%" JSON_INTEGER_FORMAT "%s%s", noun->type->plural,
+                  revision, escaped ? "&filter=" : "", escaped ? escaped : "");
+  for (guint i = 0; ids && i < ids->len; i++)
+    g_string_append_printf(path, "%s%s", i ? "," : "&ids=", (const char *)ids->pdata[i]);
+  return g_strdup(path->str);
 }
 
 /* Shows what comes and keeps the revision up to which it came. */
-static WatchEnd follow(Cli *cli, const CliNoun *noun, json_int_t *revision)
+static WatchEnd follow(Cli *cli, const CliNoun *noun, GPtrArray *ids, json_int_t *revision)
 {
   g_autoptr(GError) broken = NULL;
-  g_autofree char *path = watch_path(cli, noun, *revision);
+  g_autofree char *path = watch_path(cli, noun, ids, *revision);
   g_autoptr(CliStream) stream = stream_open(cli, path, &broken);
   GBytes *message;
   while (stream && (message = stream_take(stream, -1, &broken))) {
     json_t *json = json_loadb(g_bytes_get_data(message, NULL), g_bytes_get_size(message), 0, NULL), *change;
     size_t i;
-    json_array_foreach(json_object_get(json, "changes"), i, change)
+    bool ended = false;
+    json_array_foreach (json_object_get(json, "changes"), i, change) {
       show_change(cli, noun, change);
+      ended = none_left(ids, change);
+    }
     if (json_object_get(json, "revision"))
       *revision = json_integer_value(json_object_get(json, "revision"));
     bool relist = json_object_get(json, "relist") != NULL;
     json_decref(json);
     g_bytes_unref(message);
-    if (relist)
-      return WATCH_RELIST;
+    if (relist || ended)
+      return relist ? WATCH_RELIST : WATCH_ENDED;
   }
   return broken ? WATCH_BROKEN : WATCH_ENDED;
 }
@@ -91,8 +110,36 @@ bool watch_list(Cli *cli, const CliNoun *noun, const char *query, GError **error
     else
       output_raw(cli, list);
     json_decref(list);
-    for (WatchEnd end; (end = follow(cli, noun, &revision)) != WATCH_RELIST;)
+    for (WatchEnd end; (end = follow(cli, noun, NULL, &revision)) != WATCH_RELIST;)
       if (end == WATCH_ENDED || !wait_for_manager(cli, error))
         return end == WATCH_ENDED;
   }
+}
+
+/* Too old to go on from: what has changed meanwhile is told by the objects as they are. */
+static bool show_again(Cli *cli, const CliNoun *noun, GPtrArray *ids, json_int_t *revision, GError **error)
+{
+  json_t *me = NULL, *object = NULL;
+  if (!cli_call(cli, "GET", "/api/v1/whoami", NULL, &me, error))
+    return false;
+  *revision = json_integer_value(json_object_get(me, "revision"));
+  json_decref(me);
+  for (guint i = 0; i < ids->len; i++, json_decref(object)) {
+    g_autofree char *path = g_strdup_printf("/api/v1/%s/%s", noun->type->plural, (const char *)ids->pdata[i]);
+    if (!cli_call(cli, "GET", path, NULL, &object, error))
+      return false;
+    if (cli->format == CLI_TABLE)
+      output_change(cli, noun, "*", object);
+    else
+      output_raw(cli, object);
+  }
+  return true;
+}
+
+bool watch_objects(Cli *cli, const CliNoun *noun, GPtrArray *ids, json_int_t revision, GError **error)
+{
+  for (WatchEnd end; (end = follow(cli, noun, ids, &revision)) != WATCH_ENDED;)
+    if (end == WATCH_BROKEN ? !wait_for_manager(cli, error) : !show_again(cli, noun, ids, &revision, error))
+      return false;
+  return true;
 }

@@ -167,8 +167,7 @@ def bash_completes_nouns_commands_and_options(shell):
 
 
 def man_pages_are_written_for_every_noun(shell):
-    folder = os.path.join(shell.folder, "man")
-    os.mkdir(folder)
+    folder = os.path.join(shell.folder, "new", "man")
     shell.out("man", folder)
     pages = os.listdir(folder)
     assert "winctl.1" in pages and "winctl-vm.1" in pages and "winctl-port-group.1" in pages, pages
@@ -215,6 +214,67 @@ def watch_goes_on_where_it_was_after_a_break(shell):
         watch.communicate()
 
 
+def watch_shows_new_records_of_history(shell):
+    watch = shell.watch("audit-record", "list", "--watch", "--filter", "operation=role_create", "--columns", "object")
+    try:
+        lines = iter(watch.stdout.readline, "")
+        wait_line(lines, "OBJECT")
+        wait_line(lines, f"* {role(shell, 'recorded')}")
+    finally:
+        watch.kill()
+        watch.communicate()
+
+
+def one_object_is_watched_alone(shell):
+    role(shell, "watched"), role(shell, "beside")
+    watch = shell.watch("role", "get", "watched", "--watch", "--columns", "name,description")
+    try:
+        lines = iter(watch.stdout.readline, "")
+        wait_line(lines, "description: -")
+        for name in ("beside", "watched"):
+            shell.out("role", "update", name, "--description", f"of-{name}")
+        assert next(lines).split() == ["*", "watched", "of-watched"]
+        shell.out("role", "delete", "watched", "--yes")
+        assert next(lines).startswith("- role-")
+        assert watch.wait(center.DEADLINE_S) == 0  # nothing more can come
+    finally:
+        watch.kill()
+        watch.communicate()
+    assert "history" in shell.refused("audit-record", "get", first_record(shell), "--watch")
+
+
+def first_record(shell):
+    return shell.out("audit-record", "list", "--limit", "1", "-q").split()[0]
+
+
+def quiet_columns_are_the_values_alone(shell):
+    assert shell.out("role", "get", "a-role", "-q", "--columns", "name") == "a-role\n"
+    assert shell.out("role", "get", "a-role", "-q", "--columns", "name,permissions") == "a-role  vm.read\n"
+    assert re.fullmatch(r"role-\d+\n", shell.out("role", "get", "a-role", "-q"))
+
+
+def login_takes_a_password_from_a_file_and_no_unknown_option(shell):
+    with open(os.path.join(shell.manager.data, "initial-password"), encoding="ascii") as file:
+        password = file.read()
+    secret = os.path.join(shell.folder, "secret")
+    with open(secret, "w", encoding="ascii") as file:
+        file.write(password)
+    words = ("login", f"https://127.0.0.1:{shell.manager.port}", "--user", "admin", "--ca", os.path.join(shell.manager.data, "ca.crt"))
+    for more in (("--password", f"@{secret}"), ("--password-file", secret)):
+        assert "Logged in" in shell.out(*words, *more), more
+    assert "--pasword" in shell.refused(*words, "--pasword", f"@{secret}")
+    assert "perhaps --password" in shell.refused(*words, "--pasword", f"@{secret}")
+    assert "/nowhere" in shell.refused(*words, "--password", "@/nowhere")
+    assert "role list" in shell.out("role", "list", "--help")
+
+
+def own_commands_have_their_own_help(shell):
+    for words, wanted in ((("login",), "winctl login URL"), (("man",), "winctl man DIR"), (("image", "upload"), "winctl image upload FILE")):
+        text = shell.out(*words, "--help")
+        assert text.startswith(wanted) and "winctl NOUN COMMAND" not in text, (words, text)
+    assert "winctl image COMMAND" in shell.out("image", "--help")
+
+
 def wait_line(lines, *wanted):
     end = time.monotonic() + center.DEADLINE_S
     for line in lines:
@@ -230,7 +290,8 @@ TESTS = [login_is_kept_for_its_owner_alone, value_may_begin_with_a_dash, names_a
          words_that_nobody_knows_are_refused_with_what_was_meant, a_part_of_a_list_tells_what_it_is_made_of, tasks_and_records_are_named_as_commands_are,
          yaml_and_json_say_the_same,
          bash_completes_nouns_commands_and_options, man_pages_are_written_for_every_noun, what_the_documents_show_is_there,
-         watch_goes_on_where_it_was_after_a_break]
+         watch_goes_on_where_it_was_after_a_break, watch_shows_new_records_of_history, one_object_is_watched_alone,
+         quiet_columns_are_the_values_alone, login_takes_a_password_from_a_file_and_no_unknown_option, own_commands_have_their_own_help]
 
 
 def main():

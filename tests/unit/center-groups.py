@@ -310,11 +310,34 @@ def what_nics_are_for_is_kept_and_judged(m, admin):
     assert not done(admin.call("PATCH", f"/hosts/{host}", {"nic_roles": []}))["nic_warnings"]
 
 
+def found_vms_are_ignored_in_one_batch(m, admin):
+    ids = [vm_named(m, admin, name) for name in ("guest-1", "guest-2")]
+    body = {"verb": "ignore", "ids": ids}
+    dry = done(admin.call("POST", "/vms/batch?dry_run=true", body))
+    assert [r["id"] for r in dry["results"]] == ids and not any("error" in r for r in dry["results"]), dry
+    assert {done(admin.call("GET", f"/vms/{id_}"))["management"] for id_ in ids} == {"found"}
+    assert done(admin.call("POST", "/vms/batch", body)) == {"results": [{"id": id_} for id_ in ids]}
+    assert {done(admin.call("GET", f"/vms/{id_}"))["management"] for id_ in ids} == {"ignored"}
+    again = done(admin.call("POST", "/vms/batch", {"verb": "ignore", "ids": [*ids, "vm-999999"]}))["results"]
+    assert [r["error"]["code"] for r in again] == ["wrong_state", "wrong_state", "not_found"], again
+    assert [r["result"] for r in items(admin, "/audit-records", f"operation=vm_ignore and object={ids[0]}")] == ["refused", "done"]
+
+
+def a_dry_batch_of_tasks_asks_for_each(m, admin):
+    """One that is not there, one that is not ours, and none is changed."""
+    id_ = vm_named(m, admin, "guest-3")
+    dry = done(admin.call("POST", "/vms/batch?dry_run=true", {"verb": "start", "ids": [id_, "vm-999999"]}))
+    assert [r["error"]["code"] for r in dry["results"]] == ["wrong_state", "not_found"] and dry["steps"] == [], dry
+    for path, query in (("/tasks", f"target={id_}"), ("/audit-records", f"object={id_}")):
+        assert not items(admin, path, query), items(admin, path, query)
+
+
 TESTS = [groups_lie_in_groups, group_does_not_come_into_itself, groups_have_an_end, names_differ_among_siblings, vms_move_together_or_not_at_all,
          group_with_something_in_it_stays, groups_need_their_right,
          quota_is_counted_over_all_below, vms_are_taken_in_as_far_as_the_quota_goes, group_moves_under_a_quota_that_has_room,
          quota_is_for_whoever_may_write_groups, vms_are_made_in_the_group_of_whoever_makes_them, first_boot_settings_are_not_shown_again,
-         what_nics_are_for_is_kept_and_judged]
+         what_nics_are_for_is_kept_and_judged,
+         found_vms_are_ignored_in_one_batch, a_dry_batch_of_tasks_asks_for_each]
 
 
 def main():

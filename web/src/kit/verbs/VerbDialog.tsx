@@ -3,6 +3,7 @@
 import { Suspense, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { Button, Input, Modal } from 'antd'
 import { ApiError, dryRun, post, type Obj } from '../../api/client'
+import type { BatchItemResult } from '../../api/generated/types'
 import { fieldsOf, resource, type Op } from '../../api/contract'
 import { useHelp } from '../../api/help'
 import { noteMade } from '../../live/follow'
@@ -96,9 +97,15 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
         await send(plural, op, single.id, body)
         closeOverlay()
       } else {
-        const task = await post(`/${plural}/batch`, { verb: op.name, ids: able.map((o) => o.id), args: Object.keys(body).length ? body : undefined })
-        noteMade(task)
-        openOverlay(<BatchResult task={task.id} plural={plural} op={op} objects={able} args={body} refused={refused} />)
+        const answer = await post(`/${plural}/batch`, { verb: op.name, ids: able.map((o) => o.id), args: Object.keys(body).length ? body : undefined })
+        if (answer.results) { // a verb that answers at once: there is no task
+          const bad = (answer.results as BatchItemResult[]).find((one) => one.error)?.error
+          if (bad) throw new ApiError(409, bad.code, bad.message, bad.hint, bad.field, bad.cause, bad.request_id, bad.params)
+          closeOverlay()
+          return
+        }
+        noteMade(answer)
+        openOverlay(<BatchResult task={answer.id} plural={plural} op={op} objects={able} args={body} refused={refused} />)
       }
     } catch (failed) {
       under.current = false

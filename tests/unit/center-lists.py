@@ -248,12 +248,16 @@ def unknown_parameters_are_refused_and_nothing_is_done(w):
     assert status == 201 and "token" not in body and "winsphere_session" in head["set-cookie"], body
 
 
-def letting_a_host_in_has_no_dry_run(w):
-    token = w.admin.call("POST", "/join-tokens", {"description": "x"})
-    before = page(w.admin, "/hosts")["total"]
-    answer = center.Client(w.m).call("POST", "/enrol?dry_run=true", {"token": token[1].get("token", "x"), "csr": "x", "hostname": "h"})
-    refused(answer, 422, "unsupported", "dry_run")
+def a_dry_run_lets_no_host_in(w):
+    """And the token is good as before."""
+    token = w.admin.call("POST", "/join-tokens", {"minutes": 10})[1]
+    before, stranger = page(w.admin, "/hosts")["total"], center.Client(w.m)
+    for _ in range(2):
+        status, body, _ = stranger.call("POST", "/enrol?dry_run=true", {"token": token["token"], "csr": "x", "hostname": "h"})
+        assert status == 200 and body["dry_run"] and body["steps"], body
+    refused(stranger.call("POST", "/enrol?dryrun=true", {"token": token["token"], "csr": "x", "hostname": "h"}), 400, "unknown_parameter", "dryrun")
     assert page(w.admin, "/hosts")["total"] == before
+    assert w.admin.call("GET", f"/join-tokens/{token['id']}")[0] == 200
 
 
 def a_body_that_is_no_object_is_named(w):
@@ -367,7 +371,7 @@ TESTS = [a_filter_loses_no_match_behind_others, a_full_page_has_a_cursor_only_if
          a_range_of_time_is_exact_and_newest_first, history_is_sorted_by_id_and_time_either_way, new_records_are_told_after_their_list_and_once,
          a_record_is_told_with_the_change_it_is_of_and_filtered, events_are_watched, history_is_watched_by_those_who_may_read_it,
          a_watch_of_all_is_of_objects_alone, a_watch_from_what_has_not_been_is_told_to_relist, unknown_parameters_are_refused_and_nothing_is_done,
-         letting_a_host_in_has_no_dry_run, a_body_that_is_no_object_is_named, a_dry_batch_checks_each_object, one_patch_goes_to_many,
+         a_dry_run_lets_no_host_in, a_body_that_is_no_object_is_named, a_dry_batch_checks_each_object, one_patch_goes_to_many,
          a_batch_is_found_by_verb_and_by_each_object, a_long_batch_is_audited_within_bounds, a_batch_needs_the_right_of_its_verb,
          old_history_goes_but_for_tasks_that_something_names]
 

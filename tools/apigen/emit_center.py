@@ -76,7 +76,7 @@ _LIST_QUERY = ['filter', 'sort', 'fields', 'limit', 'cursor']
 
 def query_names(o):
     """The query parameters that a call may have."""
-    names = _LIST_QUERY if o.kind == 'LIST' else ['fields'] if o.kind == 'GET' else ['dry_run'] if o.mutating and o.kind != 'FIXED' else []
+    names = _LIST_QUERY if o.kind == 'LIST' else ['fields'] if o.kind == 'GET' else ['dry_run'] if o.mutating and (o.kind != 'FIXED' or o.call) else []
     return names + [f.name for f in o.query]
 
 

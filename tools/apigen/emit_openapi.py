@@ -205,6 +205,8 @@ def _parameters(o):
             out.append(_ref('parameters', 'IfMatch'))
         if o.method == 'POST':
             out.append(_ref('parameters', 'IdempotencyKey'))
+    elif o.mutating and o.call:
+        out.append(_ref('parameters', 'DryRun'))
     return out
 
 

@@ -61,40 +61,55 @@ static bool check_kinds(ApiCall *call, const WsBatch *batch, GError **error)
   return true;
 }
 
-static bool may(ApiCall *call, const InvSnapshot *snap, const WsRoute *route, WsId id, const char *patch,
-                const void *args, GError **error)
+/* The right itself is asked for first, of all of them, before anybody looks at the arguments. */
+static bool may_verb(ApiCall *call, const InvSnapshot *snap, const WsRoute *route, const WsBatch *batch, GError **error)
+{
+  bool ok = true;
+  for (guint i = 0; ok && i < batch->ids.len; i++) {
+    WsId id = batch->ids.items[i].id;
+    ok = auth_authorise(snap, &call->identity, route, id, error) && auth_may_adopt(snap, &call->identity, route, id, error);
+    if (i % TURN == TURN - 1)
+      ws_co_sleep(0);
+  }
+  return ok;
+}
+
+/* `args`: the verb's, parsed; NULL: it has none, or is a patch. */
+static bool may_with_args(ApiCall *call, const InvSnapshot *snap, const WsRoute *route, const WsBatch *batch,
+                          const void *args, GError **error)
 {
   const ApiIdentity *who = &call->identity;
-  if (!auth_authorise(snap, who, route, id, error) || !auth_may_adopt(snap, who, route, id, error))
-    return false;
-  if (route->kind == WS_ROUTE_UPDATE)
-    return auth_authorise_patch(who, route, id, patch, strlen(patch), error) &&
+  const char *patch = batch->args ? batch->args : "{}";
+  bool ok = !args || auth_authorise_references(who, route->body, args, NULL, error);
+  for (guint i = 0; ok && i < batch->ids.len; i++) {
+    WsId id = batch->ids.items[i].id;
+    if (route->kind == WS_ROUTE_UPDATE)
+      ok = auth_authorise_patch(who, route, id, patch, strlen(patch), error) &&
            auth_authorise_patched(snap, who, route->type, id, patch, strlen(patch), error);
-  return auth_may_let_go(snap, who, route, id, args, error);
+    else
+      ok = auth_may_let_go(snap, who, route, id, args, error);
+    if (i % TURN == TURN - 1)
+      ws_co_sleep(0);
+  }
+  return ok;
 }
 
 static bool check_items(ApiCall *call, const WsRoute *route, const WsBatch *batch, GError **error)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
-  bool updates = route->kind == WS_ROUTE_UPDATE;
   GError *bad = NULL;
-  if (!check_kinds(call, batch, error))
+  if (!check_kinds(call, batch, error) || !may_verb(call, snap, route, batch, error))
     return false;
-  void *args = updates ? NULL : parse_args(route, batch->args, &bad);
+  void *args = route->kind == WS_ROUTE_UPDATE ? NULL : parse_args(route, batch->args, &bad);
   if (bad) {
     ws_error_context(&bad, "args");
     g_propagate_error(error, bad);
     return false;
   }
-  bool ok = !args || auth_authorise_references(&call->identity, route->body, args, NULL, error);
-  for (guint i = 0; ok && i < batch->ids.len; i++) {
-    ok = may(call, snap, route, batch->ids.items[i].id, batch->args ? batch->args : "{}", args, error);
-    if (i % TURN == TURN - 1)
-      ws_co_sleep(0);
-  }
+  bool may = may_with_args(call, snap, route, batch, args, error);
   if (args)
     ws_object_free(route->body, args);
-  return ok;
+  return may;
 }
 
 /* ---- one call for each object ---- */

@@ -64,6 +64,32 @@ static void one_patch_goes_to_many_vms(void)
   runs_on_site(patch_two, "a batch of patches");
 }
 
+static void stop_half_way(CenterRig *rig)
+{
+  runs_arm(rig);
+  do_batch(rig, "{'verb':'update','ids':['@running','@off'],'args':{'description':'all alike'}}");
+}
+
+/* All of it or nothing, and each object has one record, however often it was begun. */
+static void see_it_through(CenterRig *rig)
+{
+  center_rig_settle(rig);
+  guint wanted = center_rig_last_task(rig) ? 1 : 0;
+  const char *const names[] = {"running", "off"};
+  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+    const WsVm *vm = inv_find(snap, &ws_type_vm, rig_world_find(rig->world, names[i]));
+    g_assert_cmpuint(count_records(rig, names[i], "vm_update", NULL), ==, wanted);
+    g_assert_cmpint(g_strcmp0(vm->description, "all alike") == 0, ==, wanted);
+  }
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void batch_that_is_killed_half_way_has_one_record_for_each(void)
+{
+  g_assert_cmpint(runs_kill_at_each_point(stop_half_way, see_it_through, false), >, 3);
+}
+
 /* ---- dry runs ---- */
 
 typedef struct {
@@ -119,6 +145,7 @@ int main(int argc, char **argv)
 #define ADD(name) g_test_add_func("/center/batch/" #name, name)
   ADD(each_object_of_a_batch_has_its_audit_record);
   ADD(one_patch_goes_to_many_vms);
+  ADD(batch_that_is_killed_half_way_has_one_record_for_each);
   ADD(a_dry_patch_says_what_would_wait);
   int result = g_test_run();
   runs_end();

@@ -143,6 +143,7 @@ typedef struct {
   void (*opened)(HttpSocket *socket, void *arg); /* client: handshake done; server: after http_call_upgrade */
   void (*message)(HttpSocket *socket, const char *bytes, gsize n, bool binary, void *arg); /* whole; text is valid UTF-8 */
   void (*writable)(HttpSocket *socket, void *arg); /* the queue fell below 256 KiB after it was above; may be NULL */
+  void (*pinged)(HttpSocket *socket, void *arg); /* a ping went out, after ping_ms without a word */
   void (*closed)(HttpSocket *socket, int code, const char *reason, void *arg); /* exactly once, also when never opened */
   gsize max_message_bytes; /* 0: 4 MiB; longer: closed with 1009 */
   bool deflate;            /* permessage-deflate (RFC 7692) with a peer that has it too: see HttpMessage */

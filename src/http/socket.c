@@ -491,9 +491,13 @@ static void expired(Connection *connection)
         g_strdup_printf("the peer was silent for %.1f s", socket->events.silence_ms / 1000.0);
     connection_abort(connection, why);
   } else {
-    if (!socket->close_sent && !connection->is_paused && !connection->first)
-      send_control(socket, FRAME_PING, "", 0);
+    bool pings = !socket->close_sent && !connection->is_paused && !connection->first;
     socket->pinged_us = now;
+    if (pings) {
+      send_control(socket, FRAME_PING, "", 0);
+      if (socket->events.pinged)
+        socket->events.pinged(socket, socket->arg);
+    }
     update_deadline(socket);
   }
 }

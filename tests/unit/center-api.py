@@ -365,6 +365,18 @@ def a_watch_may_ask_for_what_changed_only(m, admin):
     assert Socket(admin, "/watch?delta=maybe").status == 400
 
 
+def a_watch_may_ask_to_hear_that_nothing_happened(m, admin):
+    beating, silent = Socket(admin, "/watch?types=api-tokens&beat=true"), Socket(admin, "/watch?types=api-tokens")
+    told = beating.message()["revision"]
+    silent.message()
+    admin.call("POST", "/roles", {"name": "beat", "permissions": []})  # of another type: it moves the revision alone
+    beat = beating.message()
+    assert beat["changes"] == [] and beat["revision"] > told, beat
+    token = admin.call("POST", "/api-tokens", {"name": "after-a-beat", "permissions": []})[1]
+    assert silent.message()["changes"][0]["id"] == token["id"]  # nobody who did not ask has heard one
+    assert Socket(admin, "/watch?beat=maybe").status == 400
+
+
 def watch_too_old_is_told_to_relist(m, admin):
     watch = Socket(admin, "/watch?types=roles&since=1")
     first = watch.message()
@@ -475,7 +487,7 @@ TESTS = [login_is_needed_and_wrong_ones_are_alike, logout_ends_the_session, fail
          rights_bound_users_and_tokens, nobody_gives_rights_they_lack, last_administrator_stays,
          bodies_are_strict_and_errors_name_the_field, one_record_of_history_is_read, wrong_paths_and_methods_are_told_apart, errors_come_in_chinese_when_asked,
          same_patch_twice_is_no_change, stale_etags_are_refused, idempotency_keys_execute_once, dry_runs_change_nothing,
-         lists_page_filter_and_sort, long_lists_come_in_pieces_also_to_who_leaves, watches_get_each_change_once_in_order, a_watch_may_ask_for_what_changed_only, watch_too_old_is_told_to_relist,
+         lists_page_filter_and_sort, long_lists_come_in_pieces_also_to_who_leaves, watches_get_each_change_once_in_order, a_watch_may_ask_for_what_changed_only, a_watch_may_ask_to_hear_that_nothing_happened, watch_too_old_is_told_to_relist,
          audit_has_every_mutating_call_refused_ones_too, nothing_acknowledged_is_lost_by_kill,
          second_manager_on_the_same_data_is_refused, newer_database_is_refused, openapi_document_is_served, files_are_for_the_owner_only,
          asked_to_stop_the_manager_ends_in_order]

@@ -67,7 +67,88 @@ export async function lists(load) {
     }
   }
 
+  /** Logs in, as who may see all. */
+  const enters = async (next) => {
+    globalThis.WebSocket ??= class { close() {} }
+    globalThis.location ??= { host: 'manager', pathname: '/' }
+    const { enter } = await load('live/session.ts')
+    const entered = enter()
+    ;(await next('/whoami')).answer({ name: 'admin', user: 'user-1', permissions: ['*.*'], revision: 1 })
+    await entered
+  }
+
+  /** A link whose sockets and clock are ours: `tick` lets time pass. */
+  const linked = async (act) => {
+    const { Link } = await load('live/link.ts')
+    const before = [globalThis.WebSocket, globalThis.setTimeout, globalThis.clearTimeout, Date.now]
+    globalThis.location ??= { host: 'manager', pathname: '/' }
+    let now = 1e12, next = 1
+    const timers = new Map(), sockets = []
+    globalThis.WebSocket = class { constructor(url) { sockets.push(Object.assign(this, { url, open: true })) } close() { this.open = false } says(message) { this.onmessage({ data: JSON.stringify(message) }) } }
+    globalThis.setTimeout = (f, ms) => (timers.set(next, { f, at: now + ms }), next++)
+    globalThis.clearTimeout = (id) => void timers.delete(id)
+    Date.now = () => now
+    const tick = (ms) => {
+      for (const end = now + ms;;) {
+        const due = [...timers].filter(([, timer]) => timer.at <= end).sort((a, b) => a[1].at - b[1].at)[0]
+        now = due ? due[1].at : end
+        if (!due) return
+        timers.delete(due[0])
+        due[1].f()
+      }
+    }
+    try {
+      act(new Link(), sockets, tick, (ms) => (now += ms)) // no timer runs while a machine sleeps
+    } finally {
+      ;[globalThis.WebSocket, globalThis.setTimeout, globalThis.clearTimeout, Date.now] = before
+    }
+  }
+
   return [
+    ['a link that says nothing counts as down, and goes on where it was; its beat keeps it up', () => linked((own, sockets, tick) => {
+      own.start(7)
+      for (let i = 0; i < 10; i++) {
+        sockets[0].says({ revision: 9 + i, changes: [] })
+        tick(10000)
+      }
+      same([own.state.state, sockets.length], ['up', 1])
+      tick(20000)
+      same([own.state.state, own.state.told, own.state.lastMs, sockets[0].open], ['down', true, 1e12 + 90000, false])
+      sockets[0].says({ revision: 30, changes: [] }) // by a socket that is given up: whoever answers now is another one
+      same(own.state.state, 'down')
+      check(sockets.length > 1 && sockets[1].url.includes('since=18'), sockets.map((one) => one.url))
+      const tried = sockets.length
+      tick(60000)
+      check(sockets.length > tried + 2 && sockets.slice(0, -1).every((one) => !one.open), 'tries that nobody answers are given up, and others made')
+      sockets.at(-1).says({ revision: 18, changes: [] })
+      same(own.state.state, 'up')
+    })],
+    ['a link that breaks for a moment is nobody\'s business; for longer it is told', () => linked((own, sockets, tick) => {
+      own.start(7)
+      sockets[0].says({ revision: 9, changes: [] })
+      sockets[0].onclose({ code: 1006 })
+      same([own.state.state, own.state.told], ['down', false])
+      tick(1000)
+      sockets[1].says({ revision: 9, changes: [] })
+      tick(5000)
+      same(own.state.state, 'up')
+      sockets[1].onclose({ code: 1006 })
+      tick(4000)
+      same([own.state.state, own.state.told], ['down', true])
+    })],
+    ['who comes back to the page after a sleep, or with another network, does not look at what was', () => linked((own, sockets, tick, sleeps) => {
+      own.start(7)
+      sockets[0].says({ revision: 9, changes: [] })
+      own.retry()
+      same(sockets.length, 1)
+      sleeps(3600000)
+      own.retry() // somebody looks
+      same([own.state.state, own.state.told, sockets.length, sockets[0].open], ['down', true, 2, false])
+      sockets[1].says({ revision: 9, changes: [] })
+      same(own.state.state, 'up')
+      own.retry(true) // another network
+      same([own.state.state, sockets.length, sockets[1].open], ['up', 3, false])
+    })],
     ['a long way down a list is read in pieces, each shown as it comes, none twice', async () => {
       const own = manager()
       own.overlap = 1 // a row moves back over the border of two pages
@@ -178,13 +259,79 @@ export async function lists(load) {
       ;(await next('/tasks/task-95')).answer({ id: 'task-95', revision: 2, state: 'done' })
       same((await ended).state, 'done')
     })],
+    ['a verb on more objects than a batch takes is sent in parts; where one is refused, what began is told and what did not', async () => {
+      const { sendMany } = await load('kit/verbs/many.ts')
+      const before = globalThis.fetch
+      const asked = []
+      globalThis.fetch = async (path, { body }) => {
+        asked.push(JSON.parse(body))
+        const ok = asked.length !== 6
+        const value = ok ? { id: `task-${asked.length}`, revision: 1, state: 'queued' } : { code: 'busy', message: 'busy' }
+        return { ok, status: ok ? 202 : 503, statusText: '', json: async () => value, text: async () => JSON.stringify(value) }
+      }
+      try {
+        const objects = Array.from({ length: 25000 }, (_, i) => ({ id: `vm-${i + 1}`, revision: 1 }))
+        const sent = await sendMany('vms', { name: 'start' }, objects, {})
+        same([sent.tasks, sent.unsent.length, asked.map((one) => one.ids.length)], [['task-1', 'task-2', 'task-3'], 0, [10000, 10000, 5000]])
+        same(new Set(asked.flatMap((one) => one.ids)).size, 25000, 'each once')
+        check(asked.reduce((n, one) => n + one.parallel, 0) <= 16, 'no faster than one batch')
+        await sendMany('vms', { name: 'start' }, objects.slice(0, 3), {})
+        same(asked[3], { verb: 'start', ids: ['vm-1', 'vm-2', 'vm-3'] })
+        const half = await sendMany('vms', { name: 'stop' }, objects, { force: true })
+        same([half.tasks, half.unsent.length, half.unsent[0].id, half.error.code, asked.length], [['task-5'], 15000, 'vm-10001', 'busy', 6])
+      } finally {
+        globalThis.fetch = before
+      }
+    }],
+    ['a filter of the tree finds what nobody has unfolded, with what is above it', () => slowly(async (next, asked) => {
+      await enters(next)
+      const { Tree } = await load('kit/tree/model.ts')
+      const tree = new Tree('hosts', ['pool-of-hosts'], () => undefined)
+      const shown = () => tree.lines.map((line) => `${line.depth} ${line.more ?? line.object.name}`)
+      try {
+        ;(await next('/host-pools')).answer({ items: [{ id: 'hp-1', revision: 1, name: 'all' }], total: 1, revision: 1 })
+        await until('the root', () => tree.lines.length === 1)
+        tree.setFilter('Web ')
+        same([shown(), tree.searching], [[], true])
+        ;(await next('/vms?')).answer({ items: [{ id: 'vm-7', revision: 1, name: 'web-1', host: 'host-3' }, { id: 'vm-9', revision: 1, name: 'web-10', host: 'host-3' }], total: 250, revision: 1 })
+        for (const plural of ['/host-pools?', '/clusters?', '/hosts?']) (await next(plural)).answer({ items: [], total: 0, revision: 1 })
+        ;(await next('/hosts/host-3')).answer({ id: 'host-3', revision: 1, name: 'h3', cluster: 'cl-2', host_pool: 'hp-1' })
+        ;(await next('/clusters/cl-2')).answer({ id: 'cl-2', revision: 1, name: 'c2', host_pool: 'hp-1' })
+        await until('what was found', () => !tree.searching)
+        same(shown(), ['0 all', '1 c2', '2 h3', '3 web-1', '3 web-10', '0 248'])
+        same(asked.length, 0, 'requests beside')
+        paint({ type: 'Vm', id: 'vm-7', op: 'patch', base: 1, object: { id: 'vm-7', revision: 2, power: { state: 'running' } } })
+        await until('its state', () => tree.lines.some((line) => line.object.power?.state === 'running'))
+        // What is above is known already: nothing is asked but what is looked for.
+        tree.toggle('hp-1', true)
+        for (const [path, items] of [['/clusters', [{ id: 'cl-2', revision: 1, name: 'c2', host_pool: 'hp-1' }]], ['/hosts?', []]]) (await next(path)).answer({ items, total: items.length, revision: 1 })
+        await until('the cluster', () => tree.lines.length === 6)
+        tree.setFilter('web-1')
+        ;(await next('/vms?')).answer({ items: [{ id: 'vm-7', revision: 2, name: 'web-1', host: 'host-3' }], total: 1, revision: 1 })
+        ;(await next('/hosts?')).answer({ items: [{ id: 'host-3', revision: 1, name: 'h3', cluster: 'cl-2', host_pool: 'hp-1' }], total: 1, revision: 1 })
+        for (const plural of ['/host-pools?', '/clusters?']) (await next(plural)).answer({ items: [], total: 0, revision: 1 })
+        await until('what was found', () => !tree.searching)
+        same([shown(), asked.length], [['0 all', '1 c2', '2 h3', '3 web-1'], 0])
+        tree.setFilter('')
+        same(shown(), ['0 all', '1 c2'])
+      } finally {
+        tree.close()
+      }
+    })],
+    ['the tree says how many children it does not show', () => slowly(async (next) => {
+      await enters(next)
+      const { Tree } = await load('kit/tree/model.ts')
+      const tree = new Tree('pools', [], () => undefined)
+      try {
+        ;(await next('/pools')).answer({ items: [{ id: 'pool-1', revision: 1, name: 'a' }], total: 20300, next_cursor: 'x', revision: 1 })
+        await until('the line', () => tree.lines.some((line) => line.more === 20299))
+        same(tree.lines.length, 2)
+      } finally {
+        tree.close()
+      }
+    })],
     ['what comes by the link while a part of the tree is read is not lost', () => slowly(async (next) => {
-      globalThis.WebSocket ??= class {}
-      globalThis.location ??= { host: 'manager', pathname: '/' }
-      const { enter } = await load('live/session.ts')
-      const entered = enter()
-      ;(await next('/whoami')).answer({ name: 'admin', user: 'user-1', permissions: ['*.*'], revision: 1 })
-      await entered
+      await enters(next)
       const { Tree } = await load('kit/tree/model.ts')
       const tree = new Tree('pools', [], () => undefined)
       try {

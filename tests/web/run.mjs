@@ -10,6 +10,7 @@ if (!program) {
 const { openBrowser, run, Site } = await import('./kit.mjs')
 const { units } = await import('./unit.mjs')
 const { first } = await import('./journeys/first.mjs')
+const { around } = await import('./journeys/around.mjs')
 const { work } = await import('./journeys/work.mjs')
 const { live } = await import('./journeys/live.mjs')
 const { late } = await import('./journeys/late.mjs')
@@ -24,7 +25,7 @@ await site.machines(['web-01', 'web-02', 'db-primary', 'db-replica', 'cache-01',
 const browser = await openBrowser()
 const more = (options) => Site.start(program, { hosts: 2, ...options })
 const failed = await run([
-  ['the console builds and its types hold', () => undefined], ...parts.tests, ...pages(site, browser), ...first(more, browser), ...work(site, browser), ...live(site, browser, more), ...late(site, browser), ...drs(more, browser), ...doing(more, browser), ...looks(more, browser),
+  ['the console builds and its types hold', () => undefined], ...parts.tests, ...pages(site, browser), ...first(more, browser), ...work(site, browser), ...around(site, browser), ...live(site, browser, more), ...late(site, browser), ...drs(more, browser), ...doing(more, browser), ...looks(more, browser),
 ])
 await browser.close()
 await site.stop()

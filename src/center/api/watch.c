@@ -49,6 +49,7 @@ typedef struct {
   InvWatch *own; /* while catching up */
   bool behind;
   bool dismissed; /* being closed */
+  bool beat;      /* wants to hear that nothing happened */
 } Watcher;
 
 struct WatchHub {
@@ -187,10 +188,10 @@ static bool parse_filter(Subscription *s, const char *types, const char *filter,
   return s->filter != NULL;
 }
 
-static bool parse_delta(const char *delta, GError **error)
+static bool parse_bool(const char *name, const char *text, GError **error)
 {
-  return !delta || strcmp(delta, "true") == 0 || strcmp(delta, "false") == 0 ||
-         ws_fail(error, WS_ERROR_BAD_VALUE, "field", "delta", "expected", "true or false", NULL);
+  return !text || strcmp(text, "true") == 0 || strcmp(text, "false") == 0 ||
+         ws_fail(error, WS_ERROR_BAD_VALUE, "field", name, "expected", "true or false", NULL);
 }
 
 static Subscription *subscription_parse(ApiCall *call, GError **error)
@@ -200,7 +201,8 @@ static Subscription *subscription_parse(ApiCall *call, GError **error)
   Subscription *s = g_new0(Subscription, 1);
   s->watchers = g_ptr_array_new();
   s->delta = delta && *delta == 't';
-  if (!parse_delta(delta, error) || !parse_types(s, call, types, error) || !parse_filter(s, types, filter, error)) {
+  if (!parse_bool("delta", delta, error) || !parse_types(s, call, types, error) ||
+      !parse_filter(s, types, filter, error)) {
     subscription_free(s);
     return NULL;
   }
@@ -492,13 +494,28 @@ static void on_closed(HttpSocket *socket, int code, const char *reason, void *ar
   g_free(watcher);
 }
 
+static void tell_no_change(const Watcher *watcher)
+{
+  g_autofree char *text =
+      g_strdup_printf("{\"revision\":%" G_GUINT64_FORMAT ",\"changes\":[]}", watcher->sent);
+  g_autoptr(GBytes) message = g_bytes_new(text, strlen(text));
+  http_socket_send(watcher->socket, message, false);
+}
+
+/* A browser's script hears nothing of pings: what goes with them tells it that what it shows is still so, and
+ * how far it has been told. */
+static void on_pinged(HttpSocket *socket, void *arg)
+{
+  const Watcher *watcher = arg;
+  if (watcher->beat && !watcher->dismissed)
+    tell_no_change(watcher);
+}
+
 /* The stream begins after `since`, or now. */
 static void on_opened(HttpSocket *socket, void *arg)
 {
   Watcher *watcher = arg;
-  g_autofree char *text = g_strdup_printf("{\"revision\":%" G_GUINT64_FORMAT ",\"changes\":[]}", watcher->sent);
-  g_autoptr(GBytes) hello = g_bytes_new(text, strlen(text));
-  http_socket_send(socket, hello, false);
+  tell_no_change(watcher);
   g_autoptr(InvSnapshot) snap = inv_snapshot(watcher->hub->center->inventory);
   if (watcher->sent > inv_snapshot_revision(snap)) { /* of another database, or of one that was put in this one's place */
     g_autoptr(GError) error = NULL;
@@ -519,14 +536,20 @@ static bool read_since(ApiCall *call, Revision *since, GError **error)
   return true;
 }
 
-static void open_watcher(ApiCall *call, Subscription *s, Revision since)
+static void open_watcher(ApiCall *call, Subscription *s, Revision since, bool beat)
 {
-  static const HttpSocketEvents events = {
-      .opened = on_opened, .message = on_message, .writable = on_writable, .closed = on_closed, .max_message_bytes = 4096, .deflate = true};
+  static const HttpSocketEvents events = {.opened = on_opened,
+                                          .message = on_message,
+                                          .writable = on_writable,
+                                          .pinged = on_pinged,
+                                          .closed = on_closed,
+                                          .max_message_bytes = 4096,
+                                          .deflate = true};
   WatchHub *hub = call->center->watch_hub;
   Watcher *watcher = g_new0(Watcher, 1);
   watcher->hub = hub;
   watcher->subscription = subscription_share(hub, s);
+  watcher->beat = beat;
   watcher->owner = (Owner){call->identity.user, call->identity.session, call->identity.token};
   watcher->sent = since ? since : hub->at;
   watcher->behind = watcher->sent < hub->at;
@@ -541,12 +564,13 @@ void fixed_watch(ApiCall *call)
   g_autoptr(GError) error = NULL;
   Revision since = 0;
   Subscription *s = NULL;
+  const char *beat = http_call_query(call->http, "beat");
   if (!http_call_wants_upgrade(call->http))
     ws_fail(&error, WS_ERROR_BAD_VALUE, "field", "Upgrade", "expected", "a WebSocket handshake", NULL);
-  else if (read_since(call, &since, &error))
+  else if (read_since(call, &since, &error) && parse_bool("beat", beat, &error))
     s = subscription_parse(call, &error);
   if (s)
-    open_watcher(call, s, since);
+    open_watcher(call, s, since, beat && *beat == 't');
   else
     api_answer_error(call->http, call->request_id, call->lang, error, NULL);
   api_call_free(call);

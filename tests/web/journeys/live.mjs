@@ -279,6 +279,31 @@ export function live(site, browser, makeSite) {
       await page.unroute('**/api/v1/vms/vm-*')
       good()
     }],
+    ['a manager that does not answer, its connections still open, is noticed: no verb is offered on what is old, until it answers', async () => {
+      const other = await (await makeSite()).furnish({ image: false })
+      const [vm] = await other.machines(['still'])
+      const theirs = await openPage(browser, other, { path: `/vms/${vm}`, allow: [/WebSocket|ERR_|Failed to load|409|422/] })
+      await theirs.waitForSelector('.verbs [data-verb=shutdown]:enabled')
+      other.process.kill('SIGSTOP') // nothing is closed: as by a cut cable
+      await theirs.waitForSelector('[data-test=linkbar]')
+      for (const button of await theirs.locator('.verbs [data-verb]').all()) {
+        check(await button.isDisabled(), 'a verb is offered on what is old')
+        check(/does not answer/.test(await button.getAttribute('title')), await button.getAttribute('title'))
+      }
+      await theirs.click('[data-test=more-verbs]')
+      await theirs.waitForSelector('.verbitem[data-verb=power_off]')
+      same(await theirs.locator('.ant-dropdown-menu-item:not(.ant-dropdown-menu-item-disabled) .verbitem').count(), 0)
+      await theirs.keyboard.press('Escape')
+      await theirs.click('.mainnav a[href="/vms"]')
+      await theirs.waitForSelector('[data-test=deploy]:disabled')
+      await theirs.goBack()
+      other.process.kill('SIGCONT')
+      await theirs.waitForSelector('[data-test=linkbar]', { state: 'detached' })
+      await theirs.waitForSelector('.verbs [data-verb=shutdown]:enabled')
+      same(theirs.wrong, [])
+      await theirs.context().close()
+      await other.stop()
+    }],
     ['a manager that is gone is said to be, since when, and found again by itself', async () => {
       const other = await makeSite()
       const theirs = await openPage(browser, other)

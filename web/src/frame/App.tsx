@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The frame: head, tree, page, tasks. It stays while pages change.
-import { Suspense, useEffect, useState, useSyncExternalStore } from 'react'
+import { Suspense, useEffect } from 'react'
 import { ConfigProvider } from 'antd'
 import { pluralOf, resource } from '../api/contract'
 import { ContextMenu } from '../kit/menu'
@@ -10,7 +10,7 @@ import { Overlay } from '../kit/overlay'
 import { Toasts } from '../kit/toast'
 import { usePref } from '../kit/prefs'
 import { clock } from '../kit/format'
-import { link } from '../live/link'
+import { useLink } from '../live/link'
 import { enter, useSession } from '../live/session'
 import { addressOf, pageOf } from '../pages/registry'
 import { usePath } from '../router'
@@ -51,6 +51,7 @@ function Unreachable() {
 function Frame() {
   const [treeWidth, setTreeWidth] = usePref('tree-width', 280)
   const [treeOpen, setTreeOpen] = usePref('tree-open', innerWidth > 820)
+  useLink() // all that offers verbs is painted anew: none is offered on what is old
   useKeys({ toggleTree: () => setTreeOpen(!treeOpen) })
   return (
     <div className="frame">
@@ -71,14 +72,8 @@ function Frame() {
 
 /** Live data has stopped: since when, and that it is being tried. */
 function LinkBar() {
-  const state = useSyncExternalStore(link.subscribe, () => link.state)
-  const [, tick] = useState(0)
-  useEffect(() => {
-    if (state.state === 'up') return
-    const timer = setInterval(() => tick((n) => n + 1), 1000)
-    return () => clearInterval(timer)
-  }, [state])
-  if (state.state === 'up' || Date.now() - state.since < 3000) return null
+  const state = useLink()
+  if (state.state === 'up' || !state.told) return null
   return <div className="linkbar" role="status" data-test="linkbar">{t('live_stopped', { time: clock(state.lastMs) })}</div>
 }
 

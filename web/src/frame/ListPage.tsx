@@ -5,7 +5,7 @@ import { Icon } from '../kit/state/glyphs'
 import { ListView } from '../kit/table/ListView'
 import { CreateDialog } from '../kit/form/CreateDialog'
 import { openOverlay } from '../kit/overlay'
-import { may } from '../live/session'
+import { withheld } from '../kit/verbs/check'
 import type { TypePage } from '../pages/registry'
 import { t } from '../texts'
 
@@ -23,7 +23,7 @@ export function ListPage({ plural, page }: { plural: string; page?: TypePage }) 
       <ListView
         plural={plural} base={plural === 'vms' ? 'management!=in_bin' : undefined} empty={Empty && <Empty />}
         actions={Actions ? <Actions /> : create && plural !== 'sessions' ? (
-          <Button type="primary" disabled={!may(create.right)} title={may(create.right) ? undefined : t('lacks_right', { right: create.right })} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<CreateDialog plural={plural} />)} data-test="create">
+          <Button type="primary" disabled={!!withheld(create.right)} title={withheld(create.right)} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<CreateDialog plural={plural} />)} data-test="create">
             {t('new', { kind: kind.one })}
           </Button>
         ) : undefined}

@@ -14,12 +14,13 @@ import { ObjectState, StateGlyph } from '../kit/state/State'
 import { ListView } from '../kit/table/ListView'
 import { TaskDetail } from '../kit/TaskDetail'
 import { toastError } from '../kit/toast'
-import { refusal, verbsOf } from '../kit/verbs/check'
+import { against, refusal, verbsOf } from '../kit/verbs/check'
 import { verbForm } from '../kit/verbs/forms'
 import { ask } from '../kit/verbs/run'
 import { may } from '../live/session'
 import { learn, noteName, refetch, useObject } from '../live/store'
 import { noteMade } from '../live/follow'
+import { dropRecent, noteRecent } from './recents'
 import { pageOf, type Tab, type TabProps, type TypePage } from '../pages/registry'
 import { go } from '../router'
 import { t } from '../texts'
@@ -34,7 +35,9 @@ export function ObjectPage({ plural, id, tab }: { plural: string; id: string; ta
       noteName(id, object.name)
       document.title = `${object.name} · WinSphere`
     }
-  }, [id, object?.name])
+    if (gone) dropRecent(id)
+    else if (object?.name) noteRecent(id, object.name)
+  }, [id, object?.name, gone])
   if (!object) return error ? error.status === 404 ? <Missing id={id} error={error} /> : <div className="pad"><ErrorBox error={tell(error)} actions={<Button size="small" onClick={() => refetch(id)}>{t('try_again')}</Button>} /></div> : <div className="skeleton" aria-busy aria-label={t('loading')} />
   return <Known plural={plural} object={object} tab={tab} gone={!!gone} />
 }
@@ -78,7 +81,7 @@ function tabsOf(plural: string, page: TypePage | undefined, object: Obj): Tab[] 
   for (const other of RELATED) {
     const r = resources()[other]
     if (!r || page?.without?.includes(other) || !r.ops.some((o) => o.name === 'list' && may(o.right))) continue
-    const field = Object.entries(fieldsOf(r.type)).find(([, f]) => f.t === 'ref' && f.r === kind.type && (f.idx || f.many))?.[0]
+    const field = Object.entries(fieldsOf(r.type)).find(([, f]) => f.t === 'ref' && f.r === kind.type && (f.idx || (f.many && !f.ro)))?.[0] // a list that the manager keeps for itself is no place to be in
     if (field) tabs.push({ key: other, label: () => r.many, part: () => <ListView plural={other} base={`${field}=${object.id}${other === 'vms' ? ' and management!=in_bin' : ''}`} name={other} /> })
   }
   if (!kind.history && plural !== 'tasks') {
@@ -105,7 +108,7 @@ function Head({ plural, object, gone, page }: { plural: string; object: Obj; gon
   const reasons = useReasons(plural, object, menu)
   const verbs = verbsOf(plural)
   const ranked = verbs.filter((op) => verbForm(plural, op.name)?.main !== undefined).sort((a, b) => verbForm(plural, a.name)!.main! - verbForm(plural, b.name)!.main!)
-  const able = ranked.filter((op) => !refusal(op, object))
+  const able = ranked.filter((op) => may(op.right) && !against(op, object))
   const main = (able.length ? able : ranked).slice(0, 4)
   const parent = page?.parent?.(object)
   return (

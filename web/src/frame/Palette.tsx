@@ -8,11 +8,13 @@ import { Icon } from '../kit/state/glyphs'
 import { StateGlyph } from '../kit/state/State'
 import { refusal, verbsOf } from '../kit/verbs/check'
 import { ask } from '../kit/verbs/run'
+import { useLink } from '../live/link'
 import { peek, useObject } from '../live/store'
 import { may } from '../live/session'
 import { allAddresses } from '../pages/registry'
 import { go } from '../router'
 import { t } from '../texts'
+import { recents } from './recents'
 import { closePalette, isPaletteOpen, subscribePalette } from './paletteState'
 
 interface Entry { key: string; icon: string; text: string; more?: string; why?: string; id?: string; run: () => void }
@@ -20,7 +22,7 @@ interface Match { object: string; kind: string; name?: string; field: string; va
 
 const TYPING_MS = 15 // for a key that comes before the answer to the last one; what was asked for in vain is given up
 const REST_MS = 250
-const recent: string[] = []
+const RECENTS = 8
 
 export function Palette() {
   const open = useSyncExternalStore(subscribePalette, isPaletteOpen)
@@ -65,19 +67,22 @@ function Box() {
   const box = useRef<HTMLInputElement>(null)
   const back = useRef<Element | null>(document.activeElement)
   useEffect(() => box.current?.focus(), [])
+  const upOrDown = useLink()
   const entries = useMemo(() => {
     const needle = text.replace(/^>/, '').trim().toLowerCase()
     const objects: Entry[] = found.matches.map((m) => ({
       key: m.object, id: m.object, icon: m.kind, text: visible(m.name ?? m.object), more: m.field === 'name' ? m.object : `${labelAnywhere(resource(m.kind)?.type ?? '', m.field)}: ${visible(m.value ?? '')}`,
-      run: () => {
-        recent.unshift(m.object)
-        go(`/${m.kind}/${m.object}`)
-      },
+      run: () => go(`/${m.kind}/${m.object}`),
     }))
+    const here = location.pathname.split('/')[2]
+    const lately: Entry[] = recents().filter((one) => one.id !== here && pluralOf(one.id)).slice(0, RECENTS).map((one) => {
+      const plural = pluralOf(one.id)!
+      return { key: one.id, id: one.id, icon: plural, text: visible(one.name), more: t('recent'), run: () => go(`/${plural}/${one.id}`) }
+    })
     const all = commands()
     const fitting = needle ? all.filter((e) => e.text.toLowerCase().includes(needle)) : all.slice(0, 12)
-    return text.startsWith('>') ? fitting : needle ? [...objects, ...fitting.slice(0, 8)] : fitting
-  }, [text, found])
+    return text.startsWith('>') ? fitting : needle ? [...objects, ...fitting.slice(0, 8)] : [...lately, ...fitting]
+  }, [text, found, upOrDown])
   useEffect(() => setAt(0), [text])
   // Enter before the answer: what is found for these words opens when it is known, nothing else.
   const [entered, setEntered] = useState<string>()

@@ -4,7 +4,7 @@ import { useEffect, useState, useSyncExternalStore } from 'react'
 import { Button, Progress } from 'antd'
 import { opOf, taskLabel, typeOf, word } from '../api/contract'
 import { ask } from '../kit/verbs/run'
-import { refusal } from '../kit/verbs/check'
+import { against, refusal } from '../kit/verbs/check'
 import { tellFailure } from '../kit/error/ErrorBox'
 import { ago, duration, visible } from '../kit/format'
 import { Name, Ref } from '../kit/Name'
@@ -75,7 +75,7 @@ function Rows({ rows }: { rows: any[] }) {
               <td>{task.owner}</td>
               <td>{ago(task.created)}</td>
               <td>{duration((task.ended ? Date.parse(task.ended) : Date.now()) - Date.parse(task.created))}</td>
-              <td>{cancel && !isEnded(task) && !refusal(cancel, task) && <Button size="small" onClick={() => ask('tasks', cancel, [task])}>{cancel.l}</Button>}</td>
+              <td>{cancel && may(cancel.right) && !isEnded(task) && !against(cancel, task) && <Button size="small" disabled={!!refusal(cancel, task)} title={refusal(cancel, task)} onClick={() => ask('tasks', cancel, [task])}>{cancel.l}</Button>}</td>
             </tr>,
             shown === task.id && <tr key={task.id + '-detail'}><td colSpan={8}><TaskDetail task={task} /></td></tr>,
           ])}

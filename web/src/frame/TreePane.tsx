@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inventory at the left: only lines that are seen exist; four views keep their own folds; it follows the open object.
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore, type KeyboardEvent, type MouseEvent } from 'react'
-import { Input, Segmented } from 'antd'
+import { Input, Segmented, type InputRef } from 'antd'
 import { get } from '../api/client'
 import { pluralOf, typeOf } from '../api/contract'
+import { count } from '../kit/format'
 import { openMenu } from '../kit/menu'
 import { Name } from '../kit/Name'
 import { readPref, keepPref, usePref } from '../kit/prefs'
 import { Icon } from '../kit/state/glyphs'
 import { StateGlyph } from '../kit/state/State'
-import { Tree, type View } from '../kit/tree/model'
+import { Tree, type Line, type View } from '../kit/tree/model'
 import { useObject, useRows } from '../live/store'
 import { go, usePath } from '../router'
 import { t } from '../texts'
@@ -118,6 +119,8 @@ function Lines({ view }: { view: View }) {
     if (i * ROW < box.scrollTop) box.scrollTop = i * ROW
     else if ((i + 1) * ROW > box.scrollTop + box.clientHeight) box.scrollTop = (i + 1) * ROW - box.clientHeight
   }
+  const filterBox = useRef<InputRef>(null)
+  const open = (line: Line) => (line.more ? filterBox.current?.focus() : go(`/${line.plural}/${line.id}`))
   const key = (event: KeyboardEvent) => {
     const line = all[focus]
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key]
@@ -125,12 +128,12 @@ function Lines({ view }: { view: View }) {
       const next = Math.max(0, Math.min(all.length - 1, focus + step))
       setFocus(next)
       show(next)
-    } else if (event.key === 'ArrowRight' && line && !line.leaf) tree?.toggle(line.id, true)
+    } else if (event.key === 'ArrowRight' && line && !line.leaf && !filter) tree?.toggle(line.id, true)
     else if (event.key === 'ArrowLeft' && line) {
-      if (line.open) tree?.toggle(line.id, false)
+      if (line.open && !filter) tree?.toggle(line.id, false)
       else for (let i = focus; i >= 0; i--) if (all[i]!.depth < line.depth) return setFocus(i)
-    } else if (event.key === 'Enter' && line) go(`/${line.plural}/${line.id}`)
-    else if (event.key === '.' && line) {
+    } else if (event.key === 'Enter' && line) open(line)
+    else if (event.key === '.' && line && !line.more) {
       const box = scroller.current!.getBoundingClientRect()
       openMenu(line.plural, [line.object], { x: box.left + 60, y: box.top + (focus + 1) * ROW - scroller.current!.scrollTop })
     } else return
@@ -141,12 +144,13 @@ function Lines({ view }: { view: View }) {
   return (
     <>
       <Input
-        className="treefilter" size="small" allowClear value={filter} placeholder={t('tree_filter')} aria-label={t('tree_filter')} prefix={<Icon name="search" size={12} />}
+        ref={filterBox} className="treefilter" data-test="tree-filter" size="small" allowClear value={filter} placeholder={t('tree_filter')} aria-label={t('tree_filter')} prefix={<Icon name="search" size={12} />}
         onChange={(e) => {
           setFilter(e.target.value)
           tree?.setFilter(e.target.value)
         }}
       />
+      {filter && tree && !all.length && <p className="faint pad" role="status" aria-busy={tree.searching}>{tree.searching ? t('loading') : t('tree_nothing')}</p>}
       <div className="tree" ref={scroller} role="tree" tabIndex={0} aria-label={t('inventory')} onScroll={look} onKeyDown={key} aria-activedescendant={all[focus] ? `line-${all[focus]!.id}` : undefined} data-test="tree">
         <div className="lines" style={{ height: all.length * ROW }}>
           {all.slice(range[0], range[1]).map((line, i) => {
@@ -157,11 +161,11 @@ function Lines({ view }: { view: View }) {
                 aria-expanded={line.leaf ? undefined : line.open} aria-setsize={line.size} aria-posinset={line.index + 1} data-id={line.id}
                 onClick={() => {
                   setFocus(at)
-                  go(`/${line.plural}/${line.id}`)
+                  open(line)
                 }}
                 onContextMenu={(e) => {
                   e.preventDefault()
-                  openMenu(line.plural, [line.object], { x: e.clientX, y: e.clientY })
+                  if (!line.more) openMenu(line.plural, [line.object], { x: e.clientX, y: e.clientY })
                 }}
               >
                 {line.leaf ? <span className="fold" /> : (
@@ -169,14 +173,14 @@ function Lines({ view }: { view: View }) {
                     className="fold" aria-hidden
                     onClick={(e) => {
                       e.stopPropagation()
-                      tree?.toggle(line.id)
+                      if (!filter) tree?.toggle(line.id) // what was found stays in sight
                     }}
                   >
                     <Icon name={line.open ? 'down' : 'right'} size={11} />
                   </span>
                 )}
-                {line.plural === 'vms' || line.plural === 'hosts' || line.plural === 'pools' ? <StateGlyph type={typeOf(line.id)!} object={line.object} size={14} /> : <Icon name={line.plural} size={14} />}
-                <Name text={line.object.name ?? line.id} max={40} />
+                {line.more ? <Icon name="search" size={13} /> : line.plural === 'vms' || line.plural === 'hosts' || line.plural === 'pools' ? <StateGlyph type={typeOf(line.id)!} object={line.object} size={14} /> : <Icon name={line.plural} size={14} />}
+                {line.more ? <span className="soft">{t(filter ? 'tree_more_found' : 'tree_more', { n: count(line.more) })}</span> : <Name text={line.object.name ?? line.id} max={40} />}
               </div>
             )
           })}

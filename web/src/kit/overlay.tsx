@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One dialog at a time, opened from anywhere: a verb in a row, a tree, the palette or a button is the same dialog.
-import { Suspense, useSyncExternalStore, type ReactNode } from 'react'
+import { cloneElement, isValidElement, Suspense, useSyncExternalStore, type ReactNode } from 'react'
 import { Modal } from 'antd'
+import { useLink } from '../live/link'
 import { Fence } from './error/ErrorBox'
 
 let shown: ReactNode = null
@@ -30,9 +31,10 @@ export function Overlay() {
     listeners.add(f)
     return () => listeners.delete(f)
   }, () => shown)
+  useLink() // what a dialog offers ends with the link
   return (
     <Fence resetKey={String(openings)} frame={(told) => <Modal open footer={null} onCancel={closeOverlay} width={560}>{told}</Modal>}>
-      <Suspense fallback={null}>{content}</Suspense>
+      <Suspense fallback={null}>{isValidElement(content) ? cloneElement(content) : content}</Suspense>
     </Fence>
   )
 }

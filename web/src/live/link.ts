@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one socket on which changes come, by revision. Broken: it says since when, tries again for ever, and goes on where it was.
+// The one socket on which changes come, by revision. Broken, or silent for longer than the manager's beat allows: it says since when, tries again for ever, and goes
+// on where it was. A socket whose other end is gone says nothing by itself: only what is not heard tells it.
+import { useSyncExternalStore } from 'react'
 import { socketUrl } from '../api/client'
 
 /** A patch has the fields that changed since the version `base`; null: it is absent now. */
@@ -21,17 +23,35 @@ export function join(first: Change | undefined, then: Change): Change {
   if (then.op !== 'patch' || !first || first.op === 'gone') return then
   return first.op === 'put' ? { ...first, object: after(first.object, then) } : { ...first, object: { ...first.object, ...then.object } }
 }
-export type LinkState = { state: 'up' } | { state: 'down'; since: number; lastMs: number }
+/** `told`: what is shown is old by now, which is said, and no verb is offered on it. Before that it is but a moment. */
+export type LinkState = { state: 'up' } | { state: 'down'; since: number; lastMs: number; told: boolean }
 
 /** Changes are gathered and painted at most four times a second. */
 const PAINT_MS = 250
 const WAITS_MS = [500, 1000, 2000, 4000, 8000, 15000]
 
-class Link {
+export interface LinkTimes {
+  /** The manager says something at least every ten seconds (`beat` of its watch): longer than two of them is silence. */
+  silentMs: number
+  /** From the beginning of a try to the manager's first word. */
+  openMs: number
+  /** Shorter interruptions are nobody's business. */
+  tellMs: number
+}
+const TIMES: LinkTimes = { silentMs: 25000, openMs: 10000, tellMs: 3000 }
+
+export class Link {
   private socket: WebSocket | null = null
   private revision = 0
   private tries = 0
   private timer = 0
+  private watchdog = 0
+  private tellTimer = 0
+  /** When the manager said something last; when this wait for its next word began. */
+  private heardMs = 0
+  private awaitedMs = 0
+  /** The manager has said something on this socket. */
+  private opened = false
   private wanted = false
   private pending: Change[] = []
   private paintTimer = 0
@@ -41,6 +61,8 @@ class Link {
   private relisteners = new Set<() => void>()
   private deniedListener: () => void = () => {}
   state: LinkState = { state: 'up' }
+
+  constructor(private readonly times: LinkTimes = TIMES) {}
 
   /** Begins to watch: changes after this revision come to those who listen. */
   start(revision = 0) {
@@ -54,8 +76,7 @@ class Link {
     this.wanted = false
     this.revision = 0
     clearTimeout(this.timer)
-    this.socket?.close()
-    this.socket = null
+    this.drop()
     this.setState({ state: 'up' })
   }
 
@@ -79,33 +100,72 @@ class Link {
     return () => this.stateListeners.delete(tell)
   }
 
-  /** Now, not after the wait: the network is back, or somebody looks. */
-  retry() {
-    if (!this.wanted || this.socket) return
+  /** Now, not after the wait: the network is back, or somebody looks. A socket that should have said something by now is not waited for: timers rest while a
+   *  machine sleeps. `anew`: the network is another one, and a socket of the old one may never say so. */
+  retry(anew = false) {
+    if (!this.wanted) return
+    if (this.socket && !anew && Date.now() - this.awaitedMs < (this.opened ? this.times.silentMs : this.times.openMs)) return
     clearTimeout(this.timer)
+    if (this.socket && this.opened && !anew) this.silent()
     this.open()
   }
 
   private setState(state: LinkState) {
+    clearTimeout(this.tellTimer)
     this.state = state
+    if (state.state === 'down' && !state.told) this.tellTimer = window.setTimeout(() => this.setState({ ...state, told: true }), this.times.tellMs)
     for (const tell of this.stateListeners) tell()
   }
 
   private open() {
-    const socket = new WebSocket(socketUrl(`/watch?delta=true${this.revision ? `&since=${this.revision}` : ''}`))
+    this.drop()
+    const socket = new WebSocket(socketUrl(`/watch?delta=true&beat=true${this.revision ? `&since=${this.revision}` : ''}`))
     this.socket = socket
-    socket.onmessage = (event) => this.take(JSON.parse(event.data))
+    this.opened = false
+    this.await()
+    socket.onmessage = (event) => {
+      if (this.socket !== socket) return
+      this.opened = true
+      this.heardMs = Date.now()
+      this.await()
+      this.take(JSON.parse(event.data))
+    }
     socket.onclose = (event) => {
       if (this.socket !== socket) return
-      this.socket = null
+      this.drop()
       if (event.code === 4401) this.deniedListener()
       this.lost()
     }
   }
 
+  /** Until the next word, or not. */
+  private await() {
+    this.awaitedMs = Date.now()
+    clearTimeout(this.watchdog)
+    this.watchdog = window.setTimeout(() => {
+      const heard = this.opened
+      this.drop()
+      if (heard) this.silent()
+      this.lost()
+    }, this.opened ? this.times.silentMs : this.times.openMs)
+  }
+
+  /** What it says from now on is of no interest; closing what does not answer takes as long as it likes. */
+  private drop() {
+    clearTimeout(this.watchdog)
+    const socket = this.socket
+    this.socket = null
+    socket?.close()
+  }
+
+  /** Nothing came for so long that what is shown is old already. */
+  private silent() {
+    if (this.state.state === 'up') this.setState({ state: 'down', since: Date.now(), lastMs: this.heardMs, told: true })
+  }
+
   private lost() {
     if (!this.wanted) return
-    if (this.state.state === 'up') this.setState({ state: 'down', since: Date.now(), lastMs: this.paintedMs || Date.now() })
+    if (this.state.state === 'up') this.setState({ state: 'down', since: Date.now(), lastMs: this.heardMs || Date.now(), told: false })
     const wait = WAITS_MS[Math.min(this.tries++, WAITS_MS.length - 1)]!
     this.timer = window.setTimeout(() => this.open(), wait * (0.8 + 0.4 * Math.random()))
   }
@@ -138,5 +198,10 @@ class Link {
 }
 
 export const link = new Link()
-addEventListener('online', () => link.retry())
+addEventListener('online', () => link.retry(true))
 addEventListener('focus', () => link.retry())
+addEventListener('visibilitychange', () => document.hidden || link.retry())
+
+export const useLink = () => useSyncExternalStore(link.subscribe, () => link.state)
+/** When the last live data came, where what is shown is old by now. */
+export const staleSince = (): number | undefined => (link.state.state === 'down' && link.state.told ? link.state.lastMs : undefined)

@@ -12,7 +12,7 @@ import { ObjectState } from '../state/State'
 import { toastError } from '../toast'
 import { openOverlay } from '../overlay'
 import { VerbDialog } from '../verbs/VerbDialog'
-import { refusal } from '../verbs/check'
+import { against, refusal } from '../verbs/check'
 import { send } from '../verbs/run'
 import { Screen, type ScreenKeys } from './Screen'
 import { Serial } from './Serial'
@@ -57,8 +57,8 @@ export function Console({ vm, window: own, ticket }: { vm: Obj; window?: boolean
       {!on ? (
         <div className="consoleoff">
           <p>{t('is_off')}</p>
-          {start && may(start.right) && !refusal(start, vm) && <Button type="primary" icon={<Icon name="play" size={13} />} onClick={() => void send('vms', start, vm.id).catch((error) => toastError(tell(error), start.l))}>{start.l}</Button>}
-          {resume && may(resume.right) && !refusal(resume, vm) && <Button onClick={() => void send('vms', resume, vm.id).catch((error) => toastError(tell(error), resume.l))}>{resume.l}</Button>}
+          {start && may(start.right) && !against(start, vm) && <Button type="primary" disabled={!!refusal(start, vm)} title={refusal(start, vm)} icon={<Icon name="play" size={13} />} onClick={() => void send('vms', start, vm.id).catch((error) => toastError(tell(error), start.l))}>{start.l}</Button>}
+          {resume && may(resume.right) && !against(resume, vm) && <Button disabled={!!refusal(resume, vm)} title={refusal(resume, vm)} onClick={() => void send('vms', resume, vm.id).catch((error) => toastError(tell(error), resume.l))}>{resume.l}</Button>}
         </div>
       ) : kind === 'vnc' ? <Screen key={vm.id} vm={vm.id} scale={scale} onStatus={setStatus} onKeys={setKeys} firstTicket={ticket} /> : <Serial key={vm.id} vm={vm.id} onStatus={setStatus} />}
     </div>

@@ -11,6 +11,8 @@ const WAITS_MS = [500, 1000, 2000, 4000, 8000, 15000]
 export function Screen({ vm, scale, onStatus, onKeys, firstTicket }: { vm: string; scale: boolean; onStatus: (text: string) => void; onKeys: (keys: ScreenKeys | null) => void; firstTicket?: string }) {
   const box = useRef<HTMLDivElement>(null)
   const rfb = useRef<any>(null)
+  const scaled = useRef(scale) // as it is chosen by the time that a connection is made again
+  scaled.current = scale
   useEffect(() => {
     let here = true
     let tries = 0
@@ -27,7 +29,7 @@ export function Screen({ vm, scale, onStatus, onKeys, firstTicket }: { vm: strin
         if (!here || !box.current) return
         const made = new RFB(box.current, socketUrl(`/console?ticket=${encodeURIComponent(given.ticket)}`), { shared: true })
         rfb.current = made
-        made.scaleViewport = scale
+        made.scaleViewport = scaled.current
         made.background = 'transparent'
         made.qualityLevel = 8
         made.addEventListener('connect', () => {

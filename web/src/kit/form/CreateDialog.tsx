@@ -3,7 +3,7 @@
 import { useRef, useState } from 'react'
 import { Button, Modal } from 'antd'
 import { call, type Obj } from '../../api/client'
-import { fieldsOf, resource } from '../../api/contract'
+import { fieldsOf, opOf, resource } from '../../api/contract'
 import { noteMade } from '../../live/follow'
 import { learn, useObject } from '../../live/store'
 import { go } from '../../router'
@@ -14,7 +14,7 @@ import { closeOverlay, openOverlay } from '../overlay'
 import { Icon } from '../state/glyphs'
 import { useDraft } from './draft'
 import { patchOf } from './patch'
-import { changeable } from '../verbs/check'
+import { changeable, withheld } from '../verbs/check'
 import { clean, fieldErrors, Fields, type Values } from './Fields'
 import { formShape, meant, useNothing } from './shape'
 
@@ -31,8 +31,9 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
   const [busy, setBusy] = useState(false)
   const under = useRef(false)
   const [error, setError] = useState<unknown>()
+  const held = withheld(opOf(plural, 'create')?.right ?? 'any')
   const submit = async () => {
-    if (under.current) return // Enter twice
+    if (under.current || held) return // Enter twice
     under.current = true
     setBusy(true)
     setError(undefined)
@@ -54,7 +55,7 @@ export function CreateDialog({ plural, initial = {}, first, except = [], onMade 
   const told = error === undefined ? undefined : tell(error)
   const hidden = shape.hide?.(draft.value) ?? []
   return (
-    <Modal open title={t('new', { kind: kind.one })} onCancel={closeOverlay} width={600} destroyOnHidden okText={t('create')} cancelText={t('cancel')} onOk={() => void submit()} confirmLoading={busy} okButtonProps={{ 'data-test': 'confirm' }}>
+    <Modal open title={t('new', { kind: kind.one })} onCancel={closeOverlay} width={600} destroyOnHidden okText={t('create')} cancelText={t('cancel')} onOk={() => void submit()} confirmLoading={busy} okButtonProps={{ 'data-test': 'confirm', disabled: !!held, title: held }}>
       <form className="stack" onSubmit={(e) => {
         e.preventDefault()
         void submit()
@@ -86,7 +87,9 @@ export function EditDialog({ plural, object: first, only, title }: { plural: str
   const patch = patchOf(before, clean(meant(plural, value)))
   const changes = Object.keys(patch).length
   const moved = names.filter((f) => JSON.stringify(object[f]) !== JSON.stringify(before[f]))
+  const held = changes ? withheld(opOf(plural, 'update')?.right ?? 'any') : undefined
   const submit = async () => {
+    if (held) return
     if (!changes) return closeOverlay()
     setBusy(true)
     setError(undefined)
@@ -104,7 +107,7 @@ export function EditDialog({ plural, object: first, only, title }: { plural: str
   return (
     <Modal
       open title={<>{title ?? t('change')}: <Name text={object.name ?? object.id} /></>} onCancel={closeOverlay} width={640} destroyOnHidden okText={changes ? t('save_n', { n: changes }) : t('close')} cancelText={t('cancel')} onOk={() => void submit()} confirmLoading={busy}
-      okButtonProps={{ 'data-test': 'confirm' }}
+      okButtonProps={{ 'data-test': 'confirm', disabled: !!held, title: held }}
     >
       <div className="stack">
         {moved.length > 0 && <p className="notice" role="status">{t('changed_meanwhile', { fields: moved.map((f) => fields[f]!.l).join(', ') })}</p>}

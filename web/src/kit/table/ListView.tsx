@@ -4,6 +4,7 @@ import { useCallback, useEffect, useMemo, useRef, useState, type ReactNode } fro
 import { Button, Checkbox, Dropdown, Input, Popover, Tooltip } from 'antd'
 import type { Obj } from '../../api/client'
 import { fieldAt, fieldsOf, resource } from '../../api/contract'
+import { may } from '../../live/session'
 import { useList, useListState } from '../../live/store'
 import { go, setParams, useParam } from '../../router'
 import { t } from '../../texts'
@@ -16,7 +17,7 @@ import { Icon } from '../state/glyphs'
 import { ObjectState, StateGlyph } from '../state/State'
 import { toastError } from '../toast'
 import { isNumber, labelOf, Value } from '../Value'
-import { sift, verbsOf } from '../verbs/check'
+import { against, sift, verbsOf, withheld } from '../verbs/check'
 import { verbForm } from '../verbs/forms'
 import { ask } from '../verbs/run'
 import { download } from './csv'
@@ -214,13 +215,13 @@ function pathLabel(type: string, path: string): string {
 
 function PickedBar({ plural, rows, clear, total, all }: { plural: string; rows: Obj[]; clear: () => void; total: number; all?: () => void }) {
   const verbs = verbsOf(plural).filter((op) => rows.length === 1 || !verbForm(plural, op.name)?.run) // what opens a page or a window of one object is for one
-  const useful = verbs.filter((op) => sift(op, rows).able.length > 0)
+  const useful = verbs.filter((op) => may(op.right) && rows.some((row) => !against(op, row)))
   const first = useful.filter((op) => verbForm(plural, op.name)?.main !== undefined || op.kind === 'delete').slice(0, 6)
   return (
     <div className="pickedbar" role="toolbar" aria-label={t('with_picked')} data-test="picked">
       <b>{t('n_picked', { n: rows.length })}</b>
       {all && rows.length < total && <Button size="small" type="link" onClick={all} data-test="pick-all">{t('pick_all_n', { n: count(total) })}</Button>}
-      {first.map((op) => <Button key={op.name} size="small" danger={(op.danger ?? 0) >= 2} onClick={() => ask(plural, op, rows)} data-verb={op.name}>{op.l}</Button>)}
+      {first.map((op) => <Button key={op.name} size="small" danger={(op.danger ?? 0) >= 2} disabled={!!withheld(op.right)} title={withheld(op.right)} onClick={() => ask(plural, op, rows)} data-verb={op.name}>{op.l}</Button>)}
       <Dropdown
         trigger={['click']}
         menu={{ items: verbs.map((op) => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tree's nodes: children are read when a node is opened, and kept up to date by the link. Nothing is done for what is folded.
-import { get, list, type Obj } from '../../api/client'
+// The tree's nodes: children are read when a node is opened, and kept up to date by the link. Nothing is done for what is folded. A filter asks the manager: what it
+// looks for may hang under what nobody has opened yet.
+import { get, list, quoted, type Obj } from '../../api/client'
 import { resource } from '../../api/contract'
 import { after, link, type Change } from '../../live/link'
 import { may } from '../../live/session'
@@ -34,11 +35,19 @@ const BRANCHES: Record<View, Record<string, Branch[]>> = {
 /** Fields that say where a node hangs. */
 const PLACES = ['management', 'host', 'group', 'parent', 'cluster', 'host_pool', 'pool', 'switch']
 
-export interface Line { id: string; plural: string; depth: number; object: Obj; open: boolean; leaf: boolean; size: number; index: number }
+/** `more`: no object, but how many of them are not shown here. */
+export interface Line { id: string; plural: string; depth: number; object: Obj; open: boolean; leaf: boolean; size: number; index: number; more?: number }
 
 const MOST = 20000
+/** Of each kind that a filter finds. */
+const FOUND = 200
+/** Above them so many are asked for one by one; more of a kind all at once. */
+const SINGLY = 8
+const TYPING_MS = 120
 const UNFOLD = 12
 const SETTLE_MS = 1500
+
+const NAMES = new Intl.Collator(undefined, { numeric: true })
 
 /** Not its load: most of what comes. */
 const concerns = (plural: string, change: Change) => change.op !== 'patch' || FIELDS[plural]!.split(',').some((field) => field in change.object)
@@ -57,8 +66,16 @@ export class Tree {
   private off: (() => void)[]
   private timer = 0
   private dirty = new Set<string>()
+  /** Children that are not among those read, by their parent. */
+  private beyond = new Map<string, number>()
+  /** What the manager found for the filter, and what is above it; undefined: not known yet. */
+  private found?: { children: Map<string, Obj[]>; beyond: number }
+  private asking?: AbortController
+  private askTimer = 0
   lines: Line[] = []
   filter = ''
+  /** The filter is being looked for. */
+  searching = false
 
   constructor(readonly view: View, open: string[], private readonly keep: (open: string[]) => void) {
     this.open = new Set(open)
@@ -70,6 +87,8 @@ export class Tree {
   close() {
     for (const f of this.off) f()
     clearTimeout(this.timer)
+    clearTimeout(this.askTimer)
+    this.asking?.abort()
   }
 
   subscribe = (f: () => void) => {
@@ -92,6 +111,7 @@ export class Tree {
       if (this.touched.has(id) || rows.some((row) => this.touched.has(row.id))) this.later(id)
       for (const row of rows) noteName(row.id, row.name)
       this.children.set(id, rows)
+      this.beyond.set(id, parts.reduce((n, p) => n + Math.max(0, (p.total ?? 0) - p.items.length), 0))
       this.place = null
       if (this.fresh && rows.length <= UNFOLD) for (const row of rows) if (['host-pools', 'clusters', 'business-groups'].includes(this.pluralOf(row.id))) this.open.add(row.id)
       for (const row of rows) if (this.open.has(row.id) && !this.children.has(row.id)) void this.read(row.id, this.pluralOf(row.id))
@@ -131,11 +151,75 @@ export class Tree {
     this.children.clear()
     this.place = null
     void this.read('', '')
+    if (this.filter) this.askSoon(0)
   }
 
+  /** What is loaded is sifted at once, what the manager finds comes after. */
   setFilter(text: string) {
-    this.filter = text.toLowerCase()
+    const wanted = text.trim().toLowerCase()
+    if (wanted === this.filter) return
+    this.filter = wanted
+    this.found = undefined
+    this.asking?.abort()
+    clearTimeout(this.askTimer)
+    this.askTimer = 0
+    this.searching = !!wanted
+    if (wanted) this.askSoon(TYPING_MS)
     this.paint()
+  }
+
+  private askSoon(ms: number) {
+    this.askTimer ||= window.setTimeout(() => {
+      this.askTimer = 0
+      void this.ask()
+    }, ms)
+  }
+
+  private async ask() {
+    const mine = new AbortController()
+    this.asking?.abort()
+    this.asking = mine
+    try {
+      const plurals = [...new Set(Object.values(BRANCHES[this.view]).flat().map((b) => b.plural))].filter((plural) => may(resource(plural)?.ops.find((o) => o.name === 'list')?.right ?? ''))
+      const pages = await Promise.all(plurals.map((plural) => list(plural, {
+        filter: `name~${quoted(this.filter)}${plural === 'vms' ? ' and management!=in_bin' : ''}`, fields: FIELDS[plural], sort: 'name', limit: FOUND,
+      }, mine.signal)))
+      const rows = new Map(pages.flatMap((page) => page.items).map((row) => [row.id, row]))
+      await this.addParents(rows, mine.signal)
+      const children = new Map<string, Obj[]>()
+      for (const row of rows.values()) {
+        noteName(row.id, row.name)
+        const parent = this.parentOf(this.pluralOf(row.id), row)
+        if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), row])
+      }
+      for (const siblings of children.values()) siblings.sort((a, b) => plurals.indexOf(this.pluralOf(a.id)) - plurals.indexOf(this.pluralOf(b.id)) || NAMES.compare(a.name ?? a.id, b.name ?? b.id))
+      if (mine.signal.aborted) return
+      this.found = { children, beyond: pages.reduce((n, page) => n + Math.max(0, (page.total ?? 0) - page.items.length), 0) }
+    } catch { /* what is loaded is sifted all the same; the lists' pages tell why */ }
+    if (mine.signal.aborted) return
+    this.searching = false
+    this.paint()
+  }
+
+  /** All that is above the rows, up to the root. */
+  private async addParents(rows: Map<string, Obj>, signal: AbortSignal) {
+    for (;;) {
+      const missing = new Map<string, string[]>()
+      for (const row of rows.values()) { // those that are added meanwhile too
+        const id = this.parentOf(this.pluralOf(row.id), row)
+        if (!id || rows.has(id)) continue
+        const known = this.rowsAround(id)?.find((one) => one.id === id)
+        const plural = this.pluralOf(id)
+        if (known) rows.set(id, known)
+        else if (!missing.get(plural)?.includes(id)) missing.set(plural, [...(missing.get(plural) ?? []), id])
+      }
+      if (!missing.size) return
+      await Promise.all([...missing].map(async ([plural, ids]) => {
+        const got = ids.length <= SINGLY ? await Promise.all(ids.map((id) => get<Obj>(`/${plural}/${id}?fields=${FIELDS[plural]}`, signal))) : (await list(plural, { fields: FIELDS[plural], limit: MOST }, signal)).items
+        for (const row of got) if (ids.includes(row.id)) rows.set(row.id, row)
+        for (const id of ids) if (!rows.has(id)) throw new Error(id) // gone meanwhile
+      }))
+    }
   }
 
   /** Opens the way to an object: its parents, the nearest last. */
@@ -148,6 +232,7 @@ export class Tree {
     for (const change of changes) {
       const plural = this.pluralOf(change.id)
       if (!plural) continue
+      if (this.filter) seen = this.takeFound(plural, change) || seen
       if (this.reading.size && concerns(plural, change)) this.touched.add(change.id)
       if (change.op === 'gone') {
         seen = this.drop(change.id) || seen
@@ -170,6 +255,20 @@ export class Tree {
       }
     }
     if (seen) this.paint()
+  }
+
+  /** Of what the filter found: its state at once; what came, went or hangs elsewhere is asked for. */
+  private takeFound(plural: string, change: Change): boolean {
+    const moves = change.op !== 'patch' || 'name' in change.object || PLACES.some((field) => field in change.object)
+    if (moves) this.askSoon(SETTLE_MS)
+    if (!this.found || change.op === 'gone' || !concerns(plural, change)) return false
+    for (const rows of this.found.children.values()) {
+      const at = rows.findIndex((row) => row.id === change.id)
+      const now = at < 0 ? undefined : after(rows[at], change)
+      if (now) rows[at] = now
+      if (at >= 0) return !!now
+    }
+    return false
   }
 
   /** Its children are read again soon. */
@@ -226,23 +325,34 @@ export class Tree {
 
   private paint() {
     const lines: Line[] = []
+    const { found, filter } = this
     const visit = (id: string, depth: number): boolean => {
+      const rows = (found?.children ?? this.children).get(id) ?? []
       let any = false
-      for (const [index, object] of (this.children.get(id) ?? []).entries()) {
+      for (const [index, object] of rows.entries()) {
         const own = this.pluralOf(object.id)
         const leaf = this.branchesOf(own).length === 0
-        const fits = !this.filter || (object.name ?? '').toLowerCase().includes(this.filter)
+        const fits = !filter || !!found || (object.name ?? '').toLowerCase().includes(filter)
         const from = lines.length
-        lines.push({ id: object.id, plural: own, depth, object, open: this.open.has(object.id), leaf, size: this.children.get(id)!.length, index })
-        const inner = this.open.has(object.id) || this.filter ? visit(object.id, depth + 1) : false
+        const line: Line = { id: object.id, plural: own, depth, object, open: this.open.has(object.id), leaf, size: rows.length, index }
+        lines.push(line)
+        const inner = line.open || filter ? visit(object.id, depth + 1) : false
+        if (filter) line.open = inner
         if (!fits && !inner) lines.length = from
         else any = true
       }
+      const beyond = filter ? 0 : this.beyond.get(id) ?? 0
+      if (beyond) this.pushMore(lines, id, depth, beyond)
       return any
     }
     visit('', 0)
+    if (found?.beyond) this.pushMore(lines, '', 0, found.beyond)
     this.lines = lines
     for (const f of this.listeners) f()
   }
-}
 
+  private pushMore(lines: Line[], parent: string, depth: number, more: number) {
+    const id = `more-of-${parent}`
+    lines.push({ id, plural: '', depth, object: { id, revision: 0 }, open: false, leaf: true, size: 1, index: 0, more })
+  }
+}

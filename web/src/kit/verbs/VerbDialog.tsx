@@ -2,11 +2,9 @@
 // The dialog of a verb, for one object or many: what will happen, its settings, what stands against it, and the name for what cannot be undone.
 import { Suspense, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
 import { Button, Input, Modal } from 'antd'
-import { ApiError, dryRun, post, type Obj } from '../../api/client'
-import type { BatchItemResult } from '../../api/generated/types'
+import { ApiError, dryRun, type Obj } from '../../api/client'
 import { fieldsOf, resource, type Op } from '../../api/contract'
 import { useHelp } from '../../api/help'
-import { noteMade } from '../../live/follow'
 import { useObject } from '../../live/store'
 import { t } from '../../texts'
 import { ErrorBox, Fence, tell } from '../error/ErrorBox'
@@ -16,8 +14,9 @@ import { closeOverlay, openOverlay } from '../overlay'
 import { Glyph } from '../state/glyphs'
 import { StateGlyph } from '../state/State'
 import { BatchResult } from './BatchResult'
-import { sift } from './check'
+import { sift, withheld } from './check'
 import { verbForm } from './forms'
+import { sendMany } from './many'
 import { send, verbMethod, verbPath } from './run'
 import { visible } from '../format'
 
@@ -70,7 +69,8 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const [sending, setSending] = useState(false)
   const [error, setError] = useState<unknown>()
   const [pieces, countPieces] = useState(0) // that are there
-  const { able, refused } = useMemo(() => sift(op, objects), [op, objects])
+  const held = withheld(op.right)
+  const { able, refused } = useMemo(() => sift(op, objects), [op, objects, held])
   const first = objects.length === 1 ? objects[0] : undefined
   const single = useObject(first?.id).object ?? first
   const body = clean(value)
@@ -85,7 +85,7 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const box = useRef<HTMLDivElement>(null)
   const under = useRef(false)
   const blocked = dry.error instanceof ApiError && ['wrong_state', 'busy', 'forbidden', 'not_found'].includes(dry.error.code)
-  const mayRun = confirmed && able.length > 0 && !blocked && pieces === Number(!!form?.intro) + Number(!!form?.fields) && form?.ready?.(value) !== false
+  const mayRun = !held && confirmed && able.length > 0 && !blocked && pieces === Number(!!form?.intro) + Number(!!form?.fields) && form?.ready?.(value) !== false
 
   const run = async () => {
     if (under.current) return // Enter twice
@@ -97,15 +97,8 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
         await send(plural, op, single.id, body)
         closeOverlay()
       } else {
-        const answer = await post(`/${plural}/batch`, { verb: op.name, ids: able.map((o) => o.id), args: Object.keys(body).length ? body : undefined })
-        if (answer.results) { // a verb that answers at once: there is no task
-          const bad = (answer.results as BatchItemResult[]).find((one) => one.error)?.error
-          if (bad) throw new ApiError(409, bad.code, bad.message, bad.hint, bad.field, bad.cause, bad.request_id, bad.params)
-          closeOverlay()
-          return
-        }
-        noteMade(answer)
-        openOverlay(<BatchResult task={answer.id} plural={plural} op={op} objects={able} args={body} refused={refused} />)
+        const sent = await sendMany(plural, op, able, body)
+        openOverlay(<BatchResult sent={sent} plural={plural} op={op} objects={able} args={body} refused={refused} />)
       }
     } catch (failed) {
       under.current = false
@@ -119,11 +112,12 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
       open title={single ? <>{op.l}: <Name text={single.name ?? single.id} max={60} /></> : t('verb_on_many', { verb: op.l, n: able.length, kind: kind.many })} onCancel={closeOverlay} width={560} destroyOnHidden
       footer={[
         <Button key="no" onClick={closeOverlay} autoFocus={danger > 0 && danger < 3}>{t('cancel')}</Button>,
-        <Button key="go" type="primary" danger={danger >= 2} loading={sending} disabled={!mayRun} onClick={() => void run()} data-test="confirm">{op.l}</Button>,
+        <Button key="go" type="primary" danger={danger >= 2} loading={sending} disabled={!mayRun} title={held} onClick={() => void run()} data-test="confirm">{op.l}</Button>,
       ]}
     >
       <div ref={box} className="stack">
         {op.d && <p className="lead">{op.d}</p>}
+        {held && <p className="notice" role="status">{held}</p>}
         {form?.intro && <Piece count={countPieces}><form.intro objects={able} value={value} /></Piece>}
         {!single && <Selection able={able} refused={refused} type={kind.type} />}
         {form?.fields ? <Piece count={countPieces}><form.fields objects={able} value={value} change={change} /></Piece> : fieldsThere && op.body ? <Fields type={op.body} value={value} change={change} errors={fieldErrors(tell(shownError))} /> : null}

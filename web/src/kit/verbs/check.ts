@@ -2,8 +2,10 @@
 // May this verb be asked of this object now? From the contract's table, the same one by which the manager refuses.
 import type { Obj } from '../../api/client'
 import { fieldsOf, resource, valueAt, word, type Op } from '../../api/contract'
+import { staleSince } from '../../live/link'
 import { may } from '../../live/session'
 import { t } from '../../texts'
+import { clock } from '../format'
 
 /** Verbs that speak to a task, or that do not wait for the one under way. */
 const BESIDE = new Set(['console', 'screenshot', 'send_keys', 'cancel', 'abandon', 'acknowledge', 'change_password', 'update', 'leave_maintenance'])
@@ -14,9 +16,20 @@ export function verbsOf(plural: string): Op[] {
   return [...ops.filter((o) => o.kind === 'verb'), ...ops.filter((o) => o.kind === 'delete')]
 }
 
+/** Why nothing is offered that takes this right: the user lacks it, or what is shown is old. */
+export function withheld(right: string): string | undefined {
+  if (!may(right)) return t('lacks_right', { right })
+  const since = staleSince()
+  return since === undefined ? undefined : t('stale_since', { time: clock(since) })
+}
+
 /** Why it cannot be asked; undefined: it can. */
 export function refusal(op: Op, object: Obj | undefined): string | undefined {
-  if (!may(op.right)) return t('lacks_right', { right: op.right })
+  return withheld(op.right) ?? against(op, object)
+}
+
+/** What in the object itself stands against it: which buttons there are does not change with the link. */
+export function against(op: Op, object: Obj | undefined): string | undefined {
   if (!object) return undefined
   if (object.activity && !BESIDE.has(op.name)) return t('busy_with', { activity: word(object.activity.verb) })
   for (const [path, values] of Object.entries(op.allowed ?? {})) {

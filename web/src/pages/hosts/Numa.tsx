@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // NUMA nodes of a host: their threads, memory, distances, and the vCPUs that are pinned to each thread.
 import { Card } from '../../kit/Details'
-import { bytes, bytesOf, percent } from '../../kit/format'
+import { bytes, bytesOf, percent, visible } from '../../kit/format'
 import { Ref } from '../../kit/Name'
 import { useRows } from '../../live/store'
 import { t } from '../../texts'
@@ -18,8 +18,8 @@ export function numbers(text: string): number[] {
 export default function Numa({ object: host }: TabProps) {
   const { rows, loading } = useRows('vms', { filter: `host=${host.id} and management!=in_bin` }, 2000)
   const nodes: any[] = host.facts?.numa_nodes ?? []
-  const pins = new Map<number, { vm: string; vcpu: number }[]>()
-  for (const vm of rows) for (const pin of vm.cpu?.pinning ?? []) for (const cpu of numbers(pin.cpus)) pins.set(cpu, [...(pins.get(cpu) ?? []), { vm: vm.id, vcpu: pin.vcpu }])
+  const pins = new Map<number, { vm: string; name: string; vcpu: number }[]>()
+  for (const vm of rows) for (const pin of vm.cpu?.pinning ?? []) for (const cpu of numbers(pin.cpus)) pins.set(cpu, [...(pins.get(cpu) ?? []), { vm: vm.id, name: vm.name, vcpu: pin.vcpu }])
   const pinned = [...new Set([...pins.values()].flat().map((p) => p.vm))]
   return (
     <div className="cards">
@@ -32,7 +32,7 @@ export default function Numa({ object: host }: TabProps) {
             <div className="threads" role="list" aria-label={t('threads')}>
               {(node.cpus ?? []).map((cpu: number) => {
                 const here = pins.get(cpu) ?? []
-                return <span role="listitem" key={cpu} className={`thread${here.length > 1 ? ' crowded' : here.length ? ' pinned' : ''}`} title={here.length ? here.map((p) => `${p.vm} vCPU ${p.vcpu}`).join(', ') : t('thread_free', { n: cpu })}>{cpu}</span>
+                return <span role="listitem" key={cpu} className={`thread${here.length > 1 ? ' crowded' : here.length ? ' pinned' : ''}`} title={here.length ? here.map((p) => `${visible(p.name)} vCPU ${p.vcpu}`).join(', ') : t('thread_free', { n: cpu })}>{cpu}</span>
               })}
             </div>
             {node.hugepages?.map((p: any) => <p key={p.size_bytes} className="faint">{t('huge_pages', { size: bytes(p.size_bytes), free: p.free, total: p.total })}</p>)}

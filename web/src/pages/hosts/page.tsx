@@ -6,13 +6,14 @@ import { Icon } from '../../kit/state/glyphs'
 import { registerColumns } from '../../kit/table/columns'
 import { registerForm } from '../../kit/form/shape'
 import { registerVerbs } from '../../kit/verbs/forms'
+import { withheld } from '../../kit/verbs/check'
 import { may } from '../../live/session'
 import { t } from '../../texts'
 import { registerAddress, registerPage } from '../registry'
 import { JoinCommand, JoinHost } from './JoinHost'
 import { part } from '../../kit/part'
 
-const Add = () => <Button type="primary" disabled={!may('host.write')} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<JoinHost />)} data-test="create">{t('add_host')}</Button>
+const Add = () => <Button type="primary" disabled={!!withheld('host.write')} title={withheld('host.write')} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<JoinHost />)} data-test="create">{t('add_host')}</Button>
 
 const bar = (value: number | undefined, text: string) => value === undefined ? <span className="faint">-</span> : <span className="cellbar"><span className={`track ${value > 90 ? 'bad' : value > 80 ? 'warn' : ''}`}><i className="fill" style={{ width: `${value}%` }} /></span> {text}</span>
 

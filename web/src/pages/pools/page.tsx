@@ -5,13 +5,13 @@ import { openOverlay } from '../../kit/overlay'
 import { Icon } from '../../kit/state/glyphs'
 import { registerColumns } from '../../kit/table/columns'
 import { registerVerbs } from '../../kit/verbs/forms'
-import { may } from '../../live/session'
+import { withheld } from '../../kit/verbs/check'
 import { t } from '../../texts'
 import { registerPage } from '../registry'
 import { NewPool } from './NewPool'
 import { part } from '../../kit/part'
 
-const Add = () => <Button type="primary" disabled={!may('pool.write')} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<NewPool />)} data-test="create">{t('add_pool')}</Button>
+const Add = () => <Button type="primary" disabled={!!withheld('pool.write')} title={withheld('pool.write')} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<NewPool />)} data-test="create">{t('add_pool')}</Button>
 
 export function register() {
   registerPage({ plural: 'pools', tabs: [{ key: 'monitor', label: () => t('monitor'), part: part(() => import('./Monitor')) }, { key: 'topology', label: () => t('topology'), part: part(() => import('./Topology')) }], summary: part(() => import('./Summary')), listActions: Add, empty: () => <><p>{t('no_pools')}</p><Add /></>, without: ['hosts'] })

@@ -4,6 +4,7 @@ import { bytesOf, percent } from '../../kit/format'
 import { Icon } from '../../kit/state/glyphs'
 import { registerColumns } from '../../kit/table/columns'
 import { registerVerbs } from '../../kit/verbs/forms'
+import { withheld } from '../../kit/verbs/check'
 import { may } from '../../live/session'
 import { go } from '../../router'
 import { t } from '../../texts'
@@ -16,9 +17,9 @@ const FIRST_DISK_BYTES = 10737418240
 function Actions() {
   return (
     <>
-      <Button disabled={!may('vm.create')} icon={<Icon name="plus" size={13} />} onClick={() => go('/vms/new')} data-test="new-vm">{t('new_vm')}</Button>
-      <Button disabled={!may('vm.create')} icon={<Icon name="upload" size={13} />} onClick={() => go('/vms/deploy-table')} data-test="deploy-table">{t('from_table')}</Button>
-      <Button type="primary" disabled={!may('vm.create')} icon={<Icon name="images" size={13} />} onClick={() => go('/vms/deploy')} data-test="deploy">{t('deploy')}</Button>
+      <Button disabled={!!withheld('vm.create')} title={withheld('vm.create')} icon={<Icon name="plus" size={13} />} onClick={() => go('/vms/new')} data-test="new-vm">{t('new_vm')}</Button>
+      <Button disabled={!!withheld('vm.create')} title={withheld('vm.create')} icon={<Icon name="upload" size={13} />} onClick={() => go('/vms/deploy-table')} data-test="deploy-table">{t('from_table')}</Button>
+      <Button type="primary" disabled={!!withheld('vm.create')} title={withheld('vm.create')} icon={<Icon name="images" size={13} />} onClick={() => go('/vms/deploy')} data-test="deploy">{t('deploy')}</Button>
     </>
   )
 }

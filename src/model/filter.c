@@ -4,7 +4,11 @@
  *
  * A filter is read once into terms with typed operands, so that matching an object compares numbers and does
  * not parse. Through a list a term holds when it holds for any item; != is the contrary of =, also there. An
- * empty text as value means "absent". */
+ * empty text as value means "absent".
+ *
+ * A term over a reference (host.cluster=cl-1) has the rest of its path as a filter of the type referred to,
+ * turned into what is looked for (not !=, not absence); whoever has the objects tells which of them it finds.
+ */
 #include "model/type-private.h"
 #include "base/clock.h"
 
@@ -26,6 +30,9 @@ typedef struct {
   gint64 number; /* BOOL, INT, ENUM, TIME; REF and ANYREF: id */
   double real;
   const WsType *ref_type;
+  WsFilter
+      *beyond; /* over a reference: what the object there must be; NULL: the term is of the object itself */
+  GHashTable *ids; /* those that are: guint64 -> itself */
 } Term;
 
 struct WsFilter {
@@ -210,9 +217,52 @@ static void term_clear(void *data)
   g_free(term->path_text);
   g_free(term->text);
   g_free(term->folded);
+  ws_filter_free(term->beyond);
+  g_clear_pointer(&term->ids, g_hash_table_unref);
 }
 
-static bool read_term(Reader *r, const WsType *type, Term *term)
+/* How much of a path leads to the reference that it goes over; 0: to none. */
+static gsize reach_of_reference(const WsType *type, const char *text, gsize n)
+{
+  for (const char *dot = memchr(text, '.', n); dot; dot = memchr(dot + 1, '.', n - (gsize)(dot + 1 - text))) {
+    WsFieldPath path;
+    bool is_ref = ws_field_path_parse(type, text, (gsize)(dot - text), &path) && path.what == WS_PATH_FIELD &&
+                  !path.map_key && term_kind(&path) == WS_KIND_REF;
+    ws_field_path_clear(&path);
+    if (is_ref)
+      return (gsize)(dot - text);
+  }
+  return 0;
+}
+
+static bool read_term(Reader *r, const WsType *type, bool joins, Term *term);
+
+/* host.cluster=cl-1: the reader stands at its beginning, the reference ends after `reach`. */
+static bool read_join(Reader *r, const WsType *type, gsize reach, Term *term)
+{
+  ws_field_path_parse(type, r->at, reach, &term->path);
+  r->at += reach + 1;
+  term->beyond = g_new0(WsFilter, 1);
+  term->beyond->type = term->path.steps[term->path.n_steps - 1]->sub;
+  term->beyond->terms = g_array_new(FALSE, TRUE, sizeof(Term));
+  g_array_set_clear_func(term->beyond->terms, term_clear);
+  g_array_set_size(term->beyond->terms, 1);
+  Term *there = &g_array_index(term->beyond->terms, Term, 0);
+  if (!read_term(r, term->beyond->type, false, there))
+    return false;
+  term->ids = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  term->kind = WS_KIND_REF;
+  term->op = there->op;
+  term->empty = there->empty;
+  term->text = g_strdup(there->text);
+  if (there->empty)
+    there->op = OP_NE;
+  else if (there->op == OP_NE)
+    there->op = OP_EQ;
+  return true;
+}
+
+static bool read_term(Reader *r, const WsType *type, bool joins, Term *term)
 {
   const char *path_at = r->at;
   gsize n = strcspn(path_at, " =!<>~\"");
@@ -220,6 +270,11 @@ static bool read_term(Reader *r, const WsType *type, Term *term)
     return fail(r, path_at, "a field");
   term->path_text = g_strndup(path_at, n);
   if (!ws_field_path_parse(type, path_at, n, &term->path)) {
+    gsize reach = reach_of_reference(type, path_at, n);
+    if (reach)
+      return joins ? read_join(r, type, reach, term)
+                   : fail(r, path_at,
+                          "a path over at most one reference, and over none in a watch or in history");
     g_autofree char *expected = g_strdup_printf("a field of %s", type->name);
     return fail(r, path_at, expected);
   }
@@ -243,7 +298,7 @@ static bool read_term(Reader *r, const WsType *type, Term *term)
   return true;
 }
 
-WsFilter *ws_filter_parse(const WsType *type, const char *text, GError **error)
+static WsFilter *parse(const WsType *type, const char *text, bool joins, GError **error)
 {
   enum { TERMS_MAX = 32, TEXT_MAX = 8192 };
   g_autoptr(WsFilter) filter = g_new0(WsFilter, 1);
@@ -262,7 +317,7 @@ WsFilter *ws_filter_parse(const WsType *type, const char *text, GError **error)
       return NULL;
     }
     g_array_set_size(filter->terms, filter->terms->len + 1);
-    if (!read_term(&r, type, &g_array_index(filter->terms, Term, filter->terms->len - 1)))
+    if (!read_term(&r, type, joins, &g_array_index(filter->terms, Term, filter->terms->len - 1)))
       return NULL;
     skip_spaces(&r);
     if (*r.at == '\0')
@@ -273,6 +328,16 @@ WsFilter *ws_filter_parse(const WsType *type, const char *text, GError **error)
     }
     r.at += strlen("and ");
   }
+}
+
+WsFilter *ws_filter_parse(const WsType *type, const char *text, GError **error)
+{
+  return parse(type, text, false, error);
+}
+
+WsFilter *ws_filter_parse_joined(const WsType *type, const char *text, GError **error)
+{
+  return parse(type, text, true, error);
 }
 
 void ws_filter_free(WsFilter *filter)
@@ -343,9 +408,15 @@ static bool value_matches(const WsField *field, WsKind kind, const void *slot, v
   }
 }
 
+static bool is_one_of(const WsField *field, WsKind kind, const void *slot, void *arg)
+{
+  const Term *term = arg;
+  return g_hash_table_contains(term->ids, slot);
+}
+
 static bool term_matches(const Term *term, const void *object)
 {
-  bool any = ws_field_path_visit(&term->path, object, value_matches, (void *)term);
+  bool any = ws_field_path_visit(&term->path, object, term->beyond ? is_one_of : value_matches, (void *)term);
   if (term->empty)
     return any == (term->op == OP_NE);
   return any != (term->op == OP_NE);
@@ -366,7 +437,7 @@ bool ws_filter_index_hint(const WsFilter *filter, const WsField **field, WsId *r
   for (guint i = 0; i < filter->terms->len; i++) {
     const Term *term = &g_array_index(filter->terms, Term, i);
     const WsField *only = term->path.n_steps == 1 && !term->path.map_key ? term->path.steps[0] : NULL;
-    if (!only || !(only->flags & WS_FIELD_INDEXED) || term->op != OP_EQ || term->empty)
+    if (!only || term->beyond || !(only->flags & WS_FIELD_INDEXED) || term->op != OP_EQ || term->empty)
       continue;
     if (only->kind != WS_KIND_REF && only->kind != WS_KIND_STRING && only->kind != WS_KIND_ENUM)
       continue;
@@ -407,4 +478,57 @@ void ws_filter_nth_term(const WsFilter *filter, guint i, const char **path, cons
   for (gsize k = 0; k < G_N_ELEMENTS(ops); k++)
     if (ops[k].op == term->op)
       *op = ops[k].text;
+}
+
+/* ---- over references ---- */
+
+static Term *nth_join(const WsFilter *filter, guint n)
+{
+  for (guint i = 0; i < filter->terms->len; i++) {
+    Term *term = &g_array_index(filter->terms, Term, i);
+    if (term->beyond && n-- == 0)
+      return term;
+  }
+  return NULL;
+}
+
+const WsFilter *ws_filter_join(const WsFilter *filter, guint n, const WsType **type)
+{
+  const Term *term = nth_join(filter, n);
+  if (term)
+    *type = term->beyond->type;
+  return term ? term->beyond : NULL;
+}
+
+void ws_filter_join_add(WsFilter *filter, guint n, WsId id)
+{
+  gint64 key = (gint64)id;
+  g_hash_table_add(nth_join(filter, n)->ids, g_memdup2(&key, sizeof key));
+}
+
+static gint compare_ids(gconstpointer a, gconstpointer b)
+{
+  return ORDER(*(const WsId *)a, *(const WsId *)b);
+}
+
+GArray *ws_filter_join_hint(const WsFilter *filter, const WsField **field)
+{
+  const Term *term;
+  for (guint n = 0; (term = nth_join(filter, n)); n++) {
+    const WsField *only = term->path.n_steps == 1 ? term->path.steps[0] : NULL;
+    if (only && only->kind == WS_KIND_REF && only->flags & WS_FIELD_INDEXED &&
+        term->empty == (term->op == OP_NE))
+      break;
+  }
+  if (!term)
+    return NULL;
+  GHashTableIter iter;
+  void *id;
+  GArray *ids = g_array_new(FALSE, FALSE, sizeof(WsId));
+  g_hash_table_iter_init(&iter, term->ids);
+  while (g_hash_table_iter_next(&iter, &id, NULL))
+    g_array_append_val(ids, *(WsId *)id);
+  g_array_sort(ids, compare_ids);
+  *field = term->path.steps[0];
+  return ids;
 }

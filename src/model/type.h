@@ -193,6 +193,16 @@ void ws_filter_time_range(const WsFilter *filter, const char *path, gint64 *from
 guint ws_filter_n_terms(const WsFilter *filter);
 void ws_filter_nth_term(const WsFilter *filter, guint i, const char **path, const char **op, const char **value);
 
+/* Lists of the inventory: a path may go over one reference (of VMs: host.cluster=cl-1, host.name~rack3). What
+ * is true of the object there is not in the one that is matched, so whoever has them all adds those that each
+ * such term's own filter matches, before anything is matched: n from 0 on, until there is none. */
+WsFilter *ws_filter_parse_joined(const WsType *type, const char *text, GError **error);
+const WsFilter *ws_filter_join(const WsFilter *filter, guint n, const WsType **type);
+void ws_filter_join_add(WsFilter *filter, guint n, WsId id);
+/* If only objects can match whose indexed field is one of those that were added: that field, and their ids in
+ * order. Caller frees. */
+GArray *ws_filter_join_hint(const WsFilter *filter, const WsField **field);
+
 /* "name,-memory_bytes": up to 4 keys, also power.state or labels.env; ties end with id, so the order is total and stable. Strings by
  * folded text with numbers in natural order (web-2 before web-10). Absent values come last. Errors: WS_ERROR_UNKNOWN_FIELD,
  * WS_ERROR_BAD_VALUE. */

@@ -800,6 +800,14 @@ SERVE(vm_get, VmGet)
   return true;
 }
 
+SERVE_PLAIN(vm_send_keys, VmSendKeys)
+{
+  HostDomain *d = host_find_domain(truth_of(call), params->uuid);
+  if (!d || !host_is_on(d))
+    return host_not_found(params->uuid, error);
+  return before(call, "vm.send_keys", error) && after(call, "vm.send_keys");
+}
+
 SERVE(vm_log, VmLog)
 {
   if (!find_domain(call, params->uuid, error))
@@ -956,6 +964,7 @@ const RpcService host_services[] = {
     ROW(vm_release, vm_release),
     ROW(vm_get, vm_get),
     ROW(vm_log, vm_log),
+    ROW(vm_send_keys, vm_send_keys),
     ROW(vm_list, vm_list),
     ROW(vm_stats, vm_stats),
     ROW(vm_disk_resize, vm_disk_resize),

@@ -203,6 +203,96 @@ static void times_bound_what_matches(void)
   }
 }
 
+/* Tells each term over a reference which of these volumes it finds. */
+static void find_volumes(WsFilter *filter)
+{
+  static const char *const volumes[] = {
+      "{\"id\":\"vol-7\",\"revision\":1,\"name\":\"data\",\"pool\":\"pool-3\"}",
+      "{\"id\":\"vol-9\",\"revision\":1,\"name\":\"logs\",\"pool\":\"pool-4\"}"};
+  const WsFilter *beyond;
+  const WsType *type;
+  for (guint n = 0; (beyond = ws_filter_join(filter, n, &type)); n++) {
+    g_assert_true(type == &ws_type_volume);
+    for (guint i = 0; i < G_N_ELEMENTS(volumes); i++) {
+      g_autoptr(WsVolume) volume =
+          ws_object_parse(&ws_type_volume, volumes[i], strlen(volumes[i]), WS_PARSE_STORED, NULL);
+      g_assert_nonnull(volume);
+      if (ws_filter_match(beyond, volume))
+        ws_filter_join_add(filter, n, volume->id);
+    }
+  }
+}
+
+static void a_path_goes_over_one_reference(void)
+{
+  static const struct {
+    const char *text, *rows, *hinted;
+  } cases[] = {
+      {"volume.pool=pool-3", "1", "7"},
+      {"volume.pool=pool-4", "", "9"},
+      {"volume.pool!=pool-3", "23", NULL},
+      {"volume.pool=\"\"", "23", NULL},
+      {"volume.pool!=\"\"", "1", "7,9"},
+      {"volume.name~A", "1", "7"},
+      {"volume.name=nobody", "", ""},
+      {"count>5 and volume.name=data and volume.pool=pool-3", "1", "7"},
+      {"count>20 and volume.pool=pool-3", "", "7"},
+      {"volume=vol-7", "1", NULL},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+    const WsField *field = NULL;
+    WsId ref;
+    const char *text;
+    g_test_message("%s", cases[i].text);
+    g_autoptr(WsFilter) filter = ws_filter_parse_joined(&thing_type, cases[i].text, NULL);
+    g_assert_nonnull(filter);
+    find_volumes(filter);
+    g_autoptr(GString) got = g_string_new(NULL);
+    for (guint k = 0; k < G_N_ELEMENTS(rows); k++) {
+      g_autoptr(Thing) thing = row(k);
+      if (ws_filter_match(filter, thing))
+        g_string_append_printf(got, "%u", k + 1);
+    }
+    g_assert_cmpstr(got->str, ==, cases[i].rows);
+    g_assert_true(ws_filter_index_hint(filter, &field, &ref, &text) == (strchr(cases[i].text, '.') == NULL));
+    g_autoptr(GArray) ids = ws_filter_join_hint(filter, &field);
+    g_assert_true((ids != NULL) == (cases[i].hinted != NULL));
+    g_string_truncate(got, 0);
+    for (guint k = 0; ids && k < ids->len; k++)
+      g_string_append_printf(got, "%s%" G_GUINT64_FORMAT, k ? "," : "", g_array_index(ids, WsId, k));
+    if (ids) {
+      g_assert_cmpstr(got->str, ==, cases[i].hinted);
+      g_assert_cmpstr(field->name, ==, "volume");
+    }
+  }
+}
+
+static void bad_paths_over_references_tell_where(void)
+{
+  static const struct {
+    const char *text, *position, *expected;
+  } cases[] = {
+      {"volume.nope=x", "8", "a field of Volume"},
+      {"volume.pool.name=x", "8",
+       "a path over at most one reference, and over none in a watch or in history"},
+      {"volume.pool=x", "13", "an id such as pool-7"},
+      {"name.x=x", "1", "a field of Thing"},
+      {"on=true and volume.pool", "24", "one of = != < <= > >= ~"},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+    GError *error = NULL;
+    g_test_message("%s", cases[i].text);
+    g_assert_null(ws_filter_parse_joined(&thing_type, cases[i].text, &error));
+    assert_error(error, WS_ERROR_BAD_FILTER, "position", cases[i].position, "expected", cases[i].expected,
+                 NULL);
+  }
+  GError *error = NULL;
+  g_assert_null(
+      ws_filter_parse(&thing_type, "volume.pool=pool-3", &error)); /* where nobody can say what is there */
+  assert_error(error, WS_ERROR_BAD_FILTER, "position", "1", "expected",
+               "a path over at most one reference, and over none in a watch or in history", NULL);
+}
+
 static int by_sort(gconstpointer a, gconstpointer b, gpointer sort)
 {
   return ws_sort_compare(sort, *(void *const *)a, *(void *const *)b);
@@ -306,6 +396,8 @@ int main(int argc, char **argv)
   g_test_add_func("/model/filter/bad_filters_tell_where", bad_filters_tell_where);
   g_test_add_func("/model/filter/equality_on_an_index_is_hinted", equality_on_an_index_is_hinted);
   g_test_add_func("/model/filter/times_bound_what_matches", times_bound_what_matches);
+  g_test_add_func("/model/filter/a_path_goes_over_one_reference", a_path_goes_over_one_reference);
+  g_test_add_func("/model/filter/bad_paths_over_references_tell_where", bad_paths_over_references_tell_where);
   g_test_add_func("/model/sort/sorting_is_natural_total_and_keeps_absent_last",
                   sorting_is_natural_total_and_keeps_absent_last);
   g_test_add_func("/model/sort/names_sort_as_people_expect", names_sort_as_people_expect);

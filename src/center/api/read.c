@@ -97,6 +97,7 @@ typedef struct {
   guint total;  /* matching, before the cursor too */
   GPtrArray *page; /* borrowed from snap */
   bool more;
+  bool unordered; /* they do not come by id */
 } List;
 
 static void list_clear(List *list)
@@ -121,12 +122,25 @@ bool api_read_limit(ApiCall *call, guint *limit, GError **error)
   return true;
 }
 
+/* What is asked about what a reference leads to is for who may read that. */
+static bool may_join(ApiCall *call, const WsFilter *filter, GError **error)
+{
+  const WsType *type;
+  for (guint n = 0; ws_filter_join(filter, n, &type); n++)
+    if (!api_identity_may_read(&call->identity, type))
+      return ws_fail(error, WS_ERROR_FORBIDDEN, "permission", "read", "object", type->plural, NULL);
+  return true;
+}
+
 static bool list_parse(ApiCall *call, List *list, GError **error)
 {
   const char *filter = http_call_query(call->http, "filter"), *sort = http_call_query(call->http, "sort");
   const char *fields = http_call_query(call->http, "fields"), *cursor = http_call_query(call->http, "cursor");
   const WsType *type = list->type = call->route->type;
-  if (filter && !(list->filter = ws_filter_parse(type, filter, error)))
+  bool history = type->flags & WS_TYPE_HISTORY; /* what it refers to may be gone, or be otherwise by now */
+  if (filter && !(list->filter = (history ? ws_filter_parse : ws_filter_parse_joined)(type, filter, error)))
+    return false;
+  if (list->filter && !may_join(call, list->filter, error))
     return false;
   if (sort && !(list->sort = ws_sort_parse(type, sort, error)))
     return false;
@@ -195,7 +209,7 @@ static bool collect(const void *object, void *arg)
   list->total++;
   if (list->after && compare(list, object, list->after) <= 0)
     return true;
-  if (list->sort)
+  if (list->sort || list->unordered)
     heap_add(list, object);
   else if (list->page->len < list->limit)
     g_ptr_array_add(list->page, (void *)object);
@@ -204,17 +218,48 @@ static bool collect(const void *object, void *arg)
   return true;
 }
 
-static void list_run(List *list)
+static void each_that_may_match(const InvSnapshot *snap, const WsType *type, const WsFilter *filter,
+                                InvEach func, void *arg)
 {
   const WsField *field;
   WsId ref;
   const char *text;
-  list->page = g_ptr_array_new();
-  if (list->filter && ws_filter_index_hint(list->filter, &field, &ref, &text))
-    inv_each_by(list->snap, list->type, field, ref, text, collect, list);
+  if (filter && ws_filter_index_hint(filter, &field, &ref, &text))
+    inv_each_by(snap, type, field, ref, text, func, arg);
   else
-    inv_each(list->snap, list->type, collect, list);
-  if (list->sort)
+    inv_each(snap, type, func, arg);
+}
+
+typedef struct {
+  WsFilter *filter;
+  guint n;
+  const WsFilter *beyond;
+} Join;
+
+static bool add_joined(const void *object, void *arg)
+{
+  const Join *join = arg;
+  if (ws_filter_match(join->beyond, object))
+    ws_filter_join_add(join->filter, join->n, ((const WsResource *)object)->id);
+  return true;
+}
+
+/* The VMs of a cluster are those of its hosts: some look-ups in an index, not a walk over all VMs. */
+static void list_run(List *list)
+{
+  const WsField *field = NULL;
+  const WsType *type;
+  list->page = g_ptr_array_new();
+  Join join = {.filter = list->filter};
+  for (; join.filter && (join.beyond = ws_filter_join(join.filter, join.n, &type)); join.n++)
+    each_that_may_match(list->snap, type, join.beyond, add_joined, &join);
+  g_autoptr(GArray) ids = join.n ? ws_filter_join_hint(list->filter, &field) : NULL;
+  list->unordered = ids != NULL;
+  for (guint i = 0; ids && i < ids->len; i++)
+    inv_each_by(list->snap, list->type, field, g_array_index(ids, WsId, i), NULL, collect, list);
+  if (!ids)
+    each_that_may_match(list->snap, list->type, list->filter, collect, list);
+  if (list->sort || list->unordered)
     g_qsort_with_data(list->page->pdata, list->page->len, sizeof(void *), compare_pointers, list);
 }
 

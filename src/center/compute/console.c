@@ -6,6 +6,7 @@
  * full. Whichever closes first closes the other.
  *
  * Threads: a Relay lives on the I/O thread; the core loop only asks the host, and posts the outcome back. */
+#include "base/hash.h"
 #include "base/log.h"
 #include "center/api/allowed.h"
 #include "center/api/fixed.h"
@@ -289,18 +290,77 @@ bool vm_screenshot(ApiCall *call, GError **error)
   return api_call_answer_json(call, 200, body);
 }
 
+#define PRESSES_MAX    256
+#define PRESS_KEYS_MAX 16
+
+/* What was typed may be a password. */
+static void forget(char **words)
+{
+  for (char **word = words; *word; word++)
+    ws_secret_free(*word);
+  g_free(words);
+}
+
+/* One press of a sequence: shift+h. */
+static bool is_press(const char *press)
+{
+  char **names = g_strsplit(press, "+", PRESS_KEYS_MAX + 1);
+  bool good = *names && g_strv_length(names) <= PRESS_KEYS_MAX;
+  for (char **name = names; good && *name; name++)
+    good = **name && strlen(*name) <= 32 && !(*name)[strspn(*name, "abcdefghijklmnopqrstuvwxyz0123456789_")];
+  forget(names);
+  return good;
+}
+
+static bool check_presses(const WsVmSendKeys *args, GError **error)
+{
+  if (args->sequence && args->keys.len)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "sequence", "expected", "keys or a sequence, not both",
+                   NULL);
+  if (!args->sequence)
+    return args->keys.len || ws_fail(error, WS_ERROR_REQUIRED, "field", "keys", NULL);
+  char **presses = g_strsplit(args->sequence, " ", -1);
+  bool good = g_strv_length(presses) <= PRESSES_MAX;
+  for (char **press = presses; good && *press; press++)
+    good = is_press(*press);
+  forget(presses);
+  return good || ws_fail(error, WS_ERROR_BAD_VALUE, "field", "sequence", "expected",
+                         "up to 256 presses such as a, shift+b, enter, with a space between", NULL);
+}
+
+/* The host knows of one press at a time, so that agents of any age can; each is done before the next is asked
+ * for. */
+static bool press_in_turn(Center *center, const WsVm *vm, const WsVmSendKeys *args, GError **error)
+{
+  char **presses = g_strsplit(args->sequence, " ", -1);
+  bool ok = true;
+  for (char **press = presses; ok && *press; press++) {
+    RpcLink *link = hosts_link(center, vm->host, error); /* good until the next wait */
+    char **names = g_strsplit(*press, "+", -1);
+    WsRpcVmSendKeys params = {.vm = vm->id, .uuid = vm->uuid, .hold_ms = args->hold_ms};
+    params.keys.items = names;
+    params.keys.len = g_strv_length(names);
+    ok = link && rpc_vm_send_keys(link, &params, NULL, NULL, NULL, error);
+    forget(names);
+  }
+  forget(presses);
+  return ok;
+}
+
 bool vm_send_keys(ApiCall *call, GError **error)
 {
   const WsVmSendKeys *args = api_call_body(call);
   g_autoptr(InvSnapshot) head = inv_head(api_call_center(call)->inventory);
   RpcLink *link;
   const WsVm *vm = target_in_use(call, head, "vm_send_keys", &link, error);
-  if (!vm)
+  if (!vm || !check_presses(args, error))
     return false;
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"press keys", NULL});
   WsRpcVmSendKeys params = {.vm = vm->id, .uuid = vm->uuid, .hold_ms = args->hold_ms};
   params.keys.len = args->keys.len;
   params.keys.items = args->keys.items;
-  return rpc_vm_send_keys(link, &params, NULL, NULL, NULL, error) && api_call_answer_none(call);
+  if (!args->sequence)
+    return rpc_vm_send_keys(link, &params, NULL, NULL, NULL, error) && api_call_answer_none(call);
+  return press_in_turn(api_call_center(call), vm, args, error) && api_call_answer_none(call);
 }

@@ -210,7 +210,7 @@ export async function openPage(browser, site, { path = '/', language = 'en', the
   page.under = new Set() // requests that are not answered yet
   page.on('request', (ask) => (ask.isNavigationRequest() ? page.under.clear() : ask.url().includes('/api/v1/') && page.under.add(ask)))
   for (const end of ['requestfinished', 'requestfailed']) page.on(end, (ask) => page.under.delete(ask))
-  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && note(message.text()))
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && note(message.text() + (/404/.test(message.text()) ? ` ${message.location().url}` : '')))
   page.on('pageerror', (error) => note(String(error.stack ?? error)))
   page.on('requestfailed', (ask) => ask.failure()?.errorText !== 'net::ERR_ABORTED' && note(`${ask.url()}: ${ask.failure()?.errorText}`))
   if (login) {

@@ -21,7 +21,7 @@ export async function units() {
   await contract.loadContract('en')
   const filter = await load('kit/table/filter.ts')
   const { Terminal, keyText } = await load('kit/console/terminal.ts')
-  const { keysFor } = await load('kit/console/layout.ts')
+  const { keysFor, sequences } = await load('kit/console/layout.ts')
   const { patchOf } = await load('kit/form/patch.ts')
   const link = await load('live/link.ts')
   const screen = (t) => t.screen.map((line) => line.map((c) => c.c).join('').trimEnd())
@@ -67,6 +67,7 @@ export async function units() {
       same(of('"two words" ip:10.2.'), 'name~"two words" and guest.ips~10.2.')
       same(of('name:"a\\"b"'), 'name~"a\\\\\\"b"')
       same(filter.parse('Vm', 'nothing:1').unknown, ['nothing'])
+      same([of('host.cluster:cl-1'), of('host.load.cpu_percent>80'), filter.parse('Vm', 'host.nothing:1').unknown], ['host.cluster=cl-1', 'host.load.cpu_percent>80', ['host.nothing']])
       check(filter.complete('Vm', 'state:ru').includes('state:running'), filter.complete('Vm', 'state:ru'))
     }],
     ['a patch makes the next version of an object, and of no other one', () => {
@@ -125,6 +126,32 @@ export async function units() {
     }],
     ['characters find their keys on a US keyboard', () => {
       same([keysFor('a'), keysFor('A'), keysFor('@'), keysFor('\n'), keysFor('é')], [['a'], ['shift', 'a'], ['shift', '2'], ['enter'], undefined])
+    }],
+    ['a pool is full when the line through what was measured says so; without a line nothing is said', async () => {
+      const { forecast } = await load('pages/pools/forecast.ts')
+      const DAY = 86400000
+      const filling = Array.from({ length: 11 }, (_, i) => [i * DAY, i === 4 ? null : 100 + 10 * i])
+      same(forecast(filling, 300, 10 * DAY), { kind: 'full', ms: 20 * DAY })
+      same(forecast(filling, 150, 10 * DAY), { kind: 'full', ms: 10 * DAY }) // it is
+      same(forecast(filling.map(([ms]) => [ms, 100]), 300, 0).kind, 'not_filling')
+      same(forecast(filling.map(([ms, used]) => [ms, used && 300 - used]), 300, 0).kind, 'not_filling')
+      same(forecast(filling.map(([ms, used]) => [ms / 100, used]), 300, 0).kind, 'too_little')
+      same([forecast([], 300, 0).kind, forecast(filling, undefined, 0).kind], ['too_little', 'too_little'])
+    }],
+    ['why a VM is slow is said by what was measured, the weightiest first; nothing is made up', async () => {
+      const { whySlow, meanSince } = await load('pages/vms/why.ts')
+      const causes = (m) => whySlow(m).map((one) => one.cause)
+      same([causes({}), causes({ cpu: 40, wait: 1, memory: 50, hostIo: 2, hostMemoryFree: 40 })], [[], []])
+      same(causes({ cpu: 97, wait: 35, hostCpu: 99 }), ['cpu_wait', 'cpu'])
+      same(whySlow({ wait: 35 })[0].cure, { verb: 'migrate' })
+      same(causes({ hostIo: 45, hostMemoryFree: 2, memory: 99, cpu: 99, wait: 50 }), ['cpu_wait', 'host_memory', 'host_io'])
+      same(causes({ activity: 'migrating' }), ['activity'])
+      same([meanSince([[1, 50], [2, null], [3, 10], [4, 20]], 2), meanSince([[1, 5]], 2)], [15, undefined])
+    }],
+    ['a text is typed in a few pieces, each character by its keys', () => {
+      same(sequences('Hi, @x\n', 4), [{ sequence: 'shift+h i comma space', characters: 4 }, { sequence: 'shift+2 x enter', characters: 3 }])
+      same(sequences('a'.repeat(500), 125).length, 4)
+      check(sequences('"'.repeat(125), 125)[0].sequence.length <= 8192, 'longer than the API takes')
     }],
     ['a patch holds what was changed and nothing else', () => {
       same(patchOf({ a: 1, b: { c: 1, d: 2 }, e: [1] }, { a: 1, b: { c: 3, d: 2 }, e: [1, 2], f: 'x' }), { b: { c: 3 }, e: [1, 2], f: 'x' })

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../src/', import.meta.url))
 const problems = []
 const HAN = /\p{Script=Han}/u
 /** Names put together at run time: those that begin so are used. */
-const BUILT = ['step_', 'delete_', 'pool_kind_', 'nav_', 'range_', 'dpm_']
+const BUILT = ['step_', 'delete_', 'pool_kind_', 'nav_', 'range_', 'dpm_', 'why_']
 const SAME = new Set(['IOPS'])
 const all = readdirSync(root, { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).map((e) => relative(root, join(e.parentPath ?? e.path, e.name)))
 

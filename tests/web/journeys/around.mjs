@@ -80,6 +80,77 @@ export function around(site, browser) {
       same(await page.locator('.tabs [data-tab=clusters]').count(), 0)
       good()
     }],
+    ['a cluster, a port group and a pool list the VMs that are in them, and follow who moves', async () => {
+      const { cluster } = site.hosts[0]
+      const all = await site.call('GET', `/vms?filter=host.cluster%3D${cluster} and management!%3Din_bin&limit=1000&fields=name`)
+      const everywhere = (await site.call('GET', '/vms?filter=management!%3Din_bin&limit=1000')).items
+      const inside = new Set((await site.call('GET', `/hosts?filter=cluster%3D${cluster}`)).items.map((host) => host.id))
+      same(all.total, everywhere.filter((one) => inside.has(one.host)).length, 'VMs of its hosts')
+      await at(`/clusters/${cluster}/vms`)
+      await until('all of them', async () => (await page.textContent('[data-test=count]')) === String(all.total))
+      const vm = everywhere.find((one) => inside.has(one.host) && one.power.state === 'running')
+      const other = (await site.call('POST', '/clusters', { name: 'apart', host_pool: site.hosts[0].host_pool })).id
+      await site.call('POST', `/hosts/${vm.host}/assign`, { cluster: other })
+      await page.waitForSelector(`.row[data-id=${vm.id}]`, { state: 'detached' }) // its host went, and it went with that
+      await page.goto(`${site.url}/clusters/${other}/vms`)
+      await page.waitForSelector(`.row[data-id=${vm.id}]`)
+      await page.goto(`${site.url}/clusters/${other}`)
+      await page.waitForSelector(`.top >> text=${vm.name}`)
+      await page.click('[data-test=top-vms] >> text=Memory')
+      await page.waitForSelector('.card:has([data-test=top-vms]) .nums >> text=/[GM]iB/')
+      await page.click('[data-test=top-vms] >> text=CPU')
+      await site.call('POST', `/hosts/${vm.host}/assign`, { cluster })
+      await page.goto(`${site.url}/port-groups/${vm.nics[0].port_group}/vms`)
+      await page.waitForSelector(`.row[data-id=${vm.id}]`)
+      const volume = await site.call('GET', `/volumes/${vm.disks[0].volume}`)
+      await page.goto(`${site.url}/pools/${volume.pool}/vms`)
+      await page.waitForSelector(`.row[data-id=${vm.id}]`)
+      const wrong = await site.call('GET', '/vms?filter=host.cluster.name%3Dx').catch((error) => error.code)
+      same(wrong, 'bad_filter', 'over two references')
+      await site.call('DELETE', `/clusters/${other}`)
+      good()
+    }],
+    ['a text is typed into a VM in a few requests, and none of it is in the audit log', async () => {
+      const vm = (await site.call('GET', '/vms?filter=power.state%3Drunning&sort=name&limit=1')).items[0].id
+      await at(`/vms/${vm}/console`, [/./])
+      const sent = []
+      page.on('request', (one) => one.url().endsWith('/send_keys') && sent.push(one.postDataJSON()))
+      await page.click('.consolebar >> text=Send keys')
+      await page.click('.ant-dropdown-menu-item >> text=Type')
+      await page.fill('.ant-modal textarea', 'Secret-Word 42!\n'.repeat(32).slice(0, 500))
+      await page.click('.ant-modal .ant-btn-primary')
+      await until('all of it', () => sent.length === 4)
+      await page.waitForSelector('.ant-modal .ant-btn-primary:enabled')
+      same(sent.flatMap((one) => one.sequence.split(' ')).length, 500)
+      same(sent[0].sequence.split(' ').slice(0, 8), ['shift+s', 'e', 'c', 'r', 'e', 't', 'minus', 'shift+w'])
+      const records = (await site.call('GET', '/audit-records?limit=10')).items.filter((one) => one.operation === 'vm_send_keys')
+      same([records.length, JSON.stringify(records).includes('shift+s')], [4, false])
+      for (const [body, field] of [[{}, 'keys'], [{ keys: ['a'], sequence: 'b' }, 'sequence'], [{ sequence: 'a  b' }, 'sequence'], [{ sequence: 'a A' }, 'sequence'], [{ sequence: Array(257).fill('a').join(' ') }, 'sequence']]) {
+        same((await site.call('POST', `/vms/${vm}/send_keys`, body).catch((error) => error)).field, field, JSON.stringify(body).slice(0, 40))
+      }
+      await page.keyboard.press('Escape')
+    }],
+    ['why a VM is slow is one click away: a cause with its cure, or that nothing measured explains it', async () => {
+      const vm = (await site.call('GET', '/vms?filter=power.state%3Drunning&sort=name&limit=1')).items[0]
+      await at(`/vms/${vm.id}`, [/409/])
+      await page.click('[data-tab=why]')
+      await page.waitForSelector('[data-test=why] .finding, [data-test=why] >> text=/Nothing that is measured/')
+      await until('charts', async () => (await page.locator('figure.chart').count()) === 4)
+      // What the manager tells of it decides.
+      await page.route(`**/api/v1/vms/${vm.id}`, async (route) => {
+        const answer = await route.fetch()
+        const now = await answer.json()
+        await route.fulfill({ json: { ...now, revision: now.revision + 1000, usage: { ...now.usage, cpu_wait_percent: 44 } } }) // newer than what comes by the link
+      })
+      await page.goto(`${site.url}/vms/${vm.id}/why`)
+      await page.waitForSelector('[data-cause=cpu_wait] >> text=44 %')
+      await page.click('[data-cause=cpu_wait] [data-verb=migrate]')
+      await page.waitForSelector('.ant-modal .pickhost')
+      await page.keyboard.press('Escape')
+      await page.unroute(`**/api/v1/vms/${vm.id}`)
+      await page.goto(site.url + '/')
+      good()
+    }],
     ['a screen that is connected again is as large as was chosen', async () => {
       const vm = (await site.call('GET', '/vms?filter=power.state%3Drunning&sort=name&limit=1')).items[0].id
       await at('/', [/./])

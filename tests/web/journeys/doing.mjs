@@ -241,6 +241,57 @@ export function doing(makeSite, browser) {
       most(page, 2)
       done()
     }],
+    ['a VM goes to any host: its own cluster first, found by name, with its networks there; who cannot take it says why', async () => {
+      const own = await (await makeSite({ hosts: 4 })).furnish({ image: false })
+      const [here, far, near, away] = own.hosts
+      const other = (await own.call('POST', '/clusters', { name: 'other', host_pool: here.host_pool })).id
+      await own.call('POST', `/hosts/${far.id}/assign`, { cluster: other })
+      await own.call('POST', `/hosts/${near.id}/assign`, { cluster: here.cluster })
+      const { switch: far_switch } = await own.call('GET', `/port-groups/${own.groups[1]}`)
+      await own.do('DELETE', `/port-groups/${own.groups[1]}`)
+      const [elsewhere, dmz] = await Promise.all(['elsewhere', 'dmz'].map(async (name) => {
+        const made = await own.do('POST', '/port-groups', { name, switch: far_switch })
+        return made.result ?? made.target
+      }))
+      own.groups[1] = dmz
+      const [vm, second] = await own.machines(['mover', 'second'])
+      await own.do('POST', `/hosts/${away.id}/enter_maintenance`, {})
+      const mine = await openPage(browser, own, { path: `/vms/${vm}`, allow: [/409|422/] })
+      const host = (id) => inDialog(`.pickhost [data-host=${id}]`)
+      await mine.click('.verbs [data-verb=migrate]')
+      await mine.waitForSelector(host(far.id))
+      const order = await mine.locator('.pickhost [data-host]').evaluateAll((all) => all.map((one) => one.dataset.host))
+      same([order[0], order.includes(here.id), order.indexOf(far.id) > order.indexOf(near.id)], ['', false, true])
+      check(await mine.isDisabled(host(away.id)), 'a host in maintenance')
+      check(/maintenance/i.test(await mine.textContent(`${host(away.id)} [data-test=whynot]`)), 'no reason')
+      await mine.waitForSelector(`${host(far.id)} [data-test=whynot] >> text=/no port group lan/`) // before it is chosen
+      same(await mine.locator(`${host(near.id)} [data-test=whynot]`).count(), 0)
+      await mine.fill(inDialog('[data-test=find-host]'), far.name.slice(0, 6))
+      await mine.waitForSelector(host(near.id), { state: 'detached' })
+      await mine.click(host(far.id))
+      await mine.waitForSelector(inDialog('.errorbox'))
+      await mine.click(inDialog('[data-network=lan] .ant-select'))
+      await mine.click('.ant-select-item-option >> text=elsewhere')
+      await mine.waitForSelector(inDialog('.checkok'))
+      await mine.click(inDialog('[data-test=confirm]'))
+      await until('it is there', async () => (await own.call('GET', `/vms/${vm}`)).host === far.id)
+      same((await own.call('GET', `/vms/${vm}`)).nics[0].port_group, elsewhere)
+      // Two VMs with networks of two names, neither of which is there.
+      await mine.goto(`${own.url}/vms`)
+      for (const id of [vm, second]) await mine.click(`.row[data-id=${id}] input`)
+      await mine.click('[data-test=picked] [data-verb=migrate]')
+      await mine.click(host(here.id))
+      for (const name of ['dmz', 'elsewhere']) {
+        await mine.click(inDialog(`[data-network=${name}] .ant-select`))
+        await mine.click('.ant-select-dropdown:not(.ant-select-dropdown-hidden) .ant-select-item-option >> text=lan')
+      }
+      await mine.click(inDialog('[data-test=confirm]'))
+      await mine.waitForSelector('[data-test=batch-summary] >> text=2 done')
+      for (const id of [vm, second]) same((await own.call('GET', `/vms/${id}`)).nics[0].port_group, own.groups[0])
+      same(mine.wrong, [])
+      await mine.context().close()
+      await own.stop()
+    }],
     ['short words have fields of one line, rates have units', async () => {
       await at('/users')
       await click(page, '[data-test=create]')
@@ -263,6 +314,22 @@ export function doing(makeSite, browser) {
       check(failed > 0 && (await page.textContent('[data-test=checks-said]')).includes(String(failed)), await page.textContent('[data-test=checks-said]'))
       same(await page.getAttribute('table.plain tbody tr:first-child .state', 'data-state'), 'fail')
       check((await page.textContent('table.plain tbody tr:first-child td:last-child')).length > 20, 'no advice')
+      done()
+    }],
+    ['emptying a host says where each VM goes, and which stay because they are off', async () => {
+      await at('/')
+      const off = await site.call('GET', `/vms/${site.vms[4]}`)
+      same(off.power.state, 'off')
+      const runs = (await site.call('GET', `/vms?filter=host%3D${off.host} and power.state%3Drunning`)).items
+      await at(() => `/hosts/${off.host}`)
+      await click(page, '[data-verb=enter_maintenance]')
+      await page.waitForSelector(inDialog(`[data-test=staying] [data-id=${off.id}]`))
+      check((await page.textContent(inDialog('[data-test=staying]'))).includes('stay'), await page.textContent(inDialog('[data-test=staying]')))
+      const { cluster } = await site.call('GET', `/hosts/${off.host}`)
+      const [turn] = (await site.call('GET', `/clusters/${cluster}/maintenance_plan?hosts=${off.host}`)).hosts
+      for (const move of turn.moves ?? []) await page.waitForSelector(`${inDialog(`[data-id=${move.vm}]`)} >> text=${move.to_name}`)
+      check(runs.length > 0 && (turn.moves?.length === runs.length || await page.isVisible(inDialog('.warnword'))), turn)
+      await page.keyboard.press('Escape')
       done()
     }],
     ['a rolling maintenance shows its plan before it begins', async () => {

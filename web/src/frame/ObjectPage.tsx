@@ -28,6 +28,15 @@ import { t } from '../texts'
 /** Types whose objects are shown as lists on the pages of what they refer to. */
 const RELATED = ['hosts', 'clusters', 'vms', 'pools', 'volumes', 'images', 'switches', 'port-groups']
 
+/** Objects that are in others by way of a third: the VMs of a cluster are those of its hosts. `over`: what one must be allowed to read for that. */
+const BEYOND: Record<string, { other: string; path: string; over: string }[]> = {
+  clusters: [{ other: 'vms', path: 'host.cluster', over: 'hosts' }], 'host-pools': [{ other: 'vms', path: 'host.host_pool', over: 'hosts' }],
+  'port-groups': [{ other: 'vms', path: 'nics.port_group', over: 'port-groups' }], switches: [{ other: 'vms', path: 'nics.port_group.switch', over: 'port-groups' }],
+  pools: [{ other: 'vms', path: 'disks.volume.pool', over: 'volumes' }],
+}
+
+const mayList = (plural: string) => !!resources()[plural]?.ops.some((o) => o.name === 'list' && may(o.right))
+
 export function ObjectPage({ plural, id, tab }: { plural: string; id: string; tab: string }) {
   const { object, error, gone } = useObject(id)
   useEffect(() => {
@@ -80,8 +89,10 @@ function tabsOf(plural: string, page: TypePage | undefined, object: Obj): Tab[] 
   tabs.push({ key: page?.summary ? 'configure' : 'settings', label: () => (page?.summary ? t('configure') : t('settings')), part: ({ object: it }: TabProps) => <Details plural={plural} type={kind.type} object={it} except={['activity', 'health', 'usage', 'load', 'name']} /> })
   for (const other of RELATED) {
     const r = resources()[other]
-    if (!r || page?.without?.includes(other) || !r.ops.some((o) => o.name === 'list' && may(o.right))) continue
+    if (!r || page?.without?.includes(other) || !mayList(other)) continue
     const field = Object.entries(fieldsOf(r.type)).find(([, f]) => f.t === 'ref' && f.r === kind.type && (f.idx || (f.many && !f.ro)))?.[0] // a list that the manager keeps for itself is no place to be in
+    const beyond = field ? undefined : BEYOND[plural]?.find((one) => one.other === other && mayList(one.over))
+    if (beyond) tabs.push({ key: other, label: () => r.many, part: () => <ListView plural={other} base={`${beyond.path}=${object.id}${other === 'vms' ? ' and management!=in_bin' : ''}`} name={other} /> })
     if (field) tabs.push({ key: other, label: () => r.many, part: () => <ListView plural={other} base={`${field}=${object.id}${other === 'vms' ? ' and management!=in_bin' : ''}`} name={other} /> })
   }
   if (!kind.history && plural !== 'tasks') {

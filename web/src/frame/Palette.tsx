@@ -149,5 +149,5 @@ function HitGlyph({ id, icon }: { id: string; icon: string }) {
     return () => clearTimeout(timer)
   }, [])
   const { object } = useObject(rests ? id : undefined)
-  return object ? <StateGlyph type={typeOf(id)!} object={object} /> : <Icon name={icon} />
+  return (object && StateGlyph({ type: typeOf(id)!, object })) || <Icon name={icon} /> // not all kinds have a state
 }

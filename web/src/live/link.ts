@@ -122,12 +122,12 @@ export class Link {
     const socket = new WebSocket(socketUrl(`/watch?delta=true&beat=true${this.revision ? `&since=${this.revision}` : ''}`))
     this.socket = socket
     this.opened = false
-    this.await()
+    this.listenFor()
     socket.onmessage = (event) => {
       if (this.socket !== socket) return
       this.opened = true
       this.heardMs = Date.now()
-      this.await()
+      this.listenFor()
       this.take(JSON.parse(event.data))
     }
     socket.onclose = (event) => {
@@ -139,7 +139,7 @@ export class Link {
   }
 
   /** Until the next word, or not. */
-  private await() {
+  private listenFor() {
     this.awaitedMs = Date.now()
     clearTimeout(this.watchdog)
     this.watchdog = window.setTimeout(() => {

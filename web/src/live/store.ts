@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useState, useSyncExternalStore } from 'react'
 import { ApiError, get, list, type Obj, type Query } from '../api/client'
 import type { Page } from '../api/generated/types'
-import { fieldsOf, pluralOf, resource } from '../api/contract'
+import { fieldAt, fieldsOf, pluralOf, resource } from '../api/contract'
 import { after, join, link, type Change } from './link'
 
 export interface Entry { object?: Obj; error?: ApiError; gone?: boolean }
@@ -183,10 +183,12 @@ export class ListQuery {
   private readonly type: string
   private readonly history: boolean
   private readonly polls: number
+  private readonly over: { type: string; field: string }[]
 
   constructor(readonly plural: string, readonly query: Query, private readonly first = FIRST) {
     this.type = resource(plural)?.type ?? ''
     this.history = !!resource(plural)?.history
+    this.over = joins(this.type, this.paths())
     this.stop.push(link.onChanges((changes) => this.take(changes)), link.onRelist(() => this.refresh()))
     this.polls = this.history ? window.setInterval(() => document.hidden || this.refresh(), 10000) : 0
     this.refresh()
@@ -318,6 +320,7 @@ export class ListQuery {
     let moves = false
     let gone: Set<string> | null = null
     for (const change of changes) {
+      if (this.over.some((one) => one.type === change.type && (change.op === 'patch' ? one.field in change.object : true))) moves = true // a host came into the cluster: its VMs did
       if (change.type !== this.type) continue
       const at = this.byId.get(change.id)
       if (change.op === 'gone') {
@@ -364,9 +367,25 @@ export class ListQuery {
   }
 }
 
+/** A path over a reference ends at that: what is there is not known here. */
 function at(object: any, path: string): unknown {
-  for (const step of path.split('.')) object = object?.[step]
+  for (const step of path.split('.')) {
+    if (typeof object === 'string') return object
+    object = object?.[step]
+  }
   return object
+}
+
+/** Over which references the terms of a filter go: the type there, and the field of it (Vm, host.cluster: Host, cluster). */
+function joins(type: string, paths: string[]): { type: string; field: string }[] {
+  return paths.flatMap((path) => {
+    const steps = path.split('.')
+    for (let i = 1; i < steps.length; i++) {
+      const field = fieldAt(type, steps.slice(0, i).join('.'))
+      if (field?.t === 'ref' && field.r) return [{ type: field.r, field: steps[i]! }]
+    }
+    return []
+  })
 }
 
 /** A list that stays up to date; a new one when plural or query change. */

@@ -10,3 +10,12 @@ export function keysFor(c: string): string[] | undefined {
   if (SHIFTED[c]) return ['shift', SHIFTED[c]]
   return PLAIN[c] ? [PLAIN[c]] : undefined
 }
+
+/** A text in pieces that send_keys takes, each with how many characters it has; every character must have a key. */
+export function sequences(text: string, most: number): { sequence: string; characters: number }[] {
+  const points = [...text]
+  return Array.from({ length: Math.ceil(points.length / most) }, (_, i) => {
+    const piece = points.slice(i * most, (i + 1) * most)
+    return { sequence: piece.map((c) => keysFor(c)!.join('+')).join(' '), characters: piece.length }
+  })
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The words of a filter bar as a filter of the API: "web state:running cpu>2" is name~web and power.state=running and cpu.vcpus>2.
 import { quoted } from '../../api/client'
-import { fieldAt, fieldsOf, word } from '../../api/contract'
+import { fieldAt, fieldsOf, word, type Field } from '../../api/contract'
 import { parseBytes } from '../format'
 
 const SHORT: Record<string, Record<string, string>> = {
@@ -12,6 +12,17 @@ const SHORT: Record<string, Record<string, string>> = {
 }
 const TERM = /^([a-z_.]+)(:|!=|<=|>=|=|<|>|~)(.*)$/i
 
+/** A field of the type, or over one reference of what that refers to: host.cluster. */
+function fieldOver(type: string, path: string): Field | undefined {
+  const own = fieldAt(type, path)
+  const steps = path.split('.')
+  for (let i = 1; !own && i < steps.length; i++) {
+    const at = fieldAt(type, steps.slice(0, i).join('.'))
+    if (at?.t === 'ref' && at.r) return fieldAt(at.r, steps.slice(i).join('.'))
+  }
+  return own
+}
+
 export interface Parsed { filter: string; unknown: string[] }
 
 /** Words, of which those in quotes stay together. */
@@ -19,7 +30,7 @@ const split = (text: string) => (text.match(/(?:[^\s"]+|"(?:[^"\\]|\\.)*"?)+/g) 
 
 function valueOf(type: string, path: string, text: string): string {
   const bare = text.replace(/^"|"$/g, '')
-  const field = fieldAt(type, path)
+  const field = fieldOver(type, path)
   if (field?.u === 'bytes') return String(parseBytes(bare) ?? bare)
   if (field?.e) return field.e.find((v) => v === bare || word(v).toLowerCase() === bare.toLowerCase()) ?? bare
   return quoted(bare)
@@ -36,7 +47,7 @@ export function parse(type: string, text: string): Parsed {
     }
     const [, name, op, value] = m as unknown as [string, string, string, string]
     const path = SHORT[type]?.[name] ?? (fieldAt(type, name)?.t === 'object' && fieldAt(type, name + '.state') ? name + '.state' : name)
-    const field = fieldAt(type, path)
+    const field = fieldOver(type, path)
     if (!field) unknown.push(name)
     else if (value) terms.push(path + (op === ':' ? (['enum', 'ref', 'bool', 'int', 'double'].includes(field.t) ? '=' : '~') : op) + valueOf(type, path, value))
   }

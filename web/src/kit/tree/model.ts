@@ -6,6 +6,7 @@ import { resource } from '../../api/contract'
 import { after, link, type Change } from '../../live/link'
 import { may } from '../../live/session'
 import { noteName } from '../../live/store'
+import { compareNames } from '../format'
 
 /** How children of a node are found: type, the field that names the parent, further terms. */
 interface Branch { plural: string; field?: string; terms?: string; leaf?: boolean }
@@ -46,8 +47,6 @@ const SINGLY = 8
 const TYPING_MS = 120
 const UNFOLD = 12
 const SETTLE_MS = 1500
-
-const NAMES = new Intl.Collator(undefined, { numeric: true })
 
 /** Not its load: most of what comes. */
 const concerns = (plural: string, change: Change) => change.op !== 'patch' || FIELDS[plural]!.split(',').some((field) => field in change.object)
@@ -192,7 +191,7 @@ export class Tree {
         const parent = this.parentOf(this.pluralOf(row.id), row)
         if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), row])
       }
-      for (const siblings of children.values()) siblings.sort((a, b) => plurals.indexOf(this.pluralOf(a.id)) - plurals.indexOf(this.pluralOf(b.id)) || NAMES.compare(a.name ?? a.id, b.name ?? b.id))
+      for (const siblings of children.values()) siblings.sort((a, b) => plurals.indexOf(this.pluralOf(a.id)) - plurals.indexOf(this.pluralOf(b.id)) || compareNames(a.name ?? a.id, b.name ?? b.id))
       if (mine.signal.aborted) return
       this.found = { children, beyond: pages.reduce((n, page) => n + Math.max(0, (page.total ?? 0) - page.items.length), 0) }
     } catch { /* what is loaded is sifted all the same; the lists' pages tell why */ }

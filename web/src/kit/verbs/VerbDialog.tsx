@@ -73,7 +73,8 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const { able, refused } = useMemo(() => sift(op, objects), [op, objects, held])
   const first = objects.length === 1 ? objects[0] : undefined
   const single = useObject(first?.id).object ?? first
-  const body = clean(value)
+  const bodyOf = (object: Obj | undefined): Values => clean(form?.each && object ? form.each(object, value) : value)
+  const body = bodyOf(single)
   const whole = Object.entries(fieldsOf(op.body ?? '')).every(([name, field]) => !field.req || (body[name] !== undefined && body[name] !== '')) && form?.ready?.(value) !== false
   const dry = useDryRun(plural, op, single, body, whole && !sending)
   const danger = op.danger ?? 0
@@ -97,8 +98,8 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
         await send(plural, op, single.id, body)
         closeOverlay()
       } else {
-        const sent = await sendMany(plural, op, able, body)
-        openOverlay(<BatchResult sent={sent} plural={plural} op={op} objects={able} args={body} refused={refused} />)
+        const sent = await sendMany(plural, op, able, bodyOf)
+        openOverlay(<BatchResult sent={sent} plural={plural} op={op} objects={able} args={value} refused={refused} />)
       }
     } catch (failed) {
       under.current = false

@@ -18,6 +18,8 @@ export interface VerbForm {
   initial?: (objects: Obj[]) => Record<string, any>
   /** Whether enough is said to ask the server about it; beside what the contract requires. */
   ready?: (value: Record<string, any>) => boolean
+  /** What is sent of one object, where that is not what was filled in. */
+  each?: (object: Obj, value: Record<string, any>) => Record<string, any>
   /** Glyph of its button. */
   icon?: string
   /** Among the first buttons of the object's page, in this order. */

@@ -3,7 +3,7 @@ import { CapacityCards, useCapacity } from '../../kit/Capacity'
 import { Spark } from '../../kit/chart/Spark'
 import { Card, Fact, Facts, FactsOf } from '../../kit/Details'
 import { bits, bytes, count, duration, percent } from '../../kit/format'
-import { LastEvents, OpenAlarms, Top } from '../../kit/lists'
+import { LastEvents, OpenAlarms, TopVms } from '../../kit/lists'
 import { useSamples } from '../../live/samples'
 import { word } from '../../api/contract'
 import { t } from '../../texts'
@@ -43,7 +43,7 @@ export default function Summary({ object: host }: TabProps) {
         </Facts>
         <FactsOf type="Host" object={host} paths={['address', 'facts.versions.os', 'facts.versions.kernel', 'facts.versions.qemu', 'facts.versions.libvirt', 'facts.versions.ovs', 'agent_version']} />
       </Card>
-      <Card title={t('busiest_vms')}><Top plural="vms" sort="usage.cpu_percent" filter={`host=${host.id} and power.state=running`} value={(o) => o.usage?.cpu_percent} text={(o) => percent(o.usage?.cpu_percent)} max={100} /></Card>
+      <TopVms filter={`host=${host.id}`} />
       <Card title={t('open_alarms')}><OpenAlarms filter={`object=${host.id}`} /></Card>
       <Card title={t('last_events')} className="double"><LastEvents filter={`object=${host.id}`} /></Card>
     </div>

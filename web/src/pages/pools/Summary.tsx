@@ -4,6 +4,7 @@ import { Card, FactsOf, PartTable } from '../../kit/Details'
 import { bytes, bytesOf } from '../../kit/format'
 import { LastEvents, Top } from '../../kit/lists'
 import { t } from '../../texts'
+import { Room } from './Room'
 import type { TabProps } from '../registry'
 
 export default function Summary({ object: pool }: TabProps) {
@@ -17,6 +18,7 @@ export default function Summary({ object: pool }: TabProps) {
         <FactsOf type="Pool" object={pool} paths={['available_bytes', 'allocated_bytes', 'overcommit_ratio']} />
         {pool.state_reason && <p className="notice" dir="auto">{pool.state_reason}</p>}
       </Card>
+      <Room pool={pool} />
       <Card title={t('settings')}><FactsOf type="Pool" object={pool} paths={['kind', 'path', 'filesystem', 'reflink', 'uuid', 'state_since', 'created']} /></Card>
       <Card title={t('largest_volumes')}><Top plural="volumes" filter={`pool=${pool.id}`} sort="size_bytes" value={(o) => o.size_bytes} text={(o) => bytes(o.size_bytes)} /></Card>
       <Card title={t('hosts')} className="double"><PartTable type="PoolHostState" rows={pool.host_states ?? []} paths={['host', 'state', 'since', 'reason']} /></Card>

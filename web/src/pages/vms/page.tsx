@@ -9,6 +9,7 @@ import { may } from '../../live/session'
 import { go } from '../../router'
 import { t } from '../../texts'
 import { registerAddress, registerPage } from '../registry'
+import { networksOf } from './networksOf'
 import { openConsole } from './openConsole'
 import { part } from '../../kit/part'
 
@@ -33,6 +34,7 @@ export function register() {
     tabs: [
       { key: 'console', label: () => t('console'), part: part(() => import('./ConsoleTab')), shown: () => may('vm.console') },
       { key: 'monitor', label: () => t('monitor'), part: part(() => import('./Monitor')) },
+      { key: 'why', label: () => t('why_slow'), part: part(() => import('./Why')) },
       { key: 'devices', label: () => t('devices'), part: part(() => import('./Devices')) },
       { key: 'migrations', label: () => t('migrations'), part: part(() => import('./Migrations')) },
       { key: 'log', label: () => t('run_log'), part: part(() => import('./RunLog')), shown: () => may('vm.log') },
@@ -47,7 +49,7 @@ export function register() {
     },
   })
   registerVerbs('vms', {
-    console: { main: 1, icon: 'console', shortcut: 'c', run: (objects) => openConsole(objects[0]!) }, start: { main: 2, icon: 'play' }, shutdown: { main: 3, icon: 'power' }, migrate: { main: 4, icon: 'migrations', shortcut: 'm', fields: part(() => import('./Migrate')) },
+    console: { main: 1, icon: 'console', shortcut: 'c', run: (objects) => openConsole(objects[0]!) }, start: { main: 2, icon: 'play' }, shutdown: { main: 3, icon: 'power' }, migrate: { main: 4, icon: 'migrations', shortcut: 'm', fields: part(() => import('./Migrate')), each: (vm, { map, ...rest }) => ({ ...rest, networks: networksOf(vm, map) }) },
     resume: { main: 5, icon: 'play' }, restore: { main: 6, icon: 'restart' }, adopt: { main: 7, icon: 'plus' }, reboot: { main: 8, icon: 'restart' },
     delete: { fields: part(() => import('./Delete')), initial: () => ({ how: 'bin_with_volumes' }) },
     screenshot: { run: (objects) => go(`/vms/${objects[0]!.id}/console`) },

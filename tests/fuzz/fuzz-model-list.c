@@ -50,11 +50,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
   g_autofree char *text = g_strndup(line_end + 1, n - (gsize)(line_end + 1 - (const char *)data));
   GError *error = NULL;
   void *a = sample(type, 2), *b = sample(type, 10);
-  g_autoptr(WsFilter) filter = ws_filter_parse(type, text, &error);
+  g_autoptr(WsFilter) filter = ws_filter_parse_joined(type, text, &error);
   if (filter) {
     const WsField *field;
     WsId ref;
     const char *hint;
+    const WsType *there;
+    for (guint i = 0; ws_filter_join(filter, i, &there); i++)
+      ws_filter_join_add(filter, i, 1);
+    g_autoptr(GArray) ids = ws_filter_join_hint(filter, &field);
     ws_filter_match(filter, a);
     ws_filter_index_hint(filter, &field, &ref, &hint);
     for (guint i = 0; i < ws_filter_n_terms(filter); i++) {

@@ -112,8 +112,11 @@ export async function lists(load) {
         tick(10000)
       }
       same([own.state.state, sockets.length], ['up', 1])
-      tick(20000)
+      tick(14999)
+      same(own.state.state, 'up')
+      tick(1) // and it is told at once: what is shown is old already
       same([own.state.state, own.state.told, own.state.lastMs, sockets[0].open], ['down', true, 1e12 + 90000, false])
+      tick(1000)
       sockets[0].says({ revision: 30, changes: [] }) // by a socket that is given up: whoever answers now is another one
       same(own.state.state, 'down')
       check(sockets.length > 1 && sockets[1].url.includes('since=18'), sockets.map((one) => one.url))
@@ -149,6 +152,8 @@ export async function lists(load) {
       same(own.state.state, 'up')
       own.retry(true) // another network
       same([own.state.state, sockets.length, sockets[1].open], ['up', 3, false])
+      own.retry(true)
+      same(sockets.length, 3, 'sockets; one that is being made is left alone')
     })],
     ['a long way down a list is read in pieces, each shown as it comes, none twice', async () => {
       const own = manager()

@@ -77,7 +77,7 @@ const failed = await run([
     await page.goto(`${site.url}/vms/${vm}`)
     const from = await page.getAttribute('.crumbs a[href^="/hosts/"]', 'href')
     await page.click('.verbs [data-verb=migrate]')
-    await page.click('.pickhost button')
+    await page.click('.pickhost [data-host^=host]')
     await page.waitForSelector('.ant-modal .checkok', { timeout: BOOT_MS })
     await page.click('[data-test=confirm]')
     await page.waitForSelector(`.crumbs a[href^="/hosts/"]:not([href="${from}"])`, { timeout: BOOT_MS })

@@ -296,9 +296,11 @@ void api_read_list(ApiCall *call)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
   const WsType *type = call->route->type;
+  const char *filter = http_call_query(call->http, "filter");
+  bool looks_inside = filter && strchr(filter, '.'); /* what is referred to may be many where these are few */
   if (type->flags & WS_TYPE_HISTORY)
     history_list(call);
-  else if (inv_count(snap, type) <= INLINE_MAX)
+  else if (!looks_inside && inv_count(snap, type) <= INLINE_MAX)
     read_list(call);
   else
     ws_workers_run(call->center->workers, NULL, read_list, call);

@@ -368,6 +368,22 @@ export function doing(makeSite, browser) {
       check(heads.some((one) => /bin since/i.test(one)) && heads.some((one) => /memory/i.test(one)), heads)
       done()
     }],
+    ['a pool says what could be freed in it: what is in the bin, and disks that nothing uses, not those that an image or a linked disk needs', async () => {
+      await at('/')
+      const [image] = site.images
+      const { volume } = await site.call('GET', `/images/${image}`)
+      const { pool, name } = await site.call('GET', `/volumes/${volume}`)
+      await site.do('POST', '/volumes', { name: 'forgotten', pool, size_bytes: GIB })
+      const [vm] = await site.machines(['thrown-away'], { start: false }) // its disk is in the first pool, too
+      await site.do('DELETE', `/vms/${vm}`, { how: 'bin_with_volumes' })
+      await at(() => `/pools/${pool}`)
+      const room = page.locator('.card:has-text("Full on")')
+      await room.locator('text=forgotten').waitFor()
+      await room.locator('text=Less than a day').waitFor()
+      check(!(await room.innerText()).includes(name), 'the disk of an image')
+      await page.locator('.freeable').first().locator('text=thrown-away').waitFor()
+      done()
+    }],
     ['what opens a window of one VM is not offered for many', async () => {
       await at('/vms')
       await page.waitForSelector('.row [role=gridcell]')

@@ -101,10 +101,10 @@ export class Link {
   }
 
   /** Now, not after the wait: the network is back, or somebody looks. A socket that should have said something by now is not waited for: timers rest while a
-   *  machine sleeps. `anew`: the network is another one, and a socket of the old one may never say so. */
+   *  machine sleeps. `anew`: the network is another one, and a socket of the old one may never say so; one that is just being made is not of the old one. */
   retry(anew = false) {
     if (!this.wanted) return
-    if (this.socket && !anew && Date.now() - this.awaitedMs < (this.opened ? this.times.silentMs : this.times.openMs)) return
+    if (this.socket && !(anew && this.opened) && Date.now() - this.awaitedMs < (this.opened ? this.times.silentMs : this.times.openMs)) return
     clearTimeout(this.timer)
     if (this.socket && this.opened && !anew) this.silent()
     this.open()

@@ -277,16 +277,24 @@ export async function lists(load) {
       }
       try {
         const objects = Array.from({ length: 25000 }, (_, i) => ({ id: `vm-${i + 1}`, revision: 1 }))
-        const sent = await sendMany('vms', { name: 'start' }, objects, () => ({}))
+        const sent = await sendMany('vms', { name: 'start', task: true }, objects, () => ({}))
         same([sent.tasks, sent.unsent.length, asked.map((one) => one.ids.length)], [['task-1', 'task-2', 'task-3'], 0, [10000, 10000, 5000]])
         same(new Set(asked.flatMap((one) => one.ids)).size, 25000, 'each once')
         check(asked.reduce((n, one) => n + one.parallel, 0) <= 16, 'no faster than one batch')
-        await sendMany('vms', { name: 'start' }, objects.slice(0, 3), () => ({}))
+        await sendMany('vms', { name: 'start', task: true }, objects.slice(0, 3), () => ({}))
         same(asked[3], { verb: 'start', ids: ['vm-1', 'vm-2', 'vm-3'] })
-        const half = await sendMany('vms', { name: 'stop' }, objects, () => ({ force: true }))
+        const half = await sendMany('vms', { name: 'stop', task: true }, objects, () => ({ force: true }))
         same([half.tasks, half.unsent.length, half.unsent[0].id, half.error.code, asked.length], [['task-5'], 15000, 'vm-10001', 'busy', 6])
-        await sendMany('vms', { name: 'migrate' }, objects.slice(0, 3), (vm) => ({ host: 'host-1', networks: vm.id === 'vm-2' ? [{ key: 'nic-0', port_group: 'pg-1' }] : undefined }))
+        await sendMany('vms', { name: 'migrate', task: true }, objects.slice(0, 3), (vm) => ({ host: 'host-1', networks: vm.id === 'vm-2' ? [{ key: 'nic-0', port_group: 'pg-1' }] : undefined }))
         same(asked.slice(6).map((one) => [one.ids, !!one.args.networks]), [[['vm-1', 'vm-3'], false], [['vm-2'], true]])
+        // A verb that answers at once says of each object what became of it.
+        const told = (ids) => ids.map((id) => (id === 'vm-1500' ? { id, error: { code: 'wrong_state', message: 'no', params: {}, request_id: 'x' } } : { id }))
+        globalThis.fetch = async (_path, { body }) => {
+          const value = { results: told(JSON.parse(body).ids) }
+          return { ok: true, status: 200, statusText: '', json: async () => value, text: async () => JSON.stringify(value) }
+        }
+        const ignored = await sendMany('vms', { name: 'ignore' }, objects.slice(0, 2500), () => ({}))
+        same([ignored.tasks, ignored.answered.length, ignored.answered.filter((one) => one.error).map((one) => [one.id, one.error.code])], [[], 2500, [['vm-1500', 'wrong_state']]])
       } finally {
         globalThis.fetch = before
       }

@@ -22,14 +22,16 @@ const NOT_FAILED = ['queued', 'running', 'cancelling', 'rolling_back', 'done', '
 export function BatchResult({ sent, plural, op, objects, args, refused }: { sent: Sent; plural: string; op: Op; objects: Obj[]; args: Record<string, any>; refused: [string, Obj[]][] }) {
   // As many as there were when the dialog opened: these hooks are always the same ones.
   const parents = sent.tasks.map((task) => useObject(task).object)
-  const failed = sent.tasks.flatMap((task) => useRows('tasks', { filter: [`parent=${task}`, ...NOT_FAILED.map((state) => `state!=${state}`)].join(' and '), fields: 'target,state,error' }, READ).rows)
+  const refusedNow = sent.answered.filter((one) => one.error).map((one) => ({ id: one.id, target: one.id, message: tell(one.error).message }))
+  const failedTasks = sent.tasks.flatMap((task) => useRows('tasks', { filter: [`parent=${task}`, ...NOT_FAILED.map((state) => `state!=${state}`)].join(' and '), fields: 'target,state,error' }, READ).rows)
+  const failed = [...refusedNow, ...failedTasks.map((row) => ({ id: row.id, target: row.target, message: row.error ? tellFailure(row.error).message : word(row.state) }))]
   const sum = (field: string): number => parents.reduce((n, parent) => n + (parent?.children?.[field] ?? 0), 0)
   const ended = parents.every(isEnded)
   const lost = new Set(failed.map((row) => row.target))
   const unsent = new Set(sent.unsent.map((o) => o.id))
   const again = objects.filter((o) => lost.has(o.id) || unsent.has(o.id))
-  const done = sum('done')
-  const bad = Math.max(failed.length, sum('failed') + sum('cancelled'))
+  const done = sum('done') + sent.answered.length - refusedNow.length
+  const bad = Math.max(failed.length, refusedNow.length + sum('failed') + sum('cancelled'))
   const total = objects.length
   return (
     <Modal
@@ -55,7 +57,7 @@ export function BatchResult({ sent, plural, op, objects, args, refused }: { sent
               {failed.slice(0, SHOWN).map((row) => (
                 <tr key={row.id}>
                   <td><Ref id={row.target} /></td>
-                  <td dir="auto">{row.error ? tellFailure(row.error).message : word(row.state)}</td>
+                  <td dir="auto">{row.message}</td>
                 </tr>
               ))}
             </tbody>

@@ -99,7 +99,8 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
         closeOverlay()
       } else {
         const sent = await sendMany(plural, op, able, bodyOf)
-        openOverlay(<BatchResult sent={sent} plural={plural} op={op} objects={able} args={value} refused={refused} />)
+        if (!sent.tasks.length && !sent.unsent.length && sent.answered.every((one) => !one.error)) closeOverlay() // all done by now
+        else openOverlay(<BatchResult sent={sent} plural={plural} op={op} objects={able} args={value} refused={refused} />)
       }
     } catch (failed) {
       under.current = false

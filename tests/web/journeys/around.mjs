@@ -129,6 +129,13 @@ export function around(site, browser) {
         same((await site.call('POST', `/vms/${vm}/send_keys`, body).catch((error) => error)).field, field, JSON.stringify(body).slice(0, 40))
       }
       await page.keyboard.press('Escape')
+      await page.waitForSelector('.ant-modal', { state: 'detached' })
+      await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+      await page.evaluate(() => navigator.clipboard.writeText('from the clipboard'))
+      await page.click('[data-test=paste]')
+      await until('the text in the dialog', async () => (await page.inputValue('.ant-modal textarea')) === 'from the clipboard')
+      await page.context().clearPermissions()
+      await page.keyboard.press('Escape')
     }],
     ['why a VM is slow is one click away: a cause with its cure, or that nothing measured explains it', async () => {
       const vm = (await site.call('GET', '/vms?filter=power.state%3Drunning&sort=name&limit=1')).items[0]

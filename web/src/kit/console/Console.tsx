@@ -29,6 +29,8 @@ export function Console({ vm, window: own, ticket }: { vm: Obj; window?: boolean
   const [status, setStatus] = useState('')
   const on = ['running', 'paused', 'io_held', 'crashed'].includes(vm.power?.state)
   const press = (names: string[]) => void post(`/vms/${vm.id}/send_keys`, { keys: names }).catch((error) => toastError(tell(error), t('send_keys')))
+  // Without the clipboard (a browser may refuse it) the text is pasted into the dialog by hand.
+  const paste = async () => openOverlay(<TypeText vm={vm} initial={(await navigator.clipboard?.readText().catch(() => '')) ?? ''} />)
   const start = opOf('vms', 'start')
   const resume = opOf('vms', 'resume')
   const insert = opOf('vms', 'insert_cd')
@@ -45,7 +47,7 @@ export function Console({ vm, window: own, ticket }: { vm: Obj; window?: boolean
             <Dropdown trigger={['click']} menu={{ items: [...COMBINATIONS.map(([label, names]) => ({ key: label, label, onClick: () => press(names) })), { type: 'divider' as const }, { key: 'type', label: t('type_text'), onClick: () => openOverlay(<TypeText vm={vm} />) }] }}>
               <Button size="small" disabled={!on} icon={<Icon name="keyboard" size={13} />}>{t('send_keys')}</Button>
             </Dropdown>
-            <Button size="small" disabled={!keys} onClick={() => void navigator.clipboard?.readText().then((text) => keys?.paste(text))} title={t('paste_help')}>{t('paste')}</Button>
+            <Button size="small" disabled={!on} onClick={() => void paste()} title={t('paste_help')} data-test="paste">{t('paste')}</Button>
             <Button size="small" aria-pressed={scale} type={scale ? 'primary' : 'default'} ghost={scale} onClick={() => setScale(!scale)}>{t('scale')}</Button>
             <Button size="small" aria-label={t('picture')} title={t('picture')} icon={<Icon name="download" size={13} />} disabled={!keys} onClick={() => keys?.picture(vm.name)} />
           </>

@@ -4,7 +4,7 @@ import { useEffect, useRef } from 'react'
 import { ApiError, post, socketUrl } from '../../api/client'
 import { t } from '../../texts'
 
-export interface ScreenKeys { ctrlAltDel: () => void; paste: (text: string) => void; fullScreen: () => void; picture: (name: string) => void }
+export interface ScreenKeys { ctrlAltDel: () => void; fullScreen: () => void; picture: (name: string) => void }
 
 const WAITS_MS = [500, 1000, 2000, 4000, 8000, 15000]
 
@@ -37,7 +37,7 @@ export function Screen({ vm, scale, onStatus, onKeys, firstTicket }: { vm: strin
           onStatus(t('console_connected'))
           made.focus()
           onKeys({
-            ctrlAltDel: () => made.sendCtrlAltDel(), paste: (text) => made.clipboardPasteFrom(text), fullScreen: () => void box.current?.requestFullscreen().then(() => (navigator as any).keyboard?.lock?.()),
+            ctrlAltDel: () => made.sendCtrlAltDel(), fullScreen: () => void box.current?.requestFullscreen().then(() => (navigator as any).keyboard?.lock?.()),
             picture: (name) => {
               const a = document.createElement('a')
               a.href = made.toDataURL('image/png')
@@ -46,7 +46,6 @@ export function Screen({ vm, scale, onStatus, onKeys, firstTicket }: { vm: strin
             },
           })
         })
-        made.addEventListener('clipboard', (event: any) => void navigator.clipboard?.writeText(event.detail.text).catch(() => undefined))
         made.addEventListener('disconnect', () => {
           if (!here) return // another may stand in its place
           rfb.current = null

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Types a text into the guest by its keyboard (US layout): for what is no console's clipboard, such as a login of a firmware.
+// Types a text into the guest by its keyboard (US layout): a guest's own clipboard cannot be reached: QEMU's channel to it (qemu-vdagent)
+// would keep the guest from moving while it runs.
 import { useRef, useState } from 'react'
 import { Button, Input, Modal } from 'antd'
 import { post, type Obj } from '../../api/client'
@@ -11,8 +12,8 @@ import { keysFor, sequences } from './layout'
 /** Characters in one request, with one record of it: the manager takes up to 256; fewer, so that one can stop. */
 const AT_ONCE = 125
 
-export function TypeText({ vm }: { vm: Obj }) {
-  const [text, setText] = useState('')
+export function TypeText({ vm, initial = '' }: { vm: Obj; initial?: string }) {
+  const [text, setText] = useState(initial)
   const [at, setAt] = useState<number>()
   const [error, setError] = useState<unknown>()
   const stop = useRef(false)

@@ -8,6 +8,7 @@
 #define ALARM    "bin_stuck"
 #define DAY_US   ((gint64)24 * 3600 * G_USEC_PER_SEC)
 #define AGAIN_US ((gint64)3600 * G_USEC_PER_SEC)
+#define CLOCKS_APART_MS ((gint64)3600 * 1000) /* a host's from the manager's: whichever of the two is wrong */
 #define AT_ONCE  20  /* begun with each look: hosts have other things to do */
 #define MOVED_AT_ONCE 500 /* times written in one transaction */
 
@@ -173,10 +174,17 @@ static bool begin(Center *center, const WsAnyRef *ref, const char *name, GError 
   return task_start(center->tasks, task_kind_find(center->tasks, record.kind), ref->id, args, &cause, false, 0, &started, error);
 }
 
-static bool is_reached(Center *center, const WsPool *pool)
+/* It is there, and has told a clock like ours: when the manager's is wrong by weeks, all that lies in the bin is not due. */
+static bool would_agree(Center *center, const InvSnapshot *head, WsId id)
+{
+  const WsHost *host = inv_find(head, &ws_type_host, id);
+  return host && hosts_is_connected(center, id) && host->clock_offset_ms != WS_INT_UNSET && ABS(host->clock_offset_ms) <= CLOCKS_APART_MS;
+}
+
+static bool is_reached(Center *center, const InvSnapshot *head, const WsPool *pool)
 {
   for (guint i = 0; pool && i < pool->hosts.len; i++)
-    if (hosts_is_connected(center, pool->hosts.items[i]))
+    if (would_agree(center, head, pool->hosts.items[i]))
       return true;
   return false;
 }
@@ -187,11 +195,11 @@ static bool can_begin(Center *center, const InvSnapshot *head, const WsAnyRef *r
   if (ref->type == &ws_type_vm) {
     const WsVm *vm = inv_find(head, ref->type, ref->id);
     *name = vm ? vm->name : NULL;
-    return vm && vm->management == WS_VM_MANAGEMENT_IN_BIN && !vm->activity && (!vm->host || hosts_is_connected(center, vm->host));
+    return vm && vm->management == WS_VM_MANAGEMENT_IN_BIN && !vm->activity && (!vm->host || would_agree(center, head, vm->host));
   }
   const WsVolume *volume = inv_find(head, ref->type, ref->id);
   *name = volume ? volume->name : NULL;
-  return volume && volume->in_bin_since && !volume->activity && is_reached(center, inv_find(head, &ws_type_pool, volume->pool));
+  return volume && volume->in_bin_since && !volume->activity && is_reached(center, head, inv_find(head, &ws_type_pool, volume->pool));
 }
 
 static gint64 tried_until(Center *center, WsId id)

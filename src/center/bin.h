@@ -7,7 +7,7 @@
  *
  * What is due is deleted by the tasks that people use, as user "system", with an audit record each; wiped if its deletion said so. What is
  * refused or fails (a linked clone stands on it) stays, has the alarm `bin_stuck`, and is tried again after an hour; what no host reaches
- * waits without one. In memory is only what was tried lately. Core loop. */
+ * whose clock is the manager's (within an hour) waits without one: a clock that jumps empties no bin. In memory is only what was tried lately. Core loop. */
 #pragma once
 #include "center/center.h"
 #include "model/model.h"

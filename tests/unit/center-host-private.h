@@ -22,6 +22,7 @@ struct HostSim {
   guint64 generation; /* of the wire: what was sent on an older one does not arrive */
   bool connected;
   gint64 list_late_us, event_late_us;
+  gint64 ahead_us; /* its clock, of the test's */
   const char *version; /* of its agent; NULL: it does not say */
   GPtrArray *ends; /* WireEnd[2] */
 };

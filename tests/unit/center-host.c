@@ -266,7 +266,13 @@ void host_sim_report_load(HostSim *sim, bool libvirt_down)
   g_autoptr(WsRpcHostLoad) params = ws_rpc_host_load_new();
   params->load = ws_host_load_new();
   params->load->libvirt_down = libvirt_down;
+  params->load->sampled = ws_clock_wall_us(ws_loop_clock(sim->loop)) + sim->ahead_us;
   rpc_host_load(sim->link, params);
+}
+
+void host_sim_set_clock(HostSim *sim, gint64 ahead_us)
+{
+  sim->ahead_us = ahead_us;
 }
 
 void host_sim_set_power(HostSim *sim, const char *uuid, int power, const char *reason)

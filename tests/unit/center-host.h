@@ -119,8 +119,9 @@ void host_sim_fail_power(HostSim *sim);
 bool host_sim_is_connected(const HostSim *sim);
 /* From now on its agent is of that version, and does not know these methods ("vm.reset"; ends with NULL). Its link is cut. */
 void host_sim_set_version(HostSim *sim, const char *version, const char *const *unknown);
-/* Reports load: all of it nothing, and whether its libvirt answers. */
+/* Reports load: its clock, all else nothing, and whether its libvirt answers. */
 void host_sim_report_load(HostSim *sim, bool libvirt_down);
+void host_sim_set_clock(HostSim *sim, gint64 ahead_us); /* of the test's */
 /* What happens to a guest past everybody: its state (WsPowerState) and libvirt's reason, as above; told in an event if there is a link. */
 void host_sim_set_power(HostSim *sim, const char *uuid, int power, const char *reason);
 /* Says of that host that it asked for what is no part of the VM's move, whether there is one or not. */

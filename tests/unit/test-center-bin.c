@@ -65,6 +65,10 @@ static void watch(void *arg)
 /* The minute's look, and until all that it began is over. */
 static void look(CenterRig *rig)
 {
+  for (guint i = 0; i < RIG_HOSTS; i++)
+    if (rig->hosts[i].id && host_sim_is_connected(rig->hosts[i].sim))
+      host_sim_report_load(rig->hosts[i].sim, false);
+  center_rig_settle(rig);
   center_rig_run(rig, watch, &rig->center);
   center_rig_settle(rig);
 }
@@ -180,6 +184,30 @@ static void deletion_by_hand_wipes_what_was_to_be_wiped(void)
 
 /* ---- staying ---- */
 
+/* The manager's clock has gone a year ahead of its hosts'. */
+static void jump(CenterRig *rig)
+{
+  gint64 year_us = 365 * DAY_US;
+  center_rig_do(rig, NULL, "vm_delete", "off", "{'how':'bin_with_volumes'}");
+  center_rig_do(rig, NULL, "volume_delete", "volume", "{'to_bin':true}");
+  for (guint i = 0; i < RIG_HOSTS; i++)
+    if (rig->hosts[i].id)
+      host_sim_set_clock(rig->hosts[i].sim, -year_us);
+  pass(rig, year_us);
+  look(rig);
+  g_assert_true(is_there(rig, &ws_type_vm, "off") && is_there(rig, &ws_type_volume, "volume"));
+  for (guint i = 0; i < RIG_HOSTS; i++)
+    if (rig->hosts[i].id)
+      host_sim_set_clock(rig->hosts[i].sim, DAY_US / 48);
+  look(rig);
+  g_assert_false(is_there(rig, &ws_type_vm, "off") || is_there(rig, &ws_type_volume, "volume"));
+}
+
+static void clock_that_jumps_empties_no_bin(void)
+{
+  runs_on_site(jump, "a clock that jumps");
+}
+
 static void hold(void *arg)
 {
   CenterRig *rig = arg;
@@ -291,6 +319,7 @@ int main(int argc, char **argv)
   g_test_add_func("/center/bin/time_of_going_follows_the_setting", time_of_going_follows_the_setting);
   g_test_add_func("/center/bin/what_is_due_is_deleted_by_the_system", what_is_due_is_deleted_by_the_system);
   g_test_add_func("/center/bin/deletion_by_hand_wipes_what_was_to_be_wiped", deletion_by_hand_wipes_what_was_to_be_wiped);
+  g_test_add_func("/center/bin/clock_that_jumps_empties_no_bin", clock_that_jumps_empties_no_bin);
   g_test_add_func("/center/bin/what_somebody_may_still_write_is_not_deleted", what_somebody_may_still_write_is_not_deleted);
   g_test_add_func("/center/bin/what_others_stand_on_stays_with_an_alarm", what_others_stand_on_stays_with_an_alarm);
   g_test_add_func("/center/bin/what_no_host_reaches_waits", what_no_host_reaches_waits);

@@ -59,6 +59,8 @@ static char *plain_address(const char *text)
   } else if ((end = strchr(copy, ':')) && !strchr(end + 1, ':')) {
     *end = '\0';
   }
+  if (g_ascii_strncasecmp(start, "::ffff:", 7) == 0 && strchr(start, '.')) /* IPv4 on a socket of both families, as gate.c has it */
+    start += 7;
   g_autoptr(GInetAddress) at = g_inet_address_new_from_string(start);
   return at ? g_inet_address_to_string(at) : NULL;
 }

@@ -502,6 +502,11 @@ static bool same_spec(const HostDomain *d, const WsVmSpec *spec)
 static HostDomain *put_definition(RpcCall *call, const char *method, const WsVmSpec *spec, GError **error)
 {
   HostDomain *d = host_find_domain(truth_of(call), spec->uuid);
+  if (spec->start_order > 0 && host_sim_of(call)->knows_no_start_order) {
+    g_autofree char *what = g_strdup_printf("%s: spec.start_order", method);
+    ws_fail(error, WS_ERROR_UNSUPPORTED, "what", what, NULL);
+    return NULL;
+  }
   if (d && d->vm != spec->vm) {
     ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", spec->uuid, NULL);
     return NULL;

@@ -270,6 +270,11 @@ void host_sim_report_load(HostSim *sim, bool libvirt_down)
   rpc_host_load(sim->link, params);
 }
 
+void host_sim_forget_start_order(HostSim *sim, bool forget)
+{
+  sim->knows_no_start_order = forget;
+}
+
 void host_sim_set_clock(HostSim *sim, gint64 ahead_us)
 {
   sim->ahead_us = ahead_us;

@@ -121,6 +121,7 @@ bool host_sim_is_connected(const HostSim *sim);
 void host_sim_set_version(HostSim *sim, const char *version, const char *const *unknown);
 /* Reports load: its clock, all else nothing, and whether its libvirt answers. */
 void host_sim_report_load(HostSim *sim, bool libvirt_down);
+void host_sim_forget_start_order(HostSim *sim, bool forget); /* as agents before it was sent */
 void host_sim_set_clock(HostSim *sim, gint64 ahead_us); /* of the test's */
 /* What happens to a guest past everybody: its state (WsPowerState) and libvirt's reason, as above; told in an event if there is a link. */
 void host_sim_set_power(HostSim *sim, const char *uuid, int power, const char *reason);

@@ -59,6 +59,14 @@ static void serve_an_older_agent(CenterRig *rig)
   center_rig_do(rig, NULL, "vm_start", "running", NULL);
   center_rig_do(rig, NULL, "volume_create", NULL, "{'name':'n','pool':'@pool','size_bytes':4194304}");
 
+  become(rig, "0.0.9", NULL); /* a setting that it can do without keeps no VM from being changed or defined */
+  host_sim_forget_start_order(rig->hosts[0].sim, true);
+  center_rig_do(rig, NULL, "vm_update", "running", "{'patch':{'start_order':20}}");
+  center_rig_do(rig, NULL, "vm_update", "running", "{'patch':{'memory_bytes':268435456}}");
+  center_rig_do(rig, NULL, "vm_delete", "off", "{'how':'bin'}");
+  center_rig_do(rig, NULL, "vm_restore", "off", NULL);
+  host_sim_forget_start_order(rig->hosts[0].sim, false);
+
   become(rig, WS_VERSION, NULL); /* it was upgraded */
   g_assert_false(is_alarmed(rig, "host_agent_older"));
   center_rig_do(rig, NULL, "vm_reset", "running", NULL);

@@ -289,6 +289,8 @@ WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error)
       if (strcmp(there->nics.items[i]->key, move->nics[j].key) == 0)
         there->nics.items[i]->port_group = move->nics[j].port_group;
   WsVmSpec *spec = compute_spec(snap, there, error);
+  if (spec)
+    spec->start_order = WS_INT_UNSET; /* it comes with the definition after the move, as far as the agent there knows it */
   for (guint i = 0; spec && i < spec->disks.len; i++)
     for (guint j = 0; j < move->n_disks; j++) {
       const MoveDisk *disk = &move->disks[j];
@@ -324,6 +326,7 @@ static bool ask_hosts(Task *task, Plan *plan, Move *move, GError **error)
   for (guint i = 0; i < seen->sight->blockers.len; i++)
     object(plan, "%s", seen->sight->blockers.items[i]);
   settle_standing(move, seen->sight);
+  seen->sight->stands_still = false; /* nothing to the target, whose agent may not know the word yet */
   g_autoptr(WsVmSpec) spec = move_spec_there(task, move, error);
   RpcLink *to = spec ? hosts_link(move->vm.center, move->target, error) : NULL;
   WsRpcVmMigrateCheck check = {.spec = spec, .sight = seen->sight, .network = (char *)move->network};

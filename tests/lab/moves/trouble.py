@@ -203,18 +203,14 @@ class Faults(Cases):
             check(any(line["text"] == "move_pass" for line in task["log"]), task["log"])
             print(f"# {self.last_log(vm)['duration_ms']} ms, stood still {self.last_log(vm)['downtime_ms']} ms", flush=True)
             check(task["state"] == "done", task)
-            self.estate.only_on(vm, self.away)
-            self.estate.prove(vm)
-            self.estate.destroy(vm)
+            self.arrived(vm)
 
     def post_copy_comes_over_at_once(self):
         with self.estate.live():
             vm = self.estate.prover("postcopy", dirty_mib=48, held_mib=4)
             self.moved(vm, self.away, 240, strategy="post_copy", post_copy_after=1, bandwidth_bytes_per_s=16 << 20)
             print(f"# {self.last_log(vm)['duration_ms']} ms, stood still {self.last_log(vm)['downtime_ms']} ms", flush=True)
-            self.estate.only_on(vm, self.away)
-            self.estate.prove(vm)
-            self.estate.destroy(vm)
+            self.arrived(vm)
 
     def source_loses_its_power_in_the_middle(self):
         task = self.begun()

@@ -113,12 +113,59 @@ static void database_of_a_newer_program_is_left_alone(void)
   end(rig);
 }
 
+/* ---- the database of an older manager ---- */
+
+static StoreSchema contract;
+
+static const char *const of_older[] = {
+    /* when its host was removed by force the VM went, and its disk stayed */
+    "INSERT INTO \"volumes\" VALUES(900,900,'{\"id\":\"vol-900\",\"revision\":900,\"name\":\"left\",\"pool\":\"pool-18\",\"kind\":\"disk\","
+    "\"size_bytes\":4194304,\"state\":\"ready\",\"file\":\"left.qcow2\",\"in_bin_since\":\"2026-11-28T19:58:59.567968Z\"}');",
+    NULL,
+};
+
+static void fill_as_older_manager(InvRig *rig)
+{
+  g_autofree char *path = g_test_build_filename(G_TEST_DIST, "..", "data", "older-manager", "011.sql", NULL);
+  g_autofree char *script = NULL;
+  sqlite3 *db;
+  g_assert_true(g_file_get_contents(path, &script, NULL, NULL));
+  g_assert_cmpint(sqlite3_open(rig->path, &db), ==, SQLITE_OK);
+  g_assert_cmpint(sqlite3_exec(db, script, NULL, NULL, NULL), ==, SQLITE_OK);
+  for (guint i = 0; of_older[i]; i++)
+    g_assert_cmpint(sqlite3_exec(db, of_older[i], NULL, NULL, NULL), ==, SQLITE_OK);
+  sqlite3_close(db);
+}
+
+static bool is_held(InvRig *rig, WsId volume)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->inv);
+  const WsVolume *v = inv_find(snap, &ws_type_volume, volume);
+  g_assert_nonnull(v);
+  return v->bin_held;
+}
+
+static void what_may_be_written_yet_is_held_in_the_bin(void)
+{
+  InvRig *rig = inv_rig_new_closed(NULL);
+  fill_as_older_manager(rig);
+  store_schema = contract;
+  inv_rig_open(rig);
+  g_assert_true(is_held(rig, 900));
+  g_assert_false(is_held(rig, 41)); /* with its VM */
+  g_assert_false(is_held(rig, 27)); /* not in the bin */
+  inv_rig_close(rig);
+  end(rig);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
+  contract = store_schema;
 #define TEST(name) g_test_add_func("/inventory/migrate/" #name, name)
   TEST(old_database_is_brought_forward_through_each_version);
   TEST(migration_that_fails_leaves_all_as_it_was);
   TEST(database_of_a_newer_program_is_left_alone);
+  TEST(what_may_be_written_yet_is_held_in_the_bin);
   return g_test_run();
 }

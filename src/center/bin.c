@@ -72,6 +72,19 @@ void bin_take_volume(WsVolume *volume)
   volume->bin_wipe = volume->bin_held = false;
 }
 
+void bin_take_volume_alone(const InvSnapshot *snap, WsVolume *volume)
+{
+  const WsVm *vm = volume->used_by ? inv_find(snap, &ws_type_vm, volume->used_by) : NULL;
+  bin_take_volume(volume);
+  if (vm && vm->management == WS_VM_MANAGEMENT_IN_BIN)
+    volume->used_by = 0;
+}
+
+bool bin_volume_goes(const WsVolume *volume, const WsVm *vm)
+{
+  return volume && volume->used_by == vm->id && (vm->management != WS_VM_MANAGEMENT_IN_BIN || volume->in_bin_since);
+}
+
 /* ---- times that the setting has moved ---- */
 
 typedef struct {

@@ -19,6 +19,10 @@ void bin_put_volume(Center *center, WsVolume *volume, bool wipe);
 void bin_hold_volume(WsVolume *volume, gint64 now_us);
 void bin_take_vm(WsVm *vm);
 void bin_take_volume(WsVolume *volume);
+/* One that somebody restores alone: the VM that is in the bin has it no more. It names it yet, and has it again if it is back first. */
+void bin_take_volume_alone(const InvSnapshot *snap, WsVolume *volume);
+/* It is deleted with its VM, which is `vm`: it is that's own, and nobody fetched it from the bin. */
+bool bin_volume_goes(const WsVolume *volume, const WsVm *vm);
 
 /* Times that the setting has moved, alarms, and what is due: begins its tasks and does not wait for them. Once a minute, in a coroutine. */
 void bin_watch(Center *center);

@@ -32,6 +32,7 @@ const Scene scenes[] = {
     {"volume_delete_to_bin", "volume_delete", "volume", "{'to_bin':true}"},
     {"volume_delete_awaiting_upload", "volume_delete", "uploaded", NULL, .no_way_back = true},
     {"volume_restore", "volume_restore", "binned_volume", NULL},
+    {"volume_restore_without_its_vm", "volume_restore", "binned_disk", NULL},
     {"image_create_for_upload", "image_create", NULL, "{'name':'new','pool':'@pool','upload_bytes':4096}"},
     {"image_create_from_volume", "image_create", NULL, "{'name':'new','pool':'@pool','source':'@volume'}"},
     {"image_finish_upload", "volume_finish_upload", "uploaded_image", NULL, .no_way_back = true},
@@ -250,8 +251,10 @@ static void make_vms(CenterRig *rig)
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   const WsVm *found = inv_find_by(snap, &ws_type_vm, "uuid", 0, STRANGER);
   const WsVm *running = inv_find(snap, &ws_type_vm, rig_world_find(rig->world, "running"));
+  const WsVm *binned = inv_find(snap, &ws_type_vm, rig_world_find(rig->world, "binned"));
   name_part(rig, "found", found->id);
   name_part(rig, "run_disk", running->disks.items[0]->volume);
+  name_part(rig, "binned_disk", binned->disks.items[0]->volume);
 }
 
 static bool put_into_team(const void *object, void *arg)

@@ -87,6 +87,15 @@ static void pass(CenterRig *rig, gint64 us)
   center_rig_settle(rig);
 }
 
+/* The manager was there the day before, and has seen it coming. */
+static void live_for(CenterRig *rig, gint64 us)
+{
+  pass(rig, us - DAY_US);
+  look(rig);
+  pass(rig, DAY_US);
+  look(rig);
+}
+
 static guint files(CenterRig *rig)
 {
   guint n = 0;
@@ -290,6 +299,99 @@ static void what_no_host_reaches_waits(void)
   runs_on_site(wait_for_the_host, "no host");
 }
 
+/* ---- a disk that is fetched without its VM ---- */
+
+static void name_disk(CenterRig *rig)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  rig_world_name(rig->world, "off_disk", find_vm(snap, rig, "off")->disks.items[0]->volume);
+}
+
+static WsId user_of(CenterRig *rig, const char *name)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  return find_volume(snap, rig, name)->used_by;
+}
+
+static void bin_and_fetch_disk(CenterRig *rig)
+{
+  name_disk(rig);
+  center_rig_do(rig, NULL, "vm_delete", "off", "{'how':'bin_with_volumes'}");
+  center_rig_do(rig, NULL, "volume_restore", "off_disk", NULL);
+  g_assert_cmpuint(user_of(rig, "off_disk"), ==, 0);
+}
+
+/* Its VM is gone, its disk is not; nor is its file. */
+static void assert_only_disk_is_there(CenterRig *rig, guint files_before)
+{
+  g_assert_false(is_there(rig, &ws_type_vm, "off"));
+  g_assert_true(is_there(rig, &ws_type_volume, "off_disk"));
+  g_assert_cmpuint(user_of(rig, "off_disk"), ==, 0);
+  g_assert_cmpuint(files(rig), ==, files_before - 1); /* it had two */
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void fetch_disk_and_destroy(CenterRig *rig)
+{
+  guint before = files(rig);
+  bin_and_fetch_disk(rig);
+  center_rig_do(rig, NULL, "vm_delete", "off", "{'how':'destroy','wipe':true}");
+  assert_only_disk_is_there(rig, before);
+}
+
+static void fetch_disk_and_wait(CenterRig *rig)
+{
+  bin_and_fetch_disk(rig);
+  center_rig_do(rig, NULL, "vm_delete", "binned", "{'how':'destroy'}");
+  center_rig_do(rig, NULL, "volume_delete", "binned_volume", NULL);
+  guint before = files(rig);
+  live_for(rig, 31 * DAY_US);
+  assert_only_disk_is_there(rig, before);
+}
+
+static void take_as_before(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  bin_take_volume(inv_edit_id(txn, &ws_type_volume, rig_world_find(rig->world, "off_disk")));
+  g_assert_true(inv_commit(txn, NULL, NULL));
+}
+
+/* An earlier version left it with its VM. */
+static void destroy_with_a_fetched_disk(CenterRig *rig)
+{
+  guint before = files(rig);
+  name_disk(rig);
+  center_rig_do(rig, NULL, "vm_delete", "off", "{'how':'bin_with_volumes'}");
+  center_rig_run(rig, take_as_before, rig);
+  g_assert_cmpuint(user_of(rig, "off_disk"), ==, rig_world_find(rig->world, "off"));
+  center_rig_do(rig, NULL, "vm_delete", "off", "{'how':'destroy'}");
+  assert_only_disk_is_there(rig, before);
+}
+
+static void disk_that_was_fetched_does_not_go_with_its_vm(void)
+{
+  runs_on_site(fetch_disk_and_destroy, "destroyed by hand");
+  runs_on_site(fetch_disk_and_wait, "destroyed by the system");
+  runs_on_site(destroy_with_a_fetched_disk, "fetched by an earlier version");
+}
+
+static void give_disk_to_another(CenterRig *rig)
+{
+  bin_and_fetch_disk(rig);
+  center_rig_do(rig, NULL, "vm_attach_disk", "copied", "{'disk':{'volume':'@off_disk'}}");
+  center_rig_assert_refused(rig, WS_ERROR_IN_USE, "vm_restore", "off", NULL);
+  center_rig_do(rig, NULL, "vm_detach_disk", "copied", "{'key':'disk-1'}");
+  center_rig_do(rig, NULL, "vm_restore", "off", NULL);
+  g_assert_cmpuint(user_of(rig, "off_disk"), ==, rig_world_find(rig->world, "off"));
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void vm_comes_back_when_nobody_has_its_disk(void)
+{
+  runs_on_site(give_disk_to_another, "another has it");
+}
+
 /* ---- a manager that is killed half-way ---- */
 
 static void stop_half_way(CenterRig *rig)
@@ -323,6 +425,8 @@ int main(int argc, char **argv)
   g_test_add_func("/center/bin/what_somebody_may_still_write_is_not_deleted", what_somebody_may_still_write_is_not_deleted);
   g_test_add_func("/center/bin/what_others_stand_on_stays_with_an_alarm", what_others_stand_on_stays_with_an_alarm);
   g_test_add_func("/center/bin/what_no_host_reaches_waits", what_no_host_reaches_waits);
+  g_test_add_func("/center/bin/disk_that_was_fetched_does_not_go_with_its_vm", disk_that_was_fetched_does_not_go_with_its_vm);
+  g_test_add_func("/center/bin/vm_comes_back_when_nobody_has_its_disk", vm_comes_back_when_nobody_has_its_disk);
   g_test_add_func("/center/bin/manager_that_is_killed_half_way_goes_on", manager_that_is_killed_half_way_goes_on);
   int result = g_test_run();
   runs_end();

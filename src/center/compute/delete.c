@@ -121,7 +121,7 @@ static bool delete_files(Task *task, void *ctx, GError **error)
   for (guint i = 0; vm && i < vm->disks.len; i++) {
     const WsVolume *volume = inv_find(task_snapshot(task), &ws_type_volume, vm->disks.items[i]->volume);
     g_autoptr(GError) failed = NULL;
-    if (!own_volume(volume, vm->id))
+    if (!bin_volume_goes(volume, vm))
       continue;
     if (delete_file(task, d, volume, &failed)) {
       d->began = forward = true;
@@ -138,13 +138,16 @@ static bool delete_files(Task *task, void *ctx, GError **error)
   return vm != NULL;
 }
 
+/* What somebody fetched from the bin is not destroyed with the VM that stayed there: it is free. */
 static void drop_with_volumes(InvTxn *txn, WsId id)
 {
   const WsVm *vm = inv_edit_id(txn, &ws_type_vm, id);
   for (guint i = 0; vm && i < vm->disks.len; i++) {
     WsVolume *volume = inv_edit_id(txn, &ws_type_volume, vm->disks.items[i]->volume);
-    if (own_volume(volume, id))
+    if (bin_volume_goes(volume, vm))
       inv_delete(txn, &ws_type_volume, vm->disks.items[i]->volume);
+    else if (own_volume(volume, id))
+      volume->used_by = 0;
   }
   inv_delete(txn, &ws_type_vm, id);
 }
@@ -164,7 +167,7 @@ static bool check_destroy(Task *task, const WsVm *vm, GError **error)
     const WsVolume *volume = inv_find(snap, &ws_type_volume, vm->disks.items[i]->volume);
     const WsVolume *child = volume ? inv_find_by(snap, &ws_type_volume, "parent", volume->id, NULL) : NULL;
     const WsImage *image = volume ? inv_find_by(snap, &ws_type_image, "volume", volume->id, NULL) : NULL;
-    if (!own_volume(volume, vm->id))
+    if (!bin_volume_goes(volume, vm))
       continue;
     if (child || image)
       return ws_fail(error, WS_ERROR_IN_USE, "object", volume->name, "user",
@@ -187,7 +190,7 @@ static bool lock_with_volumes(Task *task, const WsVm *vm, bool destroy, GError *
     if (!volume)
       continue;
     locks[n++] = (TaskLockRef){&ws_type_volume, volume->id, !own_volume(volume, vm->id)};
-    if (destroy && own_volume(volume, vm->id))
+    if (destroy && bin_volume_goes(volume, vm))
       n = compute_add_lock(locks, n, &ws_type_pool, volume->pool);
   }
   return task_lock(task, locks, n, error);

@@ -516,7 +516,7 @@ static bool out_of_bin(Task *task, void *ctx, GError **error)
 {
   WsVolume *volume = inv_edit_id(task_txn(task), &ws_type_volume, ((Job *)ctx)->id);
   if (volume)
-    bin_take_volume(volume);
+    bin_take_volume_alone(task_snapshot(task), volume);
   return true;
 }
 

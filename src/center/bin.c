@@ -8,7 +8,7 @@
 #define ALARM    "bin_stuck"
 #define DAY_US   ((gint64)24 * 3600 * G_USEC_PER_SEC)
 #define AGAIN_US ((gint64)3600 * G_USEC_PER_SEC)
-#define CLOCKS_APART_MS ((gint64)3600 * 1000) /* a host's from the manager's: whichever of the two is wrong */
+#define CLOCKS_APART_US ((gint64)3600 * G_USEC_PER_SEC) /* a host's from the manager's: whichever of the two is wrong */
 #define AT_ONCE  20  /* begun with each look: hosts have other things to do */
 #define MOVED_AT_ONCE 500 /* times written in one transaction */
 
@@ -187,11 +187,12 @@ static bool begin(Center *center, const WsAnyRef *ref, const char *name, GError 
   return task_start(center->tasks, task_kind_find(center->tasks, record.kind), ref->id, args, &cause, false, 0, &started, error);
 }
 
-/* It is there, and has told a clock like ours: when the manager's is wrong by weeks, all that lies in the bin is not due. */
+/* It is there, and told lately a time like ours: when the manager's clock is wrong by weeks, all that lies in the bin is not due. Its time is compared
+ * with now: how far the two were apart when it was told says nothing of a clock that jumped since. */
 static bool would_agree(Center *center, const InvSnapshot *head, WsId id)
 {
   const WsHost *host = inv_find(head, &ws_type_host, id);
-  return host && hosts_is_connected(center, id) && host->clock_offset_ms != WS_INT_UNSET && ABS(host->clock_offset_ms) <= CLOCKS_APART_MS;
+  return host && hosts_is_connected(center, id) && host->load && ABS(host->load->sampled - ws_clock_wall_us(center->clock)) <= CLOCKS_APART_US;
 }
 
 static bool is_reached(Center *center, const InvSnapshot *head, const WsPool *pool)

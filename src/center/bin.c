@@ -94,6 +94,8 @@ typedef struct {
   gint64 now, keep;
   guint n_moved;
   GArray *due; /* WsAnyRef; VMs first */
+  gint64 run_us;    /* monotonic */
+  GHashTable *soon; /* due within a day, or due -> since when this manager sees it */
 } Look;
 
 /* When it goes, from when it should go by the setting as it is now. */
@@ -113,9 +115,19 @@ static bool is_moved(Look *look, gint64 since, gint64 expires, gint64 *to)
   return *to != expires && look->n_moved++ < MOVED_AT_ONCE;
 }
 
+static gint64 seen_since(const Center *center, WsId id, gint64 otherwise)
+{
+  const gint64 *since = center->bin_soon ? g_hash_table_lookup(center->bin_soon, &id) : NULL;
+  return since ? *since : otherwise;
+}
+
+/* A day ahead, so that what is watched all the time goes when it was said. */
 static void note_due(Look *look, const WsType *type, WsId id, gint64 expires, gint64 to)
 {
   WsAnyRef ref = {type, id};
+  gint64 since = seen_since(look->center, id, look->run_us);
+  if (to && to <= look->now + DAY_US)
+    g_hash_table_insert(look->soon, g_memdup2(&id, sizeof id), g_memdup2(&since, sizeof since));
   if (expires && to == expires && expires <= look->now)
     g_array_append_val(look->due, ref);
 }
@@ -209,7 +221,8 @@ static bool can_begin(Center *center, const InvSnapshot *head, const WsAnyRef *r
   if (ref->type == &ws_type_vm) {
     const WsVm *vm = inv_find(head, ref->type, ref->id);
     *name = vm ? vm->name : NULL;
-    return vm && vm->management == WS_VM_MANAGEMENT_IN_BIN && !vm->activity && (!vm->host || would_agree(center, head, vm->host));
+    return vm && vm->management == WS_VM_MANAGEMENT_IN_BIN && !vm->activity &&
+           (!vm->host || (would_agree(center, head, vm->host) && bin_seen_is_listed(center, vm->host)));
   }
   const WsVolume *volume = inv_find(head, ref->type, ref->id);
   *name = volume ? volume->name : NULL;
@@ -227,6 +240,22 @@ static void remember_try(Center *center, WsId id, gint64 until)
   g_hash_table_replace(center->bin_tries, g_memdup2(&id, sizeof id), g_memdup2(&until, sizeof until));
 }
 
+/* The inventory says that it is in the bin, and a host that it is not: then the inventory may be the older one, and nobody but people deletes it. */
+static bool is_defined(Center *center, const InvSnapshot *head, const WsAnyRef *ref)
+{
+  const WsVm *vm = ref->type == &ws_type_vm ? inv_find(head, ref->type, ref->id) : NULL;
+  WsId id = vm ? bin_seen_where(center, vm->uuid) : 0;
+  const WsHost *host = id ? inv_find(head, &ws_type_host, id) : NULL;
+  char text[WS_ID_TEXT_MAX];
+  if (!id || vm->activity) /* it is being restored, say */
+    return id != 0;
+  if (!center_alarm_is_open(center, ref->type, ref->id, ALARM))
+    center_event(center, CENTER_MINOR, ref->type, ref->id, "host report", "vm_defined_in_bin", "name", vm->name, "host",
+                 host ? host->name : ws_id_format("host", id, text), NULL);
+  center_alarm_open(center, CENTER_MINOR, ref->type, ref->id, ALARM);
+  return true;
+}
+
 /* True: it was begun. */
 static bool delete_one(Center *center, const WsAnyRef *ref, gint64 now)
 {
@@ -234,7 +263,8 @@ static bool delete_one(Center *center, const WsAnyRef *ref, gint64 now)
   g_autoptr(GError) error = NULL;
   const char *name;
   char id[WS_ID_TEXT_MAX];
-  if (!can_begin(center, head, ref, &name))
+  gint64 run_us = ws_clock_monotonic_us(center->clock);
+  if (is_defined(center, head, ref) || run_us - seen_since(center, ref->id, run_us) < DAY_US || !can_begin(center, head, ref, &name))
     return false;
   gint64 until = tried_until(center, ref->id);
   if (until) /* what was begun is over, and it is still there */
@@ -299,12 +329,15 @@ void bin_watch(Center *center)
   g_autoptr(GError) error = NULL;
   if (store_state(center->store) == STORE_READ_ONLY)
     return; /* nothing can be begun; that has an alarm of its own */
-  Look look = {center, txn, head, ws_clock_wall_us(center->clock), keep_us(head), 0, due};
+  Look look = {center, txn, head, ws_clock_wall_us(center->clock), keep_us(head), 0, due, ws_clock_monotonic_us(center->clock),
+               g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free)};
   if (!center->bin_tries)
     center->bin_tries = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
   g_hash_table_foreach_remove(center->bin_tries, is_long_ago, &look.now);
   inv_each(head, &ws_type_vm, look_at_vm, &look);
   inv_each(head, &ws_type_volume, look_at_volume, &look);
+  g_clear_pointer(&center->bin_soon, g_hash_table_unref);
+  center->bin_soon = look.soon; /* what was fetched or is gone is in it no more */
   if (look.n_moved && !inv_commit(txn, NULL, &error)) {
     ws_log_error(WS_LOG_WARNING, "bin-times-not-moved", error, NULL);
     return;
@@ -317,4 +350,7 @@ void bin_watch(Center *center)
 void bin_free(Center *center)
 {
   g_clear_pointer(&center->bin_tries, g_hash_table_unref);
+  g_clear_pointer(&center->bin_soon, g_hash_table_unref);
+  g_clear_pointer(&center->bin_defined, g_hash_table_unref);
+  g_clear_pointer(&center->bin_listed, g_hash_table_unref);
 }

@@ -83,6 +83,8 @@ struct Center {
   gint64 tasks_expire_us; /* wall; operate/retention.c looks at ended tasks again; 0: at once */
   bool cleaning; /* operate/leftovers.c is at it */
   GHashTable *bin_tries; /* center/bin.c: what was to be deleted lately -> until when it is left alone; NULL: nothing yet */
+  GHashTable *bin_soon; /* the same: what is due within a day -> since when that is seen, monotonic; NULL: nothing yet */
+  GHashTable *bin_defined, *bin_listed; /* center/bin_seen.c: uuids that a host has defined, hosts that have told all of theirs; NULL: nobody has */
 };
 
 /* Opens the data directory, makes CA, server certificate and first administrator when absent, loads the inventory, resumes tasks and

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "center/api/batch.h"
 #include "center/auth/audit.h"
+#include "center/bin.h"
 #include "center/compute/trouble.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
@@ -485,6 +486,7 @@ void center_rig_close(CenterRig *rig)
   g_hash_table_unref(center->firewalls_under_way);
   g_ptr_array_unref(center->promises);
   quotas_free(center->quotas);
+  bin_free(center);
   troubles_free(center->troubles);
   ws_loop_free(center->loop);
   g_free(center->config.data_dir);

@@ -234,8 +234,7 @@ static void hold(void *arg)
 static void hold_one(CenterRig *rig)
 {
   center_rig_run(rig, hold, rig);
-  pass(rig, 400 * DAY_US);
-  look(rig);
+  live_for(rig, 400 * DAY_US);
   g_assert_true(is_there(rig, &ws_type_volume, "volume"));
   g_assert_cmpint(expires(rig, "volume"), ==, 0);
 }
@@ -255,8 +254,7 @@ static void bin_and_build_on(CenterRig *rig, const char *copy)
 static void refuse(CenterRig *rig)
 {
   bin_and_build_on(rig, "copy");
-  pass(rig, 31 * DAY_US);
-  look(rig);
+  live_for(rig, 31 * DAY_US);
   g_assert_true(is_there(rig, &ws_type_volume, "volume"));
   g_assert_true(is_stuck(rig, &ws_type_volume, "volume"));
   g_assert_false(is_there(rig, &ws_type_volume, "binned_volume")); /* others go on */
@@ -267,8 +265,7 @@ static void refuse(CenterRig *rig)
   center_rig_do(rig, NULL, "volume_delete", "copy", NULL);
 
   bin_and_build_on(rig, "second_copy");
-  pass(rig, 31 * DAY_US);
-  look(rig);
+  live_for(rig, 31 * DAY_US);
   g_assert_true(is_stuck(rig, &ws_type_volume, "volume"));
   center_rig_do(rig, NULL, "volume_delete", "second_copy", NULL);
   look(rig);
@@ -287,8 +284,7 @@ static void what_others_stand_on_stays_with_an_alarm(void)
 static void wait_for_the_host(CenterRig *rig)
 {
   center_rig_link(rig, 0, false);
-  pass(rig, 31 * DAY_US);
-  look(rig);
+  live_for(rig, 31 * DAY_US);
   g_assert_true(is_there(rig, &ws_type_vm, "binned"));
   g_assert_false(is_stuck(rig, &ws_type_vm, "binned"));
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
@@ -303,6 +299,106 @@ static void wait_for_the_host(CenterRig *rig)
 static void what_no_host_reaches_waits(void)
 {
   runs_on_site(wait_for_the_host, "no host");
+}
+
+/* ---- a manager that knows less than what is ---- */
+
+static void bin_some(CenterRig *rig)
+{
+  center_rig_do(rig, NULL, "vm_delete", "off", "{'how':'bin_with_volumes'}");
+  center_rig_do(rig, NULL, "volume_delete", "volume", "{'to_bin':true}");
+  look(rig);
+}
+
+static void come_back(CenterRig *rig)
+{
+  look(rig);
+  g_assert_true(is_there(rig, &ws_type_vm, "off") && is_there(rig, &ws_type_volume, "volume") && is_there(rig, &ws_type_vm, "binned"));
+  pass(rig, DAY_US / 2);
+  look(rig);
+  g_assert_true(is_there(rig, &ws_type_vm, "off") && is_there(rig, &ws_type_volume, "volume"));
+  center_rig_do(rig, NULL, "vm_restore", "off", NULL); /* there was time for that */
+  pass(rig, DAY_US / 2);
+  look(rig);
+  g_assert_false(is_there(rig, &ws_type_volume, "volume") || is_there(rig, &ws_type_vm, "binned"));
+  g_assert_true(is_there(rig, &ws_type_vm, "off"));
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void manager_that_was_off_for_long_leaves_a_day(void)
+{
+  runs_on_site(bin_some, "into the bin");
+  runs_world->now_us += 60 * DAY_US;
+  runs_on_same_site(come_back, "two months later");
+}
+
+static void fetch(CenterRig *rig)
+{
+  center_rig_do(rig, NULL, "vm_restore", "binned", NULL);
+}
+
+static guint count_told(CenterRig *rig)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  guint n = 0;
+  g_assert_true(store_query_history(rig->center.store, &ws_type_event, NULL, 0, 0, 10000, events, &error));
+  for (guint i = 0; i < events->len; i++)
+    n += g_strcmp0(((WsEvent *)events->pdata[i])->text, "vm_defined_in_bin") == 0;
+  return n;
+}
+
+/* A backup from before it was fetched. */
+static void know_it_in_the_bin(CenterRig *rig)
+{
+  guint before = files(rig);
+  live_for(rig, 31 * DAY_US);
+  live_for(rig, 2 * DAY_US);
+  g_assert_true(is_there(rig, &ws_type_vm, "binned"));
+  g_assert_false(is_there(rig, &ws_type_volume, "binned_volume")); /* nobody says that it is not in the bin */
+  g_assert_cmpuint(files(rig), ==, before - 1);
+  g_assert_true(is_stuck(rig, &ws_type_vm, "binned"));
+  g_assert_cmpuint(count_told(rig), ==, 1);
+  center_rig_link(rig, 0, false); /* what it has is not forgotten, nor deleted before it has told all of it again */
+  live_for(rig, 2 * DAY_US);
+  center_rig_link(rig, 0, true);
+  center_rig_settle(rig);
+  look(rig);
+  g_assert_true(is_there(rig, &ws_type_vm, "binned"));
+
+  center_rig_do(rig, NULL, "vm_restore", "binned", NULL);
+  look(rig);
+  g_assert_false(is_stuck(rig, &ws_type_vm, "binned"));
+  center_rig_assert_no_quarrel(rig);
+
+  center_rig_do(rig, NULL, "vm_delete", "binned", "{'how':'bin_with_volumes'}"); /* and now it is in there */
+  live_for(rig, 31 * DAY_US);
+  g_assert_false(is_there(rig, &ws_type_vm, "binned"));
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void what_a_host_has_defined_is_not_deleted(void)
+{
+  runs_on_site(fetch, "fetched");
+  runs_on_older_site(know_it_in_the_bin, "an older inventory");
+}
+
+/* Its host is there, and has not told yet what it has. */
+static void wait_for_the_list(CenterRig *rig)
+{
+  live_for(rig, 30 * DAY_US - DAY_US / 2);
+  pass(rig, DAY_US);
+  bin_seen_away(&rig->center, rig_world_find(rig->world, "host"));
+  look(rig);
+  g_assert_true(is_there(rig, &ws_type_vm, "binned"));
+  center_rig_do(rig, NULL, "host_sync", "host", NULL);
+  look(rig);
+  g_assert_false(is_there(rig, &ws_type_vm, "binned"));
+}
+
+static void host_that_has_told_nothing_yet_is_waited_for(void)
+{
+  runs_on_site(wait_for_the_list, "no list");
 }
 
 /* ---- a disk that is fetched without its VM ---- */
@@ -402,7 +498,8 @@ static void vm_comes_back_when_nobody_has_its_disk(void)
 
 static void stop_half_way(CenterRig *rig)
 {
-  pass(rig, 31 * DAY_US);
+  live_for(rig, 30 * DAY_US - DAY_US / 2);
+  pass(rig, DAY_US);
   runs_arm(rig);
   look(rig);
 }
@@ -410,6 +507,8 @@ static void stop_half_way(CenterRig *rig)
 static void see_it_through(CenterRig *rig)
 {
   center_rig_settle(rig);
+  look(rig);
+  pass(rig, DAY_US); /* it saw it now only */
   look(rig);
   g_assert_false(is_there(rig, &ws_type_vm, "binned") || is_there(rig, &ws_type_volume, "binned_volume"));
   center_rig_assert_no_quarrel(rig);
@@ -431,6 +530,9 @@ int main(int argc, char **argv)
   g_test_add_func("/center/bin/what_somebody_may_still_write_is_not_deleted", what_somebody_may_still_write_is_not_deleted);
   g_test_add_func("/center/bin/what_others_stand_on_stays_with_an_alarm", what_others_stand_on_stays_with_an_alarm);
   g_test_add_func("/center/bin/what_no_host_reaches_waits", what_no_host_reaches_waits);
+  g_test_add_func("/center/bin/manager_that_was_off_for_long_leaves_a_day", manager_that_was_off_for_long_leaves_a_day);
+  g_test_add_func("/center/bin/what_a_host_has_defined_is_not_deleted", what_a_host_has_defined_is_not_deleted);
+  g_test_add_func("/center/bin/host_that_has_told_nothing_yet_is_waited_for", host_that_has_told_nothing_yet_is_waited_for);
   g_test_add_func("/center/bin/disk_that_was_fetched_does_not_go_with_its_vm", disk_that_was_fetched_does_not_go_with_its_vm);
   g_test_add_func("/center/bin/vm_comes_back_when_nobody_has_its_disk", vm_comes_back_when_nobody_has_its_disk);
   g_test_add_func("/center/bin/manager_that_is_killed_half_way_goes_on", manager_that_is_killed_half_way_goes_on);

@@ -6,6 +6,7 @@
  * So a VM that is missing in a list is gone only if nothing newer told of it, and one that is in a list is there only if nothing newer
  * told of its end. What is dropped here is lost to nobody: the newer look has been taken in. */
 #include "center/compute/compute.h"
+#include "center/bin.h"
 
 bool compute_is_news(Center *center, WsId host, const char *uuid, gint64 look)
 {
@@ -28,6 +29,7 @@ bool compute_undefine(Center *center, WsId host, const WsRpcVmUndefine *params, 
   if (!link || !rpc_vm_undefine(link, params, &result, NULL, NULL, NULL, error))
     return false;
   compute_note_look(center, host, params->uuid, result->look);
+  bin_seen_undefined(center, 0, params->uuid); /* the event that says it is older than this answer, and not taken */
   return true;
 }
 

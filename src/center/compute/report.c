@@ -7,6 +7,7 @@
 #include "base/plant.h"
 #include "center/compute/place.h"
 #include "center/compute/trouble.h"
+#include "center/bin.h"
 #include "center/domains.h"
 #include "center/pools.h"
 #include "center/quota.h"
@@ -188,6 +189,8 @@ static bool take_one(Center *center, WsId host, const WsVmReport *report, GError
     return true;
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   const WsVm *vm = inv_find_by(head, &ws_type_vm, "uuid", 0, report->uuid);
+  if (vm && vm->management == WS_VM_MANAGEMENT_IN_BIN)
+    bin_seen_defined(center, host, vm->uuid); /* on whichever host */
   if (vm && is_moving(vm)) {
     if (vm->host != host && report->power && report->power->state == WS_POWER_STATE_OFF)
       hosts_catch_up(center, host); /* its task may come to its end without this host: looked at again when it has */
@@ -222,6 +225,7 @@ static bool take_one(Center *center, WsId host, const WsVmReport *report, GError
 static void take_gone(Center *center, const WsVm *vm)
 {
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  bin_seen_undefined(center, vm->host, vm->uuid);
   if (vm->activity) /* its task may be what made it go, or is about to fail: looked at again when it is over */
     hosts_catch_up(center, vm->host);
   if (vm->activity || vm->management == WS_VM_MANAGEMENT_IN_BIN || SIM_PLANT(gone_vm_kept))
@@ -276,7 +280,7 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
   g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
   g_autofree char *after = NULL;
-  gint64 look_first = WS_INT_UNSET;
+  gint64 look_first = WS_INT_UNSET, began_us = ws_clock_monotonic_us(center->clock);
   bool all = true; /* what could not be taken in is read anew soon (hosts.h) */
   for (bool more = true; more;) {
     g_autoptr(WsRpcVmListResult) page = NULL;
@@ -308,6 +312,7 @@ static bool resync_vms(Center *center, WsId host, RpcLink *link, GError **error)
   inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, look_for_gone, &look);
   for (guint i = 0; i < gone->len; i++)
     take_gone(center, gone->pdata[i]);
+  bin_seen_list(center, host, seen, began_us);
   return all;
 }
 
@@ -390,6 +395,8 @@ bool serve_vm_event(RpcCall *call, const WsRpcVmEvent *params, GError **error)
       hosts_catch_up(center, host);
     return true;
   }
+  if (!vm && params->kind == WS_RPC_VM_EVENT_KIND_UNDEFINED)
+    bin_seen_undefined(center, host, params->uuid); /* it is another host's in the inventory */
   if (!vm || is_moving(vm))
     return true; /* see is_moving() */
   if (!compute_is_news(center, host, params->uuid, look_of(params->power)))
@@ -509,6 +516,7 @@ static void vms_down(Center *center, WsId host)
   void *arg[] = {center, txn};
   inv_each_by(head, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host, NULL, forget_power, arg);
   inv_commit(txn, NULL, NULL);
+  bin_seen_away(center, host);
 }
 
 /* Did it have this disk before, in the same way? */

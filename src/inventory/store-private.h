@@ -173,5 +173,8 @@ const WsField *store_column(const StoreTable *table, const char *name);
 /* The whole statement. terms[i]: what where[i] asks for, with its placeholder. `aside`: put before a column
  * that shall not choose the index
  * ("+", or "" where the server knows better); by_term: one of the terms chooses it, not the time. */
+/* The last record that a query is to look at: the `nth` along its order (and term; NULL: none) from its place
+ * on. */
+char *store_bound_sql(const StoreTable *table, const StoreQuery *query, const char *term, guint nth);
 char *store_query_sql(const StoreTable *table, const StoreQuery *query, char *const *terms, const char *aside,
                       bool by_term);

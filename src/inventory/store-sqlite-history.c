@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FEW 5000          /* rows that may be sorted for a page */
+#define LOOK 5000          /* rows that are looked at in one statement, which keeps other readers waiting */
 #define READ_WAIT_MS 5000 /* a reader meets the writer's locks for moments only: recovery, the end of a checkpoint */
 
 /* ---- columns ---- */
@@ -160,12 +161,53 @@ static int choose_term(StoreSqlite *q, sqlite3 *db, const StoreTable *table, con
   return query->by_time && fewest > FEW ? -1 : best;
 }
 
+/* What is read in the order of an index and wanted as a whole ends with the limit. */
+static bool is_sieved(const StoreQuery *query, int chosen)
+{
+  guint n = query->n_where - (chosen >= 0 ? 1 : 0);
+
+  return n > 0 || (!query->by_time && (query->from || query->until));
+}
+
+static bool read_place(sqlite3_stmt *row, StorePlace *place)
+{
+  const char *time = (const char *)sqlite3_column_text(row, 1);
+
+  place->id = (WsId)sqlite3_column_int64(row, 0);
+  place->us = 0;
+  return !time || ws_time_parse(time, &place->us);
+}
+
+/* Up to where this statement looks. A term that few have, of which all are sorted, bounds itself. */
+static bool find_reach(StoreSqlite *q, sqlite3 *db, const StoreTable *table, const StoreQuery *query,
+                       int chosen, GError **error)
+{
+  *query->reached = (StorePlace){0};
+  if (!is_sieved(query, chosen) || (query->by_time && chosen >= 0))
+    return true;
+  const StoreWhere *where = chosen >= 0 ? &query->where[chosen] : NULL;
+  g_autofree char *term = where ? term_sql(table, where, "", 1) : NULL;
+  g_autofree char *sql = store_bound_sql(table, query, term, LOOK);
+  sqlite3_stmt *row = sqlite_prepare(q, db, sql, error);
+
+  if (!row)
+    return false;
+  if (where)
+    bind_term(row, 1, table, where);
+  if (sqlite3_step(row) == SQLITE_ROW && !read_place(row, query->reached))
+    query->reached->id = 0;
+  sqlite3_finalize(row);
+  return true;
+}
+
 static sqlite3_stmt *prepare_query(StoreSqlite *q, sqlite3 *db, const StoreTable *table,
                                    const StoreQuery *query, GError **error)
 {
   int chosen = choose_term(q, db, table, query);
   g_auto(GStrv) terms = g_new0(char *, query->n_where + 1);
 
+  if (query->reached && !find_reach(q, db, table, query, chosen, error))
+    return NULL;
   for (guint i = 0; i < query->n_where; i++)
     terms[i] = term_sql(table, &query->where[i], (int)i == chosen ? "" : "+", i + 1);
   g_autofree char *sql = store_query_sql(table, query, terms, "+", chosen >= 0);

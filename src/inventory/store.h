@@ -88,13 +88,21 @@ bool store_query_history(Store *store, const WsType *type, const StoreWhere *whe
                          WsId before, guint limit, GPtrArray *into, GError **error);
 /* The same in either order of ids or of times (then of ids), from a place on, within a range of time. */
 typedef struct {
+  WsId id;
+  gint64 us; /* by_time alone */
+} StorePlace;
+typedef struct {
   const StoreWhere *where;
   guint n_where;
-  gint64 from_us, until_us; /* both included; 0: open */
+  bool from, until;         /* there is such a bound; a time may lie before 1970 */
+  gint64 from_us, until_us; /* both included */
   bool by_time, ascending;
   WsId after;      /* begins behind the record of this id; 0: at the beginning */
   gint64 after_us; /* by_time: and of this time */
   guint limit;
+  /* NULL: looks until there are `limit`. Else not at too many that do not match, so that others have their
+   * turn: where fewer than `limit` come and its id is not 0, go on behind it. */
+  StorePlace *reached;
 } StoreQuery;
 bool store_find_history(Store *store, const WsType *type, const StoreQuery *query, GPtrArray *into,
                         GError **error);

@@ -145,7 +145,7 @@ def a_range_of_time_is_exact_and_newest_first(w):
 
 def history_is_sorted_by_id_and_time_either_way(w):
     for sort, key in (("id", lambda n: n), ("-id", lambda n: -n), ("time", lambda n: -n), ("-time", lambda n: n)):
-        for text, match in (("text~old", lambda n: True), ("object=vm-5", lambda n: n % 7 == 5), ("object=vm-5 and text=older", lambda n: n % 7 == 5 and n % 2 == 0)):
+        for text, match in (("text~old", lambda n: True), ("text=older", lambda n: n % 2 == 0), ("object=vm-5", lambda n: n % 7 == 5), ("object=vm-5 and text=older", lambda n: n % 7 == 5 and n % 2 == 0)):
             found = whole(w.admin, "/events", limit=2500, sort=sort, fields="time", filter=f"{text} and time<2002-01-01")
             wanted = sorted((n for n in range(1, DEEP + 1) if match(n)), key=key)
             assert [int(e["id"][6:]) - 10_000_000 for e in found] == wanted, (sort, text, len(found), len(wanted))

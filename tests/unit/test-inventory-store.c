@@ -355,16 +355,65 @@ static void history_is_found_by_time_in_pieces(gconstpointer in_memory)
   }
   StoreQuery range = {.where = &where,
                       .n_where = 1,
+                      .from = true,
                       .from_us = 5 * G_USEC_PER_SEC,
+                      .until = true,
                       .until_us = 24 * G_USEC_PER_SEC,
                       .by_time = true,
                       .limit = 100};
   g_assert_cmpuint(find(rig, &range, s), ==, 10); /* 24, 22, 20, ... 6 */
   for (guint i = 0; i < 10; i++)
     g_assert_cmpint(s[i], ==, 24 - 2 * i);
-  StoreQuery by_id = {
-      .ascending = true, .from_us = 5 * G_USEC_PER_SEC, .until_us = 5 * G_USEC_PER_SEC, .limit = 100};
+  StoreQuery by_id = {.ascending = true,
+                      .from = true,
+                      .from_us = 5 * G_USEC_PER_SEC,
+                      .until = true,
+                      .until_us = 5 * G_USEC_PER_SEC,
+                      .limit = 100};
   g_assert_cmpuint(find(rig, &by_id, s), ==, 2);
+}
+
+/* Who waits for the same connection is not kept waiting by a search that finds nothing. */
+static void search_rests_after_many_that_do_not_match(gconstpointer in_memory)
+{
+  enum { MANY = 12000 };
+  g_autoptr(InvRig) rig = inv_rig_new(GPOINTER_TO_INT(in_memory));
+  const StoreWhere where = {"object", "vm-1"};
+  StorePlace reached = {0};
+  StoreQuery queries[] = {
+      {.from = true, .from_us = 2 * MANY * (gint64)G_USEC_PER_SEC}, /* later than all */
+      {.where = &where, .n_where = 1, .ascending = true, .until = true, .until_us = 1},
+  };
+  gint64 s[1];
+
+  append_events_at(rig, MANY, 1);
+  for (guint i = 0; i < G_N_ELEMENTS(queries); i++) {
+    guint rests = 0;
+    queries[i].limit = 1;
+    queries[i].reached = &reached;
+    do {
+      g_assert_cmpuint(find(rig, &queries[i], s), ==, 0);
+      queries[i].after = reached.id;
+      queries[i].after_us = reached.us;
+      rests += reached.id != 0;
+    } while (reached.id);
+    g_assert_cmpuint(rests, ==, i == 0 ? 2 : 1); /* half of them are of vm-1 */
+  }
+}
+
+/* As when a clock is wrong, or more days are kept than it has counted. */
+static void nothing_is_older_than_1970(gconstpointer in_memory)
+{
+  g_autoptr(InvRig) rig = inv_rig_new(GPOINTER_TO_INT(in_memory));
+  gint64 s[100];
+
+  append_events_at(rig, 3, 1);
+  for (gint64 us = 0; us >= -G_USEC_PER_SEC; us -= G_USEC_PER_SEC) {
+    StoreQuery older = {.by_time = true, .ascending = true, .until = true, .until_us = us, .limit = 100};
+    g_assert_cmpuint(find(rig, &older, s), ==, 0);
+    StoreQuery later = {.by_time = true, .from = true, .from_us = us, .limit = 100};
+    g_assert_cmpuint(find(rig, &later, s), ==, 3);
+  }
 }
 
 static void history_gives_a_revision_and_survives(void)
@@ -487,6 +536,10 @@ int main(int argc, char **argv)
                    history_is_found_by_time_in_pieces);
   g_test_add_data_func("/inventory/store/history_is_found_by_time_in_pieces_in_memory", GINT_TO_POINTER(1),
                        history_is_found_by_time_in_pieces);
+  g_test_add_data_func("/inventory/store/search_rests_after_many_that_do_not_match", GINT_TO_POINTER(0),
+                       search_rests_after_many_that_do_not_match);
+  inv_rig_add_data("/inventory/store/nothing_is_older_than_1970", GINT_TO_POINTER(0),
+                   nothing_is_older_than_1970);
   TEST(history_is_not_searched_by_fields_without_index);
   TEST(history_gives_a_revision_and_survives);
   TEST(new_index_is_filled_in_from_what_is_there);

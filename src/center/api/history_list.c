@@ -47,16 +47,15 @@ static bool is_pushed(const WsType *type, const char *path, const char *op, cons
 
 static void push_filter(History *h)
 {
-  gint64 from, until;
   for (guint i = 0; i < ws_filter_n_terms(h->filter) && h->query.n_where < WHERE_MAX; i++) {
     const char *path, *op, *value;
     ws_filter_nth_term(h->filter, i, &path, &op, &value);
     if (is_pushed(h->type, path, op, value))
       h->where[h->query.n_where++] = (StoreWhere){path, value};
   }
-  ws_filter_time_range(h->filter, "time", &from, &until);
-  h->query.from_us = MAX(from, 0);
-  h->query.until_us = until == G_MAXINT64 ? 0 : MAX(until, 0);
+  ws_filter_time_range(h->filter, "time", &h->query.from_us, &h->query.until_us);
+  h->query.from = h->query.from_us != G_MININT64;
+  h->query.until = h->query.until_us != G_MAXINT64;
 }
 
 /* A range of time is read along the index of times, so it is also the order. */
@@ -69,7 +68,7 @@ static bool choose_order(History *h, const char *sort, GError **error)
   if (sort && !g_strv_contains(orders, sort))
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "sort", "expected",
                    "id, -id, time or -time: history is read in one of these orders", NULL);
-  h->order = sort ? sort : h->query.from_us || h->query.until_us ? "-time" : NULL;
+  h->order = sort ? sort : h->query.from || h->query.until ? "-time" : NULL;
   h->query.by_time = h->order && strstr(h->order, "time");
   h->query.ascending = h->order && *h->order != '-';
   return true;
@@ -139,15 +138,21 @@ static void take(History *h, const WsResource *record)
 static bool read_piece(History *h, bool *ended, GError **error)
 {
   g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  StorePlace reached = {0};
+  h->query.reached = &reached;
   h->query.limit = h->goes_on ? PIECE : MIN(h->limit + 1, PIECE);
   h->goes_on = true;
   if (!store_find_history(h->call->center->store, h->type, &h->query, rows, error))
     return false;
   for (guint i = 0; i < rows->len && h->page->len <= h->limit; i++)
     take(h, rows->pdata[i]);
-  if (rows->len)
+  *ended = rows->len < h->query.limit && !reached.id;
+  if (rows->len == h->query.limit) {
     go_behind(h, rows->pdata[rows->len - 1]);
-  *ended = rows->len < h->query.limit;
+  } else if (reached.id) {
+    h->query.after = reached.id;
+    h->query.after_us = reached.us;
+  }
   return true;
 }
 

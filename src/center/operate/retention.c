@@ -14,9 +14,10 @@
 #define PAUSE_US     (3600 * (gint64)G_USEC_PER_SEC)
 #define DAY_US       (24 * 3600 * (gint64)G_USEC_PER_SEC)
 
+/* What is older may go; 0: nothing, it is kept for ever, or longer than the clock has counted. */
 static gint64 limit_of(const Center *center, guint days)
 {
-  return ws_clock_wall_us(center->clock) - days * DAY_US;
+  return days ? MAX(ws_clock_wall_us(center->clock) - days * DAY_US, 0) : 0;
 }
 
 /* ---- who names tasks ---- */
@@ -123,16 +124,14 @@ static bool take_portion(Center *center, StoreQuery *place)
   return ok && n == PORTION;
 }
 
-static void expire_tasks(Center *center)
+static void expire_tasks(Center *center, gint64 limit_us)
 {
   gint64 now = ws_clock_wall_us(center->clock);
   if (now < center->tasks_expire_us && now > center->tasks_expire_us - PAUSE_US)
     return;
   center->tasks_expire_us = now + PAUSE_US;
-  StoreQuery place = {.by_time = true,
-                      .ascending = true,
-                      .until_us = limit_of(center, center->config.task_keep_days),
-                      .limit = PORTION};
+  StoreQuery place = {
+      .by_time = true, .ascending = true, .until = true, .until_us = limit_us, .limit = PORTION};
   bool more = true;
   for (guint i = 0; more && i < PORTIONS_MAX; i++)
     more = take_portion(center, &place);
@@ -143,10 +142,13 @@ static void expire_tasks(Center *center)
 void retention_tick(Center *center)
 {
   const CenterConfig *config = &center->config;
-  if (config->event_keep_days)
-    store_expire_history(center->store, &ws_type_event, limit_of(center, config->event_keep_days));
-  if (config->migration_keep_days)
-    store_expire_history(center->store, &ws_type_migration, limit_of(center, config->migration_keep_days));
-  if (config->task_keep_days)
-    expire_tasks(center);
+  gint64 events_us = limit_of(center, config->event_keep_days);
+  gint64 migrations_us = limit_of(center, config->migration_keep_days);
+  gint64 tasks_us = limit_of(center, config->task_keep_days);
+  if (events_us)
+    store_expire_history(center->store, &ws_type_event, events_us);
+  if (migrations_us)
+    store_expire_history(center->store, &ws_type_migration, migrations_us);
+  if (tasks_us)
+    expire_tasks(center, tasks_us);
 }

@@ -86,8 +86,8 @@ static bool parse_options(int argc, char **argv, Options *options)
       {"host-cert-life", 0, 0, G_OPTION_ARG_INT64, &options->config.host_cert_life_s, "Life of certificates issued to hosts (31536000)", "SECONDS"},
       {"audit-days", 0, 0, G_OPTION_ARG_INT, &options->audit_days, "Days that audit records are kept (0: for ever)", "DAYS"},
       {"event-days", 0, 0, G_OPTION_ARG_INT, &options->event_days, "Days that events are kept (365; 0: for ever)", "DAYS"},
-      {"task-days", 0, 0, G_OPTION_ARG_INT, &options->task_days, "Days that ended tasks are kept, with steps and log (365; 0: for ever)", "DAYS"},
-      {"migration-days", 0, 0, G_OPTION_ARG_INT, &options->migration_days, "Days that records of moves are kept (365; 0: for ever)", "DAYS"},
+      {"task-days", 0, 0, G_OPTION_ARG_INT, &options->task_days, "Days that ended tasks are kept, with steps and log (0: for ever)", "DAYS"},
+      {"migration-days", 0, 0, G_OPTION_ARG_INT, &options->migration_days, "Days that records of moves are kept (0: for ever)", "DAYS"},
       {"login-failures", 0, 0, G_OPTION_ARG_INT, &options->login_failures, "Failed logins of an account from one address in a window (5)", "N"},
       {"login-window", 0, 0, G_OPTION_ARG_INT, &options->login_window, "That window (300)", "SECONDS"},
       {"address-failures", 0, 0, G_OPTION_ARG_INT, &options->address_failures, "Failed logins from one address in a window (100)", "N"},
@@ -160,7 +160,7 @@ static int explain_failure(const Options *options, const GError *error)
 
 int main(int argc, char **argv)
 {
-  static Options options = {.port = 8443, .event_days = 365, .task_days = 365, .migration_days = 365}; /* what it points to lives as long as the process */
+  static Options options = {.port = 8443, .event_days = 365}; /* what it points to lives as long as the process */
   g_autoptr(GError) error = NULL;
   if (!parse_options(argc, argv, &options))
     return 2;

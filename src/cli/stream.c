@@ -93,6 +93,12 @@ CliStream *stream_open(Cli *cli, const char *path, GError **error)
   return NULL;
 }
 
+bool stream_is_refused(const GError *error)
+{
+  const char *cause = error ? ws_error_cause(error) : NULL;
+  return cause && g_str_has_prefix(cause, "HTTP 4") && !g_str_has_prefix(cause, "HTTP 429");
+}
+
 int stream_fd(CliStream *s)
 {
   return s->event_fd;

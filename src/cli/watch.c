@@ -5,6 +5,7 @@
 
 #define AGAIN_FIRST_US 250000
 #define AGAIN_LAST_US  5000000
+#define IDS_MAX        1024 /* the manager takes no more */
 
 static json_t *list_now(Cli *cli, const CliNoun *noun, const char *query, GError **error)
 {
@@ -40,7 +41,7 @@ static bool none_left(GPtrArray *ids, const json_t *change)
   return ids && ids->len == 0;
 }
 
-typedef enum { WATCH_RELIST, WATCH_BROKEN, WATCH_ENDED } WatchEnd;
+typedef enum { WATCH_RELIST, WATCH_BROKEN, WATCH_REFUSED, WATCH_ENDED } WatchEnd;
 
 /* `ids`: of these objects; NULL: of the list. */
 static char *watch_path(const Cli *cli, const CliNoun *noun, const GPtrArray *ids, json_int_t revision)
@@ -55,13 +56,23 @@ static char *watch_path(const Cli *cli, const CliNoun *noun, const GPtrArray *id
   return g_strdup(path->str);
 }
 
-/* Shows what comes and keeps the revision up to which it came. */
-static WatchEnd follow(Cli *cli, const CliNoun *noun, GPtrArray *ids, json_int_t *revision)
+/* The answer to a handshake is a number; the manager's words come for a plain call. */
+static WatchEnd refuse(Cli *cli, const char *path, GError **broken, GError **error)
+{
+  if (cli_call(cli, "GET", path, NULL, NULL, error))
+    g_propagate_error(error, g_steal_pointer(broken));
+  return WATCH_REFUSED;
+}
+
+/* Shows what comes and keeps the revision up to which it came. The error is of WATCH_REFUSED alone. */
+static WatchEnd follow(Cli *cli, const CliNoun *noun, GPtrArray *ids, json_int_t *revision, GError **error)
 {
   g_autoptr(GError) broken = NULL;
   g_autofree char *path = watch_path(cli, noun, ids, *revision);
   g_autoptr(CliStream) stream = stream_open(cli, path, &broken);
   GBytes *message;
+  if (!stream && stream_is_refused(broken))
+    return refuse(cli, path, &broken, error);
   while (stream && (message = stream_take(stream, -1, &broken))) {
     json_t *json = json_loadb(g_bytes_get_data(message, NULL), g_bytes_get_size(message), 0, NULL), *change;
     size_t i;
@@ -110,8 +121,8 @@ bool watch_list(Cli *cli, const CliNoun *noun, const char *query, GError **error
     else
       output_raw(cli, list);
     json_decref(list);
-    for (WatchEnd end; (end = follow(cli, noun, NULL, &revision)) != WATCH_RELIST;)
-      if (end == WATCH_ENDED || !wait_for_manager(cli, error))
+    for (WatchEnd end; (end = follow(cli, noun, NULL, &revision, error)) != WATCH_RELIST;)
+      if (end != WATCH_BROKEN || !wait_for_manager(cli, error))
         return end == WATCH_ENDED;
   }
 }
@@ -138,8 +149,14 @@ static bool show_again(Cli *cli, const CliNoun *noun, GPtrArray *ids, json_int_t
 
 bool watch_objects(Cli *cli, const CliNoun *noun, GPtrArray *ids, json_int_t revision, GError **error)
 {
-  for (WatchEnd end; (end = follow(cli, noun, ids, &revision)) != WATCH_ENDED;)
-    if (end == WATCH_BROKEN ? !wait_for_manager(cli, error) : !show_again(cli, noun, ids, &revision, error))
+  if (ids->len > IDS_MAX)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "--watch", "expected",
+                   "at most " G_STRINGIFY(IDS_MAX) " ids", NULL);
+  for (WatchEnd end; (end = follow(cli, noun, ids, &revision, error)) != WATCH_ENDED;)
+    if (end == WATCH_REFUSED)
+      return false;
+    else if (end == WATCH_BROKEN ? !wait_for_manager(cli, error)
+                                 : !show_again(cli, noun, ids, &revision, error))
       return false;
   return true;
 }

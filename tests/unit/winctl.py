@@ -225,6 +225,11 @@ def watch_shows_new_records_of_history(shell):
         watch.communicate()
 
 
+def a_watch_that_the_manager_refuses_ends_with_its_words(shell):
+    status, _, errors = shell.run("vm", "list", "--watch", "--filter", "host.cluster=cl-1")
+    assert status == 1 and "over none in a watch" in errors, (status, errors)
+
+
 def one_object_is_watched_alone(shell):
     role(shell, "watched"), role(shell, "beside")
     watch = shell.watch("role", "get", "watched", "--watch", "--columns", "name,description")
@@ -290,7 +295,8 @@ TESTS = [login_is_kept_for_its_owner_alone, value_may_begin_with_a_dash, names_a
          words_that_nobody_knows_are_refused_with_what_was_meant, a_part_of_a_list_tells_what_it_is_made_of, tasks_and_records_are_named_as_commands_are,
          yaml_and_json_say_the_same,
          bash_completes_nouns_commands_and_options, man_pages_are_written_for_every_noun, what_the_documents_show_is_there,
-         watch_goes_on_where_it_was_after_a_break, watch_shows_new_records_of_history, one_object_is_watched_alone,
+         watch_goes_on_where_it_was_after_a_break, watch_shows_new_records_of_history, a_watch_that_the_manager_refuses_ends_with_its_words,
+         one_object_is_watched_alone,
          quiet_columns_are_the_values_alone, login_takes_a_password_from_a_file_and_no_unknown_option, own_commands_have_their_own_help]
 
 

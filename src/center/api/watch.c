@@ -12,9 +12,10 @@
 #include "center/auth/identity.h"
 #include "model/model.h"
 
-#define BATCH_MAX 512
+#define BATCH_MAX           512 /* changes read at a time; a revision with more is read to its end */
 #define REST_PER_WATCHER_US 200
 #define REST_MAX_US (G_USEC_PER_SEC / 10)
+#define IDS_MAX             1024
 #define QUEUE_HIGH (1 << 20) /* bytes queued for one watcher before it is left behind */
 
 /* What a watcher wants. Watchers with the same text share a Subscription and its messages. */
@@ -56,7 +57,7 @@ struct WatchHub {
   Center *center;
   InvWatch *feed;
   Revision at; /* last revision fed */
-  InvChange changes[2 * BATCH_MAX]; /* those at hand */
+  GArray *changes;           /* InvChange: those at hand, of whole revisions */
   GHashTable *subscriptions; /* key -> Subscription */
   GPtrArray *watchers;       /* all */
   GPtrArray *guards;         /* WatchGuard; borrowed */
@@ -109,7 +110,7 @@ static Become concerns(const Subscription *s, const InvChange *change)
   return before && s->delta ? PATCH : PUT;
 }
 
-static HttpMessage *message_of(const Subscription *s, const InvChange *changes, guint n, Revision revision)
+static HttpMessage *message_of(const Subscription *s, const GArray *changes, Revision revision)
 {
   GString *text = g_string_new(NULL);
   WsJsonWriter w = ws_json_writer(text);
@@ -119,16 +120,17 @@ static HttpMessage *message_of(const Subscription *s, const InvChange *changes, 
   ws_json_uint(&w, revision);
   ws_json_key(&w, "changes");
   ws_json_begin_array(&w);
-  for (guint i = 0; i < n; i++) {
-    Become what = concerns(s, &changes[i]);
+  for (guint i = 0; i < changes->len; i++) {
+    const InvChange *change = &g_array_index(changes, InvChange, i);
+    Become what = concerns(s, change);
     if (what == NOTHING || (SIM_PLANT(watch_drops_change) && i >= 7))
       continue;
-    write_change(&w, &changes[i], what);
+    write_change(&w, change, what);
     written++;
   }
   ws_json_end_array(&w);
   ws_json_end_object(&w);
-  if (!written && n) {
+  if (!written && changes->len) {
     g_string_free(text, TRUE);
     return NULL;
   }
@@ -188,6 +190,20 @@ static bool parse_filter(Subscription *s, const char *types, const char *filter,
   return s->filter != NULL;
 }
 
+static bool parse_ids(Subscription *s, const char *ids, GError **error)
+{
+  if (!ids)
+    return true;
+  g_auto(GStrv) list = g_strsplit(ids, ",", IDS_MAX + 1);
+  if (g_strv_length(list) > IDS_MAX)
+    return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "ids", "expected",
+                   "at most " G_STRINGIFY(IDS_MAX) " ids", NULL);
+  s->ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (char **id = list; *id; id++)
+    g_hash_table_add(s->ids, g_strdup(*id));
+  return true;
+}
+
 static bool parse_bool(const char *name, const char *text, GError **error)
 {
   return !text || strcmp(text, "true") == 0 || strcmp(text, "false") == 0 ||
@@ -202,15 +218,9 @@ static Subscription *subscription_parse(ApiCall *call, GError **error)
   s->watchers = g_ptr_array_new();
   s->delta = delta && *delta == 't';
   if (!parse_bool("delta", delta, error) || !parse_types(s, call, types, error) ||
-      !parse_filter(s, types, filter, error)) {
+      !parse_filter(s, types, filter, error) || !parse_ids(s, ids, error)) {
     subscription_free(s);
     return NULL;
-  }
-  if (ids) {
-    g_auto(GStrv) list = g_strsplit(ids, ",", 1024);
-    s->ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    for (char **id = list; *id; id++)
-      g_hash_table_add(s->ids, g_strdup(*id));
   }
   s->key = g_strdup_printf("%" G_GINT64_MODIFIER "x|%s|%s|%d", s->types, ids ? ids : "", filter ? filter : "", s->delta);
   return s;
@@ -247,25 +257,55 @@ static bool is_full(Watcher *watcher)
   return http_socket_queued(watcher->socket) > QUEUE_HIGH;
 }
 
+/* Adds a batch of whole revisions, however many changes one has: who was sent a revision was sent all of it.
+ * Nothing is added: there is none. */
+static bool read_whole(InvWatch *from, GArray *into, GError **error)
+{
+  const guint before = into->len;
+  guint got;
+  do {
+    const guint at = into->len;
+    g_array_set_size(into, at + BATCH_MAX);
+    if (!inv_watch_next(from, &g_array_index(into, InvChange, at), BATCH_MAX, &got, error)) {
+      /* The rest of a revision is lost: so is its beginning. */
+      inv_changes_release(&g_array_index(into, InvChange, before), at - before);
+      g_array_set_size(into, before);
+      return false;
+    }
+    g_array_set_size(into, at + got);
+  } while (got > 0 && !g_array_index(into, InvChange, into->len - 1).last);
+  return true;
+}
+
+static Revision last_revision(const GArray *changes)
+{
+  return g_array_index(changes, InvChange, changes->len - 1).revision;
+}
+
+static void release_all(GArray *changes)
+{
+  inv_changes_release((InvChange *)(gpointer)changes->data, changes->len);
+  g_array_set_size(changes, 0);
+}
+
 /* Reads on from where the watcher is until it is level with the hub or its queue is full. */
 static void catch_up(Watcher *watcher)
 {
   WatchHub *hub = watcher->hub;
-  InvChange changes[BATCH_MAX];
-  guint n;
+  g_autoptr(GArray) changes = g_array_sized_new(FALSE, FALSE, sizeof(InvChange), BATCH_MAX);
   g_autoptr(GError) error = NULL;
   if (!watcher->own)
     watcher->own = inv_watch_new(hub->center->inventory, watcher->sent, NULL, NULL);
   while (watcher->sent < hub->at && !is_full(watcher)) {
-    if (!inv_watch_next(watcher->own, changes, BATCH_MAX, &n, &error)) {
+    if (!read_whole(watcher->own, changes, &error)) {
       tell_relist(watcher, error);
       return;
     }
-    if (n == 0)
+    if (changes->len == 0)
       break;
-    watcher->sent = changes[n - 1].revision;
-    g_autoptr(HttpMessage) message = message_of(watcher->subscription, changes, n, watcher->sent);
-    inv_changes_release(changes, n);
+    watcher->sent = last_revision(changes);
+    g_autoptr(HttpMessage) message = message_of(watcher->subscription, changes, watcher->sent);
+    release_all(changes);
     if (message)
       http_socket_send_message(watcher->socket, message);
   }
@@ -295,14 +335,14 @@ static void feed_one(Watcher *watcher, Revision from, Revision revision)
     http_socket_send_message(watcher->socket, watcher->subscription->message);
 }
 
-static void feed_all(WatchHub *hub, const InvChange *changes, guint n, Revision from, Revision revision)
+static void feed_all(WatchHub *hub, Revision from, Revision revision)
 {
   GHashTableIter iter;
   void *value;
   g_hash_table_iter_init(&iter, hub->subscriptions);
   while (g_hash_table_iter_next(&iter, NULL, &value)) {
     Subscription *s = value;
-    s->message = message_of(s, changes, n, revision);
+    s->message = message_of(s, hub->changes, revision);
     for (guint i = 0; i < s->watchers->len; i++)
       feed_one(s->watchers->pdata[i], from, revision);
     g_clear_pointer(&s->message, http_message_free);
@@ -392,24 +432,27 @@ static void dismiss_by(WatchHub *hub, const InvChange *change)
 
 static void notify(void *arg);
 
-/* What there is until now, up to two batches. To the end, so that what comes while the watchers are fed is told with the next ones. */
-static bool read_feed(WatchHub *hub, guint *n, GError **error)
+/* What there is until now, up to two batches, or a revision that has more. To the end, so that what comes
+ * while the watchers are fed is told with the next ones. */
+static bool read_feed(WatchHub *hub, GError **error)
 {
-  guint got = 1;
-  for (*n = 0; got > 0 && *n <= BATCH_MAX; *n += got)
-    if (!inv_watch_next(hub->feed, hub->changes + *n, BATCH_MAX, &got, error))
+  guint before;
+  do {
+    before = hub->changes->len;
+    if (!read_whole(hub->feed, hub->changes, error))
       return false;
+  } while (hub->changes->len > before && hub->changes->len <= BATCH_MAX);
   return true;
 }
 
-static void feed_changes(WatchHub *hub, guint n)
+static void feed_changes(WatchHub *hub)
 {
   Revision from = hub->at;
-  hub->at = hub->changes[n - 1].revision;
-  for (guint i = 0; i < n; i++)
-    dismiss_by(hub, &hub->changes[i]);
-  feed_all(hub, hub->changes, n, from, hub->at);
-  inv_changes_release(hub->changes, n);
+  hub->at = last_revision(hub->changes);
+  for (guint i = 0; i < hub->changes->len; i++)
+    dismiss_by(hub, &g_array_index(hub->changes, InvChange, i));
+  feed_all(hub, from, hub->at);
+  release_all(hub->changes);
 }
 
 /* The hub itself fell out of the log: all begin anew from a list. */
@@ -424,18 +467,19 @@ static void begin_anew(WatchHub *hub, const GError *error)
 static void pump(void *arg)
 {
   WatchHub *hub = arg;
-  guint n = 0;
+  bool more;
   g_atomic_int_set(&hub->pump_posted, 0);
   do {
     g_autoptr(GError) error = NULL;
-    bool ok = read_feed(hub, &n, &error);
-    if (n > 0)
-      feed_changes(hub, n);
+    bool ok = read_feed(hub, &error);
+    more = hub->changes->len > BATCH_MAX;
+    if (hub->changes->len > 0)
+      feed_changes(hub);
     if (!ok) {
       begin_anew(hub, error);
       return;
     }
-  } while (n > BATCH_MAX);
+  } while (more);
 }
 
 static void post_pump(WatchHub *hub)
@@ -559,16 +603,20 @@ static void open_watcher(ApiCall *call, Subscription *s, Revision since, bool be
   watcher->socket = http_call_upgrade(call->http, NULL, &events, watcher);
 }
 
+/* What is wrong with the query is told to who comes without a handshake too: few clients can read the body of
+ * a refused one. */
 void fixed_watch(ApiCall *call)
 {
   g_autoptr(GError) error = NULL;
   Revision since = 0;
   Subscription *s = NULL;
   const char *beat = http_call_query(call->http, "beat");
-  if (!http_call_wants_upgrade(call->http))
-    ws_fail(&error, WS_ERROR_BAD_VALUE, "field", "Upgrade", "expected", "a WebSocket handshake", NULL);
-  else if (read_since(call, &since, &error) && parse_bool("beat", beat, &error))
+  if (read_since(call, &since, &error) && parse_bool("beat", beat, &error))
     s = subscription_parse(call, &error);
+  if (s && !http_call_wants_upgrade(call->http)) {
+    g_clear_pointer(&s, subscription_free);
+    ws_fail(&error, WS_ERROR_BAD_VALUE, "field", "Upgrade", "expected", "a WebSocket handshake", NULL);
+  }
   if (s)
     open_watcher(call, s, since, beat && *beat == 't');
   else
@@ -583,6 +631,7 @@ WatchHub *watch_hub_new(Center *center)
   hub->center = center;
   hub->at = inv_snapshot_revision(snap);
   hub->subscriptions = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, subscription_free);
+  hub->changes = g_array_new(FALSE, FALSE, sizeof(InvChange));
   hub->watchers = g_ptr_array_new();
   hub->guards = g_ptr_array_new();
   hub->feed = inv_watch_new(center->inventory, 0, notify, hub);
@@ -595,6 +644,7 @@ void watch_hub_free(WatchHub *hub)
     return;
   ws_timer_cancel(hub->timer);
   inv_watch_free(hub->feed);
+  g_array_unref(hub->changes);
   g_hash_table_unref(hub->subscriptions);
   g_ptr_array_unref(hub->watchers);
   for (guint i = 0; i < hub->guards->len; i++)

@@ -242,6 +242,9 @@ def unknown_parameters_are_refused_and_nothing_is_done(w):
     refused(w.admin.call("GET", "/audit-records?sort_by=time"), 400, "unknown_parameter", "sort_by")
     refused(w.admin.call("GET", "/search?q=x&typs=vms"), 400, "unknown_parameter", "typs")
     assert center.Socket(w.admin, "/watch?type=roles").status == 400
+    refused(w.admin.call("GET", "/watch?types=roles&filter=nonsense=1"), 400, "bad_filter")
+    refused(w.admin.call("GET", "/watch?types=roles&ids=" + ",".join(["r-1"] * 1025)), 400, "bad_value", "ids")
+    refused(w.admin.call("GET", "/watch?types=roles&ids=" + ",".join(["r-1"] * 1024)), 400, "bad_value", "Upgrade")
     for call in (("GET", "/roles?dry_run=true"), ("PUT", "/volumes/vol-1/data?dry_run=true"), ("GET", "/whoami?dry_run=true")):
         refused(w.admin.call(*call), 422, "unsupported", "dry_run")
     status, body, head = center.Client(w.m).call("POST", "/sessions?cookie=true", {"user_name": "admin", "password": w.m.password})
@@ -328,6 +331,77 @@ def a_batch_needs_the_right_of_its_verb(w):
         refused(batch(w.admin, "roles", verb, [id_]), 400, "bad_value", "verb")
 
 
+def records_of(w, operation):
+    return len(whole(w.admin, "/audit-records", limit=10000, fields="time", filter=f"operation={operation}"))
+
+
+def a_repeated_batch_is_not_done_again_however_long_its_answer(w):
+    ids = [f"role-{9_000_000_000_000_000_000 + i}" for i in range(1000)]
+    head = {"Idempotency_Key": "long", "X_Request_Id": "r" * 47, "Accept_Language": "zh"}
+    call = {"verb": "update", "ids": ids, "args": {"description": "again"}}
+    status, body, _ = w.admin.call("POST", "/roles/batch", call, **head)
+    assert status == 200 and len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()) > 256 * 1024
+    assert len({r["error"]["request_id"] for r in body["results"]}) == 1000  # none is cut
+    done = records_of(w, "role_update")
+    status, again, _ = w.admin.call("POST", "/roles/batch", call, **head)
+    assert status == 200 and [(r["id"], r["error"]["code"]) for r in again["results"]] == [(i, "not_found") for i in ids], again["results"][0]
+    assert records_of(w, "role_update") == done
+
+
+def a_batch_stops_where_its_caller_loses_the_right(w):
+    """Their session is one of the objects."""
+    sessions = [center.Client(w.m).login("admin", w.m.password) for _ in range(3)]
+    ids = [c.call("GET", "/whoami")[1]["session"] for c in sessions]
+    before = records_of(w, "session_delete")
+    status, body, _ = batch(sessions[1], "sessions", "delete", ids)
+    assert status == 200 and [r.get("error", {}).get("code") for r in body["results"]] == [None, None, "unauthenticated"], body
+    assert [c.call("GET", "/whoami")[0] for c in sessions] == [401, 401, 200]
+    assert records_of(w, "session_delete") == before + 3  # that it was left alone, too
+
+
+def each_change_of_a_long_revision_is_told(w):
+    """A batch's first transaction has its tasks and their records: more changes than are read at a time."""
+    w.m.stop()
+    with sqlite3.connect(os.path.join(w.m.data, "winsphere.db")) as db:
+        site = db.execute('SELECT min(id) FROM "clusters"').fetchone()[0]
+        for n in range(600):
+            insert(db, "vms", 15_000_000 + n, {"id": f"vm-{15_000_000 + n}", "name": f"watched-{n}", "state": "stopped", **({"cluster": f"cl-{site}"} if site else {})})
+        db.execute("UPDATE meta SET value = '20000000' WHERE name = 'next_id'")
+    w.m.start()
+    w.admin = center.Client(w.m).login("admin", w.m.password)
+    since = w.admin.call("GET", "/whoami")[1]["revision"]
+    path = "/watch?types=audit-records&filter=" + urllib.parse.quote("operation=vm_update")
+    watch = center.Socket(w.admin, path)
+    assert watch.message()["changes"] == []
+    ids = [f"vm-{15_000_000 + n}" for n in range(600)]
+    status, body, _ = batch(w.admin, "vms", "update", ids, args={"description": "seen"})
+    assert status == 202, body
+    assert sorted(c["object"]["object"] for c in changes(watch, 600)) == sorted(ids)
+    late = center.Socket(w.admin, f"{path}&since={since}")
+    assert sorted(c["object"]["object"] for c in changes(late, 600)) == sorted(ids)
+
+
+def all_that_ended_at_once_is_told_to_who_comes_later(w):
+    """One revision again, behind which nothing comes."""
+    old = time_of(int(time.time() * 1000000) - 86400 * 1000000)
+    w.m.stop()
+    with sqlite3.connect(os.path.join(w.m.data, "winsphere.db")) as db:
+        user = db.execute("SELECT id FROM users WHERE json_extract(body, '$.name') = 'admin'").fetchone()[0]
+        for n in range(700):
+            insert(db, "sessions", 16_000_000 + n, {"id": f"session-{16_000_000 + n}", "user": f"user-{user}", "user_name": "admin", "token_hash": f"{n:064x}",
+                                                    "created": old, "last_used": old, "expires": old})
+    w.m.more = ["--host-cert-life", "10"]  # that life makes it look often
+    w.m.start()
+    w.admin = center.Client(w.m).login("admin", w.m.password)
+    since = w.admin.call("GET", "/whoami")[1]["revision"]
+    gone = {f"session-{16_000_000 + n}" for n in range(700)}
+    path = f"/watch?types=sessions&since={since}"
+    for _ in range(2):  # one is there before, one comes afterwards
+        watch, left = center.Socket(w.admin, path), set(gone)
+        while left:
+            left -= {c["id"] for c in watch.message()["changes"] if c["op"] == "gone"}
+
+
 # ---- what is kept ----
 
 def insert(db, table, id_, body, **columns):
@@ -373,6 +447,8 @@ TESTS = [a_filter_loses_no_match_behind_others, a_full_page_has_a_cursor_only_if
          a_watch_of_all_is_of_objects_alone, a_watch_from_what_has_not_been_is_told_to_relist, unknown_parameters_are_refused_and_nothing_is_done,
          a_dry_run_lets_no_host_in, a_body_that_is_no_object_is_named, a_dry_batch_checks_each_object, one_patch_goes_to_many,
          a_batch_is_found_by_verb_and_by_each_object, a_long_batch_is_audited_within_bounds, a_batch_needs_the_right_of_its_verb,
+         a_repeated_batch_is_not_done_again_however_long_its_answer, a_batch_stops_where_its_caller_loses_the_right,
+         each_change_of_a_long_revision_is_told, all_that_ended_at_once_is_told_to_who_comes_later,
          old_history_goes_but_for_tasks_that_something_names]
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
 #include "model/model.h"
 
 #define AT_ONCE_MAX 1000 /* objects of a verb that answers at once: each waits for the disk */
+#define SHORT_MAX   64   /* bytes of a message in the short answer, so that 1,000 are kept for a repeat */
 #define TURN        64   /* objects after which all else that is ready runs first */
 
 static bool is_for_many(const WsRoute *route)
@@ -61,33 +62,42 @@ static bool check_kinds(ApiCall *call, const WsBatch *batch, GError **error)
   return true;
 }
 
+static bool may_verb_on(ApiCall *call, const InvSnapshot *snap, const WsRoute *route, WsId id, GError **error)
+{
+  return auth_authorise(snap, &call->identity, route, id, error) &&
+         auth_may_adopt(snap, &call->identity, route, id, error);
+}
+
 /* The right itself is asked for first, of all of them, before anybody looks at the arguments. */
 static bool may_verb(ApiCall *call, const InvSnapshot *snap, const WsRoute *route, const WsBatch *batch, GError **error)
 {
   bool ok = true;
   for (guint i = 0; ok && i < batch->ids.len; i++) {
-    WsId id = batch->ids.items[i].id;
-    ok = auth_authorise(snap, &call->identity, route, id, error) && auth_may_adopt(snap, &call->identity, route, id, error);
+    ok = may_verb_on(call, snap, route, batch->ids.items[i].id, error);
     if (i % TURN == TURN - 1)
       ws_co_sleep(0);
   }
   return ok;
 }
 
+static bool may_with_args_on(ApiCall *call, const InvSnapshot *snap, const WsRoute *route,
+                             const WsBatch *batch, WsId id, const void *args, GError **error)
+{
+  const ApiIdentity *who = &call->identity;
+  const char *patch = batch->args ? batch->args : "{}";
+  if (route->kind == WS_ROUTE_UPDATE)
+    return auth_authorise_patch(who, route, id, patch, strlen(patch), error) &&
+           auth_authorise_patched(snap, who, route->type, id, patch, strlen(patch), error);
+  return auth_may_let_go(snap, who, route, id, args, error);
+}
+
 /* `args`: the verb's, parsed; NULL: it has none, or is a patch. */
 static bool may_with_args(ApiCall *call, const InvSnapshot *snap, const WsRoute *route, const WsBatch *batch,
                           const void *args, GError **error)
 {
-  const ApiIdentity *who = &call->identity;
-  const char *patch = batch->args ? batch->args : "{}";
-  bool ok = !args || auth_authorise_references(who, route->body, args, NULL, error);
+  bool ok = !args || auth_authorise_references(&call->identity, route->body, args, NULL, error);
   for (guint i = 0; ok && i < batch->ids.len; i++) {
-    WsId id = batch->ids.items[i].id;
-    if (route->kind == WS_ROUTE_UPDATE)
-      ok = auth_authorise_patch(who, route, id, patch, strlen(patch), error) &&
-           auth_authorise_patched(snap, who, route->type, id, patch, strlen(patch), error);
-    else
-      ok = auth_may_let_go(snap, who, route, id, args, error);
+    ok = may_with_args_on(call, snap, route, batch, batch->ids.items[i].id, args, error);
     if (i % TURN == TURN - 1)
       ws_co_sleep(0);
   }
@@ -125,6 +135,63 @@ static ApiCall *part_of(ApiCall *call, const WsRoute *route, const WsBatch *batc
   return g_steal_pointer(&part);
 }
 
+/* Objects take their time: whoever goes away, logs out or loses a right meanwhile has the rest left alone. */
+static bool may_go_on(ApiCall *call, const WsRoute *route, const WsBatch *batch, ApiCall *part,
+                      GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(call->center->inventory);
+  if (http_call_is_gone(call->http))
+    return ws_fail(error, WS_ERROR_CANCELLED, NULL);
+  return auth_renew(call->center, snap, &part->identity, error) &&
+         may_verb_on(part, snap, route, part->target, error) &&
+         (!part->body || auth_authorise_references(&part->identity, route->body, part->body, NULL, error)) &&
+         may_with_args_on(part, snap, route, batch, part->target, part->body, error);
+}
+
+/* The first that is left alone has a record of it. */
+static bool run_part(ApiCall *call, const WsRoute *route, const WsBatch *batch, ApiCall *part, bool *stopped,
+                     GError **error)
+{
+  GError *why = NULL;
+  if (may_go_on(call, route, batch, part, &why))
+    return api_call_run_part(part, error);
+  if (!*stopped)
+    api_call_refuse_part(part, why);
+  *stopped = true;
+  g_propagate_error(error, why);
+  return false;
+}
+
+/* Id and outcome alone. */
+static void write_short(WsJsonWriter *w, const ApiCall *call, const WsAnyRef *object, const GError *error)
+{
+  char id[WS_ID_TEXT_MAX];
+  ws_json_begin_object(w);
+  ws_json_key(w, "id");
+  ws_json_string(w, ws_id_format(object->type->prefix, object->id, id));
+  if (error) {
+    const char *code = ws_error_code_name(ws_error_code(error));
+    g_autofree char *message = ws_error_message(error, call->lang);
+    ws_json_key(w, "error");
+    ws_json_begin_object(w);
+    ws_json_key(w, "code");
+    ws_json_string(w, code);
+    ws_json_key(w, "message");
+    ws_json_string(w, strlen(message) <= SHORT_MAX ? message : code);
+    ws_json_end_object(w);
+  }
+  ws_json_end_object(w);
+}
+
+static WsJsonWriter begin_results(GString *text)
+{
+  WsJsonWriter w = ws_json_writer(text);
+  ws_json_begin_object(&w);
+  ws_json_key(&w, "results");
+  ws_json_begin_array(&w);
+  return w;
+}
+
 static void write_result(WsJsonWriter *w, ApiCall *call, const WsAnyRef *object, const ApiCall *part,
                          const GError *error)
 {
@@ -156,21 +223,23 @@ static void note_steps(GPtrArray *all, char *const *steps)
 static bool run_parts(ApiCall *call, const WsRoute *route, const WsBatch *batch)
 {
   GString *body = g_string_new(NULL);
-  WsJsonWriter w = ws_json_writer(body);
+  call->answer_short = g_string_new(NULL);
+  WsJsonWriter w = begin_results(body), brief = begin_results(call->answer_short);
   g_autoptr(GPtrArray) all_steps = g_ptr_array_new_with_free_func(g_free);
-  ws_json_begin_object(&w);
-  ws_json_key(&w, "results");
-  ws_json_begin_array(&w);
+  bool stopped = false;
   for (guint i = 0; i < batch->ids.len; i++) {
     g_autoptr(GError) error = NULL;
     g_autoptr(ApiCall) part = part_of(call, route, batch, i, &error);
-    if (part && api_call_run_part(part, &error))
+    if (part && run_part(call, route, batch, part, &stopped, &error))
       note_steps(all_steps, part->dry_steps);
     write_result(&w, call, &batch->ids.items[i], part, error);
+    write_short(&brief, call, &batch->ids.items[i], error);
     if (i % TURN == TURN - 1)
       ws_co_sleep(0);
   }
   ws_json_end_array(&w);
+  ws_json_end_array(&brief);
+  ws_json_end_object(&brief);
   if (call->dry_run) {
     g_ptr_array_add(all_steps, NULL);
     ws_json_key(&w, "dry_run");

@@ -18,7 +18,7 @@ struct ApiCall {
   const WsType *body_type;
   char *patch;              /* update: merge patch */
   gsize patch_bytes;
-  char request_id[48];
+  char request_id[64];      /* of a part: that of the whole, a slash and its number */
   char *idempotency_key;    /* or NULL */
   char *request_hash;       /* with idempotency_key */
   char *key_hash;           /* SHA-256 over user and key; NULL: no key, or a dry run */
@@ -43,6 +43,7 @@ struct ApiCall {
   GString *answer;
   char **dry_steps; /* what that says, of a dry run; NULL: nothing */
   char **dry_waits; /* settings that would wait for a restart, set before it is answered; NULL: none */
+  GString *answer_short;     /* for a repeat, where the answer is too long to be kept; or NULL */
   bool answer_private;       /* it holds what is not to be read again (a token, a screen): never written to disk */
   Revision etag;
   char *location;
@@ -79,6 +80,8 @@ ApiCall *api_call_new_part(ApiCall *call, const WsRoute *route, WsId target, gui
 /* Executes and audits it as if it had come by itself; what it answers stays in it. Core loop, in a coroutine.
  */
 bool api_call_run_part(ApiCall *part, GError **error);
+/* Audits that it was not executed. */
+void api_call_refuse_part(ApiCall *part, const GError *why);
 
 /* Hands the call to the core loop, which executes, audits and answers it. Takes the call. Any thread. */
 void api_write(ApiCall *call);

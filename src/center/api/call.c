@@ -50,6 +50,8 @@ void api_call_free(ApiCall *call)
   g_clear_error(&call->refused);
   if (call->answer)
     g_string_free(call->answer, TRUE);
+  if (call->answer_short)
+    g_string_free(call->answer_short, TRUE);
   g_strfreev(call->dry_steps);
   g_strfreev(call->dry_waits);
   g_clear_pointer(&call->batch, ws_batch_free);
@@ -74,12 +76,14 @@ static bool read_if_match(ApiCall *call, GError **error)
   return true;
 }
 
+#define REQUEST_ID_MAX 47 /* as many as clients had always; a part's number has room behind it */
+
 /* A client may name its request; the name ends in logs and audit, so it is kept plain. */
 static void read_request_id(ApiCall *call)
 {
   const char *given = http_call_header(call->http, "x-request-id");
   gsize n = given ? strspn(given, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.") : 0;
-  if (n > 0 && n < sizeof call->request_id && given[n] == '\0')
+  if (n > 0 && n <= REQUEST_ID_MAX && given[n] == '\0')
     g_strlcpy(call->request_id, given, sizeof call->request_id);
   else
     ws_uuid_new(call->center->clock, call->request_id);

@@ -5,7 +5,7 @@
 #include "base/hash.h"
 
 #define KEEP_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
-#define ANSWER_MAX (256 * 1024)         /* a longer answer is not replayed but read from the object */
+#define ANSWER_MAX (256 * 1024) /* a longer one is read from the object; of a batch the short one is kept */
 #define PRIVATE_MAX (16 * 1024)         /* a longer private answer is not kept, nor one beyond so many: the call is executed again */
 #define PRIVATES_MAX 4096
 #define RECORDS_MAX 100000              /* the oldest go when there are more: whoever floods it shortens the day, and fills no memory */
@@ -196,6 +196,14 @@ void idempotency_note(ApiCall *call, InvTxn *txn, const char *object)
   record->object = g_strdup(object);
 }
 
+static const GString *answer_to_keep(const ApiCall *call)
+{
+  const GString *answer = call->answer;
+  if (answer && answer->len > ANSWER_MAX)
+    answer = call->answer_short;
+  return answer && !call->answer_private && answer->len <= ANSWER_MAX ? answer : NULL;
+}
+
 void idempotency_end(ApiCall *call, bool ok)
 {
   if (!call->idempotency_record)
@@ -216,7 +224,8 @@ void idempotency_end(ApiCall *call, bool ok)
       record->object = g_strdup(call->task_text);
     }
     g_free(record->answer);
-    record->answer = call->answer && !call->answer_private && call->answer->len <= ANSWER_MAX ? g_strdup(call->answer->str) : NULL;
+    const GString *kept = answer_to_keep(call);
+    record->answer = kept ? g_strdup(kept->str) : NULL;
     if (call->answer_private)
       keep_private(call->center, call->idempotency_record, call->answer);
   }

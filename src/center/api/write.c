@@ -306,6 +306,11 @@ bool api_call_run_part(ApiCall *part, GError **error)
   return ok;
 }
 
+void api_call_refuse_part(ApiCall *part, const GError *why)
+{
+  audit_alone(part, why);
+}
+
 /* Turned away before anything is written for it. Beyond the limit of its address it has no key: a record of that is two transactions. */
 static bool admit(ApiCall *call, GError **error)
 {

@@ -211,19 +211,48 @@ bool auth_identify(Center *center, const InvSnapshot *snap, HttpCall *http, ApiI
   return ws_fail(error, WS_ERROR_UNAUTHENTICATED, NULL);
 }
 
-bool auth_still_may(Center *center, const InvSnapshot *snap, WsId user, WsId session, WsId token, const char *permission)
+static void clear(ApiIdentity *identity)
 {
-  ApiIdentity identity = {0};
+  g_free(identity->name);
+  g_clear_pointer(&identity->rights, g_ptr_array_unref);
+  g_clear_pointer(&identity->bound, g_ptr_array_unref);
+}
+
+/* Fills *now, empty before, which is to be cleared in any case. */
+static bool look_again(Center *center, const InvSnapshot *snap, WsId user, WsId session, WsId token,
+                       ApiIdentity *now)
+{
   const WsApiToken *by = token ? inv_find(snap, &ws_type_api_token, token) : NULL;
   bool lives = token ? by && by->expires > ws_clock_wall_us(center->clock) : inv_find(snap, &ws_type_session, session) != NULL;
-  bool may = lives && take_user(snap, user, &identity);
-  if (may && by)
-    add_bound(by, &identity);
-  may = may && api_identity_may(&identity, permission);
-  g_free(identity.name);
-  g_clear_pointer(&identity.rights, g_ptr_array_unref);
-  g_clear_pointer(&identity.bound, g_ptr_array_unref);
+  if (!lives || !take_user(snap, user, now))
+    return false;
+  now->session = session;
+  now->token = token;
+  if (by)
+    add_bound(by, now);
+  return true;
+}
+
+bool auth_still_may(Center *center, const InvSnapshot *snap, WsId user, WsId session, WsId token,
+                    const char *permission)
+{
+  ApiIdentity identity = {0};
+  bool may =
+      look_again(center, snap, user, session, token, &identity) && api_identity_may(&identity, permission);
+  clear(&identity);
   return may;
+}
+
+bool auth_renew(Center *center, const InvSnapshot *snap, ApiIdentity *identity, GError **error)
+{
+  ApiIdentity now = {0};
+  if (!look_again(center, snap, identity->user, identity->session, identity->token, &now)) {
+    clear(&now);
+    return ws_fail(error, WS_ERROR_UNAUTHENTICATED, NULL);
+  }
+  clear(identity);
+  *identity = now;
+  return true;
 }
 
 /* ---- yes or no ---- */

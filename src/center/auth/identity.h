@@ -12,3 +12,6 @@ bool auth_authorise(const InvSnapshot *snap, const ApiIdentity *identity, const 
 bool auth_authorise_patch(const ApiIdentity *identity, const WsRoute *route, WsId target, const char *patch, gsize patch_bytes, GError **error);
 /* Has who got something for a while (a ticket) still the right, by the same session or token? Any thread. */
 bool auth_still_may(Center *center, const InvSnapshot *snap, WsId user, WsId session, WsId token, const char *permission);
+/* Gives the identity the rights that it has by now. WS_ERROR_UNAUTHENTICATED: session, token or user are
+ * gone; it is as it was. */
+bool auth_renew(Center *center, const InvSnapshot *snap, ApiIdentity *identity, GError **error);

@@ -7,7 +7,9 @@ usage: center-lists.py WINCENTERD
 import importlib.util
 import json
 import os
+import socket
 import sqlite3
+import struct
 import sys
 import time
 import urllib.parse
@@ -348,6 +350,29 @@ def a_repeated_batch_is_not_done_again_however_long_its_answer(w):
     assert records_of(w, "role_update") == done
 
 
+def wait_for(found):
+    end = time.monotonic() + center.DEADLINE_S
+    while not found():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def a_batch_stops_where_its_caller_goes_away(w):
+    ids = [role(w.admin, f"left-alone-{i}") for i in range(100)] * 10
+    before = records_of(w, "role_update")
+    text = json.dumps({"verb": "update", "ids": ids, "args": {"description": "seen"}}).encode()
+    raw = socket.create_connection(("127.0.0.1", w.m.port), center.DEADLINE_S)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with w.m.context().wrap_socket(raw, server_hostname="127.0.0.1") as stream:
+        stream.sendall((f"POST /api/v1/roles/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+                        f"X-Request-Id: goes-away\r\nAuthorization: Bearer {w.admin.token}\r\n\r\n").encode() + text)
+        wait_for(lambda: records_of(w, "role_update") > before)
+    wait_for(lambda: page(w.admin, "/audit-records", filter="operation=role_batch and request_id=goes-away")["items"])
+    assert records_of(w, "role_update") < before + 1000
+    last = page(w.admin, "/audit-records", limit=1, filter="operation=role_update")["items"][0]
+    assert (last["result"], last["error"]) == ("refused", "cancelled"), last
+
+
 def a_batch_stops_where_its_caller_loses_the_right(w):
     """Their session is one of the objects."""
     sessions = [center.Client(w.m).login("admin", w.m.password) for _ in range(3)]
@@ -390,7 +415,7 @@ def all_that_ended_at_once_is_told_to_who_comes_later(w):
         for n in range(700):
             insert(db, "sessions", 16_000_000 + n, {"id": f"session-{16_000_000 + n}", "user": f"user-{user}", "user_name": "admin", "token_hash": f"{n:064x}",
                                                     "created": old, "last_used": old, "expires": old})
-    w.m.more = ["--host-cert-life", "10"]  # that life makes it look often
+    w.m.more = ["--event-days", "0", "--host-cert-life", "10"]  # that life makes it look often
     w.m.start()
     w.admin = center.Client(w.m).login("admin", w.m.password)
     since = w.admin.call("GET", "/whoami")[1]["revision"]
@@ -447,8 +472,8 @@ TESTS = [a_filter_loses_no_match_behind_others, a_full_page_has_a_cursor_only_if
          a_watch_of_all_is_of_objects_alone, a_watch_from_what_has_not_been_is_told_to_relist, unknown_parameters_are_refused_and_nothing_is_done,
          a_dry_run_lets_no_host_in, a_body_that_is_no_object_is_named, a_dry_batch_checks_each_object, one_patch_goes_to_many,
          a_batch_is_found_by_verb_and_by_each_object, a_long_batch_is_audited_within_bounds, a_batch_needs_the_right_of_its_verb,
-         a_repeated_batch_is_not_done_again_however_long_its_answer, a_batch_stops_where_its_caller_loses_the_right,
-         each_change_of_a_long_revision_is_told, all_that_ended_at_once_is_told_to_who_comes_later,
+         a_repeated_batch_is_not_done_again_however_long_its_answer, a_batch_stops_where_its_caller_goes_away,
+         a_batch_stops_where_its_caller_loses_the_right, each_change_of_a_long_revision_is_told, all_that_ended_at_once_is_told_to_who_comes_later,
          old_history_goes_but_for_tasks_that_something_names]
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@
 
 #define MEMORY_STEP_BYTES (128 * G_GINT64_CONSTANT(1048576))
 
-/* What a guest does not see, or what the host follows at once. */
-static const char *const unseen[] = {"vm",         "name",    "description",         "autostart", "volume",
-                                     "port_group", "port_id", "reservation_percent", "format",    NULL};
+const char *const live_unseen[] = {
+    "vm",     "name",       "description", "autostart",           "start_order",
+    "volume", "port_group", "port_id",     "reservation_percent", NULL,
+};
 
 /* "disks[disk-0].bus" of the list "disks": its key, and what stands behind (""; ".bus"). NULL: it is of
  * something else. */
@@ -98,6 +99,8 @@ static bool at_once(const WsVmSpec *now, const WsVmSpec *next, bool emulated, co
 {
   const char *rest;
   g_autofree char *disk = key_in(path, "disks", &rest);
+  if (disk && strcmp(rest, ".format") == 0)
+    return true; /* is another one only with another file */
   if (disk)
     return disk_at_once(now, next, disk, rest);
   g_autofree char *cdrom = key_in(path, "cdroms", &rest);
@@ -116,7 +119,7 @@ static bool at_once(const WsVmSpec *now, const WsVmSpec *next, bool emulated, co
 
 GPtrArray *live_waits(const WsVmSpec *now, const WsVmSpec *next, bool emulated)
 {
-  GPtrArray *paths = ws_object_diff(&ws_type_vm_spec, now, next, unseen);
+  GPtrArray *paths = ws_object_diff(&ws_type_vm_spec, now, next, live_unseen);
   for (guint i = paths->len; i > 0; i--)
     if (at_once(now, next, emulated, paths->pdata[i - 1]))
       g_ptr_array_remove_index(paths, i - 1);

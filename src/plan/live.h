@@ -5,6 +5,8 @@
 #pragma once
 #include "model/model.h"
 
+/* Settings that a guest does not see, or that its host follows at once: they never wait. NULL at the end. */
+extern const char *const live_unseen[];
 /* Paths of settings that wait (char *, owned), as a VM's pending_restart has them. emulated: its host has no
  * KVM. */
 GPtrArray *live_waits(const WsVmSpec *now, const WsVmSpec *next, bool emulated);

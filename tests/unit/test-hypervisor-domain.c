@@ -8,6 +8,7 @@
  * git diff. */
 #include "host/hypervisor/domain.h"
 #include "base/error.h"
+#include "plan/live.h"
 #include <string.h>
 
 static bool update;
@@ -139,6 +140,48 @@ static void shape(gconstpointer data)
   g_assert_cmpuint(diff->len, ==, 0);
 }
 
+/* A definition of an agent that knew no floor: the note tells of one, the weight does not. */
+static void floor_that_was_never_given_is_told(void)
+{
+  static const char format[] = "<domain "
+                               "type='kvm'%s><name>vm-7</name><uuid>6f1c2a34-9d0b-4c1e-8f77-0a1b2c3d4e5f</"
+                               "uuid><memory>1048576</memory>"
+                               "<metadata><ws:vm xmlns:ws='" VIRT_METADATA_URI
+                               "' id='7' cpu_reservation_percent='200'/></metadata><vcpu>2</vcpu>%s"
+                               "<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>";
+  g_autofree char *bare = g_strdup_printf(format, " id='3'", "");
+  g_autofree char *heavy = g_strdup_printf(format, " id='3'", "<cputune><shares>2100</shares></cputune>");
+  g_autoptr(GError) error = NULL;
+  g_autoptr(VirtDomain) was = virt_domain_parse(bare, &host, &error),
+                        is = virt_domain_parse(heavy, &host, &error);
+  g_assert_no_error(error);
+  g_assert_cmpint(was->cpu_weight, ==, VIRT_WEIGHT_NORMAL);
+  g_assert_cmpint(is->cpu_weight, ==, virt_cpu_weight(is->spec->cpu));
+  g_assert_cmpint(is->spec->cpu->shares, ==, was->spec->cpu->shares);
+  g_autoptr(GPtrArray) waits = virt_domain_waits(was, is->spec), none = virt_domain_waits(is, is->spec);
+  g_assert_cmpuint(none->len, ==, 0);
+  g_assert_cmpuint(waits->len, ==, 1);
+  g_assert_cmpstr(waits->pdata[0], ==, "cpu.reservation_percent");
+}
+
+/* What starts a host's VMs in their order is none of a guest's business, on the host as in the forecast. */
+static void what_a_guest_does_not_see_never_waits(void)
+{
+  static const char json[] =
+      "{\"name\":\"vm\",\"uuid\":\"6f1c2a34-9d0b-4c1e-8f77-0a1b2c3d4e5f\",\"architecture\":\"x86_64\","
+      "\"cpu\":{\"vcpus\":1},\"memory_bytes\":1073741824}";
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsVmSpec) live = ws_vm_spec_parse(json, strlen(json), WS_PARSE_CREATE, &error);
+  g_assert_no_error(error);
+  virt_spec_fill(live, &host);
+  g_autoptr(WsVmSpec) next = ws_vm_spec_copy(live);
+  next->start_order = 5;
+  next->autostart = !next->autostart;
+  g_autoptr(GPtrArray) diff = virt_spec_diff(live, next), waits = live_waits(live, next, false);
+  g_assert_cmpuint(diff->len, ==, 0);
+  g_assert_cmpuint(waits->len, ==, 0);
+}
+
 static int compare_names(gconstpointer a, gconstpointer b)
 {
   return strcmp(*(char *const *)a, *(char *const *)b);
@@ -166,6 +209,10 @@ int main(int argc, char **argv)
     g_autofree char *path = g_strdup_printf("/hypervisor/domain/%s", (char *)names->pdata[i]);
     g_test_add_data_func(path, names->pdata[i], shape);
   }
+  g_test_add_func("/hypervisor/domain-notes/floor_that_was_never_given_is_told",
+                  floor_that_was_never_given_is_told);
+  g_test_add_func("/hypervisor/domain-notes/what_a_guest_does_not_see_never_waits",
+                  what_a_guest_does_not_see_never_waits);
   int status = g_test_run();
   g_ptr_array_unref(names);
   g_free(golden_dir);

@@ -39,7 +39,7 @@ static char *waits(const char *from, const char *to, bool emulated)
 
 static void nothing_waits_of_what_a_guest_does_not_see(void)
 {
-  ASSERT_WAITS("'name':'vm'", "'name':'other','description':'x','autostart':true", false, "");
+  ASSERT_WAITS("'name':'vm'", "'name':'other','description':'x','autostart':true,'start_order':5", false, "");
 }
 
 static void machine_and_firmware_wait(void)

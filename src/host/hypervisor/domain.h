@@ -113,8 +113,13 @@ typedef struct {
   GPtrArray *taps;     /* WsVmTap *: host interfaces, live XML only */
   GHashTable *devs;    /* key -> target name ("vda") of disks and CDs */
   bool live;           /* of a running guest */
+  gint64 cpu_weight; /* as it stands in the XML, whatever `spec` would have: VIRT_WEIGHT_NORMAL where it names
+                        none */
   int agent_connected; /* the guest agent's channel, live XML only: 1 open by the guest, 0 not, -1 no channel or not known */
 } VirtDomain;
+/* Paths as virt_spec_diff() has them, of a running guest against what its definition says, and whether it has
+ * the weight of what is reserved. */
+GPtrArray *virt_domain_waits(const VirtDomain *live, const WsVmSpec *next);
 
 /* Reads a domain's XML, live or persistent, ours or anybody's. Devices without an alias of ours are known by the metadata's note
  * of their target, else by their order. WS_ERROR_UNSUPPORTED for an architecture that is not ours. */

@@ -180,6 +180,8 @@ static void read_cputune(VirtReading *r)
   cpu->shares = WS_VM_CPU_SHARES_NORMAL;
   for (const xmlNode *node = virt_xml_first(tune); node; node = virt_xml_next(node)) {
     const char *text = node->children ? virt_xml_path_text(tune, (const char *)node->name) : NULL;
+    if (virt_xml_is(node, "shares"))
+      r->domain->cpu_weight = virt_xml_int(text, 0);
     if (virt_xml_is(node, "vcpupin")) {
       WsVmCpuPin *pin = ws_vm_cpu_pin_new();
       pin->vcpu = virt_xml_int(virt_xml_get(node, "vcpu"), 0);
@@ -305,6 +307,7 @@ VirtDomain *virt_domain_parse(const char *xml, const VirtHost *host, GError **er
   domain->taps = g_ptr_array_new_with_free_func(tap_free);
   domain->devs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   domain->live = virt_xml_get(root, "id") != NULL;
+  domain->cpu_weight = VIRT_WEIGHT_NORMAL;
   domain->agent_connected = -1;
   g_autoptr(GHashTable) keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   VirtReading r = {.host = host, .root = root, .note = find_note(root), .domain = domain, .spec = domain->spec, .keys = keys};

@@ -69,7 +69,7 @@ static void take_live(WsVmReport *report, VirtDomain *live)
   report->taps.len = (guint)n;
   if (!report->spec)
     return;
-  g_autoptr(GPtrArray) diff = virt_spec_diff(live->spec, report->spec);
+  g_autoptr(GPtrArray) diff = virt_domain_waits(live, report->spec);
   g_ptr_array_set_size(diff, MIN(diff->len, 256));
   take_texts(&report->pending_restart.len, &report->pending_restart.items, diff);
 }

@@ -367,7 +367,8 @@ static void update_cpu_quality(Update *u)
   virTypedParameterPtr params = NULL;
   int n = 0, max = 0;
   int weight = virt_cpu_weight(next);
-  bool heavier = virt_cpu_weight(live) != weight;
+  bool heavier =
+      u->live->cpu_weight != weight; /* as it is: the definition may tell of a floor that was never given */
   if (heavier)
     virTypedParamsAddULLong(&params, &n, &max, VIR_DOMAIN_SCHEDULER_CPU_SHARES, (unsigned long long)weight);
   if (live->limit_percent != next->limit_percent) {

@@ -26,6 +26,7 @@ struct Batch {
   guint n_running;  /* launched and not ended */
   bool stopping;    /* no child begins any more, and those that run are cancelled */
   bool in_turn;     /* the first failure keeps the rest from beginning */
+  bool spared;      /* none has to succeed */
 };
 
 void batch_free(void *arg)
@@ -375,7 +376,7 @@ static bool run_batch(Task *parent, void *ctx, GError **error)
   counts = parent->rec->children;
   if (g_atomic_int_get(&parent->cancel))
     return ws_fail(error, WS_ERROR_CANCELLED, NULL);
-  if (counts->done == 0 && counts->total > 0) {
+  if (counts->done == 0 && counts->total > 0 && !batch->spared) {
     parent->all_failed = true; /* once more would find them as they are */
     return fail_as_first_child(batch, error);
   }
@@ -392,7 +393,7 @@ static bool stop_batch(Task *parent, void *ctx, GError **error)
 }
 
 static bool run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel,
-                         bool in_turn, TaskChildRecorded recorded, GError **error)
+                         bool in_turn, bool spared, TaskChildRecorded recorded, GError **error)
 {
   Batch *batch = g_new(Batch, 1); /* not here on the stack: a later step that fails undoes this one too */
   bool ok;
@@ -404,6 +405,7 @@ static bool run_children(Task *task, const TaskKind *kind, TaskChild *children, 
                    .n_wanted = n,
                    .parallel = MAX(parallel, 1),
                    .in_turn = in_turn,
+                   .spared = spared,
                    .recorded = recorded};
   g_ptr_array_add(task->batches, batch);
   g_assert(n <= TASK_CHILDREN_MAX && task->depth + 1 < TASK_DEPTH_MAX);
@@ -419,16 +421,22 @@ static bool run_children(Task *task, const TaskKind *kind, TaskChild *children, 
 
 bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
 {
-  return run_children(task, kind, children, n, parallel, false, NULL, error);
+  return run_children(task, kind, children, n, parallel, false, false, NULL, error);
 }
 
 bool task_run_children_recorded(Task *task, const TaskKind *kind, TaskChild *children, guint n,
                                 guint parallel, TaskChildRecorded recorded, GError **error)
 {
-  return run_children(task, kind, children, n, parallel, false, recorded, error);
+  return run_children(task, kind, children, n, parallel, false, false, recorded, error);
 }
 
 bool task_run_children_in_turn(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error)
 {
-  return run_children(task, kind, children, n, parallel, true, NULL, error);
+  return run_children(task, kind, children, n, parallel, true, false, NULL, error);
+}
+
+bool task_run_children_spared(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel,
+                              GError **error)
+{
+  return run_children(task, kind, children, n, parallel, false, true, NULL, error);
 }

@@ -210,5 +210,10 @@ bool task_run_children(Task *task, const TaskKind *kind, TaskChild *children, gu
 typedef void (*TaskChildRecorded)(InvTxn *txn, const WsTask *child, void *center);
 bool task_run_children_recorded(Task *task, const TaskKind *kind, TaskChild *children, guint n,
                                 guint parallel, TaskChildRecorded recorded, GError **error);
-/* The same, but the first that fails or is cancelled stops it: those that have not begun by then are cancelled, those under way come to their end. */
+/* The same, but the parent goes on, to end "partly done", also when all failed: what they do is welcome and
+ * not needed. */
+bool task_run_children_spared(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel,
+                              GError **error);
+/* As task_run_children(), but the first that fails or is cancelled stops it: those that have not begun by
+ * then are cancelled, those under way come to their end. */
 bool task_run_children_in_turn(Task *task, const TaskKind *kind, TaskChild *children, guint n, guint parallel, GError **error);

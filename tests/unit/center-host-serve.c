@@ -714,8 +714,10 @@ SERVE(vm_shutdown, VmShutdown)
     if (!before(call, "vm.shutdown", error))
       return false;
     HostSim *sim = host_sim_of(call);
-    d->ends_us = ws_clock_wall_us(ws_loop_clock(sim->loop)) + HOST_GOODBYE_US;
-    ws_loop_after(sim->loop, HOST_GOODBYE_US, host_end_guests, sim);
+    if (strcmp(truth_of(call)->deaf, params->uuid) != 0) {
+      d->ends_us = ws_clock_wall_us(ws_loop_clock(sim->loop)) + HOST_GOODBYE_US;
+      ws_loop_after(sim->loop, HOST_GOODBYE_US, host_end_guests, sim);
+    }
     after(call, "vm.shutdown");
   }
   *result = ws_rpc_vm_shutdown_result_new();

@@ -188,8 +188,64 @@ static void what_does_not_run_stays_and_is_told_or_moves(void)
   runs_on_site(ask_to_move_what_is_off, "what is off moves");
 }
 
+static void back_to_work(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "host")))->mode = WS_HOST_MODE_NORMAL;
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+/* None of those that are off can leave: the other host has nothing of what they need. */
+static void ask_to_move_what_cannot(CenterRig *rig)
+{
+  static const char *const gone[] = {"sharer", "mover", "running", "paused", "still", NULL};
+  power_off(rig, gone);
+  for (guint i = 0; gone[i]; i++)
+    center_rig_do(rig, NULL, "vm_delete", gone[i], "{'how':'forget'}");
+  center_rig_do(rig, NULL, "vm_delete", "resting", "{'how':'forget'}");
+  center_rig_do(rig, NULL, "vm_delete", "copied", "{'how':'forget'}");
+  center_rig_do(rig, NULL, "vm_delete", "linked", "{'how':'forget'}");
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+  static const char *const ways[] = {"{'powered_off':'move'}", "{'vms':'refuse','powered_off':'move'}"};
+  for (guint i = 0; i < G_N_ELEMENTS(ways); i++) {
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpuint(center_rig_start(rig, "host_enter_maintenance", "host", ways[i], &error), !=, 0);
+    g_assert_no_error(error);
+    center_rig_settle(rig);
+    g_assert_cmpint(center_rig_last_task(rig)->state, ==, WS_TASK_STATE_PARTLY_DONE);
+    g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_MAINTENANCE);
+    assert_on(rig, "off", "host");
+    assert_logged(rig, "stays_on_host", "names", "[that are off] off");
+    center_rig_run(rig, back_to_work, rig);
+  }
+  center_rig_assert_no_quarrel(rig);
+}
+
+/* They were asked to shut down and did not: they are not moved in place of that. */
+static void ask_what_does_not_hear(CenterRig *rig)
+{
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+  power_off(rig, (const char *const[]){"running", "paused", "still", NULL});
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsVm *deaf = inv_find(snap, &ws_type_vm, rig_world_find(rig->world, "sharer"));
+  g_strlcpy(rig->world->hosts[0].deaf, deaf->uuid, sizeof rig->world->hosts[0].deaf);
+  g_autoptr(GError) error = NULL;
+  center_rig_start(rig, "host_enter_maintenance", "host",
+                   "{'vms':'shut_down','shut_down_timeout_s':10,'powered_off':'move'}", &error);
+  g_assert_no_error(error);
+  center_rig_settle(rig);
+  assert_on(rig, "sharer", "host");
+  g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_NORMAL);
+  g_assert_cmpstr(center_rig_last_task(rig)->error->code, ==, "host_not_empty");
+}
+
 /* The manager is killed on the way: all that may leave has left in the end, or, where nothing was on record
  * yet, nothing happened. */
+  runs_on_site(ask_to_move_what_cannot, "what is off cannot move");
+  runs_on_site(ask_what_does_not_hear, "what runs does not end");
 static void leave_with_what_is_off(CenterRig *rig)
 {
   power_off(rig, (const char *const[]){"mover", "running", "paused", "still", NULL});

@@ -280,7 +280,7 @@ bool host_maintain(Task *task, GError **error)
   maintain.was = strcmp(task_choose(task, "was", out ? "maintenance" : "normal"), "normal") == 0 ? WS_HOST_MODE_NORMAL : WS_HOST_MODE_MAINTENANCE;
   bool off_too = maintain.args->powered_off == WS_HOST_MAINTAIN_POWERED_OFF_MOVE;
   if (!TASK_STEP(task, "begin", begin, take_back, &maintain, error) ||
-      !maintenance_move_all(task, off_too, error))
+      !maintenance_move_all(task, true, off_too, error))
     return false;
   maintenance_log_stays(task);
   return TASK_STEP(task, "finish", finish, NULL, &maintain, error) && reboot(task, maintain.args, error) &&

@@ -168,10 +168,10 @@ static void *move_off_args(void)
 
 /* Those that run go first. Once the batch is on record what is passed in here is not looked at again: so
  * after a restart nothing is chosen anew. */
-bool maintenance_move_all(Task *task, bool off_too, GError **error)
+bool maintenance_move_all(Task *task, bool running_too, bool off_too, GError **error)
 {
   g_autoptr(GArray) moves = g_array_new(FALSE, FALSE, sizeof(EvacuationMove));
-  if (!choose_in_time(task, moves, error))
+  if (running_too && !choose_in_time(task, moves, error))
     return false;
   const WsHost *host = task_find_target(task, error);
   const InvSnapshot *snap = task_snapshot(task);
@@ -185,8 +185,13 @@ bool maintenance_move_all(Task *task, bool off_too, GError **error)
   }
   for (guint i = 0; i < off->len; i++)
     children[moves->len + i] = (TaskChild){((const WsVm *)off->pdata[i])->id, move_off_args()};
-  return task_run_children(task, task_kind_find(task_engine(task), "vm_migrate"), children,
-                           moves->len + off->len, parallel_of(snap, host), error);
+  /* Where nothing runs that is to move the host is as empty as it must be; where something does, its failure
+   * comes first. */
+  g_autoptr(GPtrArray) placed = cluster_placed_on(snap, host->id);
+  bool spared = !running_too || !placed->len;
+  return (spared ? task_run_children_spared
+                 : task_run_children)(task, task_kind_find(task_engine(task), "vm_migrate"), children,
+                                      moves->len + off->len, parallel_of(snap, host), error);
 }
 
 static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error)
@@ -202,14 +207,15 @@ static bool empty(Task *task, const WsHostEnterMaintenance *args, GError **error
   return task_run_children(task, kind, children, vms->len, PARALLEL, error);
 }
 
-/* What is off by then may be what was just shut down. */
+/* What is off by then may be what was just shut down. What runs still although it was asked to end is not
+ * moved: nobody asked for that, and the host is not empty. */
 static bool send_away(Task *task, const WsHostEnterMaintenance *args, GError **error)
 {
   bool migrate = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE,
        off_too = args->powered_off == WS_HOST_ENTER_MAINTENANCE_POWERED_OFF_MOVE;
   if (!migrate && args->vms != WS_HOST_ENTER_MAINTENANCE_VMS_REFUSE && !empty(task, args, error))
     return false;
-  return (!migrate && !off_too) || maintenance_move_all(task, off_too, error);
+  return (!migrate && !off_too) || maintenance_move_all(task, migrate, off_too, error);
 }
 
 void maintenance_log_stays(Task *task)

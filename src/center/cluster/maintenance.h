@@ -15,8 +15,9 @@ bool maintenance_set_mode(Task *task, const Maintenance *maintenance, int mode);
 /* Bodies: entering_maintenance; maintenance, when nothing runs there (WS_ERROR_HOST_NOT_EMPTY). */
 bool maintenance_begin(Task *task, void *ctx, GError **error);
 bool maintenance_finish(Task *task, void *ctx, GError **error);
-/* A batch: each VM of the target moves to where the planner sends it; those that are off only when they are to. */
-bool maintenance_move_all(Task *task, bool off_too, GError **error);
+/* A batch: VMs of the target that run move to where the planner sends them, those that are off to where they
+ * can. That these stay is no failure: the host is empty all the same, and the task is partly done. */
+bool maintenance_move_all(Task *task, bool running_too, bool off_too, GError **error);
 /* Before "finish": the log says what stays there. */
 void maintenance_log_stays(Task *task);
 

@@ -104,7 +104,7 @@ void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from
     return;
   for (guint i = 0; i < n; i++) {
     const WsHost *host = inv_find(snap, &ws_type_host, hosts[i].id);
-    const WsHostGuestCpu *there = host && host->facts ? host->facts->guest_cpu : NULL;
+    const WsHostGuestCpu *there = counted_on(vm, host);
     if (!last || !plan_cpu_alike(there, last)) {
       g_auto(GStrv) missing = plan_cpu_missing_of_vm(vm->cpu, here, there);
       g_autofree char *names = plan_cpu_names(missing);
@@ -117,3 +117,17 @@ void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from
       hosts[i].barred = said;
   }
 }
+/* An emulator is asked for a model as far as it has it (check='none' in the domain), whatever the processor.
+ */
+static const WsHostGuestCpu *counted_on(const WsVm *vm, const WsHost *host)
+{
+  bool custom = vm->cpu && vm->cpu->mode == WS_VM_CPU_MODE_CUSTOM;
+  return host && host->facts && !(custom && plan_host_emulates(host)) ? host->facts->guest_cpu : NULL;
+}
+
+char **room_cpu_missing(const WsVm *vm, const WsHost *from, const WsHost *to)
+{
+  return plan_cpu_missing_of_vm(vm->cpu, from && from->facts ? from->facts->guest_cpu : NULL,
+                                counted_on(vm, to));
+}
+

@@ -17,3 +17,6 @@ WsClusterCpuBaseline *room_cpu_baseline(const InvSnapshot *snap, WsId cluster, W
 void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from, PlanHost *hosts, guint n, GPtrArray *texts);
 /* What the baseline that the other hosts make has and this one lacks: sorted names. Empty: it lowers nothing, or nothing is known. g_strfreev(). */
 char **room_cpu_lowered(const InvSnapshot *snap, WsId cluster, const WsHost *host);
+/* What the VM counts on and guests of `to` cannot have; `from` (NULL: it does not run): where it runs. A
+ * custom model that is emulated there is not looked at. Sorted names; empty: nothing. g_strfreev(). */
+char **room_cpu_missing(const WsVm *vm, const WsHost *from, const WsHost *to);

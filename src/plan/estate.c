@@ -26,6 +26,12 @@ PlanRatios plan_host_ratios(const WsSite *site, const WsCluster *cluster, const 
   };
 }
 
+bool plan_host_emulates(const WsHost *host)
+{
+  const WsHostVirtualisation *can = host->facts ? host->facts->virtualisation : NULL;
+  return can && can->kind == WS_HOST_VIRTUALISATION_KIND_TCG;
+}
+
 bool plan_host_in_service(const WsHost *host)
 {
   return host->mode != WS_HOST_MODE_MAINTENANCE && host->mode != WS_HOST_MODE_ENTERING_MAINTENANCE;

@@ -13,6 +13,8 @@ typedef struct {
 
 PlanRatios plan_host_ratios(const WsSite *site, const WsCluster *cluster, const WsHost *host);
 
+/* Its guests are emulated: it has no KVM. False also where that is not known. */
+bool plan_host_emulates(const WsHost *host);
 /* Not in maintenance mode, nor on the way there. */
 bool plan_host_in_service(const WsHost *host);
 /* vCPUs that may run there; 0: its processors are not known. */

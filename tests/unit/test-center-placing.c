@@ -24,6 +24,12 @@ static int mode_of(CenterRig *rig, const char *name)
   return (int)((const WsHost *)inv_find(snap, &ws_type_host, rig_world_find(rig->world, name)))->mode;
 }
 
+static int power_of(CenterRig *rig, const char *vm)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  return (int)((const WsVm *)inv_find(snap, &ws_type_vm, rig_world_find(rig->world, vm)))->power->state;
+}
+
 static void assert_refused(CenterRig *rig, WsErrorCode code, const char *kind, const char *target,
                            const char *json, const char *const *parts)
 {
@@ -555,3 +561,35 @@ int main(int argc, char **argv)
   runs_end();
   return result;
 }
+/* An emulator takes any model; a processor that runs guests itself does not. */
+static void emulate(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsHost *host = inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second"));
+  ws_host_virtualisation_free(host->facts->virtualisation);
+  host->facts->virtualisation = ws_host_virtualisation_new();
+  host->facts->virtualisation->kind = WS_HOST_VIRTUALISATION_KIND_TCG;
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void ask_an_emulator(CenterRig *rig)
+{
+  static const char rich[] = "{'name':'rich','host':'@second','cpu':{'vcpus':1,'mode':'custom','model':'"
+                             "Skylake','features':['avx2']}}";
+  center_rig_run(rig, differ, rig);
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_create", NULL, rich, "second: its processor lacks avx2, model Skylake");
+  center_rig_run(rig, emulate, rig);
+  center_rig_do(rig, "rich", "vm_create", NULL, rich);
+  center_rig_do(rig, NULL, "vm_start", "rich", NULL);
+  center_rig_do(rig, NULL, "vm_hibernate", "rich", NULL);
+  center_rig_do(rig, NULL, "vm_resume", "rich", NULL);
+  g_assert_cmpint(power_of(rig, "rich"), ==, WS_POWER_STATE_RUNNING);
+  REFUSED(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "rich", "{'host':'@host'}",
+          "the processor of host lacks model Skylake");
+  center_rig_assert_no_quarrel(rig);
+}
+
+  runs_on_site(ask_an_emulator, "emulated processors");

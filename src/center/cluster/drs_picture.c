@@ -217,8 +217,7 @@ static bool networks_reach(const DrsPicture *picture, const WsVm *vm, WsId host)
 
 static bool cpu_reaches(const WsVm *vm, const WsHost *from, const WsHost *to)
 {
-  const WsHostGuestCpu *here = from->facts ? from->facts->guest_cpu : NULL, *there = to->facts ? to->facts->guest_cpu : NULL;
-  g_auto(GStrv) missing = plan_cpu_missing_of_vm(vm->cpu, here, there);
+  g_auto(GStrv) missing = room_cpu_missing(vm, from, to);
   return !missing[0];
 }
 

@@ -11,6 +11,7 @@
 #include "center/pools.h"
 #include "center/quota.h"
 #include "center/verbs.h"
+#include "plan/estate.h"
 #include "plan/live.h"
 
 typedef struct Change Change;
@@ -177,8 +178,7 @@ static bool admit_again(Task *task, const Change *change, QuotaHold *hold)
 static bool is_emulated(const InvSnapshot *snap, WsId host_id)
 {
   const WsHost *host = inv_find(snap, &ws_type_host, host_id);
-  const WsHostVirtualisation *can = host && host->facts ? host->facts->virtualisation : NULL;
-  return can && can->kind == WS_HOST_VIRTUALISATION_KIND_TCG;
+  return host && plan_host_emulates(host);
 }
 
 /* Of a guest that is there to take it. The host has the last word. */

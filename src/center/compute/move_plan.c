@@ -233,9 +233,7 @@ static bool add_memory(const void *object_, void *arg)
 /* What the guest counts on: its own model, or, when it runs with what its host has, all of that. An emulated one counts on nothing of the host. */
 static void check_cpu(Plan *plan, const Move *move)
 {
-  const WsHostGuestCpu *here = move->live && plan->from->facts ? plan->from->facts->guest_cpu : NULL;
-  const WsHostGuestCpu *there = plan->to->facts ? plan->to->facts->guest_cpu : NULL;
-  g_auto(GStrv) missing = plan_cpu_missing_of_vm(plan->vm->cpu, here, there);
+  g_auto(GStrv) missing = room_cpu_missing(plan->vm, move->live ? plan->from : NULL, plan->to);
   g_autofree char *names = plan_cpu_names(missing);
   if (missing[0])
     object(plan, "the processor of %s lacks %s", plan->to->name, names);

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* From the inventory to the planner's rows. See room.h. */
 #include "center/room.h"
+#include "center/room_rules.h"
 #include "plan/estate.h"
 
-static bool add_placed(const void *object, void *arg)
+static bool holds_room(const WsVm *vm)
+{
+  return plan_vm_is_placed(vm) || plan_vm_is_starting(vm);
+}
+
+static bool add_held(const void *object, void *arg)
 {
   const WsVm *vm = object;
   PlanHost *row = arg;
-  if (plan_vm_is_placed(vm)) {
+  if (holds_room(vm)) {
     PlanDemand share = room_demand(vm, true);
     plan_host_add(row, &share, 1);
   }
@@ -20,8 +26,70 @@ static bool take_site(const void *object, void *arg)
   return false;
 }
 
-PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host)
+/* ---- what is to come ---- */
+
+typedef struct {
+  WsId host; /* the key */
+  PlanHost sum;
+} Coming;
+
+static void add_coming(GHashTable *coming, WsId host, const WsVm *vm)
 {
+  Coming *row = g_hash_table_lookup(coming, &host);
+  PlanDemand share = room_demand(vm, true);
+  if (!row) {
+    row = g_new0(Coming, 1);
+    row->host = host;
+    g_hash_table_insert(coming, &row->host, row);
+  }
+  plan_host_add(&row->sum, &share, 1);
+}
+
+typedef struct {
+  const InvSnapshot *snap;
+  GHashTable *coming;
+  bool starts; /* whatever its power is now */
+} Ways;
+
+static bool add_way(const void *object, void *arg)
+{
+  const WsTask *task = object;
+  Ways *ways = arg;
+  const char *to = task->ended || !task->steps.len ? NULL : ws_map_get(&task->choices, "to");
+  const WsVm *vm = to ? inv_find(ways->snap, &ws_type_vm, task->target.id) : NULL;
+  WsId host = to ? g_ascii_strtoull(to, NULL, 10) : 0;
+  if (vm && vm->host != host && (ways->starts || plan_vm_is_placed(vm)))
+    add_coming(ways->coming, host, vm);
+  return true;
+}
+
+/* Its place is promised until its task is over, and counts as its own as soon as it runs. */
+static bool is_to_come(const InvSnapshot *snap, const RoomPromise *promise)
+{
+  const WsVm *vm = promise->vm ? inv_find(snap, &ws_type_vm, promise->vm) : NULL;
+  return promise->starts && promise->host && !(vm && holds_room(vm));
+}
+
+GHashTable *room_coming(const InvSnapshot *snap, const GPtrArray *promises)
+{
+  GHashTable *coming = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+  const WsField *kind = ws_type_field(&ws_type_task, "kind", 4);
+  Ways moves = {snap, coming, false}, take_overs = {snap, coming, true};
+  inv_each_by(snap, &ws_type_task, kind, 0, "vm_migrate", add_way, &moves);
+  inv_each_by(snap, &ws_type_task, kind, 0, "vm_take_over", add_way, &take_overs);
+  for (guint i = 0; promises && i < promises->len; i++) {
+    const RoomPromise *promise = promises->pdata[i];
+    if (is_to_come(snap, promise))
+      add_coming(coming, promise->host, promise->draft);
+  }
+  return coming;
+}
+
+/* ---- hosts ---- */
+
+PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host, GHashTable *coming)
+{
+  const Coming *more = coming ? g_hash_table_lookup(coming, &host->id) : NULL;
   const WsSite *site = NULL;
   inv_each(snap, &ws_type_site, take_site, &site);
   PlanRatios ratios = plan_host_ratios(site, host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL, host);
@@ -35,8 +103,20 @@ PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host)
                   .vcpus = plan_host_vcpus_limit(host, &ratios),
                   .memory_real_bytes = plan_host_memory_real_bytes(host, &ratios),
                   .cpu_percent = plan_host_cpu_percent(host)};
-  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_placed, &row);
+  inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_held, &row);
+  if (more) {
+    row.memory_used_bytes += more->sum.memory_used_bytes;
+    row.vcpus_used += more->sum.vcpus_used;
+    row.memory_reserved_bytes += more->sum.memory_reserved_bytes;
+    row.cpu_reserved_percent += more->sum.cpu_reserved_percent;
+  }
   return row;
+}
+
+bool room_holds(const InvSnapshot *snap, WsId id, WsId host)
+{
+  const WsVm *vm = inv_find(snap, &ws_type_vm, id);
+  return vm && vm->host == host && holds_room(vm);
 }
 
 PlanDemand room_demand(const WsVm *vm, bool running)
@@ -94,6 +174,20 @@ char **room_cpu_lowered(const InvSnapshot *snap, WsId cluster, const WsHost *hos
   return plan_cpu_missing(host->facts ? host->facts->guest_cpu : NULL, others->model, others->features.items, others->features.len);
 }
 
+/* An emulator is asked for a model as far as it has it (check='none' in the domain), whatever the processor.
+ */
+static const WsHostGuestCpu *counted_on(const WsVm *vm, const WsHost *host)
+{
+  bool custom = vm->cpu && vm->cpu->mode == WS_VM_CPU_MODE_CUSTOM;
+  return host && host->facts && !(custom && plan_host_emulates(host)) ? host->facts->guest_cpu : NULL;
+}
+
+char **room_cpu_missing(const WsVm *vm, const WsHost *from, const WsHost *to)
+{
+  return plan_cpu_missing_of_vm(vm->cpu, from && from->facts ? from->facts->guest_cpu : NULL,
+                                counted_on(vm, to));
+}
+
 /* Most hosts of a site are alike: then the answer is the one before. */
 void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from, PlanHost *hosts, guint n,
                      GPtrArray *texts)
@@ -117,17 +211,3 @@ void room_cpus_weigh(const InvSnapshot *snap, const WsVm *vm, const WsHost *from
       hosts[i].barred = said;
   }
 }
-/* An emulator is asked for a model as far as it has it (check='none' in the domain), whatever the processor.
- */
-static const WsHostGuestCpu *counted_on(const WsVm *vm, const WsHost *host)
-{
-  bool custom = vm->cpu && vm->cpu->mode == WS_VM_CPU_MODE_CUSTOM;
-  return host && host->facts && !(custom && plan_host_emulates(host)) ? host->facts->guest_cpu : NULL;
-}
-
-char **room_cpu_missing(const WsVm *vm, const WsHost *from, const WsHost *to)
-{
-  return plan_cpu_missing_of_vm(vm->cpu, from && from->facts ? from->facts->guest_cpu : NULL,
-                                counted_on(vm, to));
-}
-

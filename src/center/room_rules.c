@@ -32,7 +32,7 @@ GHashTable *room_arrivals(const InvSnapshot *snap)
 static bool counts(const WsVm *vm)
 {
   const char *verb = vm->activity ? vm->activity->verb : NULL;
-  return plan_vm_is_placed(vm) || g_strcmp0(verb, "creating") == 0 || g_strcmp0(verb, "starting") == 0;
+  return plan_vm_is_placed(vm) || plan_vm_is_starting(vm) || g_strcmp0(verb, "creating") == 0;
 }
 
 /* NULL: it is none of those that are promised. */

@@ -50,6 +50,10 @@ bool plan_dpm_is_high(const PlanDpmLoad *load, const PlanDpmOptions *options)
 
 /* ---- does what is on bear the loss of hosts? ---- */
 
+/* What VMs have reserved is not looked at: PlanDrsVm does not have it. With overcommit of memory, and much of
+ * it reserved, a host may be sent to sleep whose room is missed when another one fails; each move is refused
+ * that would break a reservation. */
+
 static bool bears_loss(const PlanDrs *p, guint spare)
 {
   g_autoptr(GArray) hosts = g_array_new(FALSE, TRUE, sizeof(PlanFitHost)), vms = g_array_new(FALSE, TRUE, sizeof(PlanFitVm));

@@ -67,6 +67,12 @@ bool plan_vm_is_placed(const WsVm *vm)
   return state != WS_POWER_STATE_OFF && state != WS_POWER_STATE_HIBERNATED && state != WS_POWER_STATE_CRASHED;
 }
 
+bool plan_vm_is_starting(const WsVm *vm)
+{
+  const char *verb = vm->activity ? vm->activity->verb : NULL;
+  return g_strcmp0(verb, "starting") == 0 || g_strcmp0(verb, "resuming") == 0;
+}
+
 gint64 plan_vm_vcpus(const WsVm *vm)
 {
   return vm->cpu && vm->cpu->vcpus != WS_INT_UNSET ? vm->cpu->vcpus : 1;

@@ -32,6 +32,8 @@ bool plan_pool_reaches(const WsPool *pool, WsId host);
 
 /* Does the VM hold processors and memory of its host now? A VM whose host is lost (unknown) does: it may run. */
 bool plan_vm_is_placed(const WsVm *vm);
+/* It does not run and is about to: what it needs of its host is spoken for. */
+bool plan_vm_is_starting(const WsVm *vm);
 gint64 plan_vm_vcpus(const WsVm *vm);
 /* What it has reserved; 0: nothing. */
 gint64 plan_vm_memory_reserved_bytes(const WsVm *vm);

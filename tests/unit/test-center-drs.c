@@ -81,6 +81,18 @@ static bool rule_is_broken(CenterRig *rig)
   return rule->health && rule->health->level > WS_HEALTH_LEVEL_OK;
 }
 
+/* Twice its memory may be promised on the second host. */
+static void allow_overcommit(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second")))->memory_overcommit_ratio =
+      2;
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
 /* Both run on the first host when the rule comes. */
 static void prepare(CenterRig *rig)
 {
@@ -270,6 +282,31 @@ static void manual_level_advises_and_does_what_is_accepted(void)
   runs_on_same_site(see_accepted_done, "accept");
 }
 
+/* The other host has reserved all but a little: nothing is advised that it would refuse, also of VMs that
+ * reserve nothing. */
+static void advise_nothing_that_is_refused(CenterRig *rig)
+{
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
+  center_rig_run(rig, allow_overcommit, rig);
+  center_rig_do(rig, "hog", "vm_create", NULL,
+                "{'name':'hog','host':'@second','memory_bytes':65230864384,'memory_policy':{'reservation_"
+                "percent':100}}");
+  center_rig_do(rig, NULL, "vm_start", "hog", NULL);
+  center_rig_do(rig, NULL, "vm_start", "resting", NULL);
+  center_rig_assert_refused(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "sharer", "{'host':'@second'}");
+  center_rig_run(rig, make_rule, rig);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_true(rule_is_broken(rig));
+  g_assert_cmpuint(advices(rig, "pending"), ==, 0);
+  g_assert_cmpuint(moves(rig), ==, 0);
+}
+
+static void what_a_reservation_forbids_is_not_advised(void)
+{
+  rules_level = "manual";
+  runs_on_site(advise_nothing_that_is_refused, "a full host");
+}
+
 static void go_away(CenterRig *rig)
 {
   advise(rig);
@@ -319,6 +356,8 @@ int main(int argc, char **argv)
   g_test_add_func("/center/drs/start_and_move_are_refused_naming_rule_and_vm", start_and_move_are_refused_naming_rule_and_vm);
   g_test_add_func("/center/drs/vms_that_are_made_at_once_keep_apart", vms_that_are_made_at_once_keep_apart);
   g_test_add_func("/center/drs/manual_level_advises_and_does_what_is_accepted", manual_level_advises_and_does_what_is_accepted);
+  g_test_add_func("/center/drs/what_a_reservation_forbids_is_not_advised",
+                  what_a_reservation_forbids_is_not_advised);
   g_test_add_func("/center/drs/advice_expires_when_its_reason_is_gone", advice_expires_when_its_reason_is_gone);
   g_test_add_func("/center/drs/manager_that_is_killed_half_way_goes_on", manager_that_is_killed_half_way_goes_on);
   int result = g_test_run();

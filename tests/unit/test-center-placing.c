@@ -188,12 +188,6 @@ static void ask_to_move_what_is_off(CenterRig *rig)
   center_rig_assert_no_quarrel(rig);
 }
 
-static void what_does_not_run_stays_and_is_told_or_moves(void)
-{
-  runs_on_site(ask_to_leave_what_is_off, "what is off stays");
-  runs_on_site(ask_to_move_what_is_off, "what is off moves");
-}
-
 static void back_to_work(void *arg)
 {
   CenterRig *rig = arg;
@@ -248,10 +242,16 @@ static void ask_what_does_not_hear(CenterRig *rig)
   g_assert_cmpstr(center_rig_last_task(rig)->error->code, ==, "host_not_empty");
 }
 
-/* The manager is killed on the way: all that may leave has left in the end, or, where nothing was on record
- * yet, nothing happened. */
+static void what_does_not_run_stays_and_is_told_or_moves(void)
+{
   runs_on_site(ask_to_move_what_cannot, "what is off cannot move");
   runs_on_site(ask_what_does_not_hear, "what runs does not end");
+  runs_on_site(ask_to_leave_what_is_off, "what is off stays");
+  runs_on_site(ask_to_move_what_is_off, "what is off moves");
+}
+
+/* The manager is killed on the way: all that may leave has left in the end, or, where nothing was on record
+ * yet, nothing happened. */
 static void leave_with_what_is_off(CenterRig *rig)
 {
   power_off(rig, (const char *const[]){"mover", "running", "paused", "still", NULL});
@@ -343,8 +343,42 @@ static void ask_for_memory_that_is_reserved(CenterRig *rig)
   center_rig_do(rig, NULL, "vm_start", "b", NULL);
 }
 
+/* Each alone would fit: starts side by side, and a move to a host where one starts. */
+static void ask_for_what_is_promised(CenterRig *rig)
+{
+  g_autoptr(GError) error = NULL;
+  center_rig_run(rig, allow_overcommit, rig);
+  for (guint i = 0; i < 3; i++) {
+    g_autofree char *json =
+        g_strdup_printf("{'name':'%c','host':'@%s','memory_bytes':41875931136,'memory_policy':{"
+                        "'reservation_percent':100}}", /* 39 of 62 GiB */
+                        'a' + i, i == 2 ? "host" : "second");
+    center_rig_do(rig, (const char[]){(char)('a' + i), 0}, "vm_create", NULL, json);
+  }
+  g_assert_cmpuint(center_rig_start(rig, "batch", NULL, "{'verb':'start','ids':['@a','@b']}", &error), !=, 0);
+  g_assert_no_error(error);
+  center_rig_settle(rig);
+  g_assert_cmpint(center_rig_last_task(rig)->state, ==, WS_TASK_STATE_PARTLY_DONE);
+  g_assert_cmpint(power_of(rig, "a"), ==, WS_POWER_STATE_RUNNING);
+  g_assert_cmpint(power_of(rig, "b"), ==, WS_POWER_STATE_OFF);
+  center_rig_do(rig, NULL, "vm_power_off", "a", NULL);
+  center_rig_do(rig, NULL, "vm_start", "c", NULL);
+
+  g_assert_cmpuint(center_rig_start(rig, "vm_start", "b", NULL, &error), !=, 0);
+  g_assert_no_error(error);
+  REFUSED(rig, WS_ERROR_CANNOT_MOVE, "vm_migrate", "c", "{'host':'@second'}", "beside what is reserved");
+  center_rig_do(rig, NULL, "vm_power_off", "b", NULL);
+
+  g_assert_cmpuint(center_rig_start(rig, "vm_migrate", "c", "{'host':'@second'}", &error), !=, 0);
+  g_assert_no_error(error);
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_start", "a", NULL, "beside what is reserved");
+  assert_on(rig, "c", "second");
+  center_rig_assert_no_quarrel(rig);
+}
+
 static void what_is_reserved_is_nobody_elses(void)
 {
+  runs_on_site(ask_for_what_is_promised, "promised memory");
   runs_on_site(ask_for_what_is_reserved, "reserved processors");
   runs_on_site(ask_for_memory_that_is_reserved, "reserved memory");
 }
@@ -527,40 +561,6 @@ static void ask_for_a_feature(CenterRig *rig)
   REFUSED(rig, WS_ERROR_NO_HOST, "host_enter_maintenance", "host", NULL, "second: its processor lacks avx2");
 }
 
-static void vm_goes_where_the_processor_has_what_it_needs(void)
-{
-  runs_on_site(ask_for_a_feature, "processors");
-}
-
-/* ---- a host is removed ---- */
-
-static void ask_to_remove(CenterRig *rig)
-{
-  REFUSED(rig, WS_ERROR_IN_USE, "host_delete", "host", NULL, "virtual machines: ", "sharer", "hibernated",
-          "pools: ", "p, q, r", "switches: ", "s, t");
-}
-
-static void removal_names_all_that_is_in_the_way(void)
-{
-  runs_on_site(ask_to_remove, "a host with something on it");
-}
-
-int main(int argc, char **argv)
-{
-  g_test_init(&argc, &argv, NULL);
-  runs_prepare();
-#define ADD(name) g_test_add_func("/center/placing/" #name, name)
-  ADD(vms_of_a_single_host_go_to_single_hosts_only);
-  ADD(what_does_not_run_stays_and_is_told_or_moves);
-  ADD(manager_that_is_killed_goes_on_emptying);
-  ADD(what_is_reserved_is_nobody_elses);
-  ADD(many_find_their_hosts_together_or_none_is_made);
-  ADD(vm_goes_where_the_processor_has_what_it_needs);
-  ADD(removal_names_all_that_is_in_the_way);
-  int result = g_test_run();
-  runs_end();
-  return result;
-}
 /* An emulator takes any model; a processor that runs guests itself does not. */
 static void emulate(void *arg)
 {
@@ -592,4 +592,38 @@ static void ask_an_emulator(CenterRig *rig)
   center_rig_assert_no_quarrel(rig);
 }
 
+static void vm_goes_where_the_processor_has_what_it_needs(void)
+{
+  runs_on_site(ask_for_a_feature, "processors");
   runs_on_site(ask_an_emulator, "emulated processors");
+}
+
+/* ---- a host is removed ---- */
+
+static void ask_to_remove(CenterRig *rig)
+{
+  REFUSED(rig, WS_ERROR_IN_USE, "host_delete", "host", NULL, "virtual machines: ", "sharer", "hibernated",
+          "pools: ", "p, q, r", "switches: ", "s, t");
+}
+
+static void removal_names_all_that_is_in_the_way(void)
+{
+  runs_on_site(ask_to_remove, "a host with something on it");
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  runs_prepare();
+#define ADD(name) g_test_add_func("/center/placing/" #name, name)
+  ADD(vms_of_a_single_host_go_to_single_hosts_only);
+  ADD(what_does_not_run_stays_and_is_told_or_moves);
+  ADD(manager_that_is_killed_goes_on_emptying);
+  ADD(what_is_reserved_is_nobody_elses);
+  ADD(many_find_their_hosts_together_or_none_is_made);
+  ADD(vm_goes_where_the_processor_has_what_it_needs);
+  ADD(removal_names_all_that_is_in_the_way);
+  int result = g_test_run();
+  runs_end();
+  return result;
+}

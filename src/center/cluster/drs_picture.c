@@ -112,6 +112,9 @@ typedef struct {
   GHashTable *arrivals; /* room_arrivals() */
   GPtrArray *seen_hosts; /* WsHost by index */
   gint64 now_us;
+  GHashTable *coming; /* room_coming() */
+  GArray *rooms;      /* PlanHost by index */
+  bool reserved;      /* by some VM of the cluster */
 } Build;
 
 static bool add_host(const void *object, void *arg)
@@ -129,6 +132,9 @@ static bool add_host(const void *object, void *arg)
                      .takes = host->state == WS_HOST_STATE_CONNECTED && plan_host_in_service(host) && !host->activity,
                      .hot_s = hot ? (double)(b->now_us - *hot) / G_USEC_PER_SEC : -1};
   g_array_append_val(b->picture->hosts, host->id);
+  PlanHost room = room_of_host(b->picture->snap, host, b->coming);
+  b->reserved = b->reserved || room.memory_reserved_bytes > 0 || room.cpu_reserved_percent > 0;
+  g_array_append_val(b->rooms, room);
   g_array_append_val(b->picture->plan_hosts, row);
   g_ptr_array_add(b->seen_hosts, (gpointer)host);
   return true;
@@ -148,8 +154,9 @@ static bool reserves(const WsVm *vm)
 }
 
 /* What it asks of a host, as text: VMs of one text share a row. */
-static char *needs_of(const DrsPicture *picture, const WsVm *vm, const WsHost *at)
+static char *needs_of(const Build *b, const WsVm *vm, const WsHost *at)
 {
+  const DrsPicture *picture = b->picture;
   GString *out = g_string_new(NULL);
   bool custom = vm->cpu && vm->cpu->mode == WS_VM_CPU_MODE_CUSTOM, own = !custom && at->facts && at->facts->guest_cpu;
   g_string_append_printf(out, "%d %" G_GUINT64_FORMAT, (int)vm->architecture, own ? at->id : 0);
@@ -166,10 +173,10 @@ static char *needs_of(const DrsPicture *picture, const WsVm *vm, const WsHost *a
   g_string_append_printf(out, " %s", custom && vm->cpu->model ? vm->cpu->model : "-");
   for (guint i = 0; custom && i < vm->cpu->features.len; i++)
     g_string_append_printf(out, " %s", vm->cpu->features.items[i]);
-  if (reserves(vm))
-    g_string_append_printf(out, " r%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT,
-                           vm->memory_bytes, plan_vm_memory_reserved_bytes(vm),
-                           plan_vm_cpu_reserved_percent(vm));
+  if (b->reserved || reserves(vm)) /* what others have reserved also bounds those that reserve nothing */
+    g_string_append_printf(
+        out, " r%" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, at->id,
+        vm->memory_bytes, plan_vm_memory_reserved_bytes(vm), plan_vm_cpu_reserved_percent(vm));
   return g_string_free(out, FALSE);
 }
 
@@ -221,17 +228,12 @@ static bool cpu_reaches(const WsVm *vm, const WsHost *from, const WsHost *to)
   return !missing[0];
 }
 
-/* As things stand: the move looks again. */
-static const char *reservation_refusal(const DrsPicture *picture, const WsVm *vm, const WsHost *to)
-{
-  PlanHost room = room_of_host(picture->snap, to);
-  PlanDemand demand = room_demand(vm, true);
-  return plan_reservation_refusal(&room, &demand);
-}
-
 /* The same checks as a move makes, as far as the inventory knows; what only the hosts know is found when it moves. */
-static const char *reach_refusal(const DrsPicture *picture, const WsVm *vm, const WsHost *from, const WsHost *to)
+static const char *reach_refusal(const Build *b, const WsVm *vm, const WsHost *from, guint index)
 {
+  const DrsPicture *picture = b->picture;
+  const WsHost *to = b->seen_hosts->pdata[index];
+  PlanDemand demand = room_demand(vm, true);
   if ((int)vm->architecture && (int)to->architecture && (int)vm->architecture != (int)to->architecture)
     return "another architecture";
   if (!pools_reach(picture, vm, to->id))
@@ -240,13 +242,14 @@ static const char *reach_refusal(const DrsPicture *picture, const WsVm *vm, cons
     return "has no port group of the same name and VLAN";
   if (!cpu_reaches(vm, from, to))
     return "its processor lacks what the VM was started with";
-  return from != to && reserves(vm) ? reservation_refusal(picture, vm, to) : NULL;
+  /* As things stand: the move looks again. */
+  return from != to ? plan_reservation_refusal(&g_array_index(b->rooms, PlanHost, index), &demand) : NULL;
 }
 
 static guint32 row_of(Build *b, const WsVm *vm, const WsHost *at)
 {
   DrsPicture *picture = b->picture;
-  char *needs = needs_of(picture, vm, at);
+  char *needs = needs_of(b, vm, at);
   guint row = GPOINTER_TO_UINT(g_hash_table_lookup(picture->reach_rows, needs));
   if (row) {
     g_free(needs);
@@ -254,10 +257,8 @@ static guint32 row_of(Build *b, const WsVm *vm, const WsHost *at)
   }
   row = g_hash_table_size(picture->reach_rows);
   g_hash_table_insert(picture->reach_rows, needs, GUINT_TO_POINTER(row + 1));
-  for (guint i = 0; i < b->seen_hosts->len; i++) {
-    const WsHost *to = b->seen_hosts->pdata[i];
-    g_ptr_array_add(picture->reach, (gpointer)reach_refusal(picture, vm, at, to));
-  }
+  for (guint i = 0; i < b->seen_hosts->len; i++)
+    g_ptr_array_add(picture->reach, (gpointer)reach_refusal(b, vm, at, i));
   return row;
 }
 
@@ -266,7 +267,7 @@ static guint32 row_of(Build *b, const WsVm *vm, const WsHost *at)
 static bool counts(const WsVm *vm)
 {
   const char *verb = vm->activity ? vm->activity->verb : NULL;
-  return plan_vm_is_placed(vm) || g_strcmp0(verb, "creating") == 0 || g_strcmp0(verb, "starting") == 0;
+  return plan_vm_is_placed(vm) || plan_vm_is_starting(vm) || g_strcmp0(verb, "creating") == 0;
 }
 
 static guint32 index_of_host(const DrsPicture *picture, WsId host)
@@ -404,7 +405,9 @@ DrsPicture *drs_picture_new(Drs *drs, const InvSnapshot *snap, const WsCluster *
   take_settings(picture, cluster);
   g_autoptr(GPtrArray) seen_hosts = g_ptr_array_new();
   g_autoptr(GHashTable) arrivals = room_arrivals(snap);
-  Build b = {picture, drs, arrivals, seen_hosts, now_us};
+  g_autoptr(GHashTable) coming = room_coming(snap, NULL);
+  g_autoptr(GArray) rooms = g_array_new(FALSE, FALSE, sizeof(PlanHost));
+  Build b = {picture, drs, arrivals, seen_hosts, now_us, coming, rooms, false};
   g_mutex_lock(&drs->lock);
   inv_each_by(snap, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), cluster->id, NULL, add_host, &b);
   for (guint i = 0; i < seen_hosts->len; i++) {

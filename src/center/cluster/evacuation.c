@@ -18,7 +18,7 @@ static bool add_room(const void *object, void *arg)
   const WsHost *host = object;
   if (host->cluster != evacuation->cluster || (!host->cluster && host->host_pool != evacuation->host_pool))
     return true;
-  PlanHost room = room_of_host(evacuation->snap, host);
+  PlanHost room = room_of_host(evacuation->snap, host, NULL);
   room.reaches = true; /* disks that it does not reach move along */
   g_array_append_val(evacuation->rooms, room);
   return true;
@@ -176,6 +176,15 @@ static bool refuse_homeless(const Homeless *homeless, GError **error)
 
 /* ---- what is left when more hosts fail ---- */
 
+/* Bytes of what its host may promise: with overcommit what is reserved takes more of it than the rest, for it
+ * is kept whole. */
+static gint64 bytes_promised(const PlanHost *room, const WsVm *vm)
+{
+  double ratio =
+      room->memory_real_bytes > 0 ? (double)room->memory_bytes / (double)room->memory_real_bytes : 1;
+  return vm->memory_bytes + (gint64)(MAX(ratio - 1, 0) * (double)plan_vm_memory_reserved_bytes(vm));
+}
+
 static bool bears_loss(const Evacuation *evacuation, guint spare)
 {
   g_autoptr(GArray) hosts = g_array_new(FALSE, TRUE, sizeof(PlanFitHost)), vms = g_array_new(FALSE, TRUE, sizeof(PlanFitVm));
@@ -188,7 +197,7 @@ static bool bears_loss(const Evacuation *evacuation, guint spare)
     g_autoptr(GPtrArray) there = evacuation_vms_on(evacuation, room->id);
     for (guint j = 0; j < there->len; j++) {
       const WsVm *vm = there->pdata[j];
-      PlanFitVm one = {hosts->len, vm->memory_bytes, plan_vm_vcpus(vm)};
+      PlanFitVm one = {hosts->len, bytes_promised(room, vm), plan_vm_vcpus(vm)};
       g_array_append_val(vms, one);
     }
     g_array_append_val(hosts, row);

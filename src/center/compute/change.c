@@ -157,13 +157,13 @@ static bool admit(Task *task, const Change *change, const WsVm *before, const Ws
 }
 
 /* What changes of its reservation must be possible, and be kept where it runs. */
-static bool admit_reservation(const InvSnapshot *snap, const WsVm *before, const WsVm *after, GError **error)
+static bool admit_reservation(Center *center, const WsVm *before, const WsVm *after, GError **error)
 {
   const WsVmCpu *was = before->cpu, *will = after->cpu;
   bool same =
       !will || (was && was->reservation_percent == will->reservation_percent && was->vcpus == will->vcpus &&
                 was->max_vcpus == will->max_vcpus && was->limit_percent == will->limit_percent);
-  return (same || compute_check_reservation(will, error)) && place_admit_change(snap, before, after, error);
+  return (same || compute_check_reservation(will, error)) && place_admit_change(center, before, after, error);
 }
 
 /* It was admitted before the restart. What is done already asks for nothing more. */
@@ -207,8 +207,8 @@ static bool run_change(Task *task, Change *change, GError **error)
     const WsVm *before = compute_find(snap, change->vm.id, error);
     g_autoptr(WsVm) after = before ? edited(change, snap, error) : NULL;
     if (!after || !compute_check_devices(snap, after, change->vm.id, change->vm.host, error) ||
-        !admit_reservation(snap, before, after, error) || !admit(task, change, before, after, &hold, error) ||
-        !lock_new_devices(task, before, after, error))
+        !admit_reservation(change->center, before, after, error) ||
+        !admit(task, change, before, after, &hold, error) || !lock_new_devices(task, before, after, error))
       return false;
     say_waits(task, change, before, after);
   }

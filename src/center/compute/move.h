@@ -69,8 +69,9 @@ bool move_is_over(Task *task, const Move *move);
 /* ---- move_target.c ---- */
 /* How it moves, as the request and then the clusters say. */
 void move_settle_ways(const InvSnapshot *snap, Move *move);
-/* Rooms of the hosts that the planner may choose from, moves that are under way to them counted: PlanHost. Caller unrefs. */
-GArray *move_rooms(const InvSnapshot *snap, const WsVm *vm, WsId cluster);
+/* Rooms of the hosts that the planner may choose from, moves under way to them and what is promised counted:
+ * PlanHost. Caller unrefs. */
+GArray *move_rooms(Center *center, const InvSnapshot *snap, const WsVm *vm, WsId cluster);
 /* Step: waits until not too many others leave or reach the two hosts. */
 bool move_wait_turn(Task *task, void *ctx, GError **error);
 /* Looks once whether it is the turn of task `me`, by what is recorded and by turns that were taken and are

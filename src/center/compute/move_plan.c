@@ -239,12 +239,15 @@ static void check_cpu(Plan *plan, const Move *move)
     object(plan, "the processor of %s lacks %s", plan->to->name, names);
 }
 
-/* What it has reserved, and what others there have. */
+/* What it has reserved, and what others there have, by the head: the hosts were asked meanwhile, and another
+ * move may have been let there. From here to the first step's record nothing waits. */
 static void check_reservation(Plan *plan, const Move *move)
 {
   if (move->storage_only)
     return;
-  PlanHost room = room_of_host(plan->snap, plan->to);
+  g_autoptr(InvSnapshot) head = inv_head(move->vm.center->inventory);
+  g_autoptr(GHashTable) coming = room_coming(head, move->vm.center->promises);
+  PlanHost room = room_of_host(head, plan->to, coming);
   PlanDemand demand = room_demand(plan->vm, move->live);
   const char *reason = plan_reservation_refusal(&room, &demand);
   if (reason)
@@ -268,9 +271,8 @@ static void check_hosts(Plan *plan, const Move *move)
     object(plan, "%s", rule);
   inv_each_by(plan->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), to->id, NULL, add_memory, &used);
   if (move->live && !move->storage_only && total && used + plan->vm->memory_bytes > total)
-    object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised", to->name,
-           plan->vm->memory_bytes >> 20, MAX(total - used, 0) >> 20);
-  check_reservation(plan, move);
+    object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised",
+           to->name, plan->vm->memory_bytes >> 20, MAX(total - used, 0) >> 20);
 }
 
 /* ---- the VM as it will be ---- */
@@ -446,6 +448,8 @@ static bool weigh(Task *task, Plan *plan, Move *move, char **reasons, GError **e
   for (guint i = 0; !move->storage_only && i < plan->vm->nics.len && i < G_N_ELEMENTS(move->nics); i++)
     plan_nic(plan, move, plan->vm->nics.items[i]);
   bool asked = move->storage_only || plan->to->state != WS_HOST_STATE_CONNECTED || ask_hosts(task, plan, move, error);
+  if (asked)
+    check_reservation(plan, move);
   *reasons = g_string_free(plan->reasons, FALSE);
   return asked;
 }
@@ -462,7 +466,7 @@ static bool choose_target(Task *task, Plan *plan, Move *move, GError **error)
 {
   const WsHost *own = inv_find(plan->snap, &ws_type_host, move->vm.host);
   WsId cluster = move->args->cluster ? move->args->cluster : own ? own->cluster : 0;
-  g_autoptr(GArray) rooms = move_rooms(plan->snap, plan->vm, cluster);
+  g_autoptr(GArray) rooms = move_rooms(move->vm.center, plan->snap, plan->vm, cluster);
   g_autoptr(GPtrArray) said = g_ptr_array_new_with_free_func(g_free);
   PlanDemand demand = room_demand(plan->vm, move->live);
   g_autoptr(RoomRules) rules = room_rules_new(plan->snap, cluster, NULL, NULL);

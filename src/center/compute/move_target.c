@@ -81,6 +81,7 @@ static GArray *under_way(const InvSnapshot *snap)
 
 typedef struct {
   const InvSnapshot *snap;
+  GHashTable *coming; /* what is on its way there, or promised, holds its share already */
   WsId own, cluster, host_pool;
   GArray *rooms;
 } Gather;
@@ -93,35 +94,19 @@ static bool add_room(const void *object, void *arg)
   if (host->id == gather->own || host->cluster != gather->cluster ||
       (!gather->cluster && host->host_pool != gather->host_pool))
     return true;
-  PlanHost room = room_of_host(gather->snap, host);
+  PlanHost room = room_of_host(gather->snap, host, gather->coming);
   room.reaches = true; /* disks that it does not reach move along; what cannot is found when it is weighed */
   g_array_append_val(gather->rooms, room);
   return true;
 }
 
-/* What is on its way there holds its share already. */
-static void count_arrivals(const InvSnapshot *snap, GArray *rooms)
-{
-  g_autoptr(GArray) moves = under_way(snap);
-  for (guint i = 0; i < moves->len; i++) {
-    const UnderWay *row = &g_array_index(moves, UnderWay, i);
-    const WsVm *vm = inv_find(snap, &ws_type_vm, row->vm);
-    for (guint j = 0; vm && vm->host != row->to && plan_vm_is_placed(vm) && j < rooms->len; j++) {
-      PlanHost *room = &g_array_index(rooms, PlanHost, j);
-      PlanDemand share = room_demand(vm, true);
-      if (room->id == row->to)
-        plan_host_add(room, &share, 1);
-    }
-  }
-}
-
-GArray *move_rooms(const InvSnapshot *snap, const WsVm *vm, WsId cluster)
+GArray *move_rooms(Center *center, const InvSnapshot *snap, const WsVm *vm, WsId cluster)
 {
   const WsHost *own = inv_find(snap, &ws_type_host, vm->host);
-  Gather gather = {snap, vm->host, cluster, own ? own->host_pool : 0,
-                   g_array_new(FALSE, FALSE, sizeof(PlanHost))};
+  g_autoptr(GHashTable) coming = room_coming(snap, center->promises);
+  Gather gather = {
+      snap, coming, vm->host, cluster, own ? own->host_pool : 0, g_array_new(FALSE, FALSE, sizeof(PlanHost))};
   inv_each(snap, &ws_type_host, add_room, &gather);
-  count_arrivals(snap, gather.rooms);
   return gather.rooms;
 }
 

@@ -86,6 +86,8 @@ static GPtrArray *open_promises(const Center *center, const InvSnapshot *snap)
 typedef struct {
   Center *center;
   const InvSnapshot *snap;
+  InvSnapshot *head;  /* starts that are not durable yet count too */
+  GHashTable *coming; /* room_coming() */
   const WsVm *draft;
   GArray *hosts;   /* PlanHost */
   GPtrArray *pools; /* WsPool that it must see; borrowed from snap */
@@ -104,17 +106,10 @@ static bool add_host(const void *object, void *arg)
   Gather *gather = arg;
   if (!is_asked_for(gather->draft, object))
     return true;
-  PlanHost row = room_of_host(gather->snap, object);
+  PlanHost row = room_of_host(gather->head, object, gather->coming);
   row.reaches = true;
   for (guint i = 0; i < gather->pools->len; i++)
     row.reaches = row.reaches && plan_pool_reaches(gather->pools->pdata[i], row.id);
-  for (guint i = 0; i < gather->promises->len; i++) {
-    const RoomPromise *promise = gather->promises->pdata[i];
-    if (promise->host != row.id || !promise->starts)
-      continue;
-    PlanDemand share = room_demand(promise->draft, true);
-    plan_host_add(&row, &share, 1);
-  }
   g_array_append_val(gather->hosts, row);
   return true;
 }
@@ -154,6 +149,8 @@ static void weigh_rules(const InvSnapshot *snap, const WsVm *draft, const GPtrAr
 static void gather_hosts(Task *task, Gather *gather, const WsVm *draft, WsId image_pool)
 {
   *gather = (Gather){.center = task_center(task), .snap = task_snapshot(task), .draft = draft};
+  gather->head = inv_head(gather->center->inventory);
+  gather->coming = room_coming(gather->head, gather->center->promises);
   gather->hosts = g_array_new(FALSE, FALSE, sizeof(PlanHost));
   gather->pools = pools_of(gather->snap, draft, image_pool);
   gather->promises = open_promises(gather->center, gather->snap);
@@ -165,6 +162,8 @@ static void gather_hosts(Task *task, Gather *gather, const WsVm *draft, WsId ima
 
 static void gather_clear(Gather *gather)
 {
+  inv_snapshot_unref(gather->head);
+  g_hash_table_unref(gather->coming);
   g_array_unref(gather->hosts);
   g_ptr_array_unref(gather->pools);
   g_ptr_array_unref(gather->promises);
@@ -339,15 +338,24 @@ static bool refuse_on(const WsHost *host, const char *reason, GError **error)
   return ws_fail(error, WS_ERROR_NO_HOST, "reasons", reasons, NULL);
 }
 
-bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error)
+/* As things stand, with all that was promised so far: from here to the first step's record nothing may wait.
+ */
+static PlanHost room_now(Center *center, const InvSnapshot *head, const WsHost *host)
 {
+  g_autoptr(GHashTable) coming = room_coming(head, center->promises);
+  return room_of_host(head, host, coming);
+}
+
+bool place_admit(Center *center, const WsVm *vm, GError **error)
+{
+  g_autoptr(InvSnapshot) snap = inv_head(center->inventory);
   const WsHost *host = inv_find(snap, &ws_type_host, vm->host);
   if (!host)
     return true; /* its own error comes with the call */
-  PlanHost row = room_of_host(snap, host);
+  PlanHost row = room_now(center, snap, host);
   PlanDemand demand = room_demand(vm, true);
   row.reaches = true; /* its own error tells which volume is not there */
-  if (plan_vm_is_placed(vm)) /* paused on start, say: it holds its share already */
+  if (room_holds(snap, vm->id, host->id)) /* paused on start, say: it holds its share already */
     plan_host_add(&row, &demand, -1);
   g_autoptr(RoomRules) rules = room_rules_new(snap, host->cluster, NULL, NULL);
   g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
@@ -357,15 +365,17 @@ bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error)
   return !reason || refuse_on(host, reason, error);
 }
 
-bool place_admit_change(const InvSnapshot *snap, const WsVm *before, const WsVm *after, GError **error)
+bool place_admit_change(Center *center, const WsVm *before, const WsVm *after, GError **error)
 {
+  g_autoptr(InvSnapshot) snap = inv_head(center->inventory);
   const WsHost *host = plan_vm_is_placed(before) ? inv_find(snap, &ws_type_host, before->host) : NULL;
   PlanDemand was = room_demand(before, true), will = room_demand(after, true);
   if (!host || (will.memory_reserved_bytes <= was.memory_reserved_bytes &&
                 will.cpu_reserved_percent <= was.cpu_reserved_percent))
     return true;
-  PlanHost row = room_of_host(snap, host);
-  plan_host_add(&row, &was, -1);
+  PlanHost row = room_now(center, snap, host);
+  if (room_holds(snap, before->id, host->id))
+    plan_host_add(&row, &was, -1);
   const char *reason = plan_reservation_refusal(&row, &will);
   return !reason || refuse_on(host, reason, error);
 }

@@ -22,9 +22,9 @@ void place_end(Task *task);
 /* Once, when the manager starts. */
 void place_start(Center *center);
 /* May this VM be started where it is: is its host in service, does it have the room that the ratios give, and does no affinity rule forbid it? */
-bool place_admit(const InvSnapshot *snap, const WsVm *vm, GError **error);
+bool place_admit(Center *center, const WsVm *vm, GError **error);
 /* May a VM that holds its share already reserve so much more? One that is off reserves nothing yet. */
-bool place_admit_change(const InvSnapshot *snap, const WsVm *before, const WsVm *after, GError **error);
+bool place_admit_change(Center *center, const WsVm *before, const WsVm *after, GError **error);
 /* Pool for size_bytes on host: *pool when it is set and fits, else the one with most room. Errors carry `field`. */
 bool place_pool(const InvSnapshot *snap, WsId host, gint64 size_bytes, WsId *pool, const char *field, GError **error);
 /* First port group of the host that serves a subnet, else its first, else 0. */

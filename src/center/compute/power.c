@@ -114,7 +114,7 @@ bool vm_start(Task *task, GError **error)
 {
   Start start = {.args = task_args(task)};
   const WsVm *vm = task_find_target(task, error);
-  if (!vm || (!task_is_resumed(task) && !place_admit(task_snapshot(task), vm, error)))
+  if (!vm || (!task_is_resumed(task) && !place_admit(task_center(task), vm, error)))
     return false;
   return compute_begin(task, &start.vm, error) && TASK_STEP(task, COMPUTE_GRANT, compute_grant, NULL, &start, error) &&
          TASK_STEP(task, "start", start_step, NULL, &start, error);
@@ -144,7 +144,7 @@ bool vm_resume(Task *task, GError **error)
   if (!vm || !compute_begin(task, &job, error))
     return false;
   if (!task_is_resumed(task) && compute_power_state(vm) == WS_POWER_STATE_HIBERNATED &&
-      !place_admit(task_snapshot(task), vm, error))
+      !place_admit(task_center(task), vm, error))
     return false;
   bool saved = strcmp(task_choose(task, "saved", compute_power_state(vm) == WS_POWER_STATE_HIBERNATED ? "yes" : "no"), "yes") == 0;
   return (!saved || TASK_STEP(task, COMPUTE_GRANT, compute_grant, NULL, &job, error)) &&

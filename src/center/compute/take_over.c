@@ -96,7 +96,8 @@ static bool check(const InvSnapshot *snap, const TakeOver *t, const WsVm *vm, GE
   there->host = t->args->host;
   if (there->power)
     there->power->state = WS_POWER_STATE_OFF; /* it holds no share there */
-  return check_host(snap, t, vm, error) && check_disks(snap, t, vm, error) && place_admit(snap, there, error);
+  return check_host(snap, t, vm, error) && check_disks(snap, t, vm, error) &&
+         place_admit(t->vm.center, there, error);
 }
 
 /* ---- steps ---- */
@@ -174,6 +175,8 @@ bool vm_take_over(Task *task, GError **error)
     return false;
   if (!task_is_resumed(task) && (!allowed_check(task_kind(task)->name, vm, error) || !check(task_snapshot(task), &t, vm, error)))
     return false;
+  g_autofree char *to = g_strdup_printf("%" G_GUINT64_FORMAT, t.args->host);
+  task_choose(task, "to", to); /* whoever looks for room there sees it coming */
   TaskLockRef locks[] = {{&ws_type_vm, t.vm.id, false}, {&ws_type_host, t.args->host, true}};
   return task_lock(task, locks, G_N_ELEMENTS(locks), error) && TASK_STEP(task, COMPUTE_GRANT, compute_grant, NULL, &t, error) &&
          TASK_STEP(task, "define", define_there, undefine_there, &t, error) && TASK_LAST(task, "start", start_there, &t, error);

@@ -213,7 +213,7 @@ static void ask_guest(void *arg)
   g_autoptr(WsVmGuest) known = virt_facts_guest(q->hv, q->uuid);
   g_autoptr(VirtConn) conn = virt_conn_acquire(q->hv, NULL);
   VIRT_AUTO_DOMAIN domain = conn ? virt_find(conn, 0, q->uuid, NULL) : NULL;
-  bool running = domain && virDomainIsActive(domain) == 1;
+  bool running = domain && virt_state(domain) == WS_POWER_STATE_RUNNING; /* one that stands still answers nothing, and is not silent for that */
   WsVmGuest *guest = running ? ask(q->hv, domain, known ? known->agent_version : NULL) : NULL;
   ended_asking(q);
   if (!guest && known && running) { /* what it said before may still be true, but not that it answers */
@@ -257,7 +257,8 @@ void virt_guest_tick(Hypervisor *hv)
   g_hash_table_iter_init(&iter, hv->facts);
   while (asking < ASKING_MAX && g_hash_table_iter_next(&iter, &uuid, &value)) {
     VirtFacts *facts = value;
-    if (!is_due(facts, now_us))
+    /* An answer that is on its way when the guest goes over arrives in two halves, and both libvirts call its channel broken from then on. */
+    if (!is_due(facts, now_us) || virt_moves_has(hv, uuid))
       continue;
     facts->asking_guest = true;
     asking++;

@@ -169,3 +169,5 @@ void virt_moves_sweep(const char *move_dir);
 void virt_moves_stop(Hypervisor *hv);
 /* A running guest was stopped to go over to another host. Any thread. */
 void virt_moves_note_stopped(Hypervisor *hv, const char *uuid);
+/* Does it leave, or arrive, now? With hv->lock held. */
+bool virt_moves_has(Hypervisor *hv, const char *uuid);

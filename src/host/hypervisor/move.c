@@ -500,6 +500,19 @@ void virt_moves_note_stopped(Hypervisor *hv, const char *uuid)
   g_mutex_unlock(&hv->lock);
 }
 
+bool virt_moves_has(Hypervisor *hv, const char *uuid)
+{
+  GHashTableIter iter;
+  void *value;
+  bool found = false;
+  if (hv->moves)
+    for (g_hash_table_iter_init(&iter, hv->moves); !found && g_hash_table_iter_next(&iter, NULL, &value);) {
+      const VirtMove *move = value;
+      found = (move->running || !move->is_source) && strcmp(move->uuid, uuid) == 0;
+    }
+  return found;
+}
+
 void virt_move_conclude(VirtMove *move, bool done, GError *error)
 {
   if (done)

@@ -196,6 +196,7 @@ class Estate(Site):
             self.kill(host.agent)
             host.start_agent(*options)
         self.wait_connected(*self.hosts)
+        wait_for("the pools", lambda: all(self.api.get(f"pools/{host.pool}")["state"] == "active" for host in self.hosts), 60)
 
     def prover(self, name, dirty_mib=0, held_mib=24, more=None, **options):
         """A VM that proves itself, running on the first host; returns once it has written. more: one more command of its first boot."""

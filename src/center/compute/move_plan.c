@@ -289,8 +289,6 @@ WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error)
       if (strcmp(there->nics.items[i]->key, move->nics[j].key) == 0)
         there->nics.items[i]->port_group = move->nics[j].port_group;
   WsVmSpec *spec = compute_spec(snap, there, error);
-  if (spec)
-    spec->start_order = WS_INT_UNSET; /* it comes with the definition after the move, as far as the agent there knows it */
   for (guint i = 0; spec && i < spec->disks.len; i++)
     for (guint j = 0; j < move->n_disks; j++) {
       const MoveDisk *disk = &move->disks[j];
@@ -331,7 +329,13 @@ static bool ask_hosts(Task *task, Plan *plan, Move *move, GError **error)
   RpcLink *to = spec ? hosts_link(move->vm.center, move->target, error) : NULL;
   WsRpcVmMigrateCheck check = {.spec = spec, .sight = seen->sight, .network = (char *)move->network};
   g_autoptr(WsRpcVmMigrateCheckResult) said = NULL;
-  if (!to || !rpc_vm_migrate_check(to, &check, &said, NULL, NULL, NULL, error))
+  g_autoptr(GError) failed = NULL;
+  bool answered = to && rpc_vm_migrate_check(to, &check, &said, NULL, NULL, NULL, &failed);
+  if (failed && compute_does_without(spec, &failed))
+    answered = rpc_vm_migrate_check(to, &check, &said, NULL, NULL, NULL, &failed);
+  if (failed)
+    g_propagate_error(error, g_steal_pointer(&failed));
+  if (!answered)
     return false;
   for (guint i = 0; i < said->reasons.len; i++)
     object(plan, "%s", said->reasons.items[i]);

@@ -161,7 +161,7 @@ bool task_start(TaskEngine *engine, const TaskKind *kind, WsId target, void *arg
   }
   if (dry_run) {
     started->dry_steps = take_texts(task->dry_steps);
-    started->dry_waits = take_texts(task->dry_waits);
+    started->dry_waits = task->dry_waits->len ? take_texts(task->dry_waits) : NULL;
   } else {
     started->task_id = task->rec->id;
   }

@@ -113,7 +113,7 @@ const TaskKind *task_kind_find(TaskEngine *engine, const char *name);
 /* Outcome of a start: exactly one of refused (error set), dry (steps set), accepted (task_id set). */
 typedef struct {
   WsId task_id;
-  char **dry_steps, **dry_waits; /* owned by the caller; waits: see task_say_waits() */
+  char **dry_steps, **dry_waits; /* owned by the caller; waits: see task_say_waits(), NULL: none */
 } TaskStarted;
 /* In a coroutine; returns when the task was refused, dry-run to its end, or became durable. `args` is a plain object of kind->args_type,
  * taken over. A function that returns true without a step gives a task that is done. A task with a `parent` counts as its child; it is

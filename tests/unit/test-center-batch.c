@@ -111,7 +111,7 @@ static void run_dry(void *arg)
   task_start(tasks, task_kind_find(tasks, "vm_update"), rig_world_find(dry->rig->world, dry->vm), patch,
              &cause, true, 0, &started, &error);
   g_assert_no_error(error);
-  dry->waits = started.dry_waits ? g_strjoinv(" ", started.dry_waits) : NULL;
+  dry->waits = started.dry_waits ? g_strjoinv(" ", started.dry_waits) : g_strdup("");
   g_strfreev(started.dry_steps);
   g_strfreev(started.dry_waits);
 }

@@ -42,6 +42,7 @@ typedef enum {
   WS_FIELD_NULLABLE = 1 << 10, /* null is accepted on create and means absent */
   WS_FIELD_WEAK = 1 << 11,     /* REF: must exist when it is set, but does not keep its target from being deleted */
   WS_FIELD_SEARCH = 1 << 12,   /* STRING, list of STRING or MAP: what people look for things by */
+  WS_FIELD_DISPENSABLE = 1 << 13, /* over RPC: a peer that does not know it is asked again without */
 } WsFieldFlags;
 
 typedef struct WsType WsType;
@@ -156,6 +157,7 @@ typedef enum {
   WS_WRITE_CLIENT, /* hides secret and internal fields; lists and maps are there also when empty */
   WS_WRITE_STORED, /* all but transient fields */
   WS_WRITE_PEER,   /* over RPC: all */
+  WS_WRITE_OLDER,  /* over RPC, to a peer that does not know all: without dispensable fields */
 } WsWriteMode;
 void ws_object_write(const WsType *type, const void *object, WsWriteMode mode, const WsFieldSet *set, WsJsonWriter *w);
 /* What makes `after` of `before` at a client: id, revision, and each field that differs, whole, null where it is absent now. No merge patch of

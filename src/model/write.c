@@ -49,6 +49,8 @@ static guint hidden_flags(WsWriteMode mode)
     return WS_FIELD_TRANSIENT;
   case WS_WRITE_PEER:
     return 0;
+  case WS_WRITE_OLDER:
+    return WS_FIELD_DISPENSABLE;
   }
   g_assert_not_reached();
 }

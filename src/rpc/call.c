@@ -198,8 +198,8 @@ void rpc_calls_progressed(RpcLink *link, gint64 id, gint64 done, gint64 total, c
 
 /* ---- the call ---- */
 
-static GBytes *new_request(RpcLink *link, const RpcMethod *method, const void *params, volatile gint *cancel,
-                           GError **error)
+static GBytes *new_request(RpcLink *link, const RpcMethod *method, const void *params, WsWriteMode mode,
+                           volatile gint *cancel, GError **error)
 {
   g_autoptr(GBytes) message = NULL;
 
@@ -215,7 +215,7 @@ static GBytes *new_request(RpcLink *link, const RpcMethod *method, const void *p
     ws_fail(error, WS_ERROR_TOO_MANY_REQUESTS, "cause", link->peer, NULL);
     return NULL;
   }
-  message = rpc_message_new_call(++link->last_id, method->name, method->params, params);
+  message = rpc_message_new_call_as(++link->last_id, method->name, method->params, params, mode);
   if (g_bytes_get_size(message) > RPC_MESSAGE_MAX) {
     ws_fail(error, WS_ERROR_TOO_LARGE, "limit", "4 MiB", "cause", method->name, NULL);
     return NULL;
@@ -223,17 +223,13 @@ static GBytes *new_request(RpcLink *link, const RpcMethod *method, const void *p
   return g_steal_pointer(&message);
 }
 
-bool rpc_call(RpcLink *link, const RpcMethod *method, const void *params, void **result, RpcProgress on_progress, void *arg,
-              volatile gint *cancel, GError **error)
+static bool call_as(RpcLink *link, const RpcMethod *method, const void *params, WsWriteMode mode, void **result,
+                    RpcProgress on_progress, void *arg, volatile gint *cancel, GError **error)
 {
-  g_autoptr(RpcLink) hold = rpc_link_ref(link);
   GBytes *message;
 
-  g_assert(ws_co_self() && !method->notification);
-  if (result)
-    *result = NULL;
   rpc_link_wait_for_room(link);
-  message = new_request(link, method, params, cancel, error);
+  message = new_request(link, method, params, mode, cancel, error);
   if (!message)
     return false;
 
@@ -257,4 +253,35 @@ bool rpc_call(RpcLink *link, const RpcMethod *method, const void *params, void *
   else if (call.result)
     ws_object_free(method->result, call.result);
   return true;
+}
+
+/* It does not know a parameter, and there is something that can be left out of them. */
+static bool may_say_less(const RpcMethod *method, const void *params, const GError *failure)
+{
+  const char *what = ws_error_code(failure) == WS_ERROR_PEER_OLDER ? ws_error_param(failure, "what") : NULL;
+  if (!what || !strchr(what, ':'))
+    return false;
+  g_autoptr(GBytes) all = rpc_message_new_call_as(0, method->name, method->params, params, WS_WRITE_PEER);
+  g_autoptr(GBytes) less = rpc_message_new_call_as(0, method->name, method->params, params, WS_WRITE_OLDER);
+  return g_bytes_get_size(less) < g_bytes_get_size(all);
+}
+
+bool rpc_call(RpcLink *link, const RpcMethod *method, const void *params, void **result, RpcProgress on_progress, void *arg,
+              volatile gint *cancel, GError **error)
+{
+  g_autoptr(RpcLink) hold = rpc_link_ref(link);
+  g_autoptr(GError) failure = NULL;
+
+  g_assert(ws_co_self() && !method->notification);
+  if (result)
+    *result = NULL;
+  bool done = call_as(link, method, params, WS_WRITE_PEER, result, on_progress, arg, cancel, &failure);
+  /* It has refused by name what it does not know, and done nothing. */
+  if (!done && may_say_less(method, params, failure)) {
+    g_clear_error(&failure);
+    done = call_as(link, method, params, WS_WRITE_OLDER, result, on_progress, arg, cancel, &failure);
+  }
+  if (failure)
+    g_propagate_error(error, g_steal_pointer(&failure));
+  return done;
 }

@@ -226,10 +226,10 @@ static GBytes *finish(WsJsonWriter *w)
   return g_string_free_to_bytes(w->out);
 }
 
-static void write_object(WsJsonWriter *w, const WsType *type, const void *object)
+static void write_object(WsJsonWriter *w, const WsType *type, const void *object, WsWriteMode mode)
 {
   if (type && object) {
-    ws_object_write(type, object, WS_WRITE_PEER, NULL, w);
+    ws_object_write(type, object, mode, NULL, w);
   } else {
     ws_json_begin_object(w);
     ws_json_end_object(w);
@@ -237,6 +237,11 @@ static void write_object(WsJsonWriter *w, const WsType *type, const void *object
 }
 
 GBytes *rpc_message_new_call(gint64 id, const char *method, const WsType *type, const void *params)
+{
+  return rpc_message_new_call_as(id, method, type, params, WS_WRITE_PEER);
+}
+
+GBytes *rpc_message_new_call_as(gint64 id, const char *method, const WsType *type, const void *params, WsWriteMode mode)
 {
   WsJsonWriter w = begin(g_string_sized_new(256));
 
@@ -247,7 +252,7 @@ GBytes *rpc_message_new_call(gint64 id, const char *method, const WsType *type, 
   ws_json_key(&w, "method");
   ws_json_string(&w, method);
   ws_json_key(&w, "params");
-  write_object(&w, type, params);
+  write_object(&w, type, params, mode);
   return finish(&w);
 }
 
@@ -258,7 +263,7 @@ GBytes *rpc_message_new_result(gint64 id, const WsType *type, const void *result
   ws_json_key(&w, "id");
   ws_json_int(&w, id);
   ws_json_key(&w, "result");
-  write_object(&w, type, result);
+  write_object(&w, type, result, WS_WRITE_PEER);
   return finish(&w);
 }
 
@@ -294,7 +299,7 @@ GBytes *rpc_message_new_failure(gint64 id, const GError *failure)
   ws_json_key(&w, "message");
   ws_json_string(&w, text);
   ws_json_key(&w, "data");
-  write_object(&w, &ws_type_failure, part);
+  write_object(&w, &ws_type_failure, part, WS_WRITE_PEER);
   ws_json_end_object(&w);
   ws_object_free(&ws_type_failure, part);
   return finish(&w);

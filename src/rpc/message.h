@@ -28,6 +28,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(RpcMessage, rpc_message_clear)
 
 /* A request, or with id 0 a notification. params may be NULL. */
 GBytes *rpc_message_new_call(gint64 id, const char *method, const WsType *type, const void *params);
+/* mode: WS_WRITE_PEER or WS_WRITE_OLDER. */
+GBytes *rpc_message_new_call_as(gint64 id, const char *method, const WsType *type, const void *params, WsWriteMode mode);
 /* type NULL or result NULL: `"result":{}`. */
 GBytes *rpc_message_new_result(gint64 id, const WsType *type, const void *result);
 /* id 0: null, for a message whose id could not be read. */

@@ -107,7 +107,7 @@ void rpc_link_lost(RpcLink *link, const char *reason);             /* the carrie
  * non-zero, the peer is asked to stop, and its answer is what counts: usually WS_ERROR_CANCELLED. Typed forms are generated:
  * rpc_volume_copy(link, ...). Errors besides the peer's own: WS_ERROR_HOST_UNREACHABLE, WS_ERROR_DEADLINE_EXCEEDED, WS_ERROR_CANCELLED,
  * WS_ERROR_TOO_LARGE, WS_ERROR_TOO_MANY_REQUESTS, WS_ERROR_PEER_OLDER (it does not know the method, or a parameter that is set: nothing was
- * done). */
+ * done; it has been asked again without those that are dispensable, if there were any). */
 typedef void (*RpcProgress)(gint64 done, gint64 total, const char *unit, void *arg);
 bool rpc_call(RpcLink *link, const RpcMethod *method, const void *params, void **result, RpcProgress on_progress, void *arg,
               volatile gint *cancel, GError **error);

@@ -9,7 +9,7 @@ from .schema import INT_MAX, MISSING
 _C_TYPES = {'BOOL': 'bool ', 'INT': 'gint64 ', 'DOUBLE': 'double ', 'STRING': 'char *', 'REF': 'WsId ', 'ANYREF': 'WsAnyRef ',
             'TIME': 'gint64 ', 'MAP': 'WsMap ', 'ANY': 'char *'}
 _FLAG_ORDER = ('REQUIRED', 'READ_ONLY', 'IMMUTABLE', 'SECRET', 'INTERNAL', 'INDEXED', 'UNIQUE', 'VOLATILE', 'NAME_LIKE',
-               'TRANSIENT', 'NULLABLE', 'WEAK', 'SEARCH')
+               'TRANSIENT', 'NULLABLE', 'WEAK', 'SEARCH', 'DISPENSABLE')
 
 
 def _value_type(f):

@@ -30,6 +30,7 @@ _FLAGS = {  # key of the contract -> WS_FIELD_*
     'readOnly': 'READ_ONLY', 'writeOnly': 'SECRET', 'x-internal': 'INTERNAL', 'x-index': 'INDEXED', 'x-unique': 'UNIQUE',
     'x-immutable': 'IMMUTABLE', 'x-volatile': 'VOLATILE', 'x-person-text': 'NAME_LIKE', 'x-transient': 'TRANSIENT',
     'nullable': 'NULLABLE', 'x-weak': 'WEAK', 'x-search': 'SEARCH',
+    'x-dispensable': 'DISPENSABLE',
 }
 _ANY_KIND = {'description', 'x-zh', 'x-unit', 'examples', 'deprecated', *_FLAGS}
 _BY_KIND = {

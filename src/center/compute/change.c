@@ -42,13 +42,7 @@ static bool tell_host(const Change *change, const InvSnapshot *snap, const WsVm 
   g_autoptr(WsVmSpec) spec = compute_spec(snap, vm, error);
   RpcLink *link = spec ? compute_link(&change->vm, error) : NULL;
   WsRpcVmUpdateLive params = {.spec = spec, .cloud_init = seed_too ? vm->cloud_init : NULL};
-  g_autoptr(GError) failed = NULL;
-  bool done = link && rpc_vm_update_live(link, &params, result, NULL, NULL, cancel, &failed);
-  if (failed && compute_does_without(spec, &failed))
-    done = rpc_vm_update_live(link, &params, result, NULL, NULL, cancel, &failed);
-  if (failed)
-    g_propagate_error(error, g_steal_pointer(&failed));
-  return done;
+  return link && rpc_vm_update_live(link, &params, result, NULL, NULL, cancel, error);
 }
 
 static void set_user(InvTxn *txn, WsId volume, WsId from, WsId to)

@@ -28,9 +28,6 @@ void compute_note_look(Center *center, WsId host, const char *uuid, gint64 look)
 /* The calls, with their looks noted: no list that was read before counts against them. `cancel` and `report` may be NULL. */
 bool compute_undefine(Center *center, WsId host, const WsRpcVmUndefine *params, GError **error);
 bool compute_define(Center *center, WsId host, const WsRpcVmDefine *params, volatile gint *cancel, WsVmReport **report, GError **error);
-/* Of a host's refusal: true: its agent does not know a setting that it can do without (start_order); the spec and *error are without it now, so
- * say it again. That setting is older than what hosts were told of it, and no VM may be kept from being defined for it. */
-bool compute_does_without(WsVmSpec *spec, GError **error);
 
 /* ---- the right to run a VM (rights.c) ---- */
 #define COMPUTE_GRANT "grant" /* the step's name */

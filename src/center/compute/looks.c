@@ -33,27 +33,11 @@ bool compute_undefine(Center *center, WsId host, const WsRpcVmUndefine *params, 
   return true;
 }
 
-bool compute_does_without(WsVmSpec *spec, GError **error)
-{
-  const char *what = ws_error_code(*error) == WS_ERROR_PEER_OLDER ? ws_error_param(*error, "what") : NULL;
-  if (!what || spec->start_order == WS_INT_UNSET || !g_str_has_suffix(what, ": spec.start_order"))
-    return false;
-  spec->start_order = WS_INT_UNSET;
-  g_clear_error(error);
-  return true;
-}
-
 bool compute_define(Center *center, WsId host, const WsRpcVmDefine *params, volatile gint *cancel, WsVmReport **report, GError **error)
 {
   RpcLink *link = hosts_link(center, host, error);
   g_autoptr(WsRpcVmDefineResult) result = NULL;
-  g_autoptr(GError) failed = NULL;
-  bool done = link && rpc_vm_define(link, params, &result, NULL, NULL, cancel, &failed);
-  if (failed && compute_does_without(params->spec, &failed))
-    done = rpc_vm_define(link, params, &result, NULL, NULL, cancel, &failed);
-  if (failed)
-    g_propagate_error(error, g_steal_pointer(&failed));
-  if (!done)
+  if (!link || !rpc_vm_define(link, params, &result, NULL, NULL, cancel, error))
     return false;
   if (result->report->power)
     compute_note_look(center, host, params->spec->uuid, result->report->power->look);

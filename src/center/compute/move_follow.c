@@ -202,13 +202,7 @@ bool move_start(Task *task, Move *move, GError **error)
   g_autoptr(WsVmSpec) spec = move_spec_there(task, move, error);
   g_autofree char *ticket = ws_token_new(center->clock, "");
   g_autoptr(WsRpcVmMigratePrepareResult) prepared = NULL;
-  g_autoptr(GError) failed = NULL;
-  bool ready = spec && prepare(task, move, spec, ticket, &prepared, &failed);
-  if (failed && compute_does_without(spec, &failed))
-    ready = prepare(task, move, spec, ticket, &prepared, &failed);
-  if (failed)
-    g_propagate_error(error, g_steal_pointer(&failed));
-  if (!ready)
+  if (!spec || !prepare(task, move, spec, ticket, &prepared, error))
     return false;
   const InvSnapshot *snap = task_snapshot(task);
   g_auto(GStrv) serials = good_serials(snap, move->target);
@@ -243,12 +237,7 @@ bool move_start(Task *task, Move *move, GError **error)
                                 .post_copy_after = move->args->post_copy_after,
                                 .offline = !move->live,
                                 .leaving = {move->live ? 0 : move->n_disks, list}};
-  bool begun = from && rpc_vm_migrate_start(from, &params, NULL, NULL, NULL, &failed);
-  if (failed && compute_does_without(spec, &failed))
-    begun = rpc_vm_migrate_start(from, &params, NULL, NULL, NULL, &failed);
-  if (failed)
-    g_propagate_error(error, g_steal_pointer(&failed));
-  return begun;
+  return from && rpc_vm_migrate_start(from, &params, NULL, NULL, NULL, error);
 }
 
 static void call_source(Move *move, PlanMoveVerdict verdict)

@@ -324,18 +324,11 @@ static bool ask_hosts(Task *task, Plan *plan, Move *move, GError **error)
   for (guint i = 0; i < seen->sight->blockers.len; i++)
     object(plan, "%s", seen->sight->blockers.items[i]);
   settle_standing(move, seen->sight);
-  seen->sight->stands_still = false; /* nothing to the target, whose agent may not know the word yet */
   g_autoptr(WsVmSpec) spec = move_spec_there(task, move, error);
   RpcLink *to = spec ? hosts_link(move->vm.center, move->target, error) : NULL;
   WsRpcVmMigrateCheck check = {.spec = spec, .sight = seen->sight, .network = (char *)move->network};
   g_autoptr(WsRpcVmMigrateCheckResult) said = NULL;
-  g_autoptr(GError) failed = NULL;
-  bool answered = to && rpc_vm_migrate_check(to, &check, &said, NULL, NULL, NULL, &failed);
-  if (failed && compute_does_without(spec, &failed))
-    answered = rpc_vm_migrate_check(to, &check, &said, NULL, NULL, NULL, &failed);
-  if (failed)
-    g_propagate_error(error, g_steal_pointer(&failed));
-  if (!answered)
+  if (!to || !rpc_vm_migrate_check(to, &check, &said, NULL, NULL, NULL, error))
     return false;
   for (guint i = 0; i < said->reasons.len; i++)
     object(plan, "%s", said->reasons.items[i]);

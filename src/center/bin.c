@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "center/auth/audit.h"
 #include "center/hosts/hosts.h"
+#include "center/room.h"
 
 #define ALARM    "bin_stuck"
 #define DAY_US   ((gint64)24 * 3600 * G_USEC_PER_SEC)
@@ -12,17 +13,10 @@
 #define AT_ONCE  20  /* begun with each look: hosts have other things to do */
 #define MOVED_AT_ONCE 500 /* times written in one transaction */
 
-static bool first_site(const void *object, void *arg)
-{
-  *(const WsSite **)arg = object;
-  return false;
-}
-
 /* How long things are kept; 0: for ever. */
 static gint64 keep_us(const InvSnapshot *snap)
 {
-  const WsSite *site = NULL;
-  inv_each(snap, &ws_type_site, first_site, &site);
+  const WsSite *site = room_site(snap);
   return site && site->bin_days > 0 ? site->bin_days * DAY_US : 0;
 }
 
@@ -162,41 +156,18 @@ static bool look_at_volume(const void *object, void *arg)
 
 /* ---- what is due ---- */
 
-typedef struct {
-  Center *center;
-  WsAnyRef ref;
-  const char *kind, *name;
-} Record;
-
-/* Nobody called: so the record is made here, with the task, in one transaction. Kind and risk are those of the deletion that people use. */
-static void add_audit(InvTxn *txn, WsId task, void *arg)
-{
-  const Record *of = arg;
-  char id[WS_ID_TEXT_MAX];
-  WsAuditRecord *record = ws_audit_record_new();
-  record->user = g_strdup("system");
-  record->operation = g_strdup(of->kind);
-  record->object = g_strdup(ws_id_format(of->ref.type->prefix, of->ref.id, id));
-  record->object_name = g_strdup(of->name);
-  record->kind = g_strdup("resource_operation");
-  record->risk = WS_AUDIT_RECORD_RISK_HIGH;
-  record->result = WS_AUDIT_RECORD_RESULT_ACCEPTED;
-  record->task = g_strdup(ws_id_format(ws_type_task.prefix, task, id));
-  record->request_id = g_strdup("recycle-bin");
-  audit_append(of->center->audit, txn, record);
-}
-
 static bool begin(Center *center, const WsAnyRef *ref, const char *name, GError **error)
 {
-  Record record = {center, *ref, ref->type == &ws_type_vm ? "vm_delete" : "volume_delete", name};
-  const TaskCause cause = {.user_name = "system", .cause = "retention", .request_id = "recycle-bin", .enrich = add_audit, .enrich_arg = &record};
+  AuditBegun record = {.log = center->audit, .user = "system", .operation = ref->type == &ws_type_vm ? "vm_delete" : "volume_delete",
+                       .object = *ref, .name = name, .risk = WS_AUDIT_RECORD_RISK_HIGH, .request_id = "recycle-bin"};
+  const TaskCause cause = {.user_name = record.user, .cause = "retention", .request_id = record.request_id, .enrich = audit_begun, .enrich_arg = &record};
   TaskStarted started = {0};
   WsVmDelete *args = NULL;
   if (ref->type == &ws_type_vm) {
     args = ws_vm_delete_new();
     args->how = WS_VM_DELETE_HOW_DESTROY;
   }
-  return task_start(center->tasks, task_kind_find(center->tasks, record.kind), ref->id, args, &cause, false, 0, &started, error);
+  return task_start(center->tasks, task_kind_find(center->tasks, record.operation), ref->id, args, &cause, false, 0, &started, error);
 }
 
 /* It is there, and told lately a time like ours: when the manager's clock is wrong by weeks, all that lies in the bin is not due. Its time is compared

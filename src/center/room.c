@@ -22,8 +22,15 @@ static bool add_held(const void *object, void *arg)
 
 static bool take_site(const void *object, void *arg)
 {
-  *(const void **)arg = object;
+  *(const WsSite **)arg = object;
   return false;
+}
+
+const WsSite *room_site(const InvSnapshot *snap)
+{
+  const WsSite *site = NULL;
+  inv_each(snap, &ws_type_site, take_site, &site);
+  return site;
 }
 
 /* ---- what is to come ---- */
@@ -90,9 +97,7 @@ GHashTable *room_coming(const InvSnapshot *snap, const GPtrArray *promises)
 PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host, GHashTable *coming)
 {
   const Coming *more = coming ? g_hash_table_lookup(coming, &host->id) : NULL;
-  const WsSite *site = NULL;
-  inv_each(snap, &ws_type_site, take_site, &site);
-  PlanRatios ratios = plan_host_ratios(site, host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL, host);
+  PlanRatios ratios = plan_host_ratios(room_site(snap), host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL, host);
   PlanHost row = {.id = host->id,
                   .name = host->name,
                   .architecture = (int)host->architecture,

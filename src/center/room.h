@@ -6,6 +6,8 @@
 #include "plan/cpu.h"
 #include "plan/place.h"
 
+/* The one site; NULL only before the first start has made it. */
+const WsSite *room_site(const InvSnapshot *snap);
 /* What is promised to VMs that are not on their hosts yet, by host: those that move or are taken over there,
  * and `promises` (RoomPromise; NULL: none), which only the core loop may look at. For room_of_host(); unref.
  */

@@ -75,6 +75,23 @@ void audit_append(AuditLog *log, InvTxn *txn, WsAuditRecord *record)
   inv_append_history(txn, record);
 }
 
+void audit_begun(InvTxn *txn, WsId task, void *arg)
+{
+  const AuditBegun *begun = arg;
+  char id[WS_ID_TEXT_MAX];
+  WsAuditRecord *record = ws_audit_record_new();
+  record->user = g_strdup(begun->user);
+  record->operation = g_strdup(begun->operation);
+  record->object = g_strdup(ws_id_format(begun->object.type->prefix, begun->object.id, id));
+  record->object_name = g_strdup(begun->name);
+  record->kind = g_strdup("resource_operation");
+  record->risk = begun->risk;
+  record->result = WS_AUDIT_RECORD_RESULT_ACCEPTED;
+  record->task = g_strdup(ws_id_format(ws_type_task.prefix, task, id));
+  record->request_id = g_strdup(begun->request_id);
+  audit_append(begun->log, txn, record);
+}
+
 /* ---- POST /audit-records/verify ---- */
 
 typedef struct {

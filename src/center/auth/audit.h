@@ -16,6 +16,16 @@ AuditLog *audit_new(Center *center, GError **error);
 void audit_free(AuditLog *log);
 /* Takes the record (its time and chain are filled in) into the transaction. */
 void audit_append(AuditLog *log, InvTxn *txn, WsAuditRecord *record);
+/* Of a task that the manager begins by itself: TaskCause.enrich, so that the record is in the task's first transaction. */
+typedef struct {
+  AuditLog *log;
+  const char *user, *operation; /* operation: the verb that people would use; its risk, too */
+  WsAnyRef object;
+  const char *name;
+  WsAuditRecordRisk risk;
+  const char *request_id;
+} AuditBegun;
+void audit_begun(InvTxn *txn, WsId task, void *begun);
 char *audit_chain_of(const char *previous, const WsAuditRecord *record); /* any thread; caller frees */
 
 typedef struct {

@@ -4,6 +4,7 @@
  * Totals, limits and what is allocated count the hosts that can be used now (connected, not in maintenance); all hosts and VMs are counted. */
 #include "center/api/view.h"
 #include "center/cluster/cluster.h"
+#include "center/room.h"
 #include "center/verbs.h"
 #include <math.h>
 
@@ -222,7 +223,7 @@ static bool capacity_of(const ApiView *view, const char *field, const WsHost *on
   g_autoptr(GHashTable) hosts = g_hash_table_new(id_hash, id_equal);
   g_autofree Walk *walk = g_new0(Walk, 1);
   walk->snap = view->snap;
-  walk->site = cluster_site(view->snap);
+  walk->site = room_site(view->snap);
   walk->hosts = hosts;
   if (only)
     add_host(only, walk);

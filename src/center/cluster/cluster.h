@@ -4,8 +4,6 @@
 #include "center/center.h"
 #include "plan/estate.h"
 
-/* The one site; NULL only before the first start has made it. */
-const WsSite *cluster_site(const InvSnapshot *snap);
 /* The cluster of a host; NULL: none. */
 const WsCluster *cluster_of_host(const InvSnapshot *snap, const WsHost *host);
 PlanRatios cluster_ratios(const InvSnapshot *snap, const WsHost *host);

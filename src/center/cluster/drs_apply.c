@@ -55,36 +55,13 @@ void drs_set_task(Center *center, WsId id, WsId task)
 
 /* ---- beginning, on record ---- */
 
-typedef struct {
-  Center *center;
-  const WsDrsRecommendation *advice;
-  const char *kind, *request;
-} Record;
-
-/* Nobody called: so the move's record is made here, with the task, in one transaction. Kind and risk are those of the verbs that people use. */
-static void add_audit(InvTxn *txn, WsId task, void *arg)
-{
-  const Record *of = arg;
-  char id[WS_ID_TEXT_MAX];
-  WsAuditRecord *record = ws_audit_record_new();
-  record->user = g_strdup(of->advice->by ? of->advice->by : "system");
-  record->operation = g_strdup(of->kind);
-  record->object = g_strdup(ws_id_format(ws_type_vm.prefix, of->advice->vm, id));
-  record->object_name = g_strdup(of->advice->vm_name);
-  record->kind = g_strdup("resource_operation");
-  record->risk = WS_AUDIT_RECORD_RISK_MEDIUM;
-  record->result = WS_AUDIT_RECORD_RESULT_ACCEPTED;
-  record->task = g_strdup(ws_id_format(ws_type_task.prefix, task, id));
-  record->request_id = g_strdup(of->request);
-  audit_append(of->center->audit, txn, record);
-}
-
 WsId drs_begin_task(Center *center, const WsDrsRecommendation *advice, const char *kind, void *args, GError **error)
 {
   char request[WS_ID_TEXT_MAX];
   ws_id_format(ws_type_drs_recommendation.prefix, advice->id, request);
-  Record record = {center, advice, kind, request};
-  const TaskCause why = {.user_name = advice->by ? advice->by : "system", .cause = "drs", .request_id = request, .enrich = add_audit, .enrich_arg = &record};
+  AuditBegun record = {.log = center->audit, .user = advice->by ? advice->by : "system", .operation = kind, .object = {&ws_type_vm, advice->vm},
+                       .name = advice->vm_name, .risk = WS_AUDIT_RECORD_RISK_MEDIUM, .request_id = request};
+  const TaskCause why = {.user_name = record.user, .cause = "drs", .request_id = request, .enrich = audit_begun, .enrich_arg = &record};
   TaskStarted started = {0};
   if (!task_start(center->tasks, task_kind_find(center->tasks, kind), advice->vm, args, &why, false, 0, &started, error))
     return 0;

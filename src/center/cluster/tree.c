@@ -28,11 +28,6 @@ static const void *first_of(const InvSnapshot *snap, const WsType *type)
   return first;
 }
 
-const WsSite *cluster_site(const InvSnapshot *snap)
-{
-  return first_of(snap, &ws_type_site);
-}
-
 const WsCluster *cluster_of_host(const InvSnapshot *snap, const WsHost *host)
 {
   return host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL;
@@ -40,7 +35,7 @@ const WsCluster *cluster_of_host(const InvSnapshot *snap, const WsHost *host)
 
 PlanRatios cluster_ratios(const InvSnapshot *snap, const WsHost *host)
 {
-  return plan_host_ratios(cluster_site(snap), cluster_of_host(snap, host), host);
+  return plan_host_ratios(room_site(snap), cluster_of_host(snap, host), host);
 }
 
 static const void *need(const InvSnapshot *snap, const WsType *type, WsId id, const char *field, GError **error)
@@ -78,7 +73,7 @@ void cluster_resume(Center *center)
   g_autoptr(GError) error = NULL;
   gint64 now = ws_clock_wall_us(center->clock);
   const WsHostPool *pool = first_of(head, &ws_type_host_pool);
-  if (!cluster_site(head)) {
+  if (!room_site(head)) {
     WsSite *site = inv_create(txn, &ws_type_site);
     ws_apply_defaults(&ws_type_site, site);
     site->name = g_strdup("Site");

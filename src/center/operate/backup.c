@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "center/database.h"
 #include "center/operate/backup.h"
+#include "center/room.h"
 #include "center/verbs.h"
 #include "model/model.h"
 #include <errno.h>
@@ -230,12 +231,6 @@ bool backup_verify(Task *task, GError **error)
 
 /* ---- the schedule ---- */
 
-static bool first_site(const void *object, void *arg)
-{
-  *(const WsSite **)arg = object;
-  return false;
-}
-
 typedef struct {
   const WsBackup *newest; /* of any kind that was made */
   GPtrArray *scheduled;   /* WsBackup, as they come */
@@ -297,9 +292,8 @@ void backup_tick(Center *center)
     return;
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   g_autoptr(GPtrArray) scheduled = g_ptr_array_new();
-  const WsSite *site = NULL;
+  const WsSite *site = room_site(head);
   Look look = {NULL, scheduled};
-  inv_each(head, &ws_type_site, first_site, &site);
   inv_each(head, &ws_type_backup, look_at, &look);
   if (!site || site->backup_interval_hours <= 0 || store_state(center->store) == STORE_READ_ONLY)
     return;

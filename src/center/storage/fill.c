@@ -5,6 +5,7 @@
  * They follow from what the inventory says: looked at when a host says something of the pool, and all of them with the sweep, because a
  * threshold may have moved. Each goes only when the pool is well below its limit again, so that one that breathes about it does not ring with each
  * breath. Of a pool whose size is not known, or that no host reaches, what was known last stays. Core loop, in a coroutine. */
+#include "center/room.h"
 #include "center/storage/storage.h"
 #include <math.h>
 
@@ -48,12 +49,6 @@ static void set_level(Center *center, const InvSnapshot *head, WsId pool, const 
 
 /* ---- how full ---- */
 
-static bool first_site(const void *object, void *arg)
-{
-  *(const WsSite **)arg = object;
-  return false;
-}
-
 static gint64 chosen(gint64 own, gint64 of_site, gint64 otherwise)
 {
   return own != WS_INT_UNSET ? own : of_site != WS_INT_UNSET ? of_site : otherwise;
@@ -66,8 +61,7 @@ typedef struct {
 /* A pool's own one may stand beside the site's other: then it is what counts, and the two are kept in order. */
 static Thresholds thresholds_of(const InvSnapshot *head, const WsPool *pool)
 {
-  const WsSite *site = NULL;
-  inv_each(head, &ws_type_site, first_site, &site);
+  const WsSite *site = room_site(head);
   gint64 warning = chosen(pool->warning_percent, site ? site->pool_warning_percent : WS_INT_UNSET, WARNING_PERCENT);
   gint64 critical = chosen(pool->critical_percent, site ? site->pool_critical_percent : WS_INT_UNSET, CRITICAL_PERCENT);
   if (pool->critical_percent != WS_INT_UNSET)

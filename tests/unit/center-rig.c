@@ -243,6 +243,64 @@ void center_rig_make_cluster(CenterRig *rig, const char *name, guint first, guin
   center_rig_run(rig, make_cluster, &(NewCluster){rig, name, first, n, fill});
 }
 
+typedef struct {
+  CenterRig *rig;
+  const WsType *type;
+  const char *name;
+  void (*change)(void *object);
+} Edit;
+
+static void edit(void *arg)
+{
+  const Edit *e = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(e->rig->center.inventory);
+  e->change(inv_edit_id(txn, e->type, rig_world_find(e->rig->world, e->name)));
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+void center_rig_edit(CenterRig *rig, const WsType *type, const char *name, void (*change)(void *object))
+{
+  center_rig_run(rig, edit, &(Edit){rig, type, name, change});
+}
+
+typedef struct {
+  CenterRig *rig;
+  const char *cluster, *rule, *label;
+} KeepApart;
+
+static void keep_apart(void *arg)
+{
+  const KeepApart *new = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(new->rig->center.inventory);
+  WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
+  rule->name = g_strdup(new->rule);
+  rule->cluster = rig_world_find(new->rig->world, new->cluster);
+  rule->kind = WS_AFFINITY_RULE_KIND_KEEP_APART;
+  rule->enabled = true;
+  rule->vm_label = g_strdup(new->label);
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+void center_rig_keep_apart(CenterRig *rig, const char *cluster, const char *rule, const char *label)
+{
+  center_rig_run(rig, keep_apart, &(KeepApart){rig, cluster, rule, label});
+}
+
+WsHostGuestCpu *center_rig_guest_cpu(const char *const *features)
+{
+  WsHostGuestCpu *cpu = ws_host_guest_cpu_new();
+  WsHostGuestCpuModel *model = ws_host_guest_cpu_model_new();
+  model->name = g_strdup("kvm64");
+  ws_array_add(&cpu->models, model);
+  for (; *features; features++)
+    ws_array_add(&cpu->features, g_strdup(*features));
+  return cpu;
+}
+
 /* ---- the host comes ---- */
 
 static void connect_host(void *arg);

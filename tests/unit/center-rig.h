@@ -91,6 +91,12 @@ void center_rig_close(CenterRig *rig);
 void center_rig_run(CenterRig *rig, WsCoFunc func, void *arg);
 /* Puts members `first` to `first + n - 1` into a new cluster, of that name for the world too; fill (may be NULL) sets the rest of it. */
 void center_rig_make_cluster(CenterRig *rig, const char *name, guint first, guint n, void (*fill)(WsCluster *cluster));
+/* Changes what the world calls by that name, in a transaction of its own. */
+void center_rig_edit(CenterRig *rig, const WsType *type, const char *name, void (*change)(void *object));
+/* VMs of the cluster with this label keep apart. */
+void center_rig_keep_apart(CenterRig *rig, const char *cluster, const char *rule, const char *label);
+/* A processor that guests can have: model kvm64 and these features, ended by NULL. */
+WsHostGuestCpu *center_rig_guest_cpu(const char *const *features);
 /* Until the hosts are connected, no task lives, and a while has passed in which events were taken. */
 void center_rig_settle(CenterRig *rig);
 void center_rig_run_for(CenterRig *rig, gint64 us);

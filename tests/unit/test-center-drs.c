@@ -82,15 +82,9 @@ static bool rule_is_broken(CenterRig *rig)
 }
 
 /* Twice its memory may be promised on the second host. */
-static void allow_overcommit(void *arg)
+static void allow_overcommit(void *host)
 {
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second")))->memory_overcommit_ratio =
-      2;
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
+  ((WsHost *)host)->memory_overcommit_ratio = 2;
 }
 
 /* Both run on the first host when the rule comes. */
@@ -151,21 +145,6 @@ static void start_and_move_are_refused_naming_rule_and_vm(void)
 
 /* ---- several at once ---- */
 
-static void make_label_rule(void *arg)
-{
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
-  rule->name = g_strdup("web");
-  rule->cluster = rig_world_find(rig->world, "cluster");
-  rule->kind = WS_AFFINITY_RULE_KIND_KEEP_APART;
-  rule->enabled = true;
-  rule->vm_label = g_strdup("role=web");
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
-}
-
 typedef struct {
   CenterRig *rig;
   const char *name;
@@ -203,7 +182,7 @@ static void ask_for_three(CenterRig *rig)
   Ask asks[3] = {0};
   WsId hosts[2] = {0};
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
-  center_rig_run(rig, make_label_rule, rig);
+  center_rig_keep_apart(rig, "cluster", "web", "role=web");
   for (guint i = 0; i < 3; i++) {
     asks[i] = (Ask){.rig = rig, .name = names[i]};
     ws_co_start(rig->center.loop, ask_for_web, &asks[i]);
@@ -287,7 +266,7 @@ static void manual_level_advises_and_does_what_is_accepted(void)
 static void advise_nothing_that_is_refused(CenterRig *rig)
 {
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
-  center_rig_run(rig, allow_overcommit, rig);
+  center_rig_edit(rig, &ws_type_host, "second", allow_overcommit);
   center_rig_do(rig, "hog", "vm_create", NULL,
                 "{'name':'hog','host':'@second','memory_bytes':65230864384,'memory_policy':{'reservation_"
                 "percent':100}}");

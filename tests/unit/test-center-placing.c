@@ -188,14 +188,9 @@ static void ask_to_move_what_is_off(CenterRig *rig)
   center_rig_assert_no_quarrel(rig);
 }
 
-static void back_to_work(void *arg)
+static void back_to_work(void *host)
 {
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "host")))->mode = WS_HOST_MODE_NORMAL;
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
+  ((WsHost *)host)->mode = WS_HOST_MODE_NORMAL;
 }
 
 /* None of those that are off can leave: the other host has nothing of what they need. */
@@ -219,7 +214,7 @@ static void ask_to_move_what_cannot(CenterRig *rig)
     g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_MAINTENANCE);
     assert_on(rig, "off", "host");
     assert_logged(rig, "stays_on_host", "names", "[that are off] off");
-    center_rig_run(rig, back_to_work, rig);
+    center_rig_edit(rig, &ws_type_host, "host", back_to_work);
   }
   center_rig_assert_no_quarrel(rig);
 }
@@ -317,20 +312,14 @@ static void ask_for_what_is_reserved(CenterRig *rig)
 }
 
 /* Twice its memory may be promised there, but nothing of what is reserved. */
-static void allow_overcommit(void *arg)
+static void allow_overcommit(void *host)
 {
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  ((WsHost *)inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second")))->memory_overcommit_ratio =
-      2;
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
+  ((WsHost *)host)->memory_overcommit_ratio = 2;
 }
 
 static void ask_for_memory_that_is_reserved(CenterRig *rig)
 {
-  center_rig_run(rig, allow_overcommit, rig);
+  center_rig_edit(rig, &ws_type_host, "second", allow_overcommit);
   center_rig_do(rig, "a", "vm_create", NULL,
                 "{'name':'a','host':'@second','memory_bytes':42949672960,'memory_policy':{'reservation_"
                 "percent':75}}"); /* 30 of 40 GiB */
@@ -347,7 +336,7 @@ static void ask_for_memory_that_is_reserved(CenterRig *rig)
 static void ask_for_what_is_promised(CenterRig *rig)
 {
   g_autoptr(GError) error = NULL;
-  center_rig_run(rig, allow_overcommit, rig);
+  center_rig_edit(rig, &ws_type_host, "second", allow_overcommit);
   for (guint i = 0; i < 3; i++) {
     g_autofree char *json =
         g_strdup_printf("{'name':'%c','host':'@%s','memory_bytes':41875931136,'memory_policy':{"
@@ -471,27 +460,11 @@ static void ask_for_many_twice(CenterRig *rig)
   g_assert_cmpuint(rig->center.promises->len, ==, 0);
 }
 
-/* One on each host at most: the rule counts those that are about to be made. */
-static void keep_apart(void *arg)
-{
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
-  rule->name = g_strdup("apart");
-  rule->cluster = rig_world_find(rig->world, "cluster");
-  rule->kind = WS_AFFINITY_RULE_KIND_KEEP_APART;
-  rule->enabled = true;
-  rule->vm_label = g_strdup("role=web");
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
-}
-
 static void ask_for_many_that_keep_apart(CenterRig *rig)
 {
   make_shared_image(rig);
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
-  center_rig_run(rig, keep_apart, rig);
+  center_rig_keep_apart(rig, "cluster", "apart", "role=web");
   REFUSED(rig, WS_ERROR_NO_ROOM_FOR_ALL, "vm_deploy", NULL,
           "{'name':'w','image':'@wide','linked':true,'labels':{'role':'web'},'count':3}", "only 2",
           "rule apart keeps it apart");
@@ -510,39 +483,32 @@ static void many_find_their_hosts_together_or_none_is_made(void)
 
 /* ---- processors ---- */
 
-static WsHostFacts *facts_with(const WsHostFacts *like, const char *const *features)
+static void have_guest_cpu(WsHost *host, const char *const *features)
 {
-  WsHostFacts *facts = ws_host_facts_copy(like);
-  ws_host_guest_cpu_free(facts->guest_cpu);
-  facts->guest_cpu = ws_host_guest_cpu_new();
-  WsHostGuestCpuModel *model = ws_host_guest_cpu_model_new();
-  model->name = g_strdup("kvm64");
-  ws_array_add(&facts->guest_cpu->models, model);
-  for (; *features; features++)
-    ws_array_add(&facts->guest_cpu->features, g_strdup(*features));
-  return facts;
+  ws_host_guest_cpu_free(host->facts->guest_cpu);
+  host->facts->guest_cpu = center_rig_guest_cpu(features);
 }
 
-static void differ(void *arg)
+static void have_avx2(void *host)
 {
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  WsHost *host = inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "host"));
-  WsHost *second = inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second"));
-  WsHostFacts *old = host->facts, *old_second = second->facts;
-  host->facts = facts_with(old, (const char *const[]){"avx", "avx2", NULL});
-  second->facts = facts_with(old_second, (const char *const[]){"avx", NULL});
-  ws_host_facts_free(old);
-  ws_host_facts_free(old_second);
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
+  have_guest_cpu(host, (const char *const[]){"avx", "avx2", NULL});
+}
+
+static void have_avx(void *host)
+{
+  have_guest_cpu(host, (const char *const[]){"avx", NULL});
+}
+
+static void differ(CenterRig *rig)
+{
+  center_rig_edit(rig, &ws_type_host, "host", have_avx2);
+  center_rig_edit(rig, &ws_type_host, "second", have_avx);
 }
 
 static void ask_for_a_feature(CenterRig *rig)
 {
   make_shared_image(rig);
-  center_rig_run(rig, differ, rig);
+  differ(rig);
   center_rig_do(rig, "plain", "vm_deploy", NULL, "{'name':'plain','image':'@wide','pool':'@shared_pool'}");
   assert_on(rig, "plain", "second"); /* the emptier one */
   assert_logged(rig, "placed", "host", "second");
@@ -562,26 +528,21 @@ static void ask_for_a_feature(CenterRig *rig)
 }
 
 /* An emulator takes any model; a processor that runs guests itself does not. */
-static void emulate(void *arg)
+static void emulate(void *host)
 {
-  CenterRig *rig = arg;
-  g_autoptr(GError) error = NULL;
-  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
-  WsHost *host = inv_edit_id(txn, &ws_type_host, rig_world_find(rig->world, "second"));
-  ws_host_virtualisation_free(host->facts->virtualisation);
-  host->facts->virtualisation = ws_host_virtualisation_new();
-  host->facts->virtualisation->kind = WS_HOST_VIRTUALISATION_KIND_TCG;
-  inv_commit(txn, NULL, &error);
-  g_assert_no_error(error);
+  WsHostFacts *facts = ((WsHost *)host)->facts;
+  ws_host_virtualisation_free(facts->virtualisation);
+  facts->virtualisation = ws_host_virtualisation_new();
+  facts->virtualisation->kind = WS_HOST_VIRTUALISATION_KIND_TCG;
 }
 
 static void ask_an_emulator(CenterRig *rig)
 {
   static const char rich[] = "{'name':'rich','host':'@second','cpu':{'vcpus':1,'mode':'custom','model':'"
                              "Skylake','features':['avx2']}}";
-  center_rig_run(rig, differ, rig);
+  differ(rig);
   REFUSED(rig, WS_ERROR_NO_HOST, "vm_create", NULL, rich, "second: its processor lacks avx2, model Skylake");
-  center_rig_run(rig, emulate, rig);
+  center_rig_edit(rig, &ws_type_host, "second", emulate);
   center_rig_do(rig, "rich", "vm_create", NULL, rich);
   center_rig_do(rig, NULL, "vm_start", "rich", NULL);
   center_rig_do(rig, NULL, "vm_hibernate", "rich", NULL);

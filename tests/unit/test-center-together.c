@@ -39,12 +39,7 @@ static WsHostFacts *facts_with(const char *const *features)
   WsHostFacts *facts = ws_host_facts_new();
   facts->virtualisation = ws_host_virtualisation_new();
   facts->virtualisation->kind = WS_HOST_VIRTUALISATION_KIND_KVM;
-  facts->guest_cpu = ws_host_guest_cpu_new();
-  WsHostGuestCpuModel *model = ws_host_guest_cpu_model_new();
-  model->name = g_strdup("kvm64");
-  ws_array_add(&facts->guest_cpu->models, model);
-  for (; *features; features++)
-    ws_array_add(&facts->guest_cpu->features, g_strdup(*features));
+  facts->guest_cpu = center_rig_guest_cpu(features);
   return facts;
 }
 

@@ -102,6 +102,15 @@ static void filters_choose_rows(void)
   }
 }
 
+static void assert_bad(WsFilter *(*parse)(const WsType *type, const char *text, GError **error), const char *text, const char *position,
+                       const char *expected)
+{
+  GError *error = NULL;
+  g_test_message("%s", text);
+  g_assert_null(parse(&thing_type, text, &error));
+  assert_error(error, WS_ERROR_BAD_FILTER, "position", position, "expected", expected, NULL);
+}
+
 static void bad_filters_tell_where(void)
 {
   static const struct {
@@ -140,13 +149,8 @@ static void bad_filters_tell_where(void)
       {"name=a and ", "12", "a field"},
       {"name=ä and x=1", "12", "a field of Thing"},
   };
-  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-    GError *error = NULL;
-    g_test_message("%s", cases[i].text);
-    g_assert_null(ws_filter_parse(&thing_type, cases[i].text, &error));
-    assert_error(error, WS_ERROR_BAD_FILTER, "position", cases[i].position, "expected", cases[i].expected,
-                 NULL);
-  }
+  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
+    assert_bad(ws_filter_parse, cases[i].text, cases[i].position, cases[i].expected);
   GError *error = NULL;
   g_autofree char *long_text = g_strnfill(9000, 'a');
   g_assert_null(ws_filter_parse(&thing_type, long_text, &error));
@@ -279,18 +283,10 @@ static void bad_paths_over_references_tell_where(void)
       {"name.x=x", "1", "a field of Thing"},
       {"on=true and volume.pool", "24", "one of = != < <= > >= ~"},
   };
-  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
-    GError *error = NULL;
-    g_test_message("%s", cases[i].text);
-    g_assert_null(ws_filter_parse_joined(&thing_type, cases[i].text, &error));
-    assert_error(error, WS_ERROR_BAD_FILTER, "position", cases[i].position, "expected", cases[i].expected,
-                 NULL);
-  }
-  GError *error = NULL;
-  g_assert_null(
-      ws_filter_parse(&thing_type, "volume.pool=pool-3", &error)); /* where nobody can say what is there */
-  assert_error(error, WS_ERROR_BAD_FILTER, "position", "1", "expected",
-               "a path over at most one reference, and over none in a watch or in history", NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
+    assert_bad(ws_filter_parse_joined, cases[i].text, cases[i].position, cases[i].expected);
+  /* Where nobody can say what is there. */
+  assert_bad(ws_filter_parse, "volume.pool=pool-3", "1", "a path over at most one reference, and over none in a watch or in history");
 }
 
 static int by_sort(gconstpointer a, gconstpointer b, gpointer sort)

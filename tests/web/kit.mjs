@@ -225,6 +225,17 @@ export async function openPage(browser, site, { path = '/', language = 'en', the
   return page
 }
 
+/** Goes there afresh: what went wrong before is forgotten, what matches `allowed` is expected. */
+export async function visit(page, site, path, allowed = []) {
+  page.allowed = allowed
+  page.wrong.length = 0
+  await page.goto(site.url + path)
+  await page.waitForSelector('.page > *')
+}
+
+/** Simulated hosts have no screen: that is no fault of the page. */
+export const nothingWrong = (page) => same(page.wrong.filter((w) => !/422/.test(w)), [], 'what went wrong in the browser')
+
 /** The state an object's page shows in its head: not a word, which stands on buttons too. */
 export const head = (state) => `.objecthead .title .state[data-state=${state}]`
 

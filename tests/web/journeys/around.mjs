@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Getting around: what the tree finds, what the palette remembers, which tabs an object has, what a screen keeps.
-import { check, head, openPage, quiet, same, until } from '../kit.mjs'
+import { check, head, nothingWrong, openPage, quiet, same, until, visit } from '../kit.mjs'
 
 export function around(site, browser) {
   let page
   const at = async (path, allowed = []) => {
     page ??= await openPage(browser, site)
-    page.allowed = allowed
-    page.wrong.length = 0
-    await page.goto(site.url + path)
-    await page.waitForSelector('.page > *')
+    await visit(page, site, path, allowed)
   }
-  const good = () => same(page.wrong.filter((w) => !/422/.test(w)), [], 'what went wrong in the browser') // simulated hosts have no screen
+  const good = () => nothingWrong(page)
   const line = (id) => `.tree .line[data-id=${id}]`
   return [
     ['the tree finds a VM under a host that nobody has unfolded', async () => {

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What others do, or what happens behind the manager's back, is on screen without a reload; what goes wrong is said, and nothing is lost by it.
-import { check, head, openPage, quiet, same, until } from '../kit.mjs'
+import { check, head, nothingWrong, openPage, quiet, same, until, visit } from '../kit.mjs'
 
 export function live(site, browser, makeSite) {
   let page
   const at = async (path, allowed = []) => {
     page ??= await openPage(browser, site)
-    page.allowed = allowed
-    page.wrong.length = 0
-    await page.goto(site.url + path)
-    await page.waitForSelector('.page > *')
+    await visit(page, site, path, allowed)
   }
-  const good = () => same(page.wrong.filter((w) => !/422/.test(w)), [], 'what went wrong in the browser') // simulated hosts have no screen
+  const good = () => nothingWrong(page)
   return [
     ['a change by somebody else is on the page, in the list, in the tree', async () => {
       const vm = site.vms[0]

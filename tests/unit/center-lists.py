@@ -407,22 +407,23 @@ def each_change_of_a_long_revision_is_told(w):
 
 
 def all_that_ended_at_once_is_told_to_who_comes_later(w):
-    """One revision again, behind which nothing comes."""
-    old = time_of(int(time.time() * 1000000) - 86400 * 1000000)
+    """One revision again, behind which nothing comes: a user goes, and with them their sessions."""
+    now = int(time.time() * 1000000)
+    status, user, _ = w.admin.call("POST", "/users", {"name": "everywhere", "password": "a long password"})
+    assert status == 201, user
     w.m.stop()
     with sqlite3.connect(os.path.join(w.m.data, "winsphere.db")) as db:
-        user = db.execute("SELECT id FROM users WHERE json_extract(body, '$.name') = 'admin'").fetchone()[0]
         for n in range(700):
-            insert(db, "sessions", 16_000_000 + n, {"id": f"session-{16_000_000 + n}", "user": f"user-{user}", "user_name": "admin", "token_hash": f"{n:064x}",
-                                                    "created": old, "last_used": old, "expires": old})
-    w.m.more = ["--event-days", "0", "--host-cert-life", "10"]  # that life makes it look often
+            insert(db, "sessions", 16_000_000 + n, {"id": f"session-{16_000_000 + n}", "user": user["id"], "user_name": "everywhere", "token_hash": f"{n:064x}",
+                                                    "created": time_of(now), "last_used": time_of(now), "expires": time_of(now + 86400 * 1000000)})
     w.m.start()
     w.admin = center.Client(w.m).login("admin", w.m.password)
-    since = w.admin.call("GET", "/whoami")[1]["revision"]
     gone = {f"session-{16_000_000 + n}" for n in range(700)}
-    path = f"/watch?types=sessions&since={since}"
-    for _ in range(2):  # one is there before, one comes afterwards
-        watch, left = center.Socket(w.admin, path), set(gone)
+    path = f"/watch?types=sessions&since={w.admin.call('GET', '/whoami')[1]['revision']}"
+    early = center.Socket(w.admin, path)
+    assert w.admin.call("DELETE", f"/users/{user['id']}")[0] == 204
+    for watch in (early, center.Socket(w.admin, path)):
+        left = set(gone)
         while left:
             left -= {c["id"] for c in watch.message()["changes"] if c["op"] == "gone"}
 

@@ -98,6 +98,7 @@ export function late(site, browser) {
       await page.click('[data-test=more-verbs]')
       await page.click('.ant-dropdown:not(.ant-dropdown-hidden) [data-verb=delete]:not(:has(.why))')
       await page.fill('[data-test=confirm-name]', 'once more')
+      await page.waitForSelector('[data-test=confirm]:not([disabled])') // until then nobody has seen what it asks
       for (let i = 0; i < 2; i++) await page.press('[data-test=confirm-name]', 'Enter')
       same(await page.locator('.ant-modal .errorbox').allTextContents(), [])
       same((await sent(page, `DELETE /api/v1/vms/${vm}`)).filter((line) => !line.includes('dry_run')), [`DELETE /api/v1/vms/${vm}`])

@@ -63,6 +63,7 @@ struct Center {
   GHashTable *logs_asked; /* compute/run_log.c: host -> how many ask it for a log */
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *pools_of_hosts; /* storage/pool_hosts.c */
+  GArray *pools_attached; /* the same: hosts that a task is attaching pools to */
   Quotas *quotas; /* center/quota.h */
   Troubles *troubles; /* compute/trouble.h */
   GPtrArray *promises; /* compute/place.c: RoomPromise, of tasks that make VMs */

@@ -144,6 +144,8 @@ class Socket:
             data = self.take(size)
             if first & 15 == 8:
                 return struct.unpack(">H", data[:2])[0]
+            if first & 15 == 9:  # who does not answer is taken for dead
+                self.stream.sendall(b"\x8a" + bytes([0x80 | len(data)]) + bytes(4) + data)
             if first & 0x40:
                 self.compressed += 1
                 data = zlib.decompressobj(-15).decompress(data + b"\0\0\xff\xff")

@@ -5,6 +5,7 @@
 #include "center/cluster/cluster.h"
 #include "center/network/network.h"
 #include "center/room.h"
+#include "center/storage/storage.h"
 #include "task/task-private.h"
 #include <string.h>
 
@@ -671,6 +672,41 @@ static void firewall_told_while_it_is_set_is_the_new_one(void)
   runs_on_site(connect_between_act_and_record, "a host connects while its firewall is set");
 }
 
+/* ---- a host that connects while it is given a pool ---- */
+
+static void tell_pools_again(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  WsId host = rig_world_find(rig->world, "second");
+  g_assert_true(storage_resync_pools(&rig->center, host, hosts_link(&rig->center, host, &error), &error));
+  g_assert_no_error(error);
+}
+
+/* The host has the pool and the inventory not yet, when the host is told which are its own. */
+static void tell_pools_between_act_and_record(CenterRig *rig)
+{
+  center_rig_do(rig, "late", "pool_create", NULL, "{'name':'late','kind':'shared_directory','hosts':['@host'],'path':'/shared/late'}");
+  WsId pool = rig_world_find(rig->world, "late");
+  start_ok(rig, "pool_attach", "late", "{'host':'@second'}");
+  while (!host_find_pool(&rig->world->hosts[1], pool))
+    center_rig_run_for(rig, 1);
+  g_assert_cmpuint(((const WsPool *)look(rig, &ws_type_pool, "late"))->hosts.len, ==, 1);
+  ws_co_start(rig->center.loop, tell_pools_again, rig);
+  for (guint ms = 0; ms < 200; ms++) { /* not for a moment, either: its preparation may go on there */
+    center_rig_run_for(rig, 1);
+    g_assert_nonnull(host_find_pool(&rig->world->hosts[1], pool));
+  }
+  center_rig_settle(rig);
+  g_assert_cmpuint(((const WsPool *)look(rig, &ws_type_pool, "late"))->hosts.len, ==, 2);
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void pool_is_not_forgotten_while_it_is_attached(void)
+{
+  runs_on_site(tell_pools_between_act_and_record, "a host connects while it is given a pool");
+}
+
 /* ---- the volume of an image, as a VM's disk ---- */
 
 static void assert_is_the_images(CenterRig *rig, const char *kind, const char *target, const char *json)
@@ -764,6 +800,7 @@ int main(int argc, char **argv)
   g_test_add_func("/center/together/move_ends_with_a_target_that_is_given_up", move_ends_with_a_target_that_is_given_up);
   g_test_add_func("/center/together/move_from_a_host_that_asks_for_more_fails_by_name",
                   move_from_a_host_that_asks_for_more_fails_by_name);
+  g_test_add_func("/center/together/pool_is_not_forgotten_while_it_is_attached", pool_is_not_forgotten_while_it_is_attached);
   g_test_add_func("/center/together/firewall_told_while_it_is_set_is_the_new_one", firewall_told_while_it_is_set_is_the_new_one);
   g_test_add_func("/center/together/image_whose_volume_a_vm_has_keeps_its_bytes", image_whose_volume_a_vm_has_keeps_its_bytes);
   int result = g_test_run();

@@ -186,14 +186,35 @@ static bool check_attach(Task *task, const WsPool *pool, WsId host, GError **err
   return hosts_link(task_center(task), host, error) != NULL;
 }
 
+/* The host has it before it is on record: one that is told just then what is on record keeps it (forget_others). */
+static void note_attach(const Member *m)
+{
+  if (!m->center->pools_attached)
+    m->center->pools_attached = g_array_new(FALSE, FALSE, sizeof(Member));
+  g_array_append_val(m->center->pools_attached, *m);
+}
+
+static void attach_is_over(const Member *m)
+{
+  for (guint i = 0; i < m->center->pools_attached->len; i++)
+    if (memcmp(&g_array_index(m->center->pools_attached, Member, i), m, sizeof *m) == 0) {
+      g_array_remove_index_fast(m->center->pools_attached, i);
+      return;
+    }
+}
+
 bool pool_attach(Task *task, GError **error)
 {
   const WsPool *pool = task_find_target(task, error);
   const WsPoolAttach *args = task_args(task);
   Member m = {task_center(task), task_target(task), args->host};
   TaskLockRef locks[] = {{&ws_type_pool, m.pool, false}, {&ws_type_host, m.host, true}};
-  return pool && (task_is_resumed(task) || check_attach(task, pool, m.host, error)) &&
-         task_lock(task, locks, G_N_ELEMENTS(locks), error) && TASK_STEP(task, "attach", attach_host, cut_off_again, &m, error);
+  if (!pool || (!task_is_resumed(task) && !check_attach(task, pool, m.host, error)) || !task_lock(task, locks, G_N_ELEMENTS(locks), error))
+    return false;
+  note_attach(&m);
+  bool ok = TASK_STEP(task, "attach", attach_host, cut_off_again, &m, error);
+  attach_is_over(&m);
+  return ok;
 }
 
 /* ---- detach ---- */
@@ -358,10 +379,16 @@ static void set_away(Center *center, WsId id, WsId host, const char *reason)
 }
 
 /* What it has besides is of pools that were deleted, or that it was cut off from, while it was away. */
-static void forget_others(RpcLink *link, GArray *pools)
+static void forget_others(Center *center, WsId host, RpcLink *link, const GArray *pools)
 {
   g_autoptr(GError) failed = NULL;
-  WsRpcPoolKeep params = {.pools = {.len = pools->len, .items = (WsId *)pools->data}};
+  g_autoptr(GArray) kept = g_array_copy((GArray *)pools);
+  for (guint i = 0; center->pools_attached && i < center->pools_attached->len; i++) {
+    const Member *m = &g_array_index(center->pools_attached, Member, i);
+    if (m->host == host)
+      g_array_append_val(kept, m->pool);
+  }
+  WsRpcPoolKeep params = {.pools = {.len = kept->len, .items = (WsId *)kept->data}};
   if (!rpc_pool_keep(link, &params, NULL, NULL, NULL, &failed))
     ws_log_error(WS_LOG_WARNING, "pools-not-forgotten", failed, NULL);
 }
@@ -396,11 +423,11 @@ static bool is_being_made(Center *center, WsId id)
   return pool && pool->state == WS_POOL_STATE_CREATING;
 }
 
-static bool resync_pools(Center *center, WsId host, RpcLink *link, GError **error)
+bool storage_resync_pools(Center *center, WsId host, RpcLink *link, GError **error)
 {
   g_autoptr(GArray) kept = pools_of_host(center, host);
   bool all = true;
-  forget_others(link, kept);
+  forget_others(center, host, link, kept);
   /* One that was made or attached meanwhile was not among them, and may be forgotten again: the host is told
    * of it now, or when its task is through. */
   g_autoptr(GArray) pools = pools_of_host(center, host);
@@ -452,6 +479,6 @@ void storage_start(Center *center)
 {
   know_pools_of_hosts(center);
   storage_fill_start(center);
-  hosts_add_resync(center, resync_pools);
+  hosts_add_resync(center, storage_resync_pools);
   hosts_add_down(center, pools_down);
 }

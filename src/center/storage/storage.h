@@ -30,6 +30,8 @@ bool storage_tell_pool(Center *center, const WsPool *pool, WsId host, bool creat
                        GError **error);
 /* keep: others go on using it. */
 bool storage_tell_pool_gone(Center *center, WsId pool, WsId host, bool keep, GError **error);
+/* Tells a host which pools are its own, each of them, and to forget others. false: it is worth trying again soon. In a coroutine. */
+bool storage_resync_pools(Center *center, WsId host, RpcLink *link, GError **error);
 /* Sum of the sizes of a pool's volumes. */
 gint64 storage_provisioned_bytes(const InvSnapshot *snap, WsId pool);
 

@@ -34,7 +34,7 @@ def run_groups(site, groups, wanted):
                     print(f"ok {number} - {name}")
                 except Skip as why:
                     print(f"ok {number} - {name} # SKIP {why}")
-                except (Failure, Refused, OSError, LookupError, TypeError, ValueError) as error:
+                except (Failure, Refused, AttributeError, OSError, LookupError, TypeError, ValueError) as error:
                     failed += 1
                     where = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[1:]]
                     print(f"not ok {number} - {name}\n# {type(error).__name__}: {error}\n# in {' > '.join(where)}")

@@ -111,7 +111,9 @@ export function drs(makeSite, browser) {
       })
       page.clicks = 0
       await click(page, '[data-test=accept_all]')
-      await until('both apart', async () => (await where(site.movers[2])) !== (await where(site.movers[3])))
+      await until('both apart', async () => (await where(site.movers[2])) !== (await where(site.movers[3]))).catch(async (error) => {
+        throw new Error(`${error.message}: ${JSON.stringify((await site.call('GET', '/drs-recommendations')).items.map(({ vm, to, state, reason, error: why }) => ({ vm, to, state, reason, why })))}`)
+      })
       most(1)
       good()
     }],

@@ -2,6 +2,7 @@
 /* DRS and affinity rules in a real manager with simulated hosts: rules refuse and are healed, recommendations are accepted, a manager that is killed
  * half-way goes on. What is planned is tried in test-plan-drs. */
 #include "center-runs.h"
+#include "center/cluster/drs.h"
 #include "model/model.h"
 #include <string.h>
 
@@ -244,13 +245,35 @@ static void accept_it(void *arg)
   g_assert_no_error(error);
 }
 
+static bool is_other(const void *plan, guint i, const WsDrsRecommendation *advice)
+{
+  return false;
+}
+
+static guint first_wave(const void *plan, guint i)
+{
+  return 0;
+}
+
+/* A plan that was under way when somebody accepted what was advised before: it knows nothing of that. */
+static void enter_late_plan(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  const DrsMoves late = {DRS_OF_HOSTS, rig_world_find(rig->world, "cluster"), 1, NULL, is_other, NULL, first_wave, NULL, NULL};
+  g_assert_true(drs_enter_moves(&rig->center, &late, 1, &error)); /* else it would ask for what it advises */
+  g_assert_no_error(error);
+}
+
 static void see_accepted_done(CenterRig *rig)
 {
   center_rig_run_for(rig, 30 * SECOND_US);
   center_rig_run(rig, accept_it, rig);
+  center_rig_run(rig, enter_late_plan, rig);
   center_rig_run_for(rig, 60 * SECOND_US);
   g_assert_true(is_apart(rig));
   g_assert_cmpuint(advices(rig, "applied"), ==, 1);
+  g_assert_cmpuint(advices(rig, "pending") + advices(rig, "expired"), ==, 0);
 }
 
 /* It waits over a restart, until somebody accepts it. */

@@ -124,7 +124,7 @@ typedef struct {
   void (*fill)(const void *plan, guint i, WsDrsRecommendation *advice); /* what is moved where, and why */
   void (*tell)(Center *center, const void *plan, guint i, const WsDrsRecommendation *advice); /* that somebody's word is waited for */
 } DrsMoves;
-/* Enters them: recommendations of this kind that stand already stay, others expire. In a coroutine. */
+/* Enters them: recommendations of this kind that stand already stay, others expire. Nothing, when one was accepted meanwhile. In a coroutine. */
 bool drs_enter_moves(Center *center, const DrsMoves *moves, gint64 batch, GError **error);
 /* Enters the plan. In a coroutine. */
 bool drs_enter_plan(Center *center, const DrsPicture *picture, const PlanDrsResult *result, gint64 batch, GError **error);

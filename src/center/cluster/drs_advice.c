@@ -97,6 +97,10 @@ bool drs_enter_moves(Center *center, const DrsMoves *moves, gint64 batch, GError
 {
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
   g_autoptr(InvTxn) txn = inv_begin(center->inventory);
+  guint pending, accepted;
+  drs_count(head, moves->cluster, moves->kind, &pending, &accepted);
+  if (accepted) /* while it was planned: its figures are of a state that ends with those moves */
+    return true;
   g_autofree bool *stands = g_new0(bool, moves->n + 1);
   Enter enter = {moves, txn, stands, ws_clock_wall_us(center->clock), batch};
   drs_each_advice(head, moves->cluster, look_at_old, &enter);

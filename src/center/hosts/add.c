@@ -399,6 +399,10 @@ static bool enter(Task *task, const Add *add, WsId id)
   host->ssh->port = add->args->port;
   host->ssh->user = g_strdup(add->args->user);
   host->ssh->host_key = g_strdup(add->args->host_key);
+  if (add->args->fault_domain) {
+    g_free(host->fault_domain);
+    host->fault_domain = g_strdup(add->args->fault_domain);
+  }
   inv_delete(txn, &ws_type_join_token, add->token);
   task_set_object(task, &ws_type_host, id);
   return true;

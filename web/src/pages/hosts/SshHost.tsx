@@ -3,11 +3,13 @@
 import { useState } from 'react'
 import { Button, Input, InputNumber, Segmented } from 'antd'
 import { ApiError, post } from '../../api/client'
+import { fieldsOf } from '../../api/contract'
 import { ErrorBox, tell } from '../../kit/error/ErrorBox'
 import { Labelled } from '../../kit/form/Fields'
 import { RefSelect } from '../../kit/form/inputs'
 import { TaskDetail } from '../../kit/TaskDetail'
 import { closeOverlay } from '../../kit/overlay'
+import { labelOf } from '../../kit/Value'
 import { noteMade } from '../../live/follow'
 import { useObject } from '../../live/store'
 import { t } from '../../texts'
@@ -23,6 +25,7 @@ export function SshHost({ cluster: first }: { cluster?: string }) {
   const [privateKey, setPrivateKey] = useState('')
   const [name, setName] = useState('')
   const [cluster, setCluster] = useState<string | undefined>(first)
+  const [domain, setDomain] = useState('')
   const [key, setKey] = useState<Key>()
   const [task, setTask] = useState<string>()
   const [busy, setBusy] = useState(false)
@@ -32,7 +35,7 @@ export function SshHost({ cluster: first }: { cluster?: string }) {
     setBusy(true)
     setError(undefined)
     try {
-      const made = await post('/hosts/add', { address, port, user, name: name || undefined, cluster, ...more })
+      const made = await post('/hosts/add', { address, port, user, name: name || undefined, cluster, fault_domain: domain || undefined, ...more })
       noteMade(made)
       setTask(made.id)
     } catch (failed) {
@@ -59,6 +62,7 @@ export function SshHost({ cluster: first }: { cluster?: string }) {
         {way === 'key' && <Labelled label={t('ssh_private_key')} required wide><Input.TextArea value={privateKey} maxLength={32768} rows={4} className="mono" onChange={(e) => setPrivateKey(e.target.value)} aria-label={t('ssh_private_key')} /></Labelled>}
         <Labelled label={t('host_name')} help={t('host_name_help')}><Input value={name} maxLength={255} onChange={(e) => setName(e.target.value)} aria-label={t('host_name')} /></Labelled>
         <Labelled label={t('cluster')} help={t('host_cluster_help')}><RefSelect type="Cluster" label={t('cluster')} value={cluster} onChange={setCluster} /></Labelled>
+        <Labelled label={labelOf('Host', 'fault_domain')} help={fieldsOf('Host').fault_domain?.d}><Input value={domain} maxLength={64} onChange={(e) => setDomain(e.target.value)} aria-label={labelOf('Host', 'fault_domain')} data-test="ssh-domain" /></Labelled>
       </fieldset>
       {key && (
         <div className="stack" role="alert">

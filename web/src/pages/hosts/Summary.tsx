@@ -41,7 +41,7 @@ export default function Summary({ object: host }: TabProps) {
           <Fact label={t('virtualisation')}>{facts?.virtualisation?.kind ? word(facts.virtualisation.kind) : '-'}{facts?.virtualisation?.kind === 'tcg' && <span className="waits">{facts.virtualisation.reason}</span>}</Fact>
           <Fact label={t('nics')}>{count(facts?.nics?.filter((n: any) => n.kind === 'physical').length)}</Fact>
         </Facts>
-        <FactsOf type="Host" object={host} paths={['address', 'facts.versions.os', 'facts.versions.kernel', 'facts.versions.qemu', 'facts.versions.libvirt', 'facts.versions.ovs', 'agent_version']} />
+        <FactsOf type="Host" object={host} paths={['fault_domain', 'address', 'facts.versions.os', 'facts.versions.kernel', 'facts.versions.qemu', 'facts.versions.libvirt', 'facts.versions.ovs', 'agent_version']} />
       </Card>
       <TopVms filter={`host=${host.id}`} />
       <Card title={t('open_alarms')}><OpenAlarms filter={`object=${host.id}`} /></Card>

@@ -1,0 +1,1 @@
+-- Additions only: nothing to change in what is stored.

@@ -296,7 +296,7 @@ WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only)
 bool room_rules_check(RoomRules *rules, GError **error)
 {
   PlanConflict conflict;
-  if (!plan_rules_conflict((PlanRule *)rules->rules->data, rules->rules->len, &conflict))
+  if (!plan_rules_conflict((PlanRule *)rules->rules->data, rules->rules->len, NULL, &conflict))
     return true;
   return ws_fail(error, WS_ERROR_RULE_CONFLICT, "object", g_array_index(rules->rules, PlanRule, conflict.a).name, "other",
                  g_array_index(rules->rules, PlanRule, conflict.b).name, "reason", conflict.reason, NULL);

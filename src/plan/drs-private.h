@@ -10,6 +10,8 @@ typedef struct {
   gint64 held, held_vcpus;      /* while the moves of this wave are under way: on both ends */
 } DrsHostState;
 
+typedef struct DrsSpread DrsSpread;
+
 typedef struct {
   const PlanDrs *problem;
   const PlanDrsOptions *options;
@@ -18,6 +20,8 @@ typedef struct {
   guint32 *left;       /* host that it is leaving in this wave; PLAN_DRS_NOWHERE: it stays */
   DrsHostState *hosts;
   GArray **rules;      /* by VM: guint32, rules that it is in; NULL: none */
+  guint32 *domain;     /* [host]: number of its fault domain; NULL: no rule asks */
+  DrsSpread **spread;  /* [rule]: where the VMs are that it spreads; NULL: it does not */
   bool sees_both;      /* rules see VMs that move on both hosts */
   guint wave;
   GArray *moves;       /* PlanDrsMove */
@@ -38,10 +42,27 @@ double drs_all_stress(const DrsState *state);
 bool drs_is_hot(const DrsState *state, guint32 host);
 PlanWhere drs_where(DrsState *state);
 
+/* ---- drs_domains.c: rules that spread, each question answered without a look at their other VMs ---- */
+void drs_domains_init(DrsState *state);
+void drs_domains_clear(DrsState *state);
+/* The VM counts there from now on; either may be PLAN_DRS_NOWHERE. */
+void drs_domains_shift(DrsState *state, guint32 vm, guint32 from, guint32 to);
+bool drs_domains_counts(const DrsState *state, guint32 rule);
+/* As plan_rule_breaks(), with all others where they count, none of them on two hosts. */
+bool drs_domains_refuse(DrsState *state, guint32 rule, guint32 vm, guint32 host);
+guint drs_domains_missing(const DrsState *state, guint32 rule);
+/* How many domains rules that should spread miss with these VMs (each once) on this host. */
+guint drs_domains_dislikes(DrsState *state, const guint32 *unit, guint n, guint32 host);
+/* Is another VM of the rule in the fault domain of this one? */
+bool drs_domains_shares(const DrsState *state, guint32 rule, guint32 vm);
+/* Does some rule spread both? */
+bool drs_domains_bind(const DrsState *state, guint32 a, guint32 b);
+
 /* Why this VM cannot go there, or NULL: static text, or *owned (caller frees), which is also what is returned. `together`: as in rules.h. */
 const char *drs_refusal(DrsState *state, guint32 vm, guint32 host, bool together, char **owned);
 /* The same, but only whether; cheap. `room`: memory and vCPUs count too. */
 bool drs_may(DrsState *state, guint32 vm, guint32 host, bool together, bool room);
+/* Soft rules that it breaks there, those that spread left out (drs_domains_dislikes()). */
 guint drs_dislikes(DrsState *state, guint32 vm, guint32 host);
 /* Processor seconds that the move of these VMs (all on one host) saves, cost taken off. */
 double drs_gain(const DrsState *state, const guint32 *vms, guint n, guint32 to);

@@ -6,6 +6,7 @@
 #define UNIT_MAX 32        /* VMs that keep together move as one, up to so many */
 #define LEAST_GAIN_S 20.0  /* less is noise */
 #define COOLER_PERCENT 10  /* a target that comes above a threshold must still stay so much below what the source was */
+#define ROOM_TRIES 16 /* VMs of a rule that spreads for which room is sought where only that is lacking */
 #define EVEN_BAND 5        /* percent points below the most used host that count as most used too */
 
 static guint limit_of(const PlanDrsOptions *options)
@@ -50,15 +51,29 @@ static bool unit_may(DrsState *state, const guint32 *unit, guint n, guint32 host
 {
   DrsHostState *h = &state->hosts[host];
   gint64 promised = h->promised, vcpus = h->vcpus;
+  guint n_looked = 0;
   bool may = true;
   for (guint i = 0; i < n && may; i++) {
     may = drs_may(state, unit[i], host, n == 1, true);
     h->promised += state->problem->vms[unit[i]].memory_bytes;
     h->vcpus += state->problem->vms[unit[i]].vcpus;
+    drs_domains_shift(state, unit[i], state->at[unit[i]], host);
+    n_looked = i + 1;
   }
   h->promised = promised;
   h->vcpus = vcpus;
+  for (guint i = 0; i < n_looked; i++)
+    drs_domains_shift(state, unit[i], host, state->at[unit[i]]);
   return may;
+}
+
+/* Soft rules against it, of all that would go. */
+static guint unit_dislikes(DrsState *state, const guint32 *unit, guint n, guint32 host)
+{
+  guint dislikes = drs_domains_dislikes(state, unit, n, host);
+  for (guint i = 0; i < n; i++)
+    dislikes += drs_dislikes(state, unit[i], host);
+  return dislikes;
 }
 
 static void move_unit(DrsState *state, const guint32 *unit, guint n, guint32 to, PlanDrsReason reason, guint32 rule)
@@ -79,7 +94,7 @@ static guint32 best_host(DrsState *state, const guint32 *unit, guint n)
   for (guint32 host = 0; host < state->problem->n_hosts; host++) {
     if (host == state->at[unit[0]] || !unit_may(state, unit, n, host))
       continue;
-    guint dislikes = drs_dislikes(state, unit[0], host);
+    guint dislikes = unit_dislikes(state, unit, n, host);
     double gain = drs_gain(state, unit, n, host);
     if (best == PLAN_DRS_NOWHERE || dislikes < fewest || (dislikes == fewest && gain > most))
       best = host, fewest = dislikes, most = gain;
@@ -104,6 +119,8 @@ static void empty_hosts(DrsState *state)
 
 static guint broken_by(DrsState *state, guint32 rule)
 {
+  if (drs_domains_counts(state, rule))
+    return drs_domains_missing(state, rule);
   PlanWhere where = drs_where(state);
   g_autoptr(GArray) found = plan_rules_violations(&state->problem->rules[rule], 1, &where);
   return found->len;
@@ -144,6 +161,30 @@ static bool stays_cool(DrsState *state, guint32 vm, guint32 to)
   return !plan_drs_is_hot(&load, state->options);
 }
 
+static guint members_of(const PlanRule *rule, const guint32 *unit, guint n)
+{
+  guint members = 0;
+  for (guint i = 0; i < n; i++)
+    members += plan_rule_has_vm(rule, (WsId)unit[i] + 1);
+  return members;
+}
+
+/* VMs that the rule parts, but another one keeps together, would go to and fro. */
+static bool parts(DrsState *state, const guint32 *unit, guint n, guint32 to, guint32 index)
+{
+  const PlanRule *rule = &state->problem->rules[index];
+  guint32 from = state->at[unit[0]];
+  if (n == 1 || !drs_domains_counts(state, index))
+    return n == 1 || rule->kind != PLAN_RULE_KEEP_APART || members_of(rule, unit, n) == 1;
+  guint before = drs_domains_missing(state, index);
+  for (guint i = 0; i < n; i++)
+    drs_domains_shift(state, unit[i], from, to);
+  bool fewer = drs_domains_missing(state, index) < before;
+  for (guint i = 0; i < n; i++)
+    drs_domains_shift(state, unit[i], to, from);
+  return fewer;
+}
+
 /* The VM alone to where the rule wants it. */
 static bool heal_by(DrsState *state, guint32 vm, guint32 rule)
 {
@@ -151,10 +192,39 @@ static bool heal_by(DrsState *state, guint32 vm, guint32 rule)
   guint32 unit[UNIT_MAX];
   guint n = unit_of(state, vm, unit);
   guint32 to = unit_is(state, unit, n, false) ? best_host(state, unit, n) : PLAN_DRS_NOWHERE;
-  if (to == PLAN_DRS_NOWHERE || (!hard && (drs_dislikes(state, vm, to) >= drs_dislikes(state, vm, state->at[vm]) || !stays_cool(state, vm, to))))
+  if (to == PLAN_DRS_NOWHERE || !parts(state, unit, n, to, rule) ||
+      (!hard && (unit_dislikes(state, unit, n, to) >= unit_dislikes(state, unit, n, state->at[vm]) ||
+                 !stays_cool(state, vm, to))))
     return false;
   move_unit(state, unit, n, to, PLAN_DRS_RULE, rule);
   return true;
+}
+
+/* The first of its VMs were only thought to be there. */
+static void put_back(DrsState *state, const PlanRule *rule, guint n, guint32 host)
+{
+  for (guint i = 0; i < n; i++) {
+    guint32 vm = (guint32)rule->vms[i] - 1;
+    if (state->at[vm] != PLAN_DRS_NOWHERE && state->at[vm] != host)
+      drs_domains_shift(state, vm, host, state->at[vm]);
+  }
+}
+
+/* Is one beside it that another rule keeps it together with? It would be fetched back. */
+static bool leaves_fellows(const DrsState *state, guint32 vm, guint32 index)
+{
+  const PlanRule *rules = state->problem->rules;
+  for (guint i = 0; i < state->rules[vm]->len; i++) {
+    guint32 other = g_array_index(state->rules[vm], guint32, i);
+    for (guint j = 0;
+         other != index && rules[other].kind == PLAN_RULE_KEEP_TOGETHER && j < rules[other].n_vms; j++) {
+      WsId fellow = rules[other].vms[j];
+      if (fellow != vm + 1 && state->at[fellow - 1] == state->at[vm] &&
+          !plan_rule_has_vm(&rules[index], fellow))
+        return true;
+    }
+  }
+  return false;
 }
 
 /* Where would they all be best together? Those that are not there go, if all may. */
@@ -166,18 +236,23 @@ static bool heal_together(DrsState *state, guint32 index)
   for (guint32 host = 0; host < state->problem->n_hosts; host++) {
     double cost = drs_stress(state, host, 0, 0);
     gint64 promised = state->hosts[host].promised, vcpus = state->hosts[host].vcpus;
+    guint n_looked = 0;
     bool may = true;
     for (guint i = 0; i < rule->n_vms && may; i++) {
       guint32 vm = (guint32)rule->vms[i] - 1;
       if (state->at[vm] == PLAN_DRS_NOWHERE || state->at[vm] == host)
         continue;
-      may = state->problem->vms[vm].movable && drs_may(state, vm, host, false, true);
+      may = state->problem->vms[vm].movable && !leaves_fellows(state, vm, index) &&
+            drs_may(state, vm, host, false, true);
       cost += state->problem->vms[vm].cost_s;
       state->hosts[host].promised += state->problem->vms[vm].memory_bytes;
       state->hosts[host].vcpus += state->problem->vms[vm].vcpus;
+      drs_domains_shift(state, vm, state->at[vm], host);
+      n_looked = i + 1;
     }
     state->hosts[host].promised = promised;
     state->hosts[host].vcpus = vcpus;
+    put_back(state, rule, n_looked, host);
     if (may && (best == PLAN_DRS_NOWHERE || cost < least))
       best = host, least = cost;
   }
@@ -209,8 +284,11 @@ static bool make_room(DrsState *state, guint32 vm, guint32 rule)
   guint32 who = PLAN_DRS_NOWHERE, where = 0, best_target = 0;
   for (guint32 other = 0; other < p->n_vms; other++) {
     guint32 host = state->at[other];
-    if (host == PLAN_DRS_NOWHERE || host == state->at[vm] || !p->vms[other].movable || (who != PLAN_DRS_NOWHERE && p->vms[other].cost_s >= p->vms[who].cost_s) ||
-        drs_may(state, vm, host, true, true) || !drs_may(state, vm, host, true, false) || !fits_without(state, vm, host, other))
+    if (host == PLAN_DRS_NOWHERE || host == state->at[vm] || !p->vms[other].movable ||
+        drs_domains_bind(state, vm, other) ||
+        (who != PLAN_DRS_NOWHERE && p->vms[other].cost_s >= p->vms[who].cost_s) ||
+        drs_may(state, vm, host, true, true) || !drs_may(state, vm, host, true, false) ||
+        !fits_without(state, vm, host, other))
       continue;
     guint32 to = best_host(state, &other, 1);
     if (to != PLAN_DRS_NOWHERE)
@@ -223,6 +301,26 @@ static bool make_room(DrsState *state, guint32 vm, guint32 rule)
   return true;
 }
 
+/* Any VM that shares its fault domain may be the one that leaves it. */
+static bool heal_spread(DrsState *state, guint32 index)
+{
+  const PlanRule *rule = &state->problem->rules[index];
+  guint tries = plan_rule_is_hard(rule->kind) ? ROOM_TRIES : 0;
+  for (guint i = 0; i < rule->n_vms; i++) {
+    guint32 vm = (guint32)rule->vms[i] - 1;
+    if (drs_domains_shares(state, index, vm) && heal_by(state, vm, index))
+      return true;
+  }
+  for (guint i = 0; tries && i < rule->n_vms; i++) {
+    guint32 vm = (guint32)rule->vms[i] - 1;
+    bool shares = drs_domains_shares(state, index, vm);
+    tries -= shares;
+    if (shares && make_room(state, vm, index))
+      return true;
+  }
+  return false;
+}
+
 static bool heal_one(DrsState *state, guint32 index)
 {
   const PlanRule *rule = &state->problem->rules[index];
@@ -232,6 +330,8 @@ static bool heal_one(DrsState *state, guint32 index)
     return false;
   if (rule->kind == PLAN_RULE_KEEP_TOGETHER)
     return heal_together(state, index);
+  if (drs_domains_counts(state, index))
+    return heal_spread(state, index);
   for (guint i = 0; i < found->len; i++) {
     const PlanViolation *v = &g_array_index(found, PlanViolation, i);
     guint32 vm = (guint32)v->vm - 1, other = (guint32)v->other - 1;
@@ -330,7 +430,8 @@ static void weigh_host(DrsState *state, const guint32 *unit, guint n, guint32 ho
   if (gain < least || gain < choice->gain || (gain == choice->gain && host > choice->to))
     return;
   if (unit_may(state, unit, n, host) &&
-      drs_dislikes(state, unit[0], host) <= drs_dislikes(state, unit[0], from) && helps(state, unit, n, host))
+      unit_dislikes(state, unit, n, host) <= unit_dislikes(state, unit, n, from) &&
+      helps(state, unit, n, host))
     *choice = (Choice){host, gain, choice->known};
 }
 
@@ -355,7 +456,7 @@ static guint movable_unit(DrsState *state, guint32 vm, guint32 unit[UNIT_MAX])
 
 /* After moves between these two hosts: what is on them is weighed anew, and so is who wanted to go there; for
  * all others the two are compared with their choice. What a rule says of a host changes only where one of its
- * VMs came or went, so that is all. */
+ * VMs came or went, so that is all; but for rules that spread (fellows_changed()). */
 static void hosts_changed(Choices *c, guint32 a, guint32 b)
 {
   DrsState *state = c->state;
@@ -371,6 +472,23 @@ static void hosts_changed(Choices *c, guint32 a, guint32 b)
     if (n) {
       weigh_host(state, unit, n, a, least, choice);
       weigh_host(state, unit, n, b, least, choice);
+    }
+  }
+}
+
+/* Where one VM of a rule that spreads is bears on all hosts for the others, and for whoever moves with them.
+ */
+static void fellows_changed(Choices *c, guint32 vm)
+{
+  DrsState *state = c->state;
+  for (guint i = 0; state->rules[vm] && i < state->rules[vm]->len; i++) {
+    guint32 index = g_array_index(state->rules[vm], guint32, i);
+    const PlanRule *rule = &state->problem->rules[index];
+    for (guint j = 0; drs_domains_counts(state, index) && j < rule->n_vms; j++) {
+      guint32 unit[UNIT_MAX];
+      guint n = unit_of(state, (guint32)rule->vms[j] - 1, unit);
+      for (guint k = 0; k < n; k++)
+        c->of_vm[unit[k]].known = false;
     }
   }
 }
@@ -397,6 +515,8 @@ static bool relieve(Choices *c, const bool *sources, PlanDrsReason even)
   guint n = movable_unit(state, best, unit);
   move_unit(state, unit, n, to, reason, G_MAXUINT32);
   hosts_changed(c, from, to);
+  for (guint i = 0; i < n; i++)
+    fellows_changed(c, unit[i]);
   return true;
 }
 

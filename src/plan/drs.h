@@ -21,6 +21,7 @@
 
 typedef struct {
   const char *name;          /* borrowed */
+  const char *domain;        /* fault domain; NULL: one of its own. Borrowed */
   double threads;            /* of its processors; 0: not known: it takes nothing */
   gint64 memory_bytes;       /* that it has */
   gint64 memory_limit_bytes; /* that may be promised; 0: no limit is known */

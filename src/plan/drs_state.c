@@ -49,16 +49,19 @@ void drs_state_init(DrsState *state, const PlanDrs *problem, const PlanDrsOption
     state->hosts[i].held_vcpus = state->hosts[i].vcpus;
   }
   index_rules(state);
+  drs_domains_init(state);
 }
 
 void drs_enter(DrsState *state, guint32 vm, guint32 host)
 {
+  drs_domains_shift(state, vm, state->at[vm], host);
   state->at[vm] = host;
   add_vm(state, vm, host, 1);
 }
 
 void drs_state_clear(DrsState *state)
 {
+  drs_domains_clear(state);
   for (guint32 i = 0; i < state->problem->n_vms; i++)
     if (state->rules[i])
       g_array_unref(state->rules[i]);
@@ -155,28 +158,50 @@ static guint hosts_of(WsId vm, WsId hosts[2], void *arg)
   return n;
 }
 
+static WsId domain_of(WsId host, void *arg)
+{
+  const DrsState *state = arg;
+  return state->domain ? state->domain[host - 1] + 1 : host;
+}
+
 PlanWhere drs_where(DrsState *state)
 {
-  return (PlanWhere){hosts_of, state};
+  return (PlanWhere){hosts_of, state, domain_of};
+}
+
+/* While moves are under way, which are on both hosts, there are no counts. */
+static bool breaks(DrsState *state, guint32 rule, guint32 vm, guint32 host)
+{
+  PlanWhere where = drs_where(state);
+  if (!state->sees_both && drs_domains_counts(state, rule))
+    return drs_domains_refuse(state, rule, vm, host);
+  return plan_rule_breaks(&state->problem->rules[rule], vm + 1, host + 1, &where, NULL);
 }
 
 static const PlanRule *broken_rule(DrsState *state, guint32 vm, guint32 host, bool together, WsId *other)
 {
   PlanWhere where = drs_where(state);
   for (guint i = 0; state->rules[vm] && i < state->rules[vm]->len; i++) {
-    const PlanRule *rule = &state->problem->rules[g_array_index(state->rules[vm], guint32, i)];
-    if (plan_rules_refusal(rule, 1, vm + 1, host + 1, together, &where, other))
-      return rule;
+    guint32 index = g_array_index(state->rules[vm], guint32, i);
+    const PlanRule *rule = &state->problem->rules[index];
+    if (!plan_rule_is_hard(rule->kind) || (rule->kind == PLAN_RULE_KEEP_TOGETHER && !together) ||
+        !breaks(state, index, vm, host))
+      continue;
+    if (other)
+      plan_rule_breaks(rule, vm + 1, host + 1, &where, other);
+    return rule;
   }
   return NULL;
 }
 
 guint drs_dislikes(DrsState *state, guint32 vm, guint32 host)
 {
-  PlanWhere where = drs_where(state);
   guint n = 0;
-  for (guint i = 0; state->rules[vm] && i < state->rules[vm]->len; i++)
-    n += plan_rules_dislikes(&state->problem->rules[g_array_index(state->rules[vm], guint32, i)], 1, vm + 1, host + 1, &where);
+  for (guint i = 0; state->rules[vm] && i < state->rules[vm]->len; i++) {
+    guint32 rule = g_array_index(state->rules[vm], guint32, i);
+    n += !plan_rule_is_hard(state->problem->rules[rule].kind) && !drs_domains_counts(state, rule) &&
+         breaks(state, rule, vm, host);
+  }
   return n;
 }
 
@@ -297,6 +322,7 @@ void drs_move(DrsState *state, guint32 vm, guint32 to, PlanDrsReason reason, gui
   state->hosts[to].held += v->memory_bytes;
   state->hosts[to].held_vcpus += v->vcpus;
   state->left[vm] = from;
+  drs_domains_shift(state, vm, from, to);
   state->at[vm] = to;
   move.from_after = drs_load(state, from);
   move.to_after = drs_load(state, to);

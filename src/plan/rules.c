@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Affinity rules. See rules.h. */
-#include "plan/rules.h"
+#include "plan/domains.h"
 
 /* ---- one rule ---- */
 
@@ -68,6 +68,10 @@ bool plan_rule_breaks(const PlanRule *rule, WsId vm, WsId host, const PlanWhere 
     case PLAN_RULE_SHOULD_NOT_RUN_ON:
       breaks = plan_rule_has_host(rule, host);
       break;
+    case PLAN_RULE_MUST_SPREAD:
+    case PLAN_RULE_SHOULD_SPREAD:
+      breaks = plan_domains_refuse(rule, vm, host, where, &found);
+      break;
     }
   if (other)
     *other = found;
@@ -106,6 +110,10 @@ char *plan_rule_reason(const PlanRule *rule, const char *other)
     return g_strdup_printf("rule %s does not let it run there", rule->name);
   case PLAN_RULE_SHOULD_RUN_ON:
     return g_strdup_printf("rule %s wants it on other hosts", rule->name);
+  case PLAN_RULE_MUST_SPREAD:
+  case PLAN_RULE_SHOULD_SPREAD:
+    return g_strdup_printf("rule %s spreads over %u fault domains, and %s is in this one", rule->name,
+                           rule->min_domains, other ? other : "another one");
   default:
     return g_strdup_printf("rule %s does not want it there", rule->name);
   }
@@ -167,191 +175,13 @@ GArray *plan_rules_violations(const PlanRule *rules, guint n, const PlanWhere *w
       find_apart(&rules[i], i, where, found);
     else if (rules[i].kind == PLAN_RULE_KEEP_TOGETHER)
       find_together(&rules[i], i, where, found);
+    else if (plan_rule_spreads(rules[i].kind))
+      plan_domains_find(&rules[i], i, where, found);
     for (guint j = 0; plan_rule_names_hosts(rules[i].kind) && j < rules[i].n_vms; j++) {
       WsId host = host_of(rules[i].vms[j], where);
       if (host && plan_rule_breaks(&rules[i], rules[i].vms[j], host, where, NULL))
         add_violation(found, i, rules[i].vms[j], host, 0);
     }
   }
-  return found;
-}
-
-/* ---- contradictions ---- */
-
-/* VMs that keep together are one: a group. */
-typedef struct {
-  const PlanRule *rules;
-  guint n_rules, n_vms;
-  WsId *vms;        /* all that rules speak of, in rising order */
-  guint *group;     /* of each: index of the first of its group */
-  GArray **hosts;   /* by group: WsId where it may be; NULL: anywhere */
-  guint *narrowed;  /* by group: the rule that said so first */
-  PlanConflict *conflict;
-} Weigh;
-
-static gint by_id(gconstpointer a, gconstpointer b)
-{
-  WsId x = *(const WsId *)a, y = *(const WsId *)b;
-  return x < y ? -1 : x > y;
-}
-
-static guint index_of(const Weigh *w, WsId vm)
-{
-  const WsId *at = bsearch(&vm, w->vms, w->n_vms, sizeof vm, by_id);
-  return (guint)(at - w->vms);
-}
-
-static guint group_of(Weigh *w, guint vm)
-{
-  while (w->group[vm] != vm)
-    vm = w->group[vm] = w->group[w->group[vm]];
-  return vm;
-}
-
-static void gather_vms(Weigh *w)
-{
-  guint all = 0;
-  for (guint i = 0; i < w->n_rules; i++)
-    all += w->rules[i].n_vms;
-  w->vms = g_new(WsId, all + 1);
-  for (guint i = 0, at = 0; i < w->n_rules; at += w->rules[i++].n_vms)
-    for (guint j = 0; j < w->rules[i].n_vms; j++)
-      w->vms[at + j] = w->rules[i].vms[j];
-  qsort(w->vms, all, sizeof(WsId), by_id);
-  for (guint i = 0; i < all; i++)
-    if (!w->n_vms || w->vms[w->n_vms - 1] != w->vms[i])
-      w->vms[w->n_vms++] = w->vms[i];
-  w->group = g_new(guint, w->n_vms + 1);
-  w->narrowed = g_new0(guint, w->n_vms + 1);
-  w->hosts = g_new0(GArray *, w->n_vms + 1);
-  for (guint i = 0; i < w->n_vms; i++)
-    w->group[i] = i;
-}
-
-static void join_groups(Weigh *w)
-{
-  for (guint i = 0; i < w->n_rules; i++)
-    for (guint j = 1; w->rules[i].kind == PLAN_RULE_KEEP_TOGETHER && j < w->rules[i].n_vms; j++) {
-      guint a = group_of(w, index_of(w, w->rules[i].vms[0])), b = group_of(w, index_of(w, w->rules[i].vms[j]));
-      w->group[MAX(a, b)] = MIN(a, b);
-    }
-}
-
-static bool conflicts(Weigh *w, guint a, guint b, const char *reason)
-{
-  *w->conflict = (PlanConflict){a, b, reason};
-  return true;
-}
-
-/* A keep-together rule that this VM is in. */
-static guint rule_that_joins(const Weigh *w, WsId vm)
-{
-  for (guint i = 0; i < w->n_rules; i++)
-    if (w->rules[i].kind == PLAN_RULE_KEEP_TOGETHER && plan_rule_has_vm(&w->rules[i], vm))
-      return i;
-  return 0;
-}
-
-static bool together_and_apart(Weigh *w)
-{
-  for (guint i = 0; i < w->n_rules; i++) {
-    const PlanRule *rule = &w->rules[i];
-    g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-    for (guint j = 0; rule->kind == PLAN_RULE_KEEP_APART && j < rule->n_vms; j++)
-      if (!g_hash_table_add(seen, GUINT_TO_POINTER(group_of(w, index_of(w, rule->vms[j])) + 1)))
-        return conflicts(w, i, rule_that_joins(w, rule->vms[j]), "the same virtual machines are to be together and apart");
-  }
-  return false;
-}
-
-/* The group may be only where the rule lets it. */
-static bool narrow(Weigh *w, guint group, guint index)
-{
-  const PlanRule *rule = &w->rules[index];
-  bool only = rule->kind == PLAN_RULE_MUST_RUN_ON || rule->kind == PLAN_RULE_SHOULD_RUN_ON;
-  GArray *hosts = w->hosts[group];
-  if (!hosts && only) {
-    hosts = w->hosts[group] = g_array_new(FALSE, FALSE, sizeof(WsId));
-    g_array_append_vals(hosts, rule->hosts, rule->n_hosts);
-    w->narrowed[group] = index;
-    return hosts->len == 0 ? conflicts(w, index, index, "it names no host") : false;
-  }
-  for (guint i = hosts ? hosts->len : 0; i-- > 0;)
-    if (plan_rule_has_host(rule, g_array_index(hosts, WsId, i)) != only)
-      g_array_remove_index(hosts, i);
-  return hosts && !hosts->len ? conflicts(w, index, w->narrowed[group], "no host is left on which the virtual machines may run") : false;
-}
-
-/* First those that say where, then those that say where not. */
-static bool no_host_left(Weigh *w, const PlanRuleKind *order, guint n)
-{
-  for (guint k = 0; k < n; k++)
-    for (guint i = 0; i < w->n_rules; i++)
-      for (guint j = 0; w->rules[i].kind == order[k] && j < w->rules[i].n_vms; j++)
-        if (narrow(w, group_of(w, index_of(w, w->rules[i].vms[j])), i))
-          return true;
-  return false;
-}
-
-/* ---- more VMs that keep apart than hosts they may be on: no matching ---- */
-
-typedef struct {
-  Weigh *w;
-  const PlanRule *apart;
-  GHashTable *taken; /* WsId * (in a group's hosts) -> index of the VM in the rule + 1 */
-  GHashTable *tried; /* WsId * */
-} Match;
-
-static bool find_host(Match *m, guint vm)
-{
-  GArray *hosts = m->w->hosts[group_of(m->w, index_of(m->w, m->apart->vms[vm]))];
-  for (guint i = 0; i < hosts->len; i++) {
-    WsId *host = &g_array_index(hosts, WsId, i);
-    if (!g_hash_table_add(m->tried, host))
-      continue;
-    guint holder = GPOINTER_TO_UINT(g_hash_table_lookup(m->taken, host));
-    if (!holder || find_host(m, holder - 1)) {
-      g_hash_table_replace(m->taken, host, GUINT_TO_POINTER(vm + 1));
-      return true;
-    }
-  }
-  return false;
-}
-
-static bool too_few_hosts(Weigh *w)
-{
-  for (guint i = 0; i < w->n_rules; i++) {
-    g_autoptr(GHashTable) taken = g_hash_table_new(g_int64_hash, g_int64_equal);
-    Match m = {w, &w->rules[i], taken, NULL};
-    for (guint j = 0; w->rules[i].kind == PLAN_RULE_KEEP_APART && j < w->rules[i].n_vms; j++) {
-      guint group = group_of(w, index_of(w, w->rules[i].vms[j]));
-      if (!w->hosts[group])
-        continue;
-      g_autoptr(GHashTable) tried = g_hash_table_new(g_int64_hash, g_int64_equal);
-      m.tried = tried;
-      if (!find_host(&m, j))
-        return conflicts(w, i, w->narrowed[group], "there are fewer hosts than virtual machines that keep apart on them");
-    }
-  }
-  return false;
-}
-
-bool plan_rules_conflict(const PlanRule *rules, guint n, PlanConflict *conflict)
-{
-  static const PlanRuleKind hard[] = {PLAN_RULE_MUST_RUN_ON, PLAN_RULE_MUST_NOT_RUN_ON};
-  /* must not once more: for those of which only a soft rule has said where. */
-  static const PlanRuleKind soft[] = {PLAN_RULE_SHOULD_RUN_ON, PLAN_RULE_MUST_NOT_RUN_ON, PLAN_RULE_SHOULD_NOT_RUN_ON};
-  Weigh w = {.rules = rules, .n_rules = n, .conflict = conflict};
-  gather_vms(&w);
-  join_groups(&w);
-  bool found = together_and_apart(&w) || no_host_left(&w, hard, G_N_ELEMENTS(hard)) || too_few_hosts(&w) ||
-               no_host_left(&w, soft, G_N_ELEMENTS(soft));
-  for (guint i = 0; i < w.n_vms; i++)
-    if (w.hosts[i])
-      g_array_unref(w.hosts[i]);
-  g_free(w.hosts);
-  g_free(w.narrowed);
-  g_free(w.group);
-  g_free(w.vms);
   return found;
 }

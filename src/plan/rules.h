@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Affinity rules: what each means, whether a set of them contradicts itself, and what breaks them.
  *
- * must, must not and keep apart are hard: a host that breaks them is not chosen. keep together is hard where a host is chosen, but a VM that is sent
- * somewhere by name may leave its fellows: they follow, one by one. should and should not only say which of the possible hosts are better.
+ * must, must not, must spread and keep apart are hard: a host that breaks them is not chosen. keep together
+ * is hard where a host is chosen, but a VM that is sent somewhere by name may leave its fellows: they follow,
+ * one by one. should, should not and should spread only say which of the possible hosts are better. What it
+ * is to spread, domains.h says.
  *
- * A VM may count at two places at a time: while it moves it is on both hosts. A VM that runs nowhere binds nobody.
- * Ids are only compared; a planner may number its own VMs and hosts from 1. Pure. */
+ * A VM may count at two places at a time: while it moves it is on both hosts. A VM that runs nowhere binds
+ * nobody. Ids are only compared; a planner may number its own VMs and hosts from 1. Pure. */
 #pragma once
 #include "base/id.h"
 #include <stdbool.h>
@@ -18,6 +20,8 @@ typedef enum {
   PLAN_RULE_MUST_NOT_RUN_ON,
   PLAN_RULE_SHOULD_RUN_ON,
   PLAN_RULE_SHOULD_NOT_RUN_ON,
+  PLAN_RULE_MUST_SPREAD,
+  PLAN_RULE_SHOULD_SPREAD,
 } PlanRuleKind;
 
 typedef struct {
@@ -26,22 +30,30 @@ typedef struct {
   PlanRuleKind kind;
   const WsId *vms, *hosts; /* borrowed; each once, in rising order */
   guint n_vms, n_hosts;
+  guint min_domains; /* of those that spread */
 } PlanRule;
 
-/* Where VMs are: writes at most two hosts, returns how many. */
+/* Where VMs are: writes at most two hosts (where it is, then where it goes), returns how many. */
 typedef struct {
   guint (*hosts_of)(WsId vm, WsId hosts[2], void *arg);
   void *arg;
+  WsId (*domain_of)(
+      WsId host, void *arg); /* the same for all hosts of a fault domain; NULL: each host is one of its own */
 } PlanWhere;
-
-static inline bool plan_rule_is_hard(PlanRuleKind kind)
-{
-  return kind <= PLAN_RULE_MUST_NOT_RUN_ON;
-}
 
 static inline bool plan_rule_names_hosts(PlanRuleKind kind)
 {
-  return kind >= PLAN_RULE_MUST_RUN_ON;
+  return kind >= PLAN_RULE_MUST_RUN_ON && kind <= PLAN_RULE_SHOULD_NOT_RUN_ON;
+}
+
+static inline bool plan_rule_spreads(PlanRuleKind kind)
+{
+  return kind == PLAN_RULE_MUST_SPREAD || kind == PLAN_RULE_SHOULD_SPREAD;
+}
+
+static inline bool plan_rule_is_hard(PlanRuleKind kind)
+{
+  return kind <= PLAN_RULE_MUST_NOT_RUN_ON || kind == PLAN_RULE_MUST_SPREAD;
 }
 
 bool plan_rule_has_vm(const PlanRule *rule, WsId vm);
@@ -62,8 +74,9 @@ typedef struct {
   WsId vm, host, other;
 } PlanViolation;
 
-/* All that breaks them now: of VMs that should be apart all but one for each host, of those that should be together those that are not where most are.
- * Caller unrefs. */
+/* All that breaks them now: of VMs that should be apart all but one for each host, of those that should be
+ * together those that are not where most are, of those that spread as many as domains are missing. Caller
+ * unrefs. */
 GArray *plan_rules_violations(const PlanRule *rules, guint n, const PlanWhere *where);
 
 typedef struct {
@@ -71,5 +84,13 @@ typedef struct {
   const char *reason; /* static text, a phrase */
 } PlanConflict;
 
-/* Is there a way to keep all of them, however many hosts and however much room there is? True: there is none, and *conflict names two that cannot be. */
-bool plan_rules_conflict(const PlanRule *rules, guint n, PlanConflict *conflict);
+/* The hosts that there are, each with its fault domain. */
+typedef struct {
+  const WsId *hosts, *domains; /* borrowed; hosts in rising order */
+  guint n;
+} PlanDomains;
+
+/* Is there a way to keep all of them, however many hosts and however much room there is? True: there is none,
+ * and *conflict names two that cannot be. Of VMs that must spread it must be so whichever of them run.
+ * `domains`: NULL: hosts that rules do not name are not known, and each is a domain of its own. */
+bool plan_rules_conflict(const PlanRule *rules, guint n, const PlanDomains *domains, PlanConflict *conflict);

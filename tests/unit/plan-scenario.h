@@ -26,4 +26,5 @@ void scenario_assign(json_t *scenario);
 void scenario_balance(json_t *scenario);
 void scenario_one_more(json_t *scenario); /* VM in a cluster: where to */
 void scenario_defrag(json_t *scenario);
+void scenario_rules(json_t *scenario);   /* affinity rules: DRS */
 void scenario_storage(json_t *scenario); /* pools and disks: storage DRS */

@@ -309,7 +309,182 @@ static void hosts_that_are_to_be_empty_are_emptied(void)
     g_assert_cmpuint(w->vms[i].host, !=, 0);
 }
 
+/* ---- rules that spread over fault domains ---- */
+
+static void add_spread(World *w, PlanRuleKind kind, const WsId *vms, guint n_vms, guint min_domains)
+{
+  add_rule(w, kind, vms, n_vms, NULL, 0);
+  w->rules[w->plan.n_rules - 1].min_domains = min_domains;
+}
+
+static void racks(World *w, guint hosts_each)
+{
+  static const char *const names[] = {"rack-1", "rack-2", "rack-3", "rack-4"};
+  for (guint i = 0; i < w->plan.n_hosts; i++)
+    w->hosts[i].domain = names[i / hosts_each];
+}
+
+static void vms_spread_with_balancing_off(void)
+{
+  g_autofree World *w = world_new(4);
+  WsId vms[] = {add(w, 0, 0.1, 1), add(w, 1, 0.1, 1), add(w, 0, 0.1, 1)};
+  PlanDrsMove move;
+  racks(w, 2);
+  w->options.balance = false;
+  add_spread(w, PLAN_RULE_MUST_SPREAD, vms, 3, 2);
+  g_assert_cmpuint(moves_of(w, &move), ==, 1); /* two racks hold one, so the third may be anywhere */
+  g_assert_cmpint(move.reason, ==, PLAN_DRS_RULE);
+  g_assert_cmpuint(move.to, >=, 2);
+  w->rules[0].min_domains = 3; /* there are but two */
+  g_assert_cmpuint(apply(w), ==, 1);
+  g_assert_cmpuint(apply(w), ==, 0);
+  w->hosts[3].domain = NULL; /* a domain of its own */
+  g_assert_cmpuint(apply(w), ==, 1);
+  g_assert_cmpuint(apply(w), ==, 0);
+}
+
+static void relief_of_a_hot_host_keeps_them_spread(void)
+{
+  g_autofree World *w = world_new(3);
+  WsId vms[] = {add(w, 0, 1.9, 1), add(w, 2, 0.1, 1)};
+  add(w, 0, 1.9, 1);
+  w->hosts[0].domain = "rack-1";
+  w->hosts[1].domain = w->hosts[2].domain = "rack-2";
+  w->vms[2].movable = false;
+  g_assert_cmpuint(moves_of(w, NULL), ==, 1);
+  add_spread(w, PLAN_RULE_MUST_SPREAD, vms, 2, 2);
+  g_assert_cmpuint(moves_of(w, NULL), ==, 0);
+  w->rules[0].kind = PLAN_RULE_SHOULD_SPREAD; /* no more dislikes than now either */
+  g_assert_cmpuint(moves_of(w, NULL), ==, 0);
+  w->hosts[1].domain = "rack-1";
+  g_assert_cmpuint(moves_of(w, NULL), ==, 1);
+}
+
+/* Domains that a should names are sought, but not where a host would be hot by it. */
+static void should_spread_yields_to_heat(void)
+{
+  g_autofree World *w = world_new(2);
+  WsId vms[] = {add(w, 0, 1, 1), add(w, 0, 1, 1)};
+  add_spread(w, PLAN_RULE_SHOULD_SPREAD, vms, 2, 2);
+  w->options.balance = false;
+  g_assert_cmpuint(moves_of(w, NULL), ==, 1);
+  add(w, 1, 2.9, 1);
+  g_assert_cmpuint(moves_of(w, NULL), ==, 0);
+  w->rules[0].kind = PLAN_RULE_MUST_SPREAD;
+  g_assert_cmpuint(moves_of(w, NULL), ==, 1);
+}
+
+/* Room in the other rack comes only by a VM that leaves it. */
+static void room_is_made_in_another_domain(void)
+{
+  g_autofree World *w = world_new(3);
+  WsId vms[] = {add(w, 0, 0.1, 20), add(w, 0, 0.1, 5)};
+  guint32 in_the_way = add(w, 2, 0.1, 26);
+  PlanDrsResult result;
+  w->hosts[0].domain = w->hosts[1].domain = "rack-1";
+  w->vms[vms[0]].movable = false;
+  add_spread(w, PLAN_RULE_MUST_SPREAD, vms, 2, 2);
+  plan_drs(&w->plan, &w->options, &result);
+  g_assert_cmpuint(result.moves->len, ==, 2);
+  g_assert_cmpuint(g_array_index(result.moves, PlanDrsMove, 0).vm, ==, in_the_way);
+  g_assert_cmpuint(g_array_index(result.moves, PlanDrsMove, 1).to, ==, 2);
+  g_assert_cmpuint(result.n_broken, ==, 0);
+  plan_drs_result_clear(&result);
+}
+
+static void lost_racks_vms_are_spread_over_what_is_left(void)
+{
+  g_autofree World *w = world_new(6);
+  g_autofree char *why = NULL;
+  WsId vms[] = {add(w, 0, 0.1, 1), add(w, 2, 0.1, 1), add(w, 4, 0.1, 1)};
+  racks(w, 2);
+  add_spread(w, PLAN_RULE_MUST_SPREAD, vms, 3, 2);
+  w->hosts[0].takes = w->hosts[1].takes = w->hosts[2].takes = w->hosts[3].takes = false;
+  w->vms[0].host = w->vms[1].host = PLAN_DRS_NOWHERE;
+  g_assert_cmpuint(plan_drs_place(&w->plan, &w->options, &why), ==, 2); /* the third one runs in rack-3 */
+  g_assert_nonnull(strstr(why, "rule r spreads over 2 fault domains, and v is in this one"));
+  w->hosts[2].takes = true;
+  g_assert_cmpuint(plan_drs_place(&w->plan, &w->options, NULL), ==, 0);
+  g_assert_cmpuint(w->vms[0].host, ==, 2);
+}
+
+/* One comes to where another one leaves: not before that one is gone. */
+static void place_is_taken_over_a_wave_later(void)
+{
+  g_autofree World *w = world_new(3);
+  WsId vms[] = {add(w, 0, 0.1, 1), add(w, 1, 0.1, 1)}, last[] = {2}, first[] = {0};
+  PlanDrsResult result;
+  add_rule(w, PLAN_RULE_MUST_RUN_ON, vms, 1, last, 1);
+  add_rule(w, PLAN_RULE_MUST_RUN_ON, vms + 1, 1, first, 1);
+  w->options.balance = false;
+  for (guint spread = 0; spread < 2; spread++) {
+    plan_drs(&w->plan, &w->options, &result);
+    g_assert_cmpuint(result.moves->len, ==, 2);
+    g_assert_cmpuint(g_array_index(result.moves, PlanDrsMove, 1).to, ==, 0);
+    g_assert_cmpuint(g_array_index(result.moves, PlanDrsMove, 1).wave, ==,
+                     g_array_index(result.moves, PlanDrsMove, 0).wave + spread);
+    plan_drs_result_clear(&result);
+    add_spread(w, PLAN_RULE_MUST_SPREAD, vms, 2, 2);
+  }
+}
+
 /* ---- what must hold of every plan ---- */
+
+/* The fault domains that a rule misses, counted anew from where VMs are: nothing of the planner's is in it.
+ */
+static guint missing_by_hand(const World *w, const PlanRule *rule, const guint32 *at)
+{
+  bool held[MANY] = {false};
+  guint running = 0, n = 0;
+  for (guint i = 0; i < rule->n_vms; i++) {
+    guint32 host = at[rule->vms[i] - 1], domain = host;
+    if (host == PLAN_DRS_NOWHERE)
+      continue;
+    for (guint32 k = 0; w->hosts[host].domain && k < w->plan.n_hosts; k++)
+      if (w->hosts[k].domain && strcmp(w->hosts[k].domain, w->hosts[host].domain) == 0)
+        domain = MIN(domain, k);
+    running++;
+    n += !held[domain];
+    held[domain] = true;
+  }
+  guint wanted = MIN(running, rule->min_domains);
+  return wanted > n ? wanted - n : 0;
+}
+
+static guint all_missing(const World *w, const guint32 *at, guint *of_rule)
+{
+  guint sum = 0;
+  for (guint i = 0; i < w->plan.n_rules; i++) {
+    guint missing = w->rules[i].kind == PLAN_RULE_MUST_SPREAD ? missing_by_hand(w, &w->rules[i], at) : 0;
+    if (of_rule)
+      of_rule[i] = missing;
+    sum += missing;
+  }
+  return sum;
+}
+
+/* Moves of a wave end in any order: none of the states between lacks a domain that was held when it began. */
+static void check_domains_of_wave(World *w, PlanChance *chance, const guint32 *at, const PlanDrsMove *moves,
+                                  guint n)
+{
+  guint before[MANY], after[MANY];
+  all_missing(w, at, before);
+  for (guint round = 0; round < 3; round++) {
+    g_autofree guint32 *now = g_memdup2(at, MAX_VMS * sizeof *at);
+    g_autofree guint *order = g_new(guint, n + 1);
+    for (guint i = 0; i < n; i++) {
+      guint j = plan_chance_below(chance, i + 1);
+      order[i] = order[j];
+      order[j] = i;
+    }
+    for (guint i = 0; i < n; i++) {
+      now[moves[order[i]].vm] = moves[order[i]].to;
+      all_missing(w, now, after);
+      for (guint k = 0; k < w->plan.n_rules; k++)
+        g_assert_cmpuint(after[k], <=, before[k]);
+    }
+  }
+}
 
 static guint at_look_up(WsId vm, WsId hosts[2], void *arg)
 {
@@ -321,12 +496,30 @@ static guint at_look_up(WsId vm, WsId hosts[2], void *arg)
 static guint hard_broken(const World *w, const guint32 *at)
 {
   PlanWhere where = {at_look_up, (void *)at};
-  guint n = 0;
+  guint n = all_missing(w, at, NULL);
   for (guint i = 0; i < w->plan.n_rules; i++) {
     g_autoptr(GArray) found = plan_rules_violations(&w->rules[i], 1, &where);
-    n += plan_rule_is_hard(w->rules[i].kind) ? found->len : 0;
+    n += plan_rule_is_hard(w->rules[i].kind) && w->rules[i].kind != PLAN_RULE_MUST_SPREAD ? found->len : 0;
   }
   return n;
+}
+
+static void random_spread(World *w, PlanChance *chance)
+{
+  static const char *const names[] = {NULL, "rack-1", "rack-2", "rack-3"};
+  for (guint i = 0; i < w->plan.n_hosts; i++)
+    w->hosts[i].domain = names[plan_chance_below(chance, G_N_ELEMENTS(names))];
+  for (guint i = 0; i < 1 + w->plan.n_hosts / 3; i++) {
+    guint n = 2 + plan_chance_below(chance, 5), first = plan_chance_below(chance, w->plan.n_vms - n);
+    WsId vms[8];
+    for (guint j = 0; j < n; j++)
+      vms[j] = first + j;
+    add_spread(w, plan_chance_below(chance, 3) ? PLAN_RULE_MUST_SPREAD : PLAN_RULE_SHOULD_SPREAD, vms, n,
+               2 + plan_chance_below(chance, 3));
+    PlanConflict conflict; /* such a rule is not made */
+    w->plan.n_rules -=
+        plan_rules_conflict(w->rules, w->plan.n_rules, NULL, &conflict) && conflict.a == w->plan.n_rules - 1;
+  }
 }
 
 static void random_world(World *w, PlanChance *chance)
@@ -350,11 +543,12 @@ static void random_world(World *w, PlanChance *chance)
     PlanRuleKind kind = PLAN_RULE_KEEP_TOGETHER + plan_chance_below(chance, 6);
     add_rule(w, kind, vms, 2, hosts, plan_rule_names_hosts(kind));
   }
+  random_spread(w, chance);
   w->options.aggression = 1 + plan_chance_below(chance, 5);
 }
 
 /* All moves of a wave under way at a time, in the worst case: memory is taken on both ends. */
-static void check_waves(World *w, const PlanDrsResult *result)
+static void check_waves(World *w, PlanChance *chance, const PlanDrsResult *result)
 {
   g_autofree guint32 *at = g_new(guint32, MAX_VMS);
   gint64 held[MANY];
@@ -364,6 +558,8 @@ static void check_waves(World *w, const PlanDrsResult *result)
   broken_before = hard_broken(w, at);
   for (guint i = 0; i < result->moves->len;) {
     guint wave = g_array_index(result->moves, PlanDrsMove, i).wave;
+    g_autofree guint32 *began = g_memdup2(at, MAX_VMS * sizeof *at);
+    guint first = i;
     memset(held, 0, sizeof held);
     for (guint j = 0; j < w->plan.n_vms; j++)
       held[at[j]] += w->vms[j].memory_bytes;
@@ -373,10 +569,14 @@ static void check_waves(World *w, const PlanDrsResult *result)
       g_assert_true(w->hosts[move->to].takes && w->vms[move->vm].movable);
       held[move->to] += w->vms[move->vm].memory_bytes;
       g_assert_cmpint(held[move->to], <=, w->hosts[move->to].memory_limit_bytes);
+      guint missing = all_missing(w, at, NULL);
       at[move->vm] = move->to;
+      g_assert_cmpuint(all_missing(w, at, NULL), <=, missing); /* each step, in the plan's order */
     }
+    check_domains_of_wave(w, chance, began, &g_array_index(result->moves, PlanDrsMove, first), i - first);
   }
   g_assert_cmpuint(hard_broken(w, at), <=, broken_before);
+  g_assert_cmpuint(hard_broken(w, at), ==, result->n_broken);
 }
 
 static void every_plan_is_feasible_and_ends(void)
@@ -391,7 +591,12 @@ static void every_plan_is_feasible_and_ends(void)
     plan_drs(&w->plan, &w->options, &result);
     plan_drs(&w->plan, &w->options, &again);
     g_assert_cmpuint(result.moves->len, ==, again.moves->len); /* the same world, the same plan */
-    check_waves(w, &result);
+    for (guint i = 0; i < result.moves->len; i++) {
+      const PlanDrsMove *a = &g_array_index(result.moves, PlanDrsMove, i),
+                        *b = &g_array_index(again.moves, PlanDrsMove, i);
+      g_assert_true(a->vm == b->vm && a->to == b->to && a->wave == b->wave);
+    }
+    check_waves(w, &chance, &result);
     bool heals = false;
     for (guint i = 0; i < result.moves->len; i++)
       heals = heals || g_array_index(result.moves, PlanDrsMove, i).rule != G_MAXUINT32;
@@ -405,6 +610,18 @@ static void every_plan_is_feasible_and_ends(void)
       g_assert_cmpuint(runs++, <, 4); /* more than one only where a plan was cut short or healing made a host hot */
   }
   g_assert_cmpuint(moved, >, 200);
+}
+
+/* VMs of hosts that are hot and of others, so that where one goes bears on many hosts for the rest. */
+static void bind_by_domains(World *w, PlanChance *chance)
+{
+  for (guint i = 0; i < w->plan.n_hosts && w->plan.n_rules < MANY; i++) {
+    WsId vms[6], at = plan_chance_below(chance, w->plan.n_vms / 6);
+    for (guint j = 0; j < G_N_ELEMENTS(vms); j++, at += 1 + plan_chance_below(chance, w->plan.n_vms / 6))
+      vms[j] = at;
+    add_spread(w, i % 2 ? PLAN_RULE_MUST_SPREAD : PLAN_RULE_SHOULD_SPREAD, vms, 4 + i % 3,
+               2 + plan_chance_below(chance, 2));
+  }
 }
 
 /* What the search remembers of a move before is what it would find if it looked anew. */
@@ -422,6 +639,7 @@ static void plan_is_that_of_one_move_after_the_other(void)
            vms[] = {x, w->plan.n_vms / 2 + plan_chance_below(&chance, w->plan.n_vms / 2)};
       add_rule(w, PLAN_RULE_KEEP_APART, vms, 2, NULL, 0);
     }
+    bind_by_domains(w, &chance);
     w->options.aggression = 2 + round % 2; /* for the load's sake alone: one kind of moves */
     w->options.heal = false;
     plan_drs(&w->plan, &w->options, &whole);
@@ -530,6 +748,13 @@ int main(int argc, char **argv)
   g_test_add_func("/plan-drs/rules_that_name_hosts_are_healed", rules_that_name_hosts_are_healed);
   g_test_add_func("/plan-drs/another_vm_makes_room_where_only_that_is_lacking", another_vm_makes_room_where_only_that_is_lacking);
   g_test_add_func("/plan-drs/hosts_that_are_to_be_empty_are_emptied", hosts_that_are_to_be_empty_are_emptied);
+  g_test_add_func("/plan-drs/vms_spread_with_balancing_off", vms_spread_with_balancing_off);
+  g_test_add_func("/plan-drs/relief_of_a_hot_host_keeps_them_spread", relief_of_a_hot_host_keeps_them_spread);
+  g_test_add_func("/plan-drs/should_spread_yields_to_heat", should_spread_yields_to_heat);
+  g_test_add_func("/plan-drs/room_is_made_in_another_domain", room_is_made_in_another_domain);
+  g_test_add_func("/plan-drs/lost_racks_vms_are_spread_over_what_is_left",
+                  lost_racks_vms_are_spread_over_what_is_left);
+  g_test_add_func("/plan-drs/place_is_taken_over_a_wave_later", place_is_taken_over_a_wave_later);
   g_test_add_func("/plan-drs/every_plan_is_feasible_and_ends", every_plan_is_feasible_and_ends);
   g_test_add_func("/plan-drs/plan_is_that_of_one_move_after_the_other",
                   plan_is_that_of_one_move_after_the_other);

@@ -17,6 +17,7 @@ static const struct {
     {"balance", scenario_balance, {"hosts", "vms", "vcpu_ratio", "limit", "only_evacuate", "min_gain"}},
     {"one more", scenario_one_more, {"hosts", "vms", "vcpu_ratio", "new"}},
     {"defrag", scenario_defrag, {"hosts", "vms", "slot", "limit"}},
+    {"rules", scenario_rules, {"hosts", "vms", "rules", "balance", "heal"}},
     {"storage", scenario_storage, {"pools", "disks", "threshold", "duration", "limit"}},
 };
 

@@ -66,6 +66,55 @@ guint room_rules_hosts_of(WsId id, WsId hosts[2], void *arg)
   return n;
 }
 
+/* ---- fault domains ---- */
+
+typedef struct {
+  GHashTable *names;   /* name -> WsId *, in domains' values */
+  GHashTable *domains; /* WsId * -> WsId *, one block each */
+  guint n;
+} Domains;
+
+/* Hosts come in the order of their ids. */
+static bool add_domain(const void *object, void *arg)
+{
+  const WsHost *host = object;
+  Domains *all = arg;
+  WsId *pair = g_new(WsId, 2);
+  const WsId *known = host->fault_domain ? g_hash_table_lookup(all->names, host->fault_domain) : NULL;
+  pair[0] = host->id;
+  pair[1] = known ? *known : host->id;
+  all->n += !known;
+  g_hash_table_replace(all->domains, pair, pair + 1); /* the key owns both */
+  if (host->fault_domain && !known)
+    g_hash_table_insert(all->names, host->fault_domain, pair + 1);
+  return true;
+}
+
+/* Caller unrefs. */
+static GHashTable *domains_of(const InvSnapshot *snap, WsId cluster, guint *n)
+{
+  g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+  Domains all = {names, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL), 0};
+  inv_each_by(snap, &ws_type_host, ws_type_field(&ws_type_host, "cluster", 7), cluster, NULL, add_domain,
+              &all);
+  *n = all.n;
+  return all.domains;
+}
+
+guint room_domains(const InvSnapshot *snap, WsId cluster)
+{
+  guint n;
+  g_hash_table_unref(domains_of(snap, cluster, &n));
+  return n;
+}
+
+WsId room_rules_domain_of(WsId host, void *arg)
+{
+  const RoomRules *rules = arg;
+  const WsId *domain = rules->domains ? g_hash_table_lookup(rules->domains, &host) : NULL;
+  return domain ? *domain : host;
+}
+
 /* ---- from the inventory ---- */
 
 static bool fits_label(const WsMap *labels, const char *label)
@@ -168,6 +217,8 @@ static void add_rule(Gather *gather, const WsAffinityRule *rule)
 {
   RoomRules *rules = gather->rules;
   PlanRule row = {.id = rule->id, .name = rule->name, .kind = (PlanRuleKind)rule->kind};
+  if (plan_rule_spreads(row.kind))
+    row.min_domains = rule->min_domains == WS_INT_UNSET ? ROOM_DOMAINS_MIN : (guint)rule->min_domains;
   if (!rule->enabled || !(int)rule->kind)
     return;
   row.vms = settle(rules, vms_of(rules, rule, gather->draft), &row.n_vms);
@@ -193,7 +244,7 @@ static RoomRules *new_rules(const InvSnapshot *snap, WsId cluster, const WsVm *d
 {
   RoomRules *rules = g_new0(RoomRules, 1);
   Gather gather = {rules, draft, changed};
-  G_STATIC_ASSERT((int)PLAN_RULE_SHOULD_NOT_RUN_ON == (int)WS_AFFINITY_RULE_KIND_SHOULD_NOT_RUN_ON);
+  G_STATIC_ASSERT((int)PLAN_RULE_SHOULD_SPREAD == (int)WS_AFFINITY_RULE_KIND_SHOULD_SPREAD);
   rules->snap = snap;
   rules->promises = promises;
   rules->rules = g_array_new(FALSE, FALSE, sizeof(PlanRule));
@@ -202,6 +253,9 @@ static RoomRules *new_rules(const InvSnapshot *snap, WsId cluster, const WsVm *d
     inv_each_by(snap, &ws_type_affinity_rule, ws_type_field(&ws_type_affinity_rule, "cluster", 7), cluster, NULL, look_at_rule, &gather);
   if (changed)
     add_rule(&gather, changed);
+  for (guint i = 0, n; i < rules->rules->len && !rules->domains; i++)
+    if (plan_rule_spreads(g_array_index(rules->rules, PlanRule, i).kind))
+      rules->domains = domains_of(snap, cluster, &n);
   rules->arrivals = rules->rules->len ? room_arrivals(snap) : g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
   return rules;
 }
@@ -223,6 +277,7 @@ void room_rules_free(RoomRules *rules)
   g_array_unref(rules->rules);
   g_ptr_array_unref(rules->lists);
   g_hash_table_unref(rules->arrivals);
+  g_clear_pointer(&rules->domains, g_hash_table_unref);
   g_free(rules);
 }
 
@@ -243,9 +298,15 @@ static const char *name_of(const RoomRules *rules, WsId vm)
   return found ? found->name : NULL;
 }
 
+static char *domain_name(const RoomRules *rules, WsId id)
+{
+  const WsHost *host = inv_find(rules->snap, &ws_type_host, id);
+  return host ? g_strdup(host->fault_domain ? host->fault_domain : host->name) : NULL;
+}
+
 char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together)
 {
-  PlanWhere where = {room_rules_hosts_of, rules};
+  PlanWhere where = {room_rules_hosts_of, rules, room_rules_domain_of};
   WsId other = 0;
   const PlanRule *broken =
       plan_rules_refusal((PlanRule *)rules->rules->data, rules->rules->len, vm, host, together, &where, &other);
@@ -254,7 +315,7 @@ char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together)
 
 guint room_rules_dislikes(RoomRules *rules, WsId vm, WsId host)
 {
-  PlanWhere where = {room_rules_hosts_of, rules};
+  PlanWhere where = {room_rules_hosts_of, rules, room_rules_domain_of};
   return plan_rules_dislikes((PlanRule *)rules->rules->data, rules->rules->len, vm, host, &where);
 }
 
@@ -272,7 +333,7 @@ void room_rules_weigh(RoomRules *rules, WsId vm, PlanHost *hosts, guint n, GPtrA
 
 WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only)
 {
-  PlanWhere where = {room_rules_hosts_of, rules};
+  PlanWhere where = {room_rules_hosts_of, rules, room_rules_domain_of};
   WsAffinityViolations *out = ws_affinity_violations_new();
   g_autoptr(GArray) found = plan_rules_violations((PlanRule *)rules->rules->data, rules->rules->len, &where);
   for (guint i = 0; i < found->len; i++) {
@@ -287,6 +348,7 @@ WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only)
     one->vm_name = g_strdup(name_of(rules, v->vm));
     one->host = v->host;
     one->other = v->other;
+    one->domain = plan_rule_spreads(rule->kind) ? domain_name(rules, v->host) : NULL;
     one->reason = plan_rule_reason(rule, name_of(rules, v->other));
     ws_array_add(&out->items, one);
   }
@@ -296,7 +358,22 @@ WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only)
 bool room_rules_check(RoomRules *rules, GError **error)
 {
   PlanConflict conflict;
-  if (!plan_rules_conflict((PlanRule *)rules->rules->data, rules->rules->len, NULL, &conflict))
+  g_autoptr(GArray) hosts = g_array_new(FALSE, FALSE, sizeof(WsId)),
+                    domains = g_array_new(FALSE, FALSE, sizeof(WsId));
+  GHashTableIter iter;
+  gpointer key;
+  if (rules->domains)
+    g_hash_table_iter_init(&iter, rules->domains);
+  while (rules->domains && g_hash_table_iter_next(&iter, &key, NULL))
+    g_array_append_val(hosts, *(WsId *)key);
+  g_array_sort(hosts, by_id);
+  for (guint i = 0; i < hosts->len; i++) {
+    WsId domain = room_rules_domain_of(g_array_index(hosts, WsId, i), rules);
+    g_array_append_val(domains, domain);
+  }
+  PlanDomains all = {(const WsId *)hosts->data, (const WsId *)domains->data, hosts->len};
+  if (!plan_rules_conflict((PlanRule *)rules->rules->data, rules->rules->len, rules->domains ? &all : NULL,
+                           &conflict))
     return true;
   return ws_fail(error, WS_ERROR_RULE_CONFLICT, "object", g_array_index(rules->rules, PlanRule, conflict.a).name, "other",
                  g_array_index(rules->rules, PlanRule, conflict.b).name, "reason", conflict.reason, NULL);

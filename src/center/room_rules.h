@@ -9,6 +9,9 @@
 /* A VM that has no id yet stands in rules (by its labels) as this one. */
 #define ROOM_DRAFT G_MAXUINT64
 
+/* Over so many fault domains a rule spreads that does not say. */
+#define ROOM_DOMAINS_MIN 2
+
 /* A VM whose host is chosen and that is not in the inventory yet. */
 typedef struct {
   WsId vm; /* what it will be */
@@ -25,6 +28,7 @@ typedef struct {
   GPtrArray *lists;        /* owns what rules point at */
   GHashTable *arrivals;    /* WsId of a VM that moves -> WsId of the host it goes to */
   const GHashTable *moved; /* WsId of a VM -> WsId: where it is by then, whatever the snapshot says; borrowed; NULL: none */
+  GHashTable *domains; /* WsId of a host -> WsId: the first host of its fault domain; NULL: no rule asks */
   WsId emptied;            /* a host whose VMs bind nobody, for they leave it; so do those of hosts that enter maintenance */
 } RoomRules;
 
@@ -37,6 +41,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RoomRules, room_rules_free)
 
 /* Of VMs that run (or are being made or started), of moving ones both hosts. arg: RoomRules. */
 guint room_rules_hosts_of(WsId vm, WsId hosts[2], void *arg);
+/* What stands for the fault domain of a host: the first host of it. arg: RoomRules. */
+WsId room_rules_domain_of(WsId host, void *arg);
+/* How many fault domains the hosts of a cluster make up. */
+guint room_domains(const InvSnapshot *snap, WsId cluster);
 /* Why a rule keeps the VM from this host, or NULL. `together`: keep together counts. Caller frees. */
 char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together);
 guint room_rules_dislikes(RoomRules *rules, WsId vm, WsId host);

@@ -236,15 +236,20 @@ def a_search_counts_all_and_shows_the_best(m, admin):
         assert admin.call("DELETE", f"/host-pools/{pool}")[0] == 204
 
 
-def winctl_shows_what_a_search_found(m, admin):
-    """A view lists objects of its own form; its columns are their fields."""
-    made(admin.call("POST", "/host-pools", {"name": "shown by winctl"}))
+def winctl_of(m):
+    """What runs winctl as admin, and returns what it says."""
     folder = os.path.join(m.data, "..")
     environment = dict(os.environ, WINCTL_CONFIG=os.path.join(folder, "winctl.json"), LC_ALL="C.UTF-8")
     run = lambda *words: subprocess.run([sys.argv[2], *words], capture_output=True, text=True, check=True, env=environment).stdout
     run("login", f"https://127.0.0.1:{m.port}", "--user", "admin", "--ca", os.path.join(m.data, "ca.crt"), "--password-file",
         os.path.join(m.data, "initial-password"))
-    lines = run("system", "search", "--q", "shown by").splitlines()
+    return run
+
+
+def winctl_shows_what_a_search_found(m, admin):
+    """A view lists objects of its own form; its columns are their fields."""
+    made(admin.call("POST", "/host-pools", {"name": "shown by winctl"}))
+    lines = winctl_of(m)("system", "search", "--q", "shown by").splitlines()
     assert lines[0].split() == ["OBJECT", "KIND", "NAME", "FIELD", "VALUE"] and "shown by winctl" in lines[1], lines
 
 
@@ -330,6 +335,45 @@ def affinity_rule_says_what_it_lacks(m, admin):
     assert admin.call("DELETE", f"/affinity-rules/{good['id']}")[0] == 204
 
 
+def rules_that_spread_need_so_many_fault_domains(m, admin):
+    cluster = made(admin.call("POST", "/clusters", {"name": "racked", "host_pool": first_pool(admin)["id"]}))["id"]
+    hosts = [enrol(m, admin, f"racked-{i}", cluster=cluster)["id"] for i in range(3)]
+
+    def rule(**fields):
+        return admin.call("POST", "/affinity-rules", {"name": "r", "cluster": cluster, "vm_label": "role=web", **fields})
+
+    def in_rack(host, rack):
+        return admin.call("PATCH", f"/hosts/{host}", {"fault_domain": rack})
+
+    refused(in_rack(hosts[0], "x" * 65), 400, "bad_value")
+    for host in hosts[:2]:
+        assert done(in_rack(host, "rack-7"))["fault_domain"] == "rack-7"
+    assert [h["id"] for h in done(admin.call("GET", "/hosts?filter=fault_domain=rack-7"))["items"]] == hosts[:2]
+    winctl = winctl_of(m)
+    winctl("host", "update", hosts[1], "--fault-domain", "rack-8")
+    winctl("host", "update", hosts[1], "--fault-domain", "rack-7")
+    listed = winctl("host", "list", "--filter", "fault_domain=rack-7")
+    assert "racked-0" in listed and "rack-7" in listed and "racked-2" not in listed, listed
+    for fields, code, field in (({"kind": "keep_apart", "min_domains": 2}, "bad_value", "min_domains"), ({"kind": "must_spread", "min_domains": 1}, "out_of_range", "min_domains"),
+                                ({"kind": "must_spread", "hosts": [hosts[0]]}, "bad_value", "hosts"), ({"kind": "must_spread", "min_domains": 3}, "bad_value", "min_domains")):
+        error = refused(rule(**fields), 400, code)
+        assert error["field"] == field, (fields, error)
+    assert "make up: 2" in error["message"], error  # rack-7, and the third host
+    good = made(rule(kind="must_spread"))
+    assert made(rule(kind="should_spread", min_domains=9))["min_domains"] == 9  # as far as it goes
+    refused(admin.call("PATCH", f"/affinity-rules/{good['id']}", {"min_domains": 3}), 400, "bad_value")
+    done(in_rack(hosts[1], None))
+    assert done(admin.call("PATCH", f"/affinity-rules/{good['id']}", {"min_domains": 3}))["min_domains"] == 3
+    done(in_rack(hosts[1], "rack-7"))  # a rule that stands bars nobody from saying where a host is, nor other rules
+    made(rule(kind="keep_apart"))
+    refused(admin.call("PATCH", f"/affinity-rules/{good['id']}", {"description": "three racks"}), 400, "bad_value")
+    assert done(admin.call("PATCH", f"/affinity-rules/{good['id']}", {"enabled": False}))["enabled"] is False
+    refused(admin.call("PATCH", f"/affinity-rules/{good['id']}", {"enabled": True}), 400, "bad_value")
+    assert done(admin.call("GET", f"/clusters/{cluster}/rule_violations"))["items"] == []
+    refused(admin.call("GET", f"/clusters/{cluster}/what_if?vms=1&rule_kind=must_spread&rule_min_domains=1"), 400, "out_of_range")
+    assert admin.call("GET", f"/clusters/{cluster}/what_if?vms=1&rule_kind=must_spread&rule_min_domains=2")[0] == 200
+
+
 def drs_of_an_empty_cluster_answers(m, admin):
     cluster = made(admin.call("POST", "/clusters", {"name": "idle", "host_pool": first_pool(admin)["id"], "drs": {"level": "manual"}}))
     assert cluster["drs"]["aggression"] == 3 and cluster["drs"]["rules"] == "automatic", cluster
@@ -366,7 +410,7 @@ center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_toke
                 metrics_name_every_object_also_the_dead, dashboards_and_rules_ask_for_what_there_is, search_finds_by_what_people_know,
                 search_sees_each_change, a_search_counts_all_and_shows_the_best,
                 winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read, what_no_agent_has_told_is_not_made_up,
-                affinity_rule_says_what_it_lacks, drs_of_an_empty_cluster_answers]
+                affinity_rule_says_what_it_lacks, rules_that_spread_need_so_many_fault_domains, drs_of_an_empty_cluster_answers]
 
 if __name__ == "__main__":
     sys.exit(1 if center.main() else 0)

@@ -144,6 +144,90 @@ static void start_and_move_are_refused_naming_rule_and_vm(void)
   runs_on_site(refuse, "refuse");
 }
 
+/* ---- fault domains ---- */
+
+static void make_spread(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
+  rule->name = g_strdup("racks");
+  rule->cluster = rig_world_find(rig->world, "cluster");
+  rule->kind = WS_AFFINITY_RULE_KIND_MUST_SPREAD; /* over two: it says no number */
+  rule->min_domains = WS_INT_UNSET;
+  rule->enabled = true;
+  ws_array_add(&rule->vms, rig_world_find(rig->world, "sharer"));
+  ws_array_add(&rule->vms, rig_world_find(rig->world, "resting"));
+  rig_world_name(rig->world, "rule", rule->id);
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void into_rack(void *host)
+{
+  ((WsHost *)host)->fault_domain = g_strdup("rack-1");
+}
+
+static void out_of_rack(void *host)
+{
+  g_clear_pointer(&((WsHost *)host)->fault_domain, g_free);
+}
+
+static void spread(CenterRig *rig)
+{
+  static const char *const ways[][3] = {{"vm_start", "resting", NULL},
+                                        {"vm_migrate", "sharer", "{'host':'@second'}"}};
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
+  center_rig_run(rig, make_spread, rig);
+  for (guint i = 0; i < G_N_ELEMENTS(ways); i++) {
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpuint(center_rig_start(rig, ways[i][0], ways[i][1], ways[i][2], &error), ==, 0);
+    g_assert_nonnull(error);
+    if (!strstr(error->message, "rule racks spreads over 2 fault domains, and ") ||
+        !strstr(error->message, " is in this one"))
+      g_error("%s: %s", ways[i][0], error->message);
+    if (i == 0) { /* the other one goes, then it may start; back it may not come */
+      center_rig_do(rig, NULL, "vm_migrate", "resting", "{'host':'@second'}");
+      center_rig_do(rig, NULL, "vm_start", "resting", NULL);
+    }
+  }
+}
+
+static void start_and_move_are_refused_a_domain_that_is_held(void)
+{
+  rules_level = NULL;
+  runs_on_site(spread, "spread");
+}
+
+/* The hosts come to be of one rack: it is told, and healed when they are not any more. */
+static void change_racks(CenterRig *rig)
+{
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
+  center_rig_edit(rig, &ws_type_host, "second", into_rack);
+  center_rig_edit(rig, &ws_type_host, "host", into_rack);
+  center_rig_do(rig, NULL, "vm_start", "resting", NULL);
+  center_rig_run(rig, make_spread, rig);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_true(rule_is_broken(rig));
+  g_assert_cmpuint(moves(rig), ==, 0); /* to another host of the rack would be no better */
+  center_rig_edit(rig, &ws_type_host, "second", out_of_rack);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_true(is_apart(rig));
+  g_assert_false(rule_is_broken(rig));
+  g_assert_cmpuint(moves(rig), ==, 1);
+  center_rig_edit(rig, &ws_type_host, "second", into_rack);
+  center_rig_run_for(rig, 60 * SECOND_US);
+  g_assert_true(rule_is_broken(rig));
+  g_assert_cmpuint(moves(rig), ==, 1);
+}
+
+static void change_of_a_hosts_domain_breaks_and_heals(void)
+{
+  rules_level = NULL;
+  runs_on_site(change_racks, "racks");
+}
+
 /* ---- several at once ---- */
 
 typedef struct {
@@ -356,6 +440,10 @@ int main(int argc, char **argv)
   runs_prepare();
   g_test_add_func("/center/drs/broken_rule_is_healed_once_with_balancing_off", broken_rule_is_healed_once_with_balancing_off);
   g_test_add_func("/center/drs/start_and_move_are_refused_naming_rule_and_vm", start_and_move_are_refused_naming_rule_and_vm);
+  g_test_add_func("/center/drs/start_and_move_are_refused_a_domain_that_is_held",
+                  start_and_move_are_refused_a_domain_that_is_held);
+  g_test_add_func("/center/drs/change_of_a_hosts_domain_breaks_and_heals",
+                  change_of_a_hosts_domain_breaks_and_heals);
   g_test_add_func("/center/drs/vms_that_are_made_at_once_keep_apart", vms_that_are_made_at_once_keep_apart);
   g_test_add_func("/center/drs/manual_level_advises_and_does_what_is_accepted", manual_level_advises_and_does_what_is_accepted);
   g_test_add_func("/center/drs/what_a_reservation_forbids_is_not_advised",

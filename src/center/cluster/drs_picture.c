@@ -125,6 +125,7 @@ static bool add_host(const void *object, void *arg)
   PlanRatios ratios = cluster_ratios(b->picture->snap, host);
   gint64 *hot = g_hash_table_lookup(drs_cluster(b->drs, b->picture->cluster)->hot, &host->id);
   PlanDrsHost row = {.name = host->name,
+                     .domain = host->fault_domain,
                      .threads = cpu && cpu->threads != WS_INT_UNSET ? (double)cpu->threads : 0,
                      .memory_bytes = host->facts && host->facts->memory_bytes != WS_INT_UNSET ? host->facts->memory_bytes : 0,
                      .memory_limit_bytes = plan_host_memory_limit_bytes(host, &ratios),

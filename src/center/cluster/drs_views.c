@@ -259,10 +259,14 @@ static WsAffinityRule *query_rule(const ApiView *view, GError **error)
 {
   const char *kind = api_view_query(view, "rule_kind");
   g_autoptr(GArray) vms = g_array_new(FALSE, FALSE, sizeof(WsId)), hosts = g_array_new(FALSE, FALSE, sizeof(WsId));
-  if (!kind || !api_view_query_ids(view, "rule_vms", &ws_type_vm, vms, error) || !api_view_query_ids(view, "rule_hosts", &ws_type_host, hosts, error))
+  gint64 min_domains;
+  if (!kind || !api_view_query_ids(view, "rule_vms", &ws_type_vm, vms, error) ||
+      !api_view_query_ids(view, "rule_hosts", &ws_type_host, hosts, error) ||
+      !api_view_query_int(view, "rule_min_domains", 2, 4096, WS_INT_UNSET, &min_domains, error))
     return NULL;
   WsAffinityRule *rule = ws_affinity_rule_new();
   ws_apply_defaults(&ws_type_affinity_rule, rule);
+  rule->min_domains = min_domains;
   rule->name = g_strdup(kind);
   rule->cluster = ((const WsCluster *)view->object)->id;
   for (guint i = 0; ws_affinity_rule_kind_names[i]; i++)

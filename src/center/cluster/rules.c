@@ -37,6 +37,20 @@ static bool check_hosts(const InvSnapshot *head, const WsAffinityRule *rule, GEr
   return true;
 }
 
+static bool check_domains(const InvSnapshot *head, const WsAffinityRule *rule, GError **error)
+{
+  guint n = room_domains(head, rule->cluster);
+  bool spreads = plan_rule_spreads((PlanRuleKind)rule->kind), said = rule->min_domains != WS_INT_UNSET;
+  if (!spreads)
+    return !said || refuse(error, "min_domains", "no number of fault domains with a rule of this kind");
+  if (!rule->enabled || !plan_rule_is_hard((PlanRuleKind)rule->kind) ||
+      (said ? rule->min_domains : ROOM_DOMAINS_MIN) <= n)
+    return true;
+  g_autofree char *most =
+      g_strdup_printf("no more fault domains than the hosts of the cluster make up: %u", n);
+  return refuse(error, "min_domains", most);
+}
+
 /* On its own, then with the others. */
 static bool check(const InvSnapshot *head, const WsAffinityRule *rule, GError **error)
 {
@@ -51,7 +65,7 @@ static bool check(const InvSnapshot *head, const WsAffinityRule *rule, GError **
     return refuse(error, "hosts", "no hosts with a rule of this kind");
   if (names_hosts && !rule->hosts.len && !rule->host_label)
     return refuse(error, "hosts", "a host, or a label");
-  if (!check_vms(head, rule, error) || !check_hosts(head, rule, error))
+  if (!check_vms(head, rule, error) || !check_hosts(head, rule, error) || !check_domains(head, rule, error))
     return false;
   g_autoptr(RoomRules) rules = room_rules_new(head, rule->cluster, NULL, rule);
   return !rule->enabled || room_rules_check(rules, error);

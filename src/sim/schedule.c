@@ -2,6 +2,7 @@
 /* A cluster with DRS. See schedule.h. */
 #include "sim/schedule.h"
 #include "model/model.h"
+#include "plan/rules.h"
 #include <string.h>
 
 typedef struct {
@@ -56,13 +57,27 @@ static void make_cluster(Scheduler *s)
 static void make_rule(Scheduler *s)
 {
   g_autofree char *cluster = pick(s, &ws_type_cluster), *a = pick(s, &ws_type_vm), *b = pick(s, &ws_type_vm), *host = pick(s, &ws_type_host);
-  guint kind = (guint)sim_below(&s->random, 6);
+  guint kind = (guint)sim_below(&s->random, 8);
   if (!cluster || !a || !b || !host)
     return;
-  g_autofree char *hosts = kind >= 2 ? g_strdup_printf(",\"hosts\":[\"%s\"]", host) : g_strdup("");
+  g_autofree char *hosts = plan_rule_names_hosts((PlanRuleKind)(kind + 1))
+                               ? g_strdup_printf(",\"hosts\":[\"%s\"]", host)
+                               : g_strdup("");
   g_autofree char *body = g_strdup_printf("{\"name\":\"rule-%u\",\"cluster\":\"%s\",\"kind\":\"%s\",\"vms\":[\"%s\",\"%s\"]%s}", s->n_rules++, cluster,
                                           ws_affinity_rule_kind_names[kind], a, b, hosts);
   call(s, "POST", "/api/v1/affinity-rules", body);
+}
+
+/* Racks are few, so that rules which spread over them bind, and change, so that they come to be broken. */
+static void move_to_rack(Scheduler *s)
+{
+  g_autofree char *host = pick(s, &ws_type_host);
+  g_autofree char *target = host ? g_strdup_printf("/api/v1/hosts/%s", host) : NULL;
+  guint rack = (guint)sim_below(&s->random, 4);
+  g_autofree char *body =
+      rack ? g_strdup_printf("{\"fault_domain\":\"rack-%u\"}", rack) : g_strdup("{\"fault_domain\":null}");
+  if (target)
+    call(s, "PATCH", target, body);
 }
 
 static void drop_rule(Scheduler *s)
@@ -92,7 +107,8 @@ static void tell(Scheduler *s)
 
 static void live(void *arg)
 {
-  static void (*const actions[])(Scheduler *) = {make_cluster, make_cluster, make_rule, make_rule, drop_rule, change_level, tell, tell};
+  static void (*const actions[])(Scheduler *) = {
+      make_cluster, make_cluster, make_rule, make_rule, move_to_rack, drop_rule, change_level, tell, tell};
   Scheduler *s = arg;
   for (guint i = 0; !s->work->stopped; i++) {
     ws_co_sleep(sim_delay(&s->random, s->work->pause_us / 2, s->work->pause_us * 5));

@@ -117,6 +117,49 @@ export function drs(makeSite, browser) {
       most(1)
       good()
     }],
+    ['a rule spreads over racks: hosts say theirs, too many are refused, who shares one is told with the rack', async () => {
+      const [one, two] = site.hosts
+      const others = (await site.call('GET', '/affinity-rules')).items
+      for (const rule of others) await site.call('PATCH', `/affinity-rules/${rule.id}`, { enabled: false })
+      await site.call('PATCH', `/hosts/${two.id}`, { fault_domain: 'rack-7' })
+      await at(`/hosts/${one.id}/configure`)
+      await click(page, '[aria-label="Change Settings"]')
+      await page.fill('.ant-modal .field:has-text("Fault domain") input', 'rack-7')
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector('.tabpanel >> text=rack-7')
+      most(2)
+      same((await site.call('GET', '/hosts?filter=fault_domain%3Drack-7')).items.map((host) => host.id).sort(), [one.id, two.id].sort())
+      await at(() => `${cluster()}/rules`)
+      await click(page, '[data-test=new-rule]')
+      await page.waitForSelector('.ant-modal .field:has-text("Kind")')
+      same(await page.locator('.ant-modal label >> text=Min domains').count(), 0, 'fault domains are asked for before the kind wants them')
+      await page.fill('.ant-modal .field:has-text("Name") input', 'webs in racks')
+      await click(page, '.ant-modal .field:has-text("Kind") .ant-select')
+      await click(page, '.ant-select-item >> text=Must spread')
+      same(await page.locator('.ant-modal label >> text=Hosts').count(), 0, 'hosts are asked for by a rule that spreads')
+      await click(page, '.ant-modal .field:has(label:text-is("VMs")) .ant-select')
+      await click(page, '.ant-select-item >> text=web-1')
+      await click(page, '.ant-select-item >> text=web-2')
+      await page.keyboard.press('Escape')
+      await page.fill('.ant-modal .field:has-text("Min domains") input', '3')
+      page.allowed = [/400/]
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector('.ant-modal >> text=no more fault domains than the hosts of the cluster make up: 2')
+      await page.fill('.ant-modal .field:has-text("Min domains") input', '2')
+      await click(page, '[data-test=confirm]')
+      await page.waitForSelector('[data-rule] >> text=webs in racks')
+      await page.waitForSelector('[data-rule] >> text=(2 at least)')
+      await says(page, '[data-test=broken]', /web-[12] runs on .*kvm-0[12].*, in the fault domain rack-7 where web-[12] runs too/)
+      const { id } = (await site.call('GET', '/affinity-rules?filter=kind%3Dmust_spread')).items[0]
+      const clash = { name: 'together', cluster: site.cluster, kind: 'keep_together', vms: site.movers.slice(0, 2) }
+      same(await site.call('POST', '/affinity-rules', clash).then(() => 'made', (error) => error.code), 'rule_conflict')
+      await site.call('PATCH', `/hosts/${two.id}`, { fault_domain: null }) // a fault domain of its own
+      await page.waitForSelector(`[data-rule=${id}] [data-test=rule-state] >> text=Kept`)
+      await site.call('DELETE', `/affinity-rules/${id}`)
+      await site.call('PATCH', `/hosts/${one.id}`, { fault_domain: null })
+      for (const rule of others) await site.call('PATCH', `/affinity-rules/${rule.id}`, { enabled: true })
+      good()
+    }],
     ['DRS and DPM are set where they are seen, and only what differs is sent', async () => {
       await at(() => `${cluster()}/drs`)
       await page.waitForSelector('[data-test=dpm-says] >> text=DPM is off')

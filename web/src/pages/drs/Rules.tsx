@@ -22,7 +22,7 @@ import type { TabProps } from '../registry'
 const MADE_OF = ['Vm', 'AffinityRule', 'Host']
 const MOST = 500
 const SHOWN = 6
-export const EDITED = ['name', 'kind', 'enabled', 'vms', 'vm_label', 'hosts', 'host_label', 'description']
+export const EDITED = ['name', 'kind', 'enabled', 'vms', 'vm_label', 'hosts', 'host_label', 'min_domains', 'description']
 
 export function useBroken(cluster: string): { items: AffinityViolation[]; known: boolean } {
   const { value } = useView<AffinityViolations>(`/clusters/${cluster}/rule_violations`, MADE_OF)
@@ -47,11 +47,13 @@ export function Broken({ items, named }: { items: AffinityViolation[]; named?: b
 /** The manager's own reason is for logs; who and where is told with links. */
 function Sentence({ one }: { one: AffinityViolation }) {
   const { object: rule } = useObject(one.rule)
-  const parts: Record<string, ReactNode> = { vm: <Ref id={one.vm} max={32} />, host: <Ref id={one.host} max={32} />, other: <Ref id={one.other} max={32} /> }
+  const parts: Record<string, ReactNode> = { vm: <Ref id={one.vm} max={32} />, host: <Ref id={one.host} max={32} />, other: <Ref id={one.other} max={32} />, domain: <Name text={one.domain ?? ''} max={32} /> }
   const forbids = String(rule?.kind).includes('_not_')
   switch (rule?.kind) {
     case 'keep_together': return <Said text={t('broken_together')} parts={parts} />
     case 'keep_apart': return <Said text={t('broken_apart')} parts={parts} />
+    case 'must_spread':
+    case 'should_spread': return <Said text={t('broken_spread')} parts={parts} />
     case undefined: return <Said text={t('broken_where')} parts={parts} />
     default: return <Said text={t(forbids ? 'broken_not_there' : 'broken_elsewhere')} parts={parts} />
   }
@@ -105,7 +107,7 @@ function RuleRow({ rule, broken }: { rule: Obj; broken: AffinityViolation[] | un
     <>
       <tr data-rule={rule.id} className={broken?.length ? 'nobottom' : undefined}>
         <td><To to={`/affinity-rules/${rule.id}`}><Name text={rule.name} max={36} /></To></td>
-        <td>{wordTitle(rule.kind)}</td>
+        <td>{wordTitle(rule.kind)}{String(rule.kind).includes('spread') && <span className="faint"> {t('over_domains', { n: rule.min_domains ?? 2 })}</span>}</td>
         <td><Members ids={rule.vms} label={rule.vm_label} /></td>
         <td><Members ids={rule.hosts} label={rule.host_label} /></td>
         <td><span className="state" data-test="rule-state"><Glyph name={state[0]!} colour={state[1]!} size={14} /> {state[2]}</span></td>

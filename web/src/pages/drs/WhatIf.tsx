@@ -11,6 +11,7 @@ import { Labelled } from '../../kit/form/Fields'
 import { BytesInput, RefsSelect } from '../../kit/form/inputs'
 import { count } from '../../kit/format'
 import { Name, Ref } from '../../kit/Name'
+import { labelOf } from '../../kit/Value'
 import { Glyph } from '../../kit/state/glyphs'
 import { useRows } from '../../live/store'
 import { useView } from '../../live/view'
@@ -21,7 +22,7 @@ import { BeforeAfter } from './Bars'
 import { settings } from './Settings'
 
 const MADE_OF = ['Host', 'Vm', 'Cluster', 'AffinityRule']
-const KEYS = ['lost', 'vms', 'vcpus', 'memory_bytes', 'cpu_percent', 'rule_kind', 'rule_vms', 'rule_hosts'] as const
+const KEYS = ['lost', 'vms', 'vcpus', 'memory_bytes', 'cpu_percent', 'rule_kind', 'rule_vms', 'rule_hosts', 'rule_min_domains'] as const
 const SIZE = ['vcpus', 'memory_bytes'] as const
 const GIB = 1024 ** 3
 const DEFAULT = { vcpus: 2, memory_bytes: 4 * GIB, cpu_percent: 20, hosts_lost: 1 }
@@ -81,6 +82,7 @@ function Question({ cluster, of, runsOn, any }: { cluster: string; of: (name: st
             <Select id="more-rule" aria-label={t('rule_more')} value={of('rule_kind') || undefined} allowClear placeholder={t('none')} options={kinds.map((kind) => ({ value: kind, label: wordTitle(kind) }))} onChange={put('rule_kind')} popupMatchSelectWidth={false} />
           </Labelled>
           {of('rule_kind') && <Labelled label={t('vms')}><RefsSelect type="Vm" label={t('vms')} value={ids(of('rule_vms'))} among={(row) => here.has(row.host)} onChange={(next) => put('rule_vms')(next.join())} /></Labelled>}
+          {of('rule_kind').includes('spread') && <Labelled label={labelOf('AffinityRule', 'min_domains')} id="more-domains"><InputNumber id="more-domains" min={2} max={4096} value={of('rule_min_domains') ? Number(of('rule_min_domains')) : null} placeholder="2" onChange={put('rule_min_domains')} /></Labelled>}
           {runsOn && <Labelled label={t('hosts')}><RefsSelect type="Host" label={t('hosts')} filter={`cluster=${cluster}`} value={ids(of('rule_hosts'))} onChange={(next) => put('rule_hosts')(next.join())} /></Labelled>}
         </div>
       </Card>

@@ -9,6 +9,7 @@ import { t } from '../../texts'
 import { registerPage } from '../registry'
 
 const HOSTS = ['hosts', 'host_label']
+const DOMAINS = ['min_domains']
 
 export function register() {
   registerPage({ plural: 'affinity-rules', summary: part(() => import('./RuleSummary')), parent: (o) => o.cluster })
@@ -16,8 +17,11 @@ export function register() {
   registerColumns('affinity-rules', { columns: ['name', 'cluster', 'kind', 'enabled', 'vms', 'vm_label', 'hosts', 'health.level'] })
   registerVerbs('drs-recommendations', { accept: { main: 1, icon: 'play' } })
   registerForm('affinity-rules', {
-    first: ['name', 'cluster', 'kind', 'vms', 'hosts'],
-    hide: (rule) => (String(rule.kind ?? '').includes('run_on') ? [] : HOSTS), // hosts mean something to rules about hosts alone
+    first: ['name', 'cluster', 'kind', 'vms', 'hosts', 'min_domains'],
+    hide: (rule) => { // hosts mean something to rules about hosts alone, fault domains to those that spread
+      const kind = String(rule.kind ?? '')
+      return [...(kind.includes('run_on') ? [] : HOSTS), ...(kind.includes('spread') ? [] : DOMAINS)]
+    },
     useAmong: (rule) => {
       const { rows } = useRows(rule.cluster ? 'hosts' : undefined, { filter: `cluster=${rule.cluster}`, fields: 'name,cluster' }, 1000)
       const here = new Set(rows.map((row) => row.id))

@@ -164,6 +164,8 @@ static void make_spread(void *arg)
   g_assert_no_error(error);
 }
 
+static bool one_rack;
+
 static void into_rack(void *host)
 {
   ((WsHost *)host)->fault_domain = g_strdup("rack-1");
@@ -283,6 +285,67 @@ static void ask_for_three(CenterRig *rig)
   inv_each(snap, &ws_type_vm, find_web, hosts);
   g_assert_cmpuint(hosts[0], !=, hosts[1]);
   g_assert_cmpuint(rig->center.promises->len, ==, 0);
+}
+
+static void label_spread(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
+  rule->name = g_strdup("web");
+  rule->cluster = rig_world_find(rig->world, "cluster");
+  rule->kind = WS_AFFINITY_RULE_KIND_MUST_SPREAD;
+  rule->enabled = true;
+  rule->vm_label = g_strdup("role=web");
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static bool find_two_hosts(const void *object, void *arg)
+{
+  const WsVm *vm = object;
+  WsId *hosts = arg;
+  if (g_str_has_prefix(vm->name, "web-") && vm->host != hosts[0])
+    hosts[hosts[0] ? 1 : 0] = vm->host;
+  return true;
+}
+
+/* Two are on two hosts, the third may be anywhere; of one rack only the first finds a place. */
+static void ask_for_three_spread(CenterRig *rig)
+{
+  static const char *const names[][3] = {{"web-1", "web-2", "web-3"}, {"rack-1", "rack-2", "rack-3"}};
+  Ask asks[3] = {0};
+  WsId hosts[2] = {0};
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill);
+  center_rig_run(rig, label_spread, rig);
+  if (one_rack) {
+    center_rig_edit(rig, &ws_type_host, "host", into_rack);
+    center_rig_edit(rig, &ws_type_host, "second", into_rack);
+  }
+  for (guint i = 0; i < 3; i++) {
+    asks[i] = (Ask){.rig = rig, .name = names[one_rack][i]};
+    ws_co_start(rig->center.loop, ask_for_web, &asks[i]);
+  }
+  center_rig_settle(rig);
+  for (guint i = 0; i < 3; i++) {
+    bool refused = one_rack && i > 0;
+    if (!!asks[i].error != refused || (refused && !strstr(asks[i].error->message, "rule web spreads over 2 fault domains, and rack-1 is in this one")))
+      g_error("%u: %s", i, asks[i].error ? asks[i].error->message : "it was let");
+    g_clear_error(&asks[i].error);
+  }
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  inv_each(snap, &ws_type_vm, find_two_hosts, hosts);
+  g_assert_true(one_rack || hosts[1]);
+}
+
+static void vms_that_are_made_at_once_spread(void)
+{
+  rules_level = NULL;
+  one_rack = false;
+  runs_on_site(ask_for_three_spread, "three spread");
+  one_rack = true;
+  runs_on_site(ask_for_three_spread, "three in one rack");
 }
 
 static void vms_that_are_made_at_once_keep_apart(void)
@@ -445,6 +508,7 @@ int main(int argc, char **argv)
   g_test_add_func("/center/drs/change_of_a_hosts_domain_breaks_and_heals",
                   change_of_a_hosts_domain_breaks_and_heals);
   g_test_add_func("/center/drs/vms_that_are_made_at_once_keep_apart", vms_that_are_made_at_once_keep_apart);
+  g_test_add_func("/center/drs/vms_that_are_made_at_once_spread", vms_that_are_made_at_once_spread);
   g_test_add_func("/center/drs/manual_level_advises_and_does_what_is_accepted", manual_level_advises_and_does_what_is_accepted);
   g_test_add_func("/center/drs/what_a_reservation_forbids_is_not_advised",
                   what_a_reservation_forbids_is_not_advised);

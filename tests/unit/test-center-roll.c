@@ -129,6 +129,9 @@ static void plan_names_hosts_in_order_and_what_moves(void)
   runs_on_site(tell_plan, "plan");
 }
 
+static WsAffinityRuleKind kind_on_paper;
+static WsId third_id;
+
 /* A third host, small, and a rule between the two VMs that leave the first. */
 static void add_third(void *arg)
 {
@@ -138,6 +141,7 @@ static void add_third(void *arg)
   g_autoptr(InvSnapshot) head = inv_head(rig->center.inventory);
   const WsHost *like = inv_find(head, &ws_type_host, rig_world_find(rig->world, "second"));
   WsHost *third = inv_create(txn, &ws_type_host);
+  third_id = third->id;
   third->name = g_strdup("third");
   third->cluster = like->cluster;
   third->host_pool = like->host_pool;
@@ -148,7 +152,7 @@ static void add_third(void *arg)
   WsAffinityRule *rule = inv_create(txn, &ws_type_affinity_rule);
   rule->name = g_strdup("apart");
   rule->cluster = like->cluster;
-  rule->kind = WS_AFFINITY_RULE_KIND_KEEP_APART;
+  rule->kind = kind_on_paper;
   rule->enabled = true;
   ws_array_add(&rule->vms, rig_world_find(rig->world, "sharer"));
   ws_array_add(&rule->vms, rig_world_find(rig->world, "still"));
@@ -156,13 +160,18 @@ static void add_third(void *arg)
   g_assert_no_error(error);
 }
 
-static void tell_plan_with_rule(CenterRig *rig)
+static void prepare_plan_with_rule(CenterRig *rig)
 {
   static const char *const vms[] = {"mover", "running", "paused"};
   for (guint i = 0; i < G_N_ELEMENTS(vms); i++)
     center_rig_do(rig, NULL, "vm_power_off", vms[i], NULL);
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
   center_rig_run(rig, add_third, rig);
+}
+
+static void tell_plan_with_rule(CenterRig *rig)
+{
+  prepare_plan_with_rule(rig);
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   g_autoptr(WsMaintenancePlan) plan = plan_of(rig, snap);
   g_assert_true(plan->possible);
@@ -174,9 +183,33 @@ static void tell_plan_with_rule(CenterRig *rig)
   g_assert_cmpstr(second->moves.items[0]->to_name, ==, "host"); /* not to the other one */
 }
 
+static void into_rack(void *host)
+{
+  ((WsHost *)host)->fault_domain = g_strdup("rack-2");
+}
+
+/* All but the one that is emptied are of one rack. */
+static void refuse_plan_of_one_rack(CenterRig *rig)
+{
+  prepare_plan_with_rule(rig);
+  rig_world_name(rig->world, "third", third_id);
+  center_rig_edit(rig, &ws_type_host, "second", into_rack);
+  center_rig_edit(rig, &ws_type_host, "third", into_rack);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  g_autoptr(WsMaintenancePlan) plan = plan_of(rig, snap);
+  g_assert_false(plan->possible);
+  if (!strstr(plan->hosts.items[0]->refused, "rule apart spreads over 2 fault domains"))
+    g_error("%s", plan->hosts.items[0]->refused);
+  g_assert_null(plan->hosts.items[1]->refused);
+}
+
 static void plan_keeps_rules_with_what_has_moved_on_paper(void)
 {
+  kind_on_paper = WS_AFFINITY_RULE_KIND_KEEP_APART;
   runs_on_site(tell_plan_with_rule, "rule on paper");
+  kind_on_paper = WS_AFFINITY_RULE_KIND_MUST_SPREAD; /* each host is a domain of its own */
+  runs_on_site(tell_plan_with_rule, "spread on paper");
+  runs_on_site(refuse_plan_of_one_rack, "one rack on paper");
 }
 
 static void assert_refused(CenterRig *rig, const char *json, WsErrorCode code, const char *part)

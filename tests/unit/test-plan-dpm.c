@@ -85,6 +85,14 @@ static void what_forbids_sleep_is_kept(void)
   w.rules[0] = (PlanRule){1, "apart", PLAN_RULE_KEEP_APART, w.list, NULL, HOSTS, 0};
   w.plan.n_rules = 1;
   g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_NOTHING);
+  w.rules[0].kind = PLAN_RULE_MUST_SPREAD;
+  w.rules[0].min_domains = HOSTS;
+  g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_NOTHING);
+  w.rules[0].min_domains = HOSTS - 1; /* without one host there are so many still */
+  g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_SLEEP);
+  w.hosts[0].domain = w.hosts[1].domain = "rack-1";
+  w.hosts[2].domain = w.hosts[3].domain = "rack-2"; /* broken already: nobody finds a place that holds none of them */
+  g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_NOTHING);
 }
 
 static void spare_hosts_are_kept_and_woken(void)

@@ -111,7 +111,7 @@ const Scene scenes[] = {
     {"host_set_firewall", "host_set_firewall", "host", "{'rules':[{'source':'10.0.0.0/8','protocol':'tcp','ports':'22'}]}"},
     {"host_check_power", "host_check_power", "host", NULL},
     {"host_add", "host_add", NULL,
-     "{'address':'192.0.2.30','password':'secret','name':'added','host_key':'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'}",
+     "{'address':'192.0.2.30','password':'secret','name':'added','fault_domain':'rack-3','host_key':'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'}",
      .has_secret = true},
     {"host_delete", "host_delete", "host", "{'force':true}"},
 };

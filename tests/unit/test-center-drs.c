@@ -202,6 +202,21 @@ static void start_and_move_are_refused_a_domain_that_is_held(void)
   runs_on_site(spread, "spread");
 }
 
+static void add_to_rack(CenterRig *rig)
+{
+  center_rig_do(rig, "added", "host_add", NULL,
+                "{'address':'192.0.2.30','password':'secret','name':'added','fault_domain':'rack-9','host_key':'SHA256:"
+                "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'}");
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsHost *host = inv_find(snap, &ws_type_host, rig_world_find(rig->world, "added"));
+  g_assert_cmpstr(host->fault_domain, ==, "rack-9");
+}
+
+static void host_is_added_with_its_domain(void)
+{
+  runs_on_site(add_to_rack, "a host in a rack");
+}
+
 /* The hosts come to be of one rack: it is told, and healed when they are not any more. */
 static void change_racks(CenterRig *rig)
 {
@@ -505,6 +520,7 @@ int main(int argc, char **argv)
   g_test_add_func("/center/drs/start_and_move_are_refused_naming_rule_and_vm", start_and_move_are_refused_naming_rule_and_vm);
   g_test_add_func("/center/drs/start_and_move_are_refused_a_domain_that_is_held",
                   start_and_move_are_refused_a_domain_that_is_held);
+  g_test_add_func("/center/drs/host_is_added_with_its_domain", host_is_added_with_its_domain);
   g_test_add_func("/center/drs/change_of_a_hosts_domain_breaks_and_heals",
                   change_of_a_hosts_domain_breaks_and_heals);
   g_test_add_func("/center/drs/vms_that_are_made_at_once_keep_apart", vms_that_are_made_at_once_keep_apart);

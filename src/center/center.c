@@ -297,6 +297,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->identity, identity_logins_free);
   g_clear_pointer(&center->strangers, strangers_free);
   g_clear_pointer(&center->turns, turns_free);
+  g_clear_pointer(&center->dirty_rates, g_hash_table_unref);
   g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_clear_pointer(&center->stale_vms, g_hash_table_unref);
   g_clear_pointer(&center->logs_asked, g_hash_table_unref);

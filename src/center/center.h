@@ -59,6 +59,8 @@ struct Center {
   Tickets *tickets;
   MonitorHistory *history; /* monitor/history.h; NULL: none is kept */
   Turns *turns;
+  GHashTable *dirty_rates; /* compute/move_foresee.c: VM -> how fast its guest was measured to write; NULL:
+                              none was */
   GHashTable *moves_begun; /* compute/move_target.c: tasks whose turn has come, and whose records do not say so yet */
   GHashTable *logs_asked; /* compute/run_log.c: host -> how many ask it for a log */
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */

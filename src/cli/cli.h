@@ -5,7 +5,7 @@
  *   body.c     options -> JSON body and query                                   output.c   answers -> tables, JSON, YAML
  *   run.c      one command from words to answer                                 wait.c     following a task to its end
  *   watch.c    --watch                                                          console.c  a VM's serial line in this terminal
- *   results.c  one result for each object of a batch
+ *   results.c  one result for each object of a batch                            forecast.c what a move is expected to take
  *   suggest.c  words that nobody knows, and what was meant
  *   transfer.c bytes of volumes up and down                                     help.c     help, completion, man pages */
 #pragma once
@@ -115,6 +115,11 @@ bool wait_fail(const json_t *task, GError **error);
 bool results_of_children(Cli *cli, const json_t *parent, GError **error);
 /* The same of a batch that answered at once, or of its dry run. */
 bool results_at_once(Cli *cli, const json_t *answer, GError **error);
+
+/* forecast.c: what a move is expected to take, of its dry run: lines on stdout; or one piece of a sentence,
+ * caller frees */
+void forecast_show(const Cli *cli, const json_t *forecast);
+char *forecast_in_short(const Cli *cli, const json_t *forecast);
 
 /* watch.c */
 bool watch_list(Cli *cli, const CliNoun *noun, const char *query, GError **error);

@@ -117,6 +117,10 @@ static char *said_of(const Cli *cli, const json_t *result)
     g_autofree char *said = ws_step_in_words(json_string_value(step), cli->lang);
     g_string_append_printf(text, "%s%s", i ? ", " : "", said);
   }
+  if (json_object_get(result, "forecast")) {
+    g_autofree char *takes = forecast_in_short(cli, json_object_get(result, "forecast"));
+    g_string_append_printf(text, "; %s", takes);
+  }
   return g_string_free(text, FALSE);
 }
 

@@ -184,6 +184,8 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
       }
     if (cli->format == CLI_TABLE)
       show_waiting(cli, json);
+    if (cli->format == CLI_TABLE && json_object_get(json, "forecast"))
+      forecast_show(cli, json_object_get(json, "forecast"));
     return true;
   }
   const char *id = json_string_value(json_object_get(json, "id")), *url = json_string_value(json_object_get(json, "url"));

@@ -42,9 +42,20 @@ bool task_is_dry_run(const Task *task)
   return task->dry;
 }
 
+bool task_is_one_of_many(const Task *task)
+{
+  return task->cause && task->cause->one_of_many;
+}
+
 void task_say_waits(Task *task, const char *path)
 {
   g_ptr_array_add(task->dry_waits, g_strdup(path));
+}
+
+void task_say_forecast(Task *task, const char *json)
+{
+  g_free(task->dry_forecast);
+  task->dry_forecast = g_strdup(json);
 }
 
 bool task_is_resumed(const Task *task)

@@ -88,6 +88,7 @@ typedef struct {
   const char *cause;    /* "user", "schedule", "host report", "recovery", ... */
   const char *request_id;
   const char *idempotency_key; /* or NULL */
+  bool one_of_many; /* of a dry run: of a batch, or of a plan; what takes long only to be told is left out */
   /* May add to the transaction that makes the task durable (the audit record); NULL: nothing to add. */
   void (*enrich)(InvTxn *txn, WsId task, void *arg);
   void *enrich_arg;
@@ -114,6 +115,7 @@ const TaskKind *task_kind_find(TaskEngine *engine, const char *name);
 typedef struct {
   WsId task_id;
   char **dry_steps, **dry_waits; /* owned by the caller; waits: see task_say_waits(), NULL: none */
+  char *dry_forecast;            /* the same; see task_say_forecast(), NULL: none */
 } TaskStarted;
 /* In a coroutine; returns when the task was refused, dry-run to its end, or became durable. `args` is a plain object of kind->args_type,
  * taken over. A function that returns true without a step gives a task that is done. A task with a `parent` counts as its child; it is
@@ -144,8 +146,11 @@ void *task_center(const Task *task);
 Inventory *task_inventory(const Task *task);
 TaskEngine *task_engine(const Task *task);
 bool task_is_dry_run(const Task *task);
+bool task_is_one_of_many(const Task *task); /* before the first step: as its cause said */
 /* In a dry run: this setting would wait for a restart of what it is of. */
 void task_say_waits(Task *task, const char *path);
+/* In a dry run: what it is expected to take, as JSON. The last one counts. */
+void task_say_forecast(Task *task, const char *json);
 /* The function runs anew over a task that has begun: checks that guard the start do not apply any more. */
 bool task_is_resumed(const Task *task);
 /* Newest published snapshot at this moment; borrowed. Taken in a body it is valid until the body returns, else until the function does. */

@@ -157,6 +157,18 @@ SERVE(vm_migrate_look, VmMigrateLook)
   return true;
 }
 
+SERVE(vm_dirty_rate, VmDirtyRate)
+{
+  HostSim *sim = host_sim_of(call);
+  if (!sim->truth->dirty_bytes_per_s)
+    return ws_fail(error, WS_ERROR_HYPERVISOR_ERROR, "object", params->uuid, "operation", "measure", "cause",
+                   "simulated", NULL);
+  sim->truth->n_measured++;
+  *result = ws_rpc_vm_dirty_rate_result_new();
+  (*result)->bytes_per_s = sim->truth->dirty_bytes_per_s;
+  return true;
+}
+
 SERVE(vm_migrate_check, VmMigrateCheck)
 {
   const HostTruth *truth = host_sim_of(call)->truth;
@@ -373,17 +385,12 @@ SERVE(vm_move_disks_abort, VmMoveDisksAbort)
 }
 
 const RpcService host_move_services[] = {
-  ROW(vm_move_disks, vm_move_disks),
-  ROW(vm_move_disks_abort, vm_move_disks_abort),
-  ROW(vm_migrate_look, vm_migrate_look),
-  ROW(vm_migrate_check, vm_migrate_check),
-  ROW(vm_migrate_prepare, vm_migrate_prepare),
-  ROW(vm_migrate_start, vm_migrate_start),
-  ROW(vm_migrate_status, vm_migrate_status),
-  ROW(vm_migrate_cancel, vm_migrate_cancel),
-  ROW(vm_migrate_release, vm_migrate_release),
-  ROW(vm_migrate_drop, vm_migrate_drop),
-  ROW(vm_migrate_close, vm_migrate_close),
-  ROW(vm_lease_pass, vm_lease_pass),
+    ROW(vm_move_disks, vm_move_disks),         ROW(vm_move_disks_abort, vm_move_disks_abort),
+    ROW(vm_migrate_look, vm_migrate_look),     ROW(vm_dirty_rate, vm_dirty_rate),
+    ROW(vm_migrate_check, vm_migrate_check),   ROW(vm_migrate_prepare, vm_migrate_prepare),
+    ROW(vm_migrate_start, vm_migrate_start),   ROW(vm_migrate_status, vm_migrate_status),
+    ROW(vm_migrate_cancel, vm_migrate_cancel), ROW(vm_migrate_release, vm_migrate_release),
+    ROW(vm_migrate_drop, vm_migrate_drop),     ROW(vm_migrate_close, vm_migrate_close),
+    ROW(vm_lease_pass, vm_lease_pass),
 };
 const guint host_n_move_services = G_N_ELEMENTS(host_move_services);

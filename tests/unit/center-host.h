@@ -88,6 +88,8 @@ typedef struct {
   gint is_off, boots; /* its power; how often it has started */
   bool suspects;      /* it finds that the source of a move asks it for something else */
   guint libvirt_late; /* after its next start: so many lists are asked for in vain, its libvirt is not there yet, and no VM can come */
+  gint64 dirty_bytes_per_s; /* what it measures of each guest; 0: it cannot */
+  guint n_measured;
   char deaf[40];      /* UUID of a VM whose guest does not hear that it is to shut down */
 } HostTruth;
 

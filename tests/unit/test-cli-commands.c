@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The table of winctl's commands is sound: names are unique, options lead to fields that the body has. */
+/* The table of winctl's commands is sound: names are unique, options lead to fields that the body has. And
+ * what a dry run foretells, in words. */
+#include "cli/cli.h"
 #include "cli/commands.h"
 #include "model/model.h"
 #include <string.h>
@@ -65,10 +67,34 @@ static void columns_lead_to_fields(void)
     }
 }
 
+static void assert_told(WsLang lang, const char *json, const char *words)
+{
+  Cli cli = {.lang = lang};
+  json_t *forecast = json_loads(json, 0, NULL);
+  g_assert_nonnull(forecast);
+  g_autofree char *said = forecast_in_short(&cli, forecast);
+  g_assert_cmpstr(said, ==, words);
+  json_decref(forecast);
+}
+
+static void forecast_says_what_is_known(void)
+{
+  assert_told(WS_LANG_EN, "{}", "how long it takes is not known");
+  assert_told(WS_LANG_EN, "{\"course\": \"never_ends\"}",
+              "it does not end: the guest writes faster than can be carried");
+  assert_told(WS_LANG_EN, "{\"duration_s\": 6, \"downtime_max_ms\": 400}",
+              "takes at least 6.0 s; the guest stands still at most 0.4 s");
+  const char *whole = "{\"course\": \"converges\", \"duration_s\": 75, \"duration_max_s\": 7500, "
+                      "\"downtime_ms\": 400, \"downtime_max_ms\": 400}";
+  assert_told(WS_LANG_EN, whole, "takes about 75 s, at most 2 h 5 min; the guest stands still about 0.4 s");
+  assert_told(WS_LANG_ZH, whole, "用时约 75 秒，最长 2 小时 5 分钟；客户机停顿约 0.4 秒");
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/cli/commands/commands_lead_to_fields", commands_lead_to_fields);
   g_test_add_func("/cli/commands/columns_lead_to_fields", columns_lead_to_fields);
+  g_test_add_func("/cli/commands/forecast_says_what_is_known", forecast_says_what_is_known);
   return g_test_run();
 }

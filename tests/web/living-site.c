@@ -45,6 +45,23 @@ static const gint64 GIB = (gint64)1 << 30;
 
 /* ---- what the machines are ---- */
 
+/* The first has the address by which the manager knows the machine (connect_machine()). */
+static void add_nics(WsHostFacts *facts, guint number)
+{
+  for (guint nic = 0; nic < 2; nic++) {
+    WsHostNic *n = ws_array_add(&facts->nics, ws_host_nic_new());
+    n->name = g_strdup_printf("enp%us0f%u", 65 + nic, nic);
+    n->kind = WS_HOST_NIC_KIND_PHYSICAL;
+    n->mac = g_strdup_printf("3c:ec:ef:00:%02x:%02x", number, nic);
+    n->link = WS_HOST_NIC_LINK_UP;
+    n->speed_mbps = 25000;
+    if (nic == 0)
+      ws_array_add(&n->addresses, g_strdup_printf("192.0.2.%u/24", number + 10));
+    n->mtu = 9000;
+    n->driver = g_strdup("mlx5_core");
+  }
+}
+
 static WsHostFacts *make_facts(guint number)
 {
   WsHostFacts *facts = ws_host_facts_new();
@@ -79,16 +96,7 @@ static WsHostFacts *make_facts(guint number)
     for (guint other = 0; other < NODES; other++)
       ws_array_add(&numa->distances, (gint64)(other == node ? 10 : 32));
   }
-  for (guint nic = 0; nic < 2; nic++) {
-    WsHostNic *n = ws_array_add(&facts->nics, ws_host_nic_new());
-    n->name = g_strdup_printf("enp%us0f%u", 65 + nic, nic);
-    n->kind = WS_HOST_NIC_KIND_PHYSICAL;
-    n->mac = g_strdup_printf("3c:ec:ef:00:%02x:%02x", number, nic);
-    n->link = WS_HOST_NIC_LINK_UP;
-    n->speed_mbps = 25000;
-    n->mtu = 9000;
-    n->driver = g_strdup("mlx5_core");
-  }
+  add_nics(facts, number);
   WsHostDisk *disk = ws_array_add(&facts->disks, ws_host_disk_new());
   disk->name = g_strdup("nvme0n1");
   disk->kind = WS_HOST_DISK_KIND_NVME;
@@ -196,6 +204,8 @@ static void beat_all(Site *site)
       g_clear_pointer(&host->facts, ws_host_facts_free);
       host->facts = make_facts(i);
     }
+    if (!host->facts->nics.len)
+      add_nics(host->facts, i);
     g_clear_pointer(&host->load, ws_host_load_free);
     host->load = make_load(site, i);
     host->clock_offset_ms = 3;
@@ -303,6 +313,7 @@ static void make_site(void *arg)
     Machine *machine = &site->machines[i], *neighbour = i % 2 ? &site->machines[i - 1] : NULL;
     g_autofree char *name = g_strdup_printf("kvm-%02u", i + 1);
     machine->disks = neighbour ? neighbour->disks : &machine->own_disks;
+    machine->truth.dirty_bytes_per_s = 24 << 20;
     machine->sim = host_sim_new(site->loop, name, &machine->truth, machine->disks, NULL, NULL);
     if (neighbour)
       host_sim_meet(machine->sim, neighbour->sim);

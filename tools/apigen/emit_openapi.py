@@ -342,6 +342,9 @@ def _components(contract):
                        'error': _ref('schemas', 'Error'),
                        'steps': {'type': 'array', 'items': {'type': 'string'}, 'description': 'With dry_run: what would happen.'},
                        'waits_for_restart': {'type': 'array', 'items': {'type': 'string'}, 'description': 'With dry_run: what would wait for a restart.'}}}
+    if 'MigrationForecast' in schemas:
+        for name in ('DryRun', 'BatchItemResult'):
+            schemas[name]['properties']['forecast'] = _ref('schemas', 'MigrationForecast')
     schemas['BatchResults'] = {
         'type': 'object', 'description': 'Answer to a batch of a verb that answers at once; without an error it was done.', 'required': ['results'],
         'properties': {'results': {'type': 'array', 'items': _ref('schemas', 'BatchItemResult'), 'description': 'One for each object.'}}}

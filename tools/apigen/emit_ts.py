@@ -44,6 +44,8 @@ export interface BatchItemResult {
 
 '''
 
+_FORECAST = '  /** Of a move: what it is expected to take. */\n  forecast?: MigrationForecast\n'
+
 
 def _value(f, kind):
     return {
@@ -98,8 +100,9 @@ def _resource(t):
 
 
 def types_ts(contract):
-    out = [_HEAD]
     types = reachable(contract)
+    forecast = any(t.name == 'MigrationForecast' for t in types)
+    out = [_HEAD.replace('  steps: string[]\n', '  steps: string[]\n' + _FORECAST).replace('  steps?: string[]\n', '  steps?: string[]\n' + _FORECAST) if forecast else _HEAD]
     for t in types:
         if t.resource:
             out.append(_resource(t))

@@ -148,6 +148,17 @@ void api_write_texts(WsJsonWriter *w, const char *key, char *const *texts)
   ws_json_end_array(w);
 }
 
+void api_write_dry(WsJsonWriter *w, const ApiCall *call)
+{
+  api_write_texts(w, "steps", call->dry_steps);
+  if (call->dry_waits && *call->dry_waits)
+    api_write_texts(w, "waits_for_restart", call->dry_waits);
+  if (!call->dry_forecast)
+    return;
+  ws_json_key(w, "forecast");
+  ws_json_raw(w, call->dry_forecast, strlen(call->dry_forecast));
+}
+
 bool api_call_answer_dry(ApiCall *call, const char *const *steps)
 {
   GString *body = g_string_new(NULL);
@@ -156,9 +167,7 @@ bool api_call_answer_dry(ApiCall *call, const char *const *steps)
   ws_json_begin_object(&w);
   ws_json_key(&w, "dry_run");
   ws_json_bool(&w, true);
-  api_write_texts(&w, "steps", call->dry_steps);
-  if (call->dry_waits && *call->dry_waits)
-    api_write_texts(&w, "waits_for_restart", call->dry_waits);
+  api_write_dry(&w, call);
   ws_json_end_object(&w);
   set_answer(call, 200, body);
   return true;

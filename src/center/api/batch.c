@@ -205,9 +205,7 @@ static void write_result(WsJsonWriter *w, ApiCall *call, const WsAnyRef *object,
     ws_json_raw(w, text->str, text->len);
     g_string_free(text, TRUE);
   } else if (call->dry_run) {
-    api_write_texts(w, "steps", part->dry_steps);
-    if (part->dry_waits && *part->dry_waits)
-      api_write_texts(w, "waits_for_restart", part->dry_waits);
+    api_write_dry(w, part);
   }
   ws_json_end_object(w);
 }

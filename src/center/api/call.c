@@ -29,6 +29,7 @@ ApiCall *api_call_new_part(ApiCall *call, const WsRoute *route, WsId target, gui
   g_snprintf(part->request_id, sizeof part->request_id, "%s/%u", call->request_id, number);
   part->lang = call->lang;
   part->dry_run = call->dry_run;
+  part->is_part = true;
   part->if_match_any = true;
   return part;
 }
@@ -54,6 +55,7 @@ void api_call_free(ApiCall *call)
     g_string_free(call->answer_short, TRUE);
   g_strfreev(call->dry_steps);
   g_strfreev(call->dry_waits);
+  g_free(call->dry_forecast);
   g_clear_pointer(&call->batch, ws_batch_free);
   g_free(call->location);
   http_call_unref(call->http);
@@ -243,5 +245,6 @@ TaskCause api_call_cause(ApiCall *call)
       .cause = "user",
       .request_id = call->request_id,
       .idempotency_key = call->key_hash,
+      .one_of_many = call->is_part,
   };
 }

@@ -181,7 +181,7 @@ bool cluster_maintenance_plan(const ApiView *view, void **result, GError **error
 /* Can it leave its host at all, whatever there is room for later? Its host and the one it would go to are asked. */
 static char *refusal_of_vm(Task *task, const Roll *roll, WsId vm)
 {
-  const TaskCause why = {.user_name = "system", .cause = "maintenance"};
+  const TaskCause why = {.user_name = "system", .cause = "maintenance", .one_of_many = true};
   TaskStarted started = {0};
   g_autoptr(GError) failed = NULL;
   WsVmMigrate *args = ws_vm_migrate_new();
@@ -189,6 +189,7 @@ static char *refusal_of_vm(Task *task, const Roll *roll, WsId vm)
   args->cluster = roll->cluster->id;
   if (task_start(task_engine(task), task_kind_find(task_engine(task), "vm_migrate"), vm, args, &why, true, 0, &started, &failed)) {
     g_strfreev(started.dry_steps);
+    g_free(started.dry_forecast);
     return NULL;
   }
   WsErrorCode code = ws_error_code(failed);

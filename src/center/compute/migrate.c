@@ -53,6 +53,8 @@ void move_log(Task *task, Move *move, InvTxn *txn, int result)
   row->duration_ms = MAX((row->time - row->started) / 1000, 0);
   row->downtime_ms = result == WS_MIGRATION_RESULT_DONE && move->live && !move->was_paused ? move->downtime_ms : WS_INT_UNSET;
   row->bytes = move->carried_bytes;
+  row->dirty_bytes_per_s = move->dirty_bytes_per_s;
+  row->forecast = move->forecast ? ws_migration_forecast_copy(move->forecast) : NULL;
   log_disks(task, move, row);
   inv_append_history(txn, row);
 }
@@ -215,8 +217,9 @@ static bool clean_up(Task *task, void *ctx, GError **error)
 
 /* ---- the task ---- */
 
-static void move_end(Move *move)
+void move_end(Move *move)
 {
+  g_clear_pointer(&move->forecast, ws_migration_forecast_free);
   g_clear_pointer(&move->refused, g_free);
   g_clear_pointer(&move->reason, g_free);
 }
@@ -233,7 +236,10 @@ static bool lock_all(Task *task, const Move *move, GError **error)
 
 bool vm_migrate(Task *task, GError **error)
 {
-  g_auto(Move) move = {.args = task_args(task), .downtime_ms = WS_INT_UNSET, .carried_bytes = WS_INT_UNSET};
+  g_auto(Move) move = {.args = task_args(task),
+                       .downtime_ms = WS_INT_UNSET,
+                       .carried_bytes = WS_INT_UNSET,
+                       .dirty_bytes_per_s = WS_INT_UNSET};
   const WsVm *vm = task_find_target(task, error);
   if (!vm)
     return false;

@@ -134,7 +134,7 @@ typedef struct {
 
 static void storage_move_end(StorageMove *s)
 {
-  g_clear_pointer(&s->move.reason, g_free);
+  move_end(&s->move);
   g_clear_pointer(&s->like, ws_vm_migrate_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(StorageMove, storage_move_end)
@@ -162,7 +162,10 @@ static bool lock_all(Task *task, const Move *move, GError **error)
 
 bool vm_migrate_storage(Task *task, GError **error)
 {
-  g_auto(StorageMove) s = {.move = {.downtime_ms = WS_INT_UNSET, .carried_bytes = WS_INT_UNSET, .storage_only = true}};
+  g_auto(StorageMove) s = {.move = {.downtime_ms = WS_INT_UNSET,
+                                    .carried_bytes = WS_INT_UNSET,
+                                    .dirty_bytes_per_s = WS_INT_UNSET,
+                                    .storage_only = true}};
   Move *move = &s.move;
   const WsVm *vm = task_find_target(task, error);
   if (!vm)

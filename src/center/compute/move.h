@@ -3,6 +3,7 @@
  *
  *     move_plan.c    what goes where, and what stands against it; nothing is changed
  *     move_disks.c   volumes on the target that stand in for those of the VM until it is over, then for what is left behind
+ *     move_foresee.c what it is expected to take: bytes, how long, how long the guest stands still
  *     move_follow.c  both hosts asked, decided upon (plan/move.h), told; the one way to learn where the VM is
  *     move_carry.c   the same of a VM that is off: its files are carried, and it is defined there
  *     migrate.c      the task
@@ -23,6 +24,7 @@ typedef struct {
   WsId volume, stand_in, pool; /* pool: where it goes */
   int format, provisioning;    /* as volumes have them */
   gint64 allocated_bytes;      /* of the stand-in; known from move_make() or move_measure() on */
+  gint64 copied_bytes;         /* by what is known of it, holes left out; known while it is planned */
 } MoveDisk;
 
 typedef struct {
@@ -46,11 +48,12 @@ typedef struct {
   guint n_disks;
   MoveNic nics[32];
   guint n_nics;
+  WsMigrationForecast *forecast; /* owned; NULL: none was made */
   /* known while this run of the function lasts */
   bool begun, left_behind, cancelled, went;
   char *refused;         /* what the target refused the source; owned; NULL: nothing */
   char *reason;          /* why it did not succeed; owned */
-  gint64 downtime_ms, carried_bytes;
+  gint64 downtime_ms, carried_bytes, dirty_bytes_per_s; /* the last: at most */
   gint64 told_passes;    /* of its memory, in the log */
   gint64 patient_until_us; /* monotonic; hosts that are away are not waited for any longer */
 } Move;
@@ -65,6 +68,14 @@ WsVmSpec *move_spec_there(Task *task, const Move *move, GError **error);
 const WsPortGroup *move_group_like(const InvSnapshot *snap, WsId host, const WsPortGroup *like);
 /* The VM's host is the target and its disks are where they go, durably. */
 bool move_is_over(Task *task, const Move *move);
+
+/* ---- move_foresee.c ---- */
+/* Makes its forecast; waits for the log of moves, and, if it may, while its host measures the guest.
+ * Everything else of it is planned by then. */
+void move_foresee(Move *move, const InvSnapshot *snap, const WsVm *vm, bool may_measure);
+/* As JSON, "" of none, for clients or to be kept; caller frees. And back. */
+char *move_forecast_text(const Move *move, bool for_clients);
+void move_take_forecast(Move *move, const char *text);
 
 /* ---- move_target.c ---- */
 /* How it moves, as the request and then the clusters say. */
@@ -123,5 +134,6 @@ bool move_carry(Task *task, Move *move, GError **error);
 /* Stops it and removes the definition from the target; the source may be started again. False: the source is away. */
 bool move_uncarry(Task *task, Move *move, GError **error);
 
-/* ---- log (migrate.c) ---- */
+/* ---- migrate.c ---- */
+void move_end(Move *move); /* frees what it owns */
 void move_log(Task *task, Move *move, InvTxn *txn, int result);

@@ -93,6 +93,9 @@ void move_tell_progress(Task *task, Move *move, const WsRpcVmMigrateStatusResult
   gint64 left = known(p->memory_remaining_bytes) + known(p->disk_remaining_bytes);
   if (p->carried_bytes != WS_INT_UNSET)
     move->carried_bytes = p->carried_bytes;
+  if (p->dirty_bytes_per_s != WS_INT_UNSET)
+    move->dirty_bytes_per_s =
+        MAX(move->dirty_bytes_per_s, p->dirty_bytes_per_s); /* less while it is slowed */
   if (p->downtime_ms != WS_INT_UNSET)
     move->downtime_ms = p->downtime_ms;
   tell_pass(task, move, p);

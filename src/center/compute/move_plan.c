@@ -58,6 +58,16 @@ static bool is_meant(const Plan *plan, const Move *move, const WsVolume *volume,
   return changes || (there && there != pool->id);
 }
 
+/* Blocks of a thin copy: what a linked child shares with those below it goes along. */
+static gint64 blocks_of(Plan *plan, const WsVolume *volume)
+{
+  gint64 blocks = 0;
+  for (const WsVolume *at = volume; at;
+       at = at->parent ? inv_find(plan->snap, &ws_type_volume, at->parent) : NULL)
+    blocks += MAX(at->allocated_bytes, 0);
+  return MIN(blocks, volume->size_bytes);
+}
+
 static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
 {
   const WsVolume *volume = inv_find(plan->snap, &ws_type_volume, disk->volume);
@@ -90,12 +100,13 @@ static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
     return;
   }
   move->disks[move->n_disks++] = (MoveDisk){
-    .key = disk->key,
-    .was_file = volume->file,
-    .volume = volume->id,
-    .pool = there,
-    .format = wish && (int)wish->format ? (int)wish->format : (int)volume->format,
-    .provisioning = wish && (int)wish->provisioning ? (int)wish->provisioning : (int)volume->provisioning,
+      .key = disk->key,
+      .was_file = volume->file,
+      .volume = volume->id,
+      .pool = there,
+      .format = wish && (int)wish->format ? (int)wish->format : (int)volume->format,
+      .provisioning = wish && (int)wish->provisioning ? (int)wish->provisioning : (int)volume->provisioning,
+      .copied_bytes = blocks_of(plan, volume),
   };
 }
 
@@ -104,15 +115,6 @@ static bool add_size(const void *object_, void *arg)
   const WsVolume *volume = object_;
   *(gint64 *)arg += MAX(volume->size_bytes, 0);
   return true;
-}
-
-/* Blocks of a thin copy: what a linked child shares with those below it goes along. */
-static gint64 blocks_of(Plan *plan, const WsVolume *volume)
-{
-  gint64 blocks = 0;
-  for (const WsVolume *at = volume; at; at = at->parent ? inv_find(plan->snap, &ws_type_volume, at->parent) : NULL)
-    blocks += MAX(at->allocated_bytes, 0);
-  return MIN(blocks, volume->size_bytes);
 }
 
 /* What each pool gets, in promises and in blocks. */
@@ -363,6 +365,8 @@ static void keep(Task *task, Move *move)
   choose_number(task, "was_paused", move->was_paused);
   task_choose(task, "stands still", move->stands_still);
   choose_number(task, "began", (guint64)move->began_us);
+  g_autofree char *forecast = move_forecast_text(move, false);
+  task_choose(task, "forecast", forecast);
   task_choose(task, "session", ws_uuid_new(move->vm.center->clock, uuid));
   choose_number(task, "disks", move->n_disks);
   choose_number(task, "nics", move->n_nics);
@@ -395,6 +399,7 @@ static void recall(Task *task, Move *move)
   const char *stands_still = task_chosen(task, "stands still");
   g_strlcpy(move->stands_still, stands_still ? stands_still : "", sizeof move->stands_still);
   move->began_us = (gint64)chosen_number(task, "began");
+  move_take_forecast(move, task_chosen(task, "forecast"));
   move->session = task_chosen(task, "session");
   move->n_disks = (guint)MIN(chosen_number(task, "disks"), MOVE_DISKS_MAX);
   move->n_nics = (guint)MIN(chosen_number(task, "nics"), G_N_ELEMENTS(move->nics));
@@ -445,6 +450,8 @@ static bool weigh(Task *task, Plan *plan, Move *move, char **reasons, GError **e
   for (guint i = 0; !move->storage_only && i < plan->vm->nics.len && i < G_N_ELEMENTS(move->nics); i++)
     plan_nic(plan, move, plan->vm->nics.items[i]);
   bool asked = move->storage_only || plan->to->state != WS_HOST_STATE_CONNECTED || ask_hosts(task, plan, move, error);
+  if (asked && !plan->reasons->len)
+    move_foresee(move, plan->snap, plan->vm, task_is_dry_run(task) && !task_is_one_of_many(task));
   if (asked)
     check_reservation(plan, move);
   *reasons = g_string_free(plan->reasons, FALSE);
@@ -532,6 +539,10 @@ bool move_plan(Task *task, Move *move, GError **error)
   move->began_us = ws_clock_wall_us(move->vm.center->clock);
   if (!(move->target ? check_target(task, &plan, move, error) : choose_target(task, &plan, move, error)) || !is_still_so(task, &plan, error))
     return false;
+  if (task_is_dry_run(task) && move->forecast) {
+    g_autofree char *forecast = move_forecast_text(move, true);
+    task_say_forecast(task, forecast);
+  }
   keep(task, move);
   recall(task, move);
   return true;

@@ -101,6 +101,9 @@ bool hypervisor_vm_discard_saved(Hypervisor *hv, const WsRpcVmDiscardSaved *para
 
 /* ---- moves (move.c, move_look.c): see api/rpc/migrate.yaml ---- */
 bool hypervisor_vm_migrate_look(Hypervisor *hv, const WsRpcVmMigrateLook *params, WsVmMoveSight **sight, GError **error);
+/* Lasts a second or more. */
+bool hypervisor_vm_dirty_rate(Hypervisor *hv, const WsRpcVmDirtyRate *params, WsRpcVmDirtyRateResult **result,
+                              GError **error);
 bool hypervisor_vm_migrate_check(Hypervisor *hv, const WsRpcVmMigrateCheck *params, WsRpcVmMigrateCheckResult **result,
                                  GError **error);
 bool hypervisor_vm_migrate_prepare(Hypervisor *hv, const WsRpcVmMigratePrepare *params, WsRpcVmMigratePrepareResult **result,

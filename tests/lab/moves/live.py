@@ -37,6 +37,13 @@ class Cases:
 
 
 HOT_WRITER = "echo {code} | base64 -d > /run/hot; chmod 755 /run/hot; /run/hot > /dev/ttyS0 &"
+RATE = 64 << 20  # bytes/s
+
+
+def tell_forecast(forecast, row):
+    print(f"# forecast {forecast.get('course')}: {forecast['duration_s']} to {forecast.get('duration_max_s')} s, stands still {forecast.get('downtime_ms')} to "
+          f"{forecast.get('downtime_max_ms')} ms, writes {forecast.get('dirty_bytes_per_s')} bytes/s; it took {row['duration_ms'] / 1000:.1f} s and {row['downtime_ms']} ms, "
+          f"wrote {row.get('dirty_bytes_per_s')} bytes/s", flush=True)
 
 
 class Live(Cases):
@@ -46,10 +53,13 @@ class Live(Cases):
         vm = self.vm = self.estate.prover("prover")
         answer = self.api.send("POST", f"vms/{vm}/migrate?dry_run=true", {"host": self.away.id})
         check(answer["steps"] == ["wait its turn", "reserve", "make disks", "move", "clean up"], answer)
+        forecast = answer["forecast"]
+        memory = self.api.get(f"vms/{vm}")["memory_bytes"]
+        check(0 < forecast["memory_bytes"] <= forecast["memory_max_bytes"] == memory and forecast["disk_bytes"] > 0, forecast)
         self.estate.only_on(vm, self.home)
 
     def running_guest_moves_with_its_disks(self):
-        self.moved(self.vm, self.away)
+        self.moved(self.vm, self.away, bandwidth_bytes_per_s=RATE)
         self.estate.only_on(self.vm, self.away)
         check(self.api.get(f"vms/{self.vm}")["power"]["state"] == "running", "it does not run")
         self.estate.wait_held(self.vm, 2)
@@ -60,6 +70,14 @@ class Live(Cases):
         check((row["from_host"], row["to_host"]) == (self.home.id, self.away.id), row)
         check(row["downtime_ms"] >= 0 and row["bytes"] > 1 << 20 and row["duration_ms"] > 0, row)
         print(f"# {row['duration_ms']} ms, stood still {row['downtime_ms']} ms, {row['bytes'] >> 20} MiB", flush=True)
+
+    def forecast_stands_beside_what_it_came_to(self):
+        """Both are told; how near they come to each other is the machine's affair."""
+        row = self.last_log(self.vm)
+        forecast = row["forecast"]
+        check(forecast["rate_basis"] == "limit" and forecast["rate_bytes_per_s"] == RATE, forecast)
+        check(forecast["duration_s"] >= (forecast["memory_bytes"] + forecast["disk_bytes"]) // RATE, forecast)
+        tell_forecast(forecast, row)
 
     def paused_guest_moves_and_stays_paused(self):
         self.api.do(f"vms/{self.vm}/pause")
@@ -106,9 +124,13 @@ class Live(Cases):
     def guest_that_goes_on_while_its_memory_moves_stops_for_the_last_of_it_only(self):
         with self.estate.live():
             vm = self.estate.prover("going", dirty_mib=8, held_mib=4)
-            task = self.moved(vm, self.away, 240, bandwidth_bytes_per_s=32 << 20)
+            way = {"bandwidth_bytes_per_s": 32 << 20}
+            forecast = self.api.send("POST", f"vms/{vm}/migrate?dry_run=true", {"host": self.away.id, **way})["forecast"]
+            check(forecast.get("dirty_basis") == "measured", forecast)
+            task = self.moved(vm, self.away, 240, **way)
             row = self.last_log(vm)
-            print(f"# {row['duration_ms']} ms, stood still {row['downtime_ms']} ms", flush=True)
+            check(row["forecast"]["dirty_basis"] == "measured", row)
+            tell_forecast(forecast, row)
             texts = [line["text"] for line in task["log"]]
             check("move_pass" in texts and "move_stands_still" not in texts, texts)
             self.arrived(vm)

@@ -266,6 +266,16 @@ export function doing(makeSite, browser) {
       check(/maintenance/i.test(await mine.textContent(`${host(away.id)} [data-test=whynot]`)), 'no reason')
       await mine.waitForSelector(`${host(far.id)} [data-test=whynot] >> text=/no port group lan/`) // before it is chosen
       same(await mine.locator(`${host(near.id)} [data-test=whynot]`).count(), 0)
+      // What it would take is said before it begins, and what that rests on.
+      const forecast = inDialog('[data-test=forecast]')
+      await mine.click(host(near.id))
+      await mine.waitForSelector(`${forecast} >> text=/as the hosts' NICs can/`)
+      check(/Takes about .*The guest stands still about .*copies .* of memory.*guest writes 24 MiB\/s \(measured\)/s.test(await mine.textContent(forecast)), await mine.textContent(forecast))
+      await mine.click(inDialog('.grouphead'))
+      await mine.fill(inDialog('.field:has-text("Bandwidth") input'), '2 MiB')
+      await mine.waitForSelector(`${forecast}[data-course=slowed] >> text=/the ceiling that is set/`) // it writes faster than that
+      await mine.fill(inDialog('.field:has-text("Bandwidth") input'), '')
+      await mine.waitForSelector(`${forecast} >> text=/as the hosts' NICs can/`)
       await mine.fill(inDialog('[data-test=find-host]'), far.name.slice(0, 6))
       await mine.waitForSelector(host(near.id), { state: 'detached' })
       await mine.click(host(far.id))
@@ -285,6 +295,7 @@ export function doing(makeSite, browser) {
         await mine.click(inDialog(`[data-network=${name}] .ant-select`))
         await mine.click('.ant-select-dropdown:not(.ant-select-dropdown-hidden) .ant-select-item-option >> text=lan')
       }
+      await mine.waitForSelector(`${forecast} >> text=/2 of 2 were looked at/`)
       await mine.click(inDialog('[data-test=confirm]'))
       await mine.waitForSelector('[data-test=batch-summary] >> text=2 done')
       for (const id of [vm, second]) same((await own.call('GET', `/vms/${id}`)).nics[0].port_group, own.groups[0])

@@ -91,6 +91,7 @@ export function drs(makeSite, browser) {
       same([advice.reason, advice.from, advice.to], ['rule', site.hosts[0].id, site.hosts[1].id])
       await click(page, `[data-advice=${id}] [data-test=explain]`)
       await page.waitForSelector('[data-test=why] >> text=breaks the rule webs apart always')
+      await page.waitForSelector('[data-test=why] [data-test=forecast] >> text=/Takes/')
       for (const part of [/hardware threads/, /kvm-02[^:]*: processors [\d.]+ % before/, /Also weighed.*cannot take it/s]) await says(page, '[data-test=why]', part)
       await click(page, `[data-advice=${id}] [data-test=accept]`)
       await page.waitForSelector(`[data-test=drs-history] [data-advice=${id}][data-state=applied]`)

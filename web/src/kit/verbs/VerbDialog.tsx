@@ -4,6 +4,7 @@ import { Suspense, useEffect, useMemo, useRef, useState, type ReactNode } from '
 import { Button, Input, Modal } from 'antd'
 import { ApiError, dryRun, type Obj } from '../../api/client'
 import { fieldsOf, resource, type Op } from '../../api/contract'
+import type { MigrationForecast } from '../../api/generated/types'
 import { useHelp } from '../../api/help'
 import { useObject } from '../../live/store'
 import { t } from '../../texts'
@@ -15,6 +16,7 @@ import { Glyph } from '../state/glyphs'
 import { StateGlyph } from '../state/State'
 import { BatchResult } from './BatchResult'
 import { sift, withheld } from './check'
+import { useForecasts } from './foretold'
 import { verbForm } from './forms'
 import { sendMany } from './many'
 import { send, verbMethod, verbPath } from './run'
@@ -39,8 +41,8 @@ function There({ count }: { count: Count }) {
 }
 
 /** What the server would do, asked while somebody types. */
-function useDryRun(plural: string, op: Op, object: Obj | undefined, body: Values, whole: boolean): { steps?: string[]; error?: unknown; asking: boolean } {
-  const [state, setState] = useState<{ of?: string; steps?: string[]; error?: unknown; asking: boolean }>({ asking: true })
+function useDryRun(plural: string, op: Op, object: Obj | undefined, body: Values, whole: boolean): { steps?: string[]; forecast?: MigrationForecast; error?: unknown; asking: boolean } {
+  const [state, setState] = useState<{ of?: string; steps?: string[]; forecast?: MigrationForecast; error?: unknown; asking: boolean }>({ asking: true })
   const text = JSON.stringify(body)
   useEffect(() => {
     if (!object || !whole) return setState({ asking: false })
@@ -49,7 +51,7 @@ function useDryRun(plural: string, op: Op, object: Obj | undefined, body: Values
     setState((s) => (s.of === text ? { ...s, asking: true } : { of: text, asking: true }))
     const timer = setTimeout(() => {
       dryRun(verbMethod(op), verbPath(plural, op, object.id), op.kind === 'delete' && text === '{}' ? undefined : JSON.parse(text)).then(
-        (answer) => here && setState({ of: text, steps: answer?.steps, asking: false }),
+        (answer) => here && setState({ of: text, steps: answer?.steps, forecast: answer?.forecast, asking: false }),
         (error) => here && setState({ of: text, error, asking: false }),
       )
     }, DRY_MS)
@@ -77,6 +79,8 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
   const body = bodyOf(single)
   const whole = Object.entries(fieldsOf(op.body ?? '')).every(([name, field]) => !field.req || (body[name] !== undefined && body[name] !== '')) && form?.ready?.(value) !== false
   const dry = useDryRun(plural, op, single, body, whole && !sending)
+  const ofMany = useForecasts(plural, op, able, bodyOf, !!form?.foretold && !first && whole && !held && !sending)
+  const forecasts = first ? (dry.forecast ? [dry.forecast] : []) : ofMany
   const danger = op.danger ?? 0
   const wanted = single ? visible(single.name ?? single.id) : String(able.length)
   const confirmed = danger < 3 || typed === wanted || (!!single && typed === single.name)
@@ -124,6 +128,7 @@ export function VerbDialog({ plural, op, objects, initial }: { plural: string; o
         {!single && <Selection able={able} refused={refused} type={kind.type} />}
         {form?.fields ? <Piece count={countPieces}><form.fields objects={able} value={value} change={change} /></Piece> : fieldsThere && op.body ? <Fields type={op.body} value={value} change={change} errors={fieldErrors(tell(shownError))} /> : null}
         {dry.steps && !shownError && <p className="checkok" role="status"><Glyph name="tick" colour="ok" /> {t('checks_passed')}</p>}
+        {form?.foretold && forecasts.length > 0 && !shownError && <Fence><Suspense fallback={WAITS}><form.foretold forecasts={forecasts} of={first ? 1 : able.length} /></Suspense></Fence>}
         {shownError !== undefined && <ErrorBox error={tell(shownError)} />}
         {danger === 3 && able.length > 0 && (
           <label className="confirmname">

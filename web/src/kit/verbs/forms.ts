@@ -2,10 +2,14 @@
 // What a page says of a verb's dialog beyond the contract: registered by the page's folder, found by the verb.
 import type { ComponentType, LazyExoticComponent } from 'react'
 import type { Obj } from '../../api/client'
+import type { MigrationForecast } from '../../api/generated/types'
 
 export interface FormProps { objects: Obj[]; value: Record<string, any>; change: (value: Record<string, any>) => void }
 
 export interface IntroProps { objects: Obj[]; value: Record<string, any> }
+
+/** Of `of` objects, what the dry runs of some of them expect it to take. */
+export interface ForetoldProps { forecasts: MigrationForecast[]; of: number }
 
 export interface VerbForm {
   /** Does all of it: opens a page, a window, a dialog of its own. */
@@ -14,6 +18,8 @@ export interface VerbForm {
   fields?: ComponentType<FormProps> | LazyExoticComponent<ComponentType<FormProps>>
   /** What will happen, above the fields. */
   intro?: ComponentType<IntroProps> | LazyExoticComponent<ComponentType<IntroProps>>
+  /** What it is expected to take, below the fields; asked of the server, of many objects too. */
+  foretold?: ComponentType<ForetoldProps> | LazyExoticComponent<ComponentType<ForetoldProps>>
   /** Values at first. */
   initial?: (objects: Obj[]) => Record<string, any>
   /** Whether enough is said to ask the server about it; beside what the contract requires. */

@@ -15,10 +15,13 @@ import { Glyph, Icon } from '../../kit/state/glyphs'
 import { State } from '../../kit/state/State'
 import { toastError } from '../../kit/toast'
 import { refusal } from '../../kit/verbs/check'
+import { useForecasts } from '../../kit/verbs/foretold'
 import { ask } from '../../kit/verbs/run'
+import { may } from '../../live/session'
 import { useObject } from '../../live/store'
 import { useView } from '../../live/view'
 import { t } from '../../texts'
+import Forecast from '../vms/Forecast'
 import { ends, isOf, Moved, type Kind } from './Moved'
 
 const DISK_FIGURES = 3 // the same of a disk: what is copied, both pools
@@ -26,6 +29,14 @@ const FIGURES = 4 // sentences of the manager between the reason and the alterna
 
 const seconds = (value: number | undefined) => withUnit(value ?? 0, 's')
 const threads = (value: number | undefined) => count(value === undefined ? value : Number(value.toFixed(value < 10 ? 1 : 0)))
+
+/** What the move would take, as far as it may be asked for and nothing stands against it now. */
+function Foretold({ advice }: { advice: Obj }) {
+  const ofDisk = isOf(advice, 'storage')
+  const args = () => (ofDisk ? { disks: [{ key: advice.disk, pool: advice.to_pool }] } : { host: advice.to })
+  const forecasts = useForecasts('vms', opOf('vms', ofDisk ? 'migrate_storage' : 'migrate')!, [{ id: advice.vm } as Obj], args, advice.state === 'pending' && may('vm.migrate'))
+  return forecasts.length > 0 ? <Forecast forecasts={forecasts} of={1} /> : null
+}
 
 /** Why a move is advised: the reason, the figures that it was decided on, the hosts that were weighed as well. Figures are in the record itself; told
  * here with their units. */
@@ -65,6 +76,7 @@ export function Why({ advice }: { advice: Obj }) {
         </ul>
       )}
       {others.length > 0 && <><h3>{t('weighed_too')}</h3><ul className="plan">{others.map((line: string, i: number) => <li key={i} dir="auto">{line}</li>)}</ul></>}
+      <Foretold advice={advice} />
       {advice.note && <p dir="auto">{advice.note}</p>}
     </div>
   )

@@ -49,13 +49,13 @@ export function register() {
     },
   })
   registerVerbs('vms', {
-    console: { main: 1, icon: 'console', shortcut: 'c', run: (objects) => openConsole(objects[0]!) }, start: { main: 2, icon: 'play' }, shutdown: { main: 3, icon: 'power' }, migrate: { main: 4, icon: 'migrations', shortcut: 'm', fields: part(() => import('./Migrate')), each: (vm, { map, ...rest }) => ({ ...rest, networks: networksOf(vm, map) }) },
+    console: { main: 1, icon: 'console', shortcut: 'c', run: (objects) => openConsole(objects[0]!) }, start: { main: 2, icon: 'play' }, shutdown: { main: 3, icon: 'power' }, migrate: { main: 4, icon: 'migrations', shortcut: 'm', fields: part(() => import('./Migrate')), foretold: part(() => import('./Forecast')), each: (vm, { map, ...rest }) => ({ ...rest, networks: networksOf(vm, map) }) },
     resume: { main: 5, icon: 'play' }, restore: { main: 6, icon: 'restart' }, adopt: { main: 7, icon: 'plus' }, reboot: { main: 8, icon: 'restart' },
     delete: { fields: part(() => import('./Delete')), initial: () => ({ how: 'bin_with_volumes' }) },
     screenshot: { run: (objects) => go(`/vms/${objects[0]!.id}/console`) },
     send_keys: { run: (objects) => go(`/vms/${objects[0]!.id}/console`) },
     attach_nic: { initial: () => ({ nic: {} }), fields: part(() => import('./AttachNic')), ready: (value) => !!value.nic?.port_group }, attach_disk: { initial: () => ({ disk: { new_volume: { size_bytes: FIRST_DISK_BYTES } } }), fields: part(() => import('./AttachDisk')), ready: (value) => !!(value.disk?.volume || value.disk?.new_volume?.size_bytes) },
-    migrate_storage: { fields: part(() => import('./MoveDisks')), ready: (value) => !!value.pool || !!value.disks?.length },
+    migrate_storage: { fields: part(() => import('./MoveDisks')), foretold: part(() => import('./Forecast')), ready: (value) => !!value.pool || !!value.disks?.length },
     export: { initial: (objects) => ({ name: objects.length === 1 ? objects[0]!.name : undefined }) },
   })
 }

@@ -301,6 +301,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_clear_pointer(&center->stale_vms, g_hash_table_unref);
   g_clear_pointer(&center->logs_asked, g_hash_table_unref);
+  g_clear_pointer(&center->host_versions, g_hash_table_unref);
   g_clear_pointer(&center->pools_of_hosts, g_hash_table_unref);
   g_clear_pointer(&center->pools_attached, g_array_unref);
   g_clear_pointer(&center->firewalls_under_way, g_hash_table_unref);

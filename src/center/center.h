@@ -62,6 +62,8 @@ struct Center {
   GHashTable *dirty_rates; /* compute/move_foresee.c: VM -> how fast its guest was measured to write; NULL:
                               none was */
   GHashTable *moves_begun; /* compute/move_target.c: tasks whose turn has come, and whose records do not say so yet */
+  GHashTable *host_versions; /* hosts/versions.c: host -> what it told last; NULL: none yet */
+  guint packages_asked;      /* hosts asked for what their package managers did */
   GHashTable *logs_asked; /* compute/run_log.c: host -> how many ask it for a log */
   GHashTable *stale_vms; /* compute/follow.c: ids of VMs to be defined anew on their hosts */
   GHashTable *pools_of_hosts; /* storage/pool_hosts.c */

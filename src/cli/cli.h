@@ -85,6 +85,8 @@ bool add_host(Cli *cli, const CliNoun *noun, const CliCommand *command, GError *
 
 /* output.c */
 void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json); /* an object */
+/* An answer that is one list of plain parts reads best as a table; false: it is none. */
+bool output_parts(const Cli *cli, const WsType *type, const json_t *json);
 /* An answer with items: objects of the noun, or what `result` (a view's; may be NULL) says they are. */
 void output_list(const Cli *cli, const CliNoun *noun, const WsType *result, const json_t *list);
 void output_raw(const Cli *cli, const json_t *json);                        /* json or yaml */

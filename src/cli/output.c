@@ -461,8 +461,7 @@ static void print_members(const Cli *cli, const json_t *object, const WsType *ty
   }
 }
 
-/* An answer that is one list of plain parts reads best as a table. */
-static bool print_parts(const Cli *cli, const WsType *type, const json_t *json)
+bool output_parts(const Cli *cli, const WsType *type, const json_t *json)
 {
   void *iter = json_object_size(json) == 1 ? json_object_iter((json_t *)json) : NULL;
   const WsField *list = iter ? field_at(type, json_object_iter_key(iter)) : NULL;
@@ -535,7 +534,7 @@ void output_value(const Cli *cli, const CliNoun *noun, const CliCommand *command
     g_print("%s\n", json_string_value(json_object_get(json, "id")));
   else if (cli->columns)
     print_columns(cli, noun, json);
-  else if (!command->result || !print_parts(cli, command->result, json))
+  else if (!command->result || !output_parts(cli, command->result, json))
     print_members(cli, json, command->result ? command->result : noun->type, 0);
   if (!cli->quiet && !cli->columns && !command->result && noun->type == &ws_type_alarm)
     print_advice(cli, json);

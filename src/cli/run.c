@@ -166,6 +166,14 @@ static void show_waiting(const Cli *cli, const json_t *json)
     g_print(cli_words(cli, "waits for a restart: %s\n", "重启后生效：%s\n"), json_string_value(path));
 }
 
+/* What hosts say of a pool that would be made. */
+static void show_findings(const Cli *cli, const json_t *json)
+{
+  const json_t *check = json_object_get(json, "check");
+  if (check)
+    output_parts(cli, &ws_type_pool_findings, check);
+}
+
 static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const json_t *json, GError **error)
 {
   if (!json)
@@ -182,10 +190,12 @@ static bool show(Cli *cli, const CliNoun *noun, const CliCommand *command, const
         g_autofree char *said = step_text(cli, json_string_value(step));
         g_print("%zu. %s\n", i + 1, said);
       }
-    if (cli->format == CLI_TABLE)
+    if (cli->format == CLI_TABLE) {
       show_waiting(cli, json);
-    if (cli->format == CLI_TABLE && json_object_get(json, "forecast"))
-      forecast_show(cli, json_object_get(json, "forecast"));
+      if (json_object_get(json, "forecast"))
+        forecast_show(cli, json_object_get(json, "forecast"));
+      show_findings(cli, json);
+    }
     return true;
   }
   const char *id = json_string_value(json_object_get(json, "id")), *url = json_string_value(json_object_get(json, "url"));

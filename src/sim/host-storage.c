@@ -146,6 +146,33 @@ static bool do_pool_refresh(RpcCall *call, const void *arg, void **result, GErro
   return true;
 }
 
+/* What is there, as an ordinary folder; of a host whose disk is good. */
+static bool do_pool_check(RpcCall *call, const void *arg, void **result, GError **error)
+{
+  const WsRpcPoolCheck *params = arg;
+  SimHost *host = sim_host_of_call(call);
+  if (!sim_host_work(host, call, NULL, error))
+    return false;
+  const SimFolder *folder = sim_host_find_folder(host, params->path);
+  SimHost *other;
+  for (guint i = 0; !folder && params->kind != WS_RPC_POOL_CHECK_KIND_DIRECTORY && (other = sim_host_nth(i));
+       i++)
+    folder = sim_host_find_folder(other, params->path);
+  WsPoolSign *sign = ws_pool_sign_new();
+  if (folder && g_strcmp0(folder->uuid, params->uuid) != 0)
+    sign->sign = WS_POOL_SIGN_WORD_PATH_OTHER_POOL;
+  else if (folder)
+    sign->sign = WS_POOL_SIGN_WORD_PATH_THERE;
+  else
+    sign->sign = params->uuid     ? WS_POOL_SIGN_WORD_PATH_ABSENT
+                 : params->create ? WS_POOL_SIGN_WORD_PATH_TO_MAKE
+                                  : WS_POOL_SIGN_WORD_PATH_TO_SHARE;
+  WsRpcPoolCheckResult *answer = ws_rpc_pool_check_result_new();
+  ws_array_add(&answer->signs, sign);
+  *result = answer;
+  return true;
+}
+
 static bool do_pool_remove(RpcCall *call, const void *arg, void **result, GError **error)
 {
   SimHost *host = sim_host_of_call(call);
@@ -462,15 +489,23 @@ static bool do_import(RpcCall *call, const void *arg, void **result, GError **er
 SimServices sim_host_storage_services(void)
 {
   static const RpcService services[] = {
-      {&rpc_method_pool_prepare, do_pool_prepare},     {&rpc_method_pool_refresh, do_pool_refresh},
-      {&rpc_method_pool_remove, do_pool_remove},       {&rpc_method_pool_keep, do_pool_keep},
+      {&rpc_method_pool_prepare, do_pool_prepare},
+      {&rpc_method_pool_refresh, do_pool_refresh},
+      {&rpc_method_pool_remove, do_pool_remove},
+      {&rpc_method_pool_keep, do_pool_keep},
+      {&rpc_method_pool_check, do_pool_check},
       {&rpc_method_volume_create, do_create},
-      {&rpc_method_volume_resize, do_resize},          {&rpc_method_volume_clone, do_clone},
-      {&rpc_method_volume_delete, do_delete},          {&rpc_method_volume_wipe, do_wipe},
-      {&rpc_method_volume_info, do_info},              {&rpc_method_volume_checksum, do_checksum},
-      {&rpc_method_volume_upload_open, do_upload_open}, {&rpc_method_volume_upload_abort, do_upload_abort},
+      {&rpc_method_volume_resize, do_resize},
+      {&rpc_method_volume_clone, do_clone},
+      {&rpc_method_volume_delete, do_delete},
+      {&rpc_method_volume_wipe, do_wipe},
+      {&rpc_method_volume_info, do_info},
+      {&rpc_method_volume_checksum, do_checksum},
+      {&rpc_method_volume_upload_open, do_upload_open},
+      {&rpc_method_volume_upload_abort, do_upload_abort},
       {&rpc_method_volume_export, do_export},
-      {&rpc_method_image_inspect, do_inspect},         {&rpc_method_image_import, do_import},
+      {&rpc_method_image_inspect, do_inspect},
+      {&rpc_method_image_import, do_import},
   };
   return (SimServices){services, G_N_ELEMENTS(services)};
 }

@@ -83,7 +83,7 @@ void task_unref(Task *task)
   g_ptr_array_unref(task->body_snaps);
   g_ptr_array_unref(task->dry_steps);
   g_ptr_array_unref(task->dry_waits);
-  g_free(task->dry_forecast);
+  task_shown_clear(&task->dry_shown);
   g_clear_error(&task->refusal);
   g_free(task);
 }

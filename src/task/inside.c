@@ -52,10 +52,18 @@ void task_say_waits(Task *task, const char *path)
   g_ptr_array_add(task->dry_waits, g_strdup(path));
 }
 
-void task_say_forecast(Task *task, const char *json)
+void task_show_dry(Task *task, TaskShown shown)
 {
-  g_free(task->dry_forecast);
-  task->dry_forecast = g_strdup(json);
+  g_assert(task->dry);
+  task_shown_clear(&task->dry_shown);
+  task->dry_shown = shown;
+}
+
+void task_shown_clear(TaskShown *shown)
+{
+  if (shown->object)
+    ws_object_free(shown->type, shown->object);
+  *shown = (TaskShown){.name = NULL};
 }
 
 bool task_is_resumed(const Task *task)

@@ -162,7 +162,8 @@ bool task_start(TaskEngine *engine, const TaskKind *kind, WsId target, void *arg
   if (dry_run) {
     started->dry_steps = take_texts(task->dry_steps);
     started->dry_waits = task->dry_waits->len ? take_texts(task->dry_waits) : NULL;
-    started->dry_forecast = g_steal_pointer(&task->dry_forecast);
+    started->dry_shown = task->dry_shown;
+    task->dry_shown = (TaskShown){.name = NULL};
   } else {
     started->task_id = task->rec->id;
   }

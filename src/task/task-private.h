@@ -101,7 +101,7 @@ struct Task {
   const TaskCause *cause;
   GError *refusal;
   GPtrArray *dry_steps, *dry_waits;
-  char *dry_forecast;
+  TaskShown dry_shown;
 
   /* the current run of the function */
   WsCo *co;

@@ -111,11 +111,21 @@ guint task_engine_n_locks(const TaskEngine *engine);   /* objects that are locke
 void task_engine_free(TaskEngine *engine);
 const TaskKind *task_kind_find(TaskEngine *engine, const char *name);
 
+/* What a dry run has found out beside its steps, as a member of its answer. */
+typedef struct {
+  const char *name; /* of the member; NULL: nothing */
+  const WsType *type;
+  void *object;
+  void (*in_words)(void *object,
+                   WsLang lang); /* fills in what is said in the reader's language; NULL: nothing is */
+} TaskShown;
+void task_shown_clear(TaskShown *shown); /* any thread */
+
 /* Outcome of a start: exactly one of refused (error set), dry (steps set), accepted (task_id set). */
 typedef struct {
   WsId task_id;
   char **dry_steps, **dry_waits; /* owned by the caller; waits: see task_say_waits(), NULL: none */
-  char *dry_forecast;            /* the same; see task_say_forecast(), NULL: none */
+  TaskShown dry_shown;           /* see task_show_dry(); owned by the caller */
 } TaskStarted;
 /* In a coroutine; returns when the task was refused, dry-run to its end, or became durable. `args` is a plain object of kind->args_type,
  * taken over. A function that returns true without a step gives a task that is done. A task with a `parent` counts as its child; it is
@@ -149,8 +159,8 @@ bool task_is_dry_run(const Task *task);
 bool task_is_one_of_many(const Task *task); /* before the first step: as its cause said */
 /* In a dry run: this setting would wait for a restart of what it is of. */
 void task_say_waits(Task *task, const char *path);
-/* In a dry run: what it is expected to take, as JSON. The last one counts. */
-void task_say_forecast(Task *task, const char *json);
+/* In a dry run: takes the object over. The last one counts. */
+void task_show_dry(Task *task, TaskShown shown);
 /* The function runs anew over a task that has begun: checks that guard the start do not apply any more. */
 bool task_is_resumed(const Task *task);
 /* Newest published snapshot at this moment; borrowed. Taken in a body it is valid until the body returns, else until the function does. */

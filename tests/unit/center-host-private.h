@@ -24,6 +24,7 @@ struct HostSim {
   gint64 list_late_us, event_late_us;
   gint64 ahead_us; /* its clock, of the test's */
   bool knows_no_start_order;
+  gint64 check_late_us;
   const char *version; /* of its agent; NULL: it does not say */
   GPtrArray *ends; /* WireEnd[2] */
 };

@@ -65,6 +65,27 @@ SERVE_AS(host_facts, void, WsRpcHostFactsResult)
   return true;
 }
 
+SERVE_AS(host_packages, void, WsRpcHostPackagesResult)
+{
+  static const struct {
+    WsHostPackageChangeAction action;
+    const char *package, *version, *before;
+  } done[] = {{WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "qemu-system-x86", "1:7.2+dfsg-8", "1:7.2+dfsg-7"},
+              {WS_HOST_PACKAGE_CHANGE_ACTION_INSTALLED, "nfs-common", "1:2.6.2-4", NULL}};
+  *result = ws_rpc_host_packages_result_new();
+  (*result)->packages = ws_host_packages_new();
+  for (guint i = 0; i < G_N_ELEMENTS(done); i++) {
+    WsHostPackageChange *change = ws_host_package_change_new();
+    change->time = (gint64)3600 * G_USEC_PER_SEC * (gint64)(10 - i);
+    change->action = done[i].action;
+    change->package = g_strdup(done[i].package);
+    change->version = g_strdup(done[i].version);
+    change->before = g_strdup(done[i].before);
+    ws_array_add(&(*result)->packages->changes, change);
+  }
+  return true;
+}
+
 void host_lose_power(HostTruth *truth)
 {
   truth->is_off = 1;
@@ -190,6 +211,33 @@ SERVE_PLAIN(pool_remove, PoolRemove)
     *mark = 0;
   memset(pool, 0, sizeof *pool);
   return after(call, "pool.remove");
+}
+
+static void add_sign(WsRpcPoolCheckResult *result, WsPoolSignWord word)
+{
+  WsPoolSign *sign = ws_pool_sign_new();
+  sign->sign = word;
+  ws_array_add(&result->signs, sign);
+}
+
+/* It looks, and no more: nothing of the truth changes. */
+SERVE(pool_check, PoolCheck)
+{
+  HostTruth *truth = truth_of(call);
+  const char *uuid = NULL;
+  ws_co_sleep(host_sim_of(call)->check_late_us);
+  for (guint i = 0; i < HOST_POOLS; i++)
+    if (truth->pools[i].pool && strcmp(truth->pools[i].path, params->path) == 0)
+      uuid = truth->pools[i].uuid;
+  *result = ws_rpc_pool_check_result_new();
+  if (uuid)
+    add_sign(*result, g_strcmp0(uuid, params->uuid) == 0 ? WS_POOL_SIGN_WORD_PATH_THERE
+                                                         : WS_POOL_SIGN_WORD_PATH_OTHER_POOL);
+  else if (params->uuid)
+    add_sign(*result, WS_POOL_SIGN_WORD_PATH_ABSENT);
+  else
+    add_sign(*result, params->create ? WS_POOL_SIGN_WORD_PATH_TO_MAKE : WS_POOL_SIGN_WORD_PATH_TO_SHARE);
+  return true;
 }
 
 SERVE_PLAIN(pool_keep, PoolKeep)
@@ -940,12 +988,14 @@ SERVE_PLAIN(port_group_remove, NetworkPortGroupRemove)
 
 const RpcService host_services[] = {
     ROW(host_facts, host_facts),
+    ROW(host_packages, host_packages),
     ROW(host_power_off, host_power_off),
     ROW(host_firewall, host_firewall),
     ROW(pool_prepare, pool_prepare),
     ROW(pool_refresh, pool_refresh),
     ROW(pool_remove, pool_remove),
     ROW(pool_keep, pool_keep),
+    ROW(pool_check, pool_check),
     ROW(volume_create, volume_create),
     ROW(volume_clone, volume_clone),
     ROW(volume_export, volume_export),

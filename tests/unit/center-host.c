@@ -275,6 +275,11 @@ void host_sim_forget_start_order(HostSim *sim, bool forget)
   sim->knows_no_start_order = forget;
 }
 
+void host_sim_delay_checks(HostSim *sim, gint64 us)
+{
+  sim->check_late_us = us;
+}
+
 void host_sim_set_clock(HostSim *sim, gint64 ahead_us)
 {
   sim->ahead_us = ahead_us;

@@ -126,7 +126,9 @@ void host_sim_set_version(HostSim *sim, const char *version, const char *const *
 void host_sim_report_load(HostSim *sim, bool libvirt_down);
 void host_sim_forget_start_order(HostSim *sim, bool forget); /* as agents before it was sent */
 void host_sim_set_clock(HostSim *sim, gint64 ahead_us); /* of the test's */
-/* What happens to a guest past everybody: its state (WsPowerState) and libvirt's reason, as above; told in an event if there is a link. */
+void host_sim_delay_checks(HostSim *sim, gint64 us);    /* of pools: the server behind them is slow */
+/* What happens to a guest past everybody: its state (WsPowerState) and libvirt's reason, as above; told in an
+ * event if there is a link. */
 void host_sim_set_power(HostSim *sim, const char *uuid, int power, const char *reason);
 /* Says of that host that it asked for what is no part of the VM's move, whether there is one or not. */
 void host_sim_suspect(HostSim *sim, const char *uuid, WsId peer);

@@ -540,6 +540,7 @@ void center_rig_close(CenterRig *rig)
   g_clear_pointer(&center->moves_begun, g_hash_table_unref);
   g_hash_table_unref(center->stale_vms);
   g_hash_table_unref(center->logs_asked);
+  g_clear_pointer(&center->host_versions, g_hash_table_unref);
   g_hash_table_unref(center->pools_of_hosts);
   g_hash_table_unref(center->firewalls_under_way);
   g_ptr_array_unref(center->promises);

@@ -2,7 +2,9 @@
 /* A host whose agent is of another version than the manager: what both know works, what one does not know is refused by name, and people
  * are told (docs/architecture.md, Versions). */
 #include "center-runs.h"
+#include "center/api/view.h"
 #include "center/hosts/hosts.h"
+#include "center/verbs.h"
 #include <string.h>
 
 static const WsHost *host_of(CenterRig *rig)
@@ -190,6 +192,95 @@ static void alarms_go_with_their_object(void)
   runs_on_site(delete_what_has_an_alarm, "an object with an alarm is deleted");
 }
 
+/* ---- what changes is an event ---- */
+
+/* "before version" of each change that was told. */
+static char *changes_told(CenterRig *rig)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func((GDestroyNotify)ws_resource_unref);
+  GString *text = g_string_new(NULL);
+  g_assert_true(store_query_history(rig->center.store, &ws_type_event, NULL, 0, 0, 10000, events, &error));
+  for (guint i = 0; i < events->len; i++) {
+    const WsEvent *event = events->pdata[i];
+    if (g_strcmp0(event->text, "host_version_changed") == 0)
+      g_string_append_printf(text, "%s %s; ", ws_map_get(&event->params, "before"),
+                             ws_map_get(&event->params, "version"));
+  }
+  return g_string_free(text, FALSE);
+}
+
+static void assert_told(CenterRig *rig, const char *expected)
+{
+  g_autofree char *text = changes_told(rig);
+  g_assert_cmpstr(text, ==, expected);
+}
+
+static void upgrade_twice(CenterRig *rig)
+{
+  become(rig, "1.0.0", NULL); /* nothing was known: no change */
+  assert_told(rig, "");
+  become(rig, "1.0.1", NULL);
+  assert_told(rig, "1.0.0 1.0.1; ");
+  center_rig_link(rig, 0, false);
+  host_sim_set_version(rig->hosts[0].sim, NULL, NULL); /* it does not say */
+  center_rig_link(rig, 0, true);
+  center_rig_settle(rig);
+  become(rig, "1.0.1", NULL);
+  assert_told(rig, "1.0.0 1.0.1; ");
+}
+
+static void version_that_changes_is_an_event(void)
+{
+  runs_on_site(upgrade_twice, "upgraded");
+}
+
+/* ---- the patch history ---- */
+
+typedef struct {
+  CenterRig *rig;
+  WsErrorCode expected; /* 0: it is told */
+} Ask;
+
+static void ask_in_coroutine(void *arg)
+{
+  Ask *ask = arg;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(ask->rig->center.inventory);
+  ApiView view = {.center = &ask->rig->center, .snap = snap, .object = inv_find(snap, &ws_type_host, ask->rig->hosts[0].id)};
+  g_autoptr(GError) error = NULL;
+  void *result = NULL;
+  host_packages(&view, &result, &error);
+  g_autoptr(WsHostPackages) packages = result;
+  g_assert_cmpint(error ? ws_error_code(error) : 0, ==, ask->expected);
+  if (ask->expected)
+    return;
+  g_assert_cmpuint(packages->changes.len, ==, 2);
+  g_assert_cmpstr(packages->changes.items[0]->package, ==, "qemu-system-x86");
+  g_assert_cmpstr(packages->changes.items[0]->before, ==, "1:7.2+dfsg-7");
+}
+
+static void assert_asked(CenterRig *rig, WsErrorCode expected)
+{
+  Ask ask = {rig, expected};
+  center_rig_run(rig, ask_in_coroutine, &ask);
+}
+
+static void ask_for_packages(CenterRig *rig)
+{
+  static const char *const unknown[] = {"host.packages", NULL};
+  assert_asked(rig, 0);
+  become(rig, "0.0.9", unknown);
+  assert_asked(rig, WS_ERROR_PEER_OLDER);
+  center_rig_link(rig, 0, false);
+  assert_asked(rig, WS_ERROR_HOST_UNREACHABLE);
+  g_assert_cmpuint(rig->center.packages_asked, ==, 0);
+}
+
+static void host_tells_its_patch_history(void)
+{
+  runs_on_site(ask_for_packages, "patches");
+}
+
 /* ---- another protocol altogether ---- */
 
 static bool swallow(void *carrier, GBytes *message)
@@ -235,6 +326,8 @@ int main(int argc, char **argv)
   g_test_add_func("/center/versions/full_pool_is_an_alarm", full_pool_is_an_alarm);
   g_test_add_func("/center/versions/alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not", alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not);
   g_test_add_func("/center/versions/alarms_go_with_their_object", alarms_go_with_their_object);
+  g_test_add_func("/center/versions/version_that_changes_is_an_event", version_that_changes_is_an_event);
+  g_test_add_func("/center/versions/host_tells_its_patch_history", host_tells_its_patch_history);
   g_test_add_func("/center/versions/host_without_a_common_protocol_is_incompatible", host_without_a_common_protocol_is_incompatible);
   int result = g_test_run();
   runs_end();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Facts and load of a host. tests/data/node/NAME.tree is a recorded machine (its form: `record` beside it), NAME.json what must be
  * read from it. A new machine is two new files and its name below. */
+#include "base/exec.h"
 #include "host/node/node.h"
 #include "host/node/tree.h"
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 static char *data_path(const char *name, const char *suffix)
@@ -271,6 +273,78 @@ static void cpu_lists_are_read(void)
   g_assert_cmpuint(endless->len, ==, 65536);
 }
 
+/* ---- what the package manager did ---- */
+
+static void assert_change(const WsHostPackages *packages, guint i, WsHostPackageChangeAction action,
+                          const char *package, const char *version, const char *before)
+{
+  const WsHostPackageChange *change = packages->changes.items[i];
+  g_assert_cmpint(change->action, ==, action);
+  g_assert_cmpstr(change->package, ==, package);
+  g_assert_cmpstr(change->version, ==, version);
+  g_assert_cmpstr(change->before, ==, before);
+}
+
+static void log_of_packages_is_read_newest_first(void)
+{
+  g_autofree char *root = g_dir_make_tmp("ws-node-XXXXXX", NULL);
+  g_setenv("TZ", "UTC", TRUE);
+  tzset();
+  put_text(root, "/var/log/dpkg.log.1", "2026-10-01 08:00:00 install libvirt0:amd64 <none> 9.0.0-4\n");
+  put_text(root, "/var/log/dpkg.log",
+           "2026-11-01 10:20:30 startup archives unpack\n"
+           "2026-11-01 10:20:31 upgrade qemu-system-x86:amd64 1:7.2+dfsg-7 1:7.2+dfsg-8\n"
+           "2026-11-01 10:20:31 status half-configured qemu-system-x86:amd64 1:7.2+dfsg-7\n"
+           "2026-11-01 10:20:31 upgrade qemu-utils:amd64 1:7.2+dfsg-7 1:7.2+dfsg-8\n"
+           "2026-13-41 10:20:31 upgrade never:amd64 1 2\n"
+           "rubbish\n2026-11-02 00:00:00 remove nano:amd64 7.2-1 <none>\n2026-11-02 00:00:00 remove torn");
+  g_autoptr(WsHostPackages) packages = node_read_packages(root);
+  g_assert_cmpuint(packages->changes.len, ==, 4);
+  assert_change(packages, 0, WS_HOST_PACKAGE_CHANGE_ACTION_REMOVED, "nano:amd64", NULL, "7.2-1");
+  assert_change(packages, 1, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "qemu-utils:amd64", "1:7.2+dfsg-8",
+                "1:7.2+dfsg-7"); /* the later of one second */
+  assert_change(packages, 2, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "qemu-system-x86:amd64", "1:7.2+dfsg-8",
+                "1:7.2+dfsg-7");
+  assert_change(packages, 3, WS_HOST_PACKAGE_CHANGE_ACTION_INSTALLED, "libvirt0:amd64", "9.0.0-4", NULL);
+  g_assert_cmpint(packages->changes.items[3]->time, ==, (gint64)1790841600 * G_USEC_PER_SEC);
+  remove_tree(root);
+}
+
+static void long_log_is_read_from_its_end(void)
+{
+  g_autofree char *root = g_dir_make_tmp("ws-node-XXXXXX", NULL);
+  g_autoptr(GString) text = g_string_new(NULL);
+  for (guint i = 0; i < 40000; i++)
+    g_string_append_printf(text, "2026-11-01 10:20:30 upgrade package-%05u:amd64 1.0 1.1\n", i);
+  put(root, "/var/log/dpkg.log", text->str, text->len);
+  g_autoptr(WsHostPackages) packages = node_read_packages(root);
+  g_assert_cmpuint(packages->changes.len, ==, NODE_PACKAGES_MAX);
+  assert_change(packages, 0, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "package-39999:amd64", "1.1", "1.0");
+  assert_change(packages, NODE_PACKAGES_MAX - 1, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED,
+                "package-39900:amd64", "1.1", "1.0");
+  remove_tree(root);
+}
+
+static bool stand_in_for_rpm(const WsExec *exec, char **out, int *status, void *arg)
+{
+  g_assert_cmpstr(exec->argv[0], ==, "rpm");
+  *out = g_strdup("1700000000 bash 5.1.8-6.el9\n1790000000 qemu-kvm 8.2.0-11.el9\nwarning: something\n");
+  *status = 0;
+  return true;
+}
+
+static void host_without_dpkg_asks_rpm(void)
+{
+  g_autofree char *root = g_dir_make_tmp("ws-node-XXXXXX", NULL);
+  ws_exec_set_recorder(stand_in_for_rpm, NULL);
+  g_autoptr(WsHostPackages) packages = node_read_packages(root);
+  ws_exec_set_recorder(NULL, NULL);
+  g_assert_cmpuint(packages->changes.len, ==, 2);
+  assert_change(packages, 0, WS_HOST_PACKAGE_CHANGE_ACTION_INSTALLED, "qemu-kvm", "8.2.0-11.el9", NULL);
+  assert_change(packages, 1, WS_HOST_PACKAGE_CHANGE_ACTION_INSTALLED, "bash", "5.1.8-6.el9", NULL);
+  remove_tree(root);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -286,5 +360,8 @@ int main(int argc, char **argv)
   g_test_add_func("/host/node/load_is_the_difference_of_two_samples", load_is_the_difference_of_two_samples);
   g_test_add_func("/host/node/sample_costs_little", sample_costs_little);
   g_test_add_func("/host/node/cpu_lists_are_read", cpu_lists_are_read);
+  g_test_add_func("/host/node/log_of_packages_is_read_newest_first", log_of_packages_is_read_newest_first);
+  g_test_add_func("/host/node/long_log_is_read_from_its_end", long_log_is_read_from_its_end);
+  g_test_add_func("/host/node/host_without_dpkg_asks_rpm", host_without_dpkg_asks_rpm);
   return g_test_run();
 }

@@ -335,6 +335,7 @@ def _components(contract):
                        'steps': {'type': 'array', 'items': {'type': 'string'}, 'description': 'What would happen, in order.'},
                        'waits_for_restart': {'type': 'array', 'items': {'type': 'string'},
                                              'description': 'Paths of settings of a running VM that would take effect with its next power cycle.'},
+                       'check': {**_ref('schemas', 'PoolFindings'), 'description': 'What hosts say of a pool that would be made there, or attached to them.'},
                        'results': {'type': 'array', 'items': _ref('schemas', 'BatchItemResult'), 'description': 'Of a batch: one for each object.'}}}
     schemas['BatchItemResult'] = {
         'type': 'object', 'description': 'What became of one object of a batch.', 'required': ['id'],

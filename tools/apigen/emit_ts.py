@@ -30,6 +30,8 @@ export interface DryRun {
   steps: string[]
   /** Settings of a running VM that would take effect with its next power cycle. */
   waits_for_restart?: string[]
+  /** What hosts say of a pool that would be made there, or attached to them. */
+  check?: PoolFindings
   /** Of a batch: one for each object. */
   results?: BatchItemResult[]
 }

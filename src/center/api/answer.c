@@ -148,15 +148,23 @@ void api_write_texts(WsJsonWriter *w, const char *key, char *const *texts)
   ws_json_end_array(w);
 }
 
-void api_write_dry(WsJsonWriter *w, const ApiCall *call)
+static void write_shown(ApiCall *call, WsJsonWriter *w)
+{
+  const TaskShown *shown = &call->dry_shown;
+  if (!shown->name)
+    return;
+  if (shown->in_words)
+    shown->in_words(shown->object, call->lang);
+  ws_json_key(w, shown->name);
+  ws_object_write(shown->type, shown->object, WS_WRITE_CLIENT, NULL, w);
+}
+
+void api_write_dry(WsJsonWriter *w, ApiCall *call)
 {
   api_write_texts(w, "steps", call->dry_steps);
   if (call->dry_waits && *call->dry_waits)
     api_write_texts(w, "waits_for_restart", call->dry_waits);
-  if (!call->dry_forecast)
-    return;
-  ws_json_key(w, "forecast");
-  ws_json_raw(w, call->dry_forecast, strlen(call->dry_forecast));
+  write_shown(call, w);
 }
 
 bool api_call_answer_dry(ApiCall *call, const char *const *steps)

@@ -192,7 +192,7 @@ static WsJsonWriter begin_results(GString *text)
   return w;
 }
 
-static void write_result(WsJsonWriter *w, ApiCall *call, const WsAnyRef *object, const ApiCall *part,
+static void write_result(WsJsonWriter *w, ApiCall *call, const WsAnyRef *object, ApiCall *part,
                          const GError *error)
 {
   char id[WS_ID_TEXT_MAX];

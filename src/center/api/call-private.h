@@ -44,7 +44,7 @@ struct ApiCall {
   GString *answer;
   char **dry_steps; /* what that says, of a dry run; NULL: nothing */
   char **dry_waits; /* settings that would wait for a restart, set before it is answered; NULL: none */
-  char *dry_forecast;        /* JSON of what it is expected to take, the same; NULL: none */
+  TaskShown dry_shown;       /* what else a dry run found out, set before it is answered */
   GString *answer_short;     /* for a repeat, where the answer is too long to be kept; or NULL */
   bool answer_private;       /* it holds what is not to be read again (a token, a screen): never written to disk */
   Revision etag;
@@ -70,7 +70,7 @@ GString *api_error_json(const char *request_id, WsLang lang, const GError *error
 /* A member that is a list of texts; NULL: an empty one. */
 void api_write_texts(WsJsonWriter *w, const char *key, char *const *texts);
 /* What the dry run of a call found, in an object that is begun. */
-void api_write_dry(WsJsonWriter *w, const ApiCall *call);
+void api_write_dry(WsJsonWriter *w, ApiCall *call);
 
 /* Reads (I/O thread; long ones move to a worker). Take the call. */
 void api_read_list(ApiCall *call);

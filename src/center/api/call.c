@@ -55,7 +55,7 @@ void api_call_free(ApiCall *call)
     g_string_free(call->answer_short, TRUE);
   g_strfreev(call->dry_steps);
   g_strfreev(call->dry_waits);
-  g_free(call->dry_forecast);
+  task_shown_clear(&call->dry_shown);
   g_clear_pointer(&call->batch, ws_batch_free);
   g_free(call->location);
   http_call_unref(call->http);

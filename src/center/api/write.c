@@ -208,7 +208,7 @@ bool api_call_start_task(ApiCall *call, const TaskKind *kind, WsId target, void 
   }
   g_auto(GStrv) steps = started.dry_steps;
   call->dry_waits = started.dry_waits;
-  call->dry_forecast = started.dry_forecast;
+  call->dry_shown = started.dry_shown;
   if (!ok)
     return false;
   if (call->dry_run)

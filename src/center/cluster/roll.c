@@ -189,7 +189,7 @@ static char *refusal_of_vm(Task *task, const Roll *roll, WsId vm)
   args->cluster = roll->cluster->id;
   if (task_start(task_engine(task), task_kind_find(task_engine(task), "vm_migrate"), vm, args, &why, true, 0, &started, &failed)) {
     g_strfreev(started.dry_steps);
-    g_free(started.dry_forecast);
+    task_shown_clear(&started.dry_shown);
     return NULL;
   }
   WsErrorCode code = ws_error_code(failed);

@@ -74,7 +74,7 @@ bool move_is_over(Task *task, const Move *move);
  * Everything else of it is planned by then. */
 void move_foresee(Move *move, const InvSnapshot *snap, const WsVm *vm, bool may_measure);
 /* As JSON, "" of none, for clients or to be kept; caller frees. And back. */
-char *move_forecast_text(const Move *move, bool for_clients);
+char *move_forecast_text(const Move *move);
 void move_take_forecast(Move *move, const char *text);
 
 /* ---- move_target.c ---- */

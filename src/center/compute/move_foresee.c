@@ -322,13 +322,12 @@ void move_foresee(Move *move, const InvSnapshot *snap, const WsVm *vm, bool may_
 
 /* ---- kept with the task ---- */
 
-char *move_forecast_text(const Move *move, bool for_clients)
+char *move_forecast_text(const Move *move)
 {
   GString *text = g_string_new(NULL);
   WsJsonWriter w = ws_json_writer(text);
   if (move->forecast)
-    ws_object_write(&ws_type_migration_forecast, move->forecast,
-                    for_clients ? WS_WRITE_CLIENT : WS_WRITE_STORED, NULL, &w);
+    ws_object_write(&ws_type_migration_forecast, move->forecast, WS_WRITE_STORED, NULL, &w);
   return g_string_free(text, FALSE);
 }
 

@@ -365,7 +365,7 @@ static void keep(Task *task, Move *move)
   choose_number(task, "was_paused", move->was_paused);
   task_choose(task, "stands still", move->stands_still);
   choose_number(task, "began", (guint64)move->began_us);
-  g_autofree char *forecast = move_forecast_text(move, false);
+  g_autofree char *forecast = move_forecast_text(move);
   task_choose(task, "forecast", forecast);
   task_choose(task, "session", ws_uuid_new(move->vm.center->clock, uuid));
   choose_number(task, "disks", move->n_disks);
@@ -539,10 +539,8 @@ bool move_plan(Task *task, Move *move, GError **error)
   move->began_us = ws_clock_wall_us(move->vm.center->clock);
   if (!(move->target ? check_target(task, &plan, move, error) : choose_target(task, &plan, move, error)) || !is_still_so(task, &plan, error))
     return false;
-  if (task_is_dry_run(task) && move->forecast) {
-    g_autofree char *forecast = move_forecast_text(move, true);
-    task_say_forecast(task, forecast);
-  }
+  if (task_is_dry_run(task) && move->forecast)
+    task_show_dry(task, (TaskShown){"forecast", &ws_type_migration_forecast, ws_migration_forecast_copy(move->forecast), NULL});
   keep(task, move);
   recall(task, move);
   return true;

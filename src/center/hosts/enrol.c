@@ -8,6 +8,7 @@
 #include "center/bin.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/hosts/versions.h"
 #include "center/pki.h"
 #include "model/model.h"
 #include "plan/estate.h"
@@ -380,8 +381,10 @@ static bool forget_host(Task *task, void *ctx, GError **error)
 
 static void on_change(const InvChange *change, void *arg)
 {
-  if (change->type == &ws_type_host && !change->new_object)
-    hosts_disconnect(arg, change->id, "the host was removed");
+  if (change->type != &ws_type_host || change->new_object)
+    return;
+  hosts_disconnect(arg, change->id, "the host was removed");
+  host_versions_forget(arg, change->id);
 }
 
 bool host_delete(Task *task, GError **error)

@@ -4,6 +4,7 @@
 #include "center/api/call.h"
 #include "center/domains.h"
 #include "center/hosts/hosts.h"
+#include "center/hosts/versions.h"
 #include "center/room.h"
 #include "model/model.h"
 #include "plan/nics.h"
@@ -48,6 +49,8 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
     return true;
   bool first = !host->facts;
   g_autoptr(WsHostGuestCpu) before = host->facts && host->facts->guest_cpu ? ws_host_guest_cpu_copy(host->facts->guest_cpu) : NULL;
+  g_autoptr(WsHostVersions) versions =
+      host->facts && host->facts->versions ? ws_host_versions_copy(host->facts->versions) : NULL;
   ws_host_facts_free(host->facts);
   host->facts = ws_host_facts_copy(facts);
   if ((int)facts->architecture)
@@ -62,6 +65,7 @@ static bool take_facts(Center *center, WsId id, const WsHostFacts *facts, GError
   if (!inv_commit(txn, NULL, error))
     return false;
   tell_lower_cpu(center, id, before);
+  host_versions_told(center, id, versions, facts->versions);
   if (agent)
     tell_version(center, id, agent_before, agent);
   if (first)

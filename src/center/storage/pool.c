@@ -245,6 +245,14 @@ static bool check_new(Task *task, Create *c, GError **error)
   return !look.found || ws_fail(error, WS_ERROR_ALREADY_EXISTS, "object", look.found->name, "field", look.field, NULL);
 }
 
+static void show_check(Task *task, const Create *c)
+{
+  g_autoptr(WsPool) draft = ws_pool_copy(c->args);
+  g_free(draft->path);
+  draft->path = g_strdup(c->path);
+  storage_show_check(task, draft, false, draft->hosts.items, draft->hosts.len);
+}
+
 bool pool_create(Task *task, GError **error)
 {
   Create c = {.center = task_center(task), .args = task_args(task)};
@@ -259,6 +267,7 @@ bool pool_create(Task *task, GError **error)
   for (guint i = 0; i < c.args->hosts.len; i++)
     locks[i] = (TaskLockRef){&ws_type_host, c.args->hosts.items[i], true};
   c.id = task_new_id(task, "pool");
+  show_check(task, &c); /* nothing is held meanwhile */
   return task_lock(task, locks, c.args->hosts.len, error) && TASK_STEP(task, "enter", enter_pool, remove_pool_object, &c, error) &&
          TASK_STEP(task, "prepare", prepare_pool, unprepare_pool, &c, error);
 }

@@ -209,7 +209,10 @@ bool pool_attach(Task *task, GError **error)
   const WsPoolAttach *args = task_args(task);
   Member m = {task_center(task), task_target(task), args->host};
   TaskLockRef locks[] = {{&ws_type_pool, m.pool, false}, {&ws_type_host, m.host, true}};
-  if (!pool || (!task_is_resumed(task) && !check_attach(task, pool, m.host, error)) || !task_lock(task, locks, G_N_ELEMENTS(locks), error))
+  if (!pool || (!task_is_resumed(task) && !check_attach(task, pool, m.host, error)))
+    return false;
+  storage_show_check(task, pool, true, &m.host, 1); /* nothing is held meanwhile */
+  if (!task_lock(task, locks, G_N_ELEMENTS(locks), error))
     return false;
   note_attach(&m);
   bool ok = TASK_STEP(task, "attach", attach_host, cut_off_again, &m, error);

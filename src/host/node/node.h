@@ -14,6 +14,9 @@ typedef struct Node Node; /* the room's state in the agent (serve.c) */
 /* `root`: "" on a host, else a recorded tree without a slash at its end. Versions of libvirt, QEMU and Open vSwitch are left absent:
  * who is connected to them knows them. */
 WsHostFacts *node_read_facts(const char *root);
+#define NODE_PACKAGES_MAX 100
+/* What the package manager did last, the newest first. May run rpm, of the host itself. Caller frees. */
+WsHostPackages *node_read_packages(const char *root);
 
 /* (any thread) A room tells which version it has met; NULL: it is gone. The manager hears of it as of any changed fact. */
 typedef enum { NODE_LIBVIRT, NODE_QEMU, NODE_OVS, N_NODE_VERSIONS } NodeVersion;

@@ -101,6 +101,34 @@ bool serve_host_facts(RpcCall *call, WsRpcHostFactsResult **result, GError **err
   return true;
 }
 
+typedef struct {
+  WsHostPackages *packages;
+} ReadPackages;
+
+static void read_packages_free(void *arg)
+{
+  ReadPackages *r = arg;
+  ws_host_packages_free(r->packages);
+  g_free(r);
+}
+
+static bool run_read_packages(AgentJob *job, void *arg, GError **error)
+{
+  ((ReadPackages *)arg)->packages = node_read_packages("");
+  return true;
+}
+
+bool serve_host_packages(RpcCall *call, WsRpcHostPackagesResult **result, GError **error)
+{
+  ReadPackages *r = g_new0(ReadPackages, 1);
+  if (!agent_blocking(call, run_read_packages, r, read_packages_free, FACTS_DEADLINE_MS, error))
+    return false;
+  *result = ws_rpc_host_packages_result_new();
+  (*result)->packages = g_steal_pointer(&r->packages);
+  read_packages_free(r);
+  return true;
+}
+
 /* Free counts of huge pages change with every VM; they are in load's interest, not news. */
 static bool is_news(const WsHostFacts *before, const WsHostFacts *now)
 {

@@ -172,11 +172,10 @@ bool nfs_mount(const WsPoolNfs *nfs, const char *path, GError **error)
          ws_fail(error, WS_ERROR_IO_ERROR, "path", source, "cause", "mount said that it was done, but it is not mounted", NULL);
 }
 
-/* A mount whose server is gone: off the tree at once. */
-static bool give_up(const WsPoolNfs *nfs, const char *path, GError **error)
+bool nfs_give_up(const WsPoolNfs *nfs, const char *path, GError **error)
 {
   const char *const argv[] = {"umount", "-f", "-l", path, NULL};
-  WsExec exec = {.argv = argv, .timeout_ms = NFS_MOUNT_TIMEOUT_MS};
+  WsExec exec = {.argv = argv, .timeout_ms = NFS_GIVE_UP_TIMEOUT_MS};
   return ws_exec(&exec, NULL, NULL, NULL, error) || nfs_state(nfs, path) == NFS_ABSENT;
 }
 
@@ -191,6 +190,6 @@ bool nfs_unmount(const WsPoolNfs *nfs, const char *path, GError **error)
   if (ws_exec(&exec, NULL, NULL, NULL, &failed) || nfs_state(nfs, path) == NFS_ABSENT)
     return true;
   if (ws_error_code(failed) == WS_ERROR_DEADLINE_EXCEEDED)
-    return give_up(nfs, path, error);
+    return nfs_give_up(nfs, path, error);
   return ws_fail(error, WS_ERROR_IN_USE, "object", path, "user", "open files", "cause", ws_error_cause(failed), NULL);
 }

@@ -10,6 +10,7 @@
 #include "model/model.h"
 
 #define NFS_MOUNT_TIMEOUT_MS 30000
+#define NFS_GIVE_UP_TIMEOUT_MS 10000 /* it asks nobody */
 
 typedef enum { NFS_ABSENT, NFS_MOUNTED, NFS_OTHER /* another file system, or another export */ } NfsState;
 
@@ -26,6 +27,8 @@ bool nfs_mount(const WsPoolNfs *nfs, const char *path, GError **error);
 /* What is not mounted is a success. WS_ERROR_IN_USE: files in it are open. A server that does not answer is given up: the mount goes from the folder at once
  * and from the kernel when nothing uses it any more. */
 bool nfs_unmount(const WsPoolNfs *nfs, const char *path, GError **error);
+/* A mount whose server is gone: off the tree at once, and what waits for it gets an error. */
+bool nfs_give_up(const WsPoolNfs *nfs, const char *path, GError **error);
 
 /* Seams for tests, which have no kernel with NFS: the kernel's lists, and the helper of mount(8). */
 extern const char *nfs_mountinfo_file;    /* /proc/self/mountinfo */

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "host/storage/pool_dir.h"
+#include "host/storage/pool_probe.h"
 #include "host/storage/pool_watch.h"
 #include "host/storage/storage-private.h"
 #include <dirent.h>
@@ -456,6 +457,7 @@ Storage *storage_new(const StorageConfig *config, GError **error)
   storage->pools = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, storage_pool_free);
   storage->busy = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   storage->uploads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, upload_free);
+  storage->silent = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   if (!registry_load_tag(storage, error) || !registry_load(storage, error)) {
     storage_free(storage);
     return NULL;
@@ -466,6 +468,7 @@ Storage *storage_new(const StorageConfig *config, GError **error)
   while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&p))
     if (!p->nfs) /* which may have to be mounted, and its server may be away: the watch sees to it, or who needs it first */
       take_up_now(storage, p->id);
+  pool_probe_recover(storage);
   if (config->changed)
     storage->watch = pool_watch_new(storage, config);
   return storage;
@@ -483,6 +486,7 @@ void storage_unref(Storage *storage)
     return;
   g_hash_table_unref(storage->uploads);
   g_hash_table_unref(storage->busy);
+  g_hash_table_unref(storage->silent);
   g_hash_table_unref(storage->pools);
   g_cond_clear(&storage->file_unlocked);
   g_mutex_clear(&storage->lock);

@@ -150,6 +150,18 @@ bool serve_pool_keep(RpcCall *call, const WsRpcPoolKeep *params, GError **error)
   return on_worker(call, run_pool_keep, params, NULL, error);
 }
 
+static bool run_pool_check(AgentJob *job, void *arg, GError **error)
+{
+  Work *w = arg;
+  return storage_pool_check(w->storage, w->params, (WsRpcPoolCheckResult **)&w->result, error);
+}
+
+bool serve_pool_check(RpcCall *call, const WsRpcPoolCheck *params, WsRpcPoolCheckResult **result,
+                      GError **error)
+{
+  return on_worker(call, run_pool_check, params, (void **)result, error);
+}
+
 /* On the watch thread. */
 static void on_changed(WsId pool, const WsPoolStatus *status, const char *const *appeared,
                        const char *const *vanished, void *arg)

@@ -42,6 +42,9 @@ struct Storage {
   GHashTable *uploads; /* "pool/file" -> Upload (upload.c) */
   guint64 upload_generation;
   guint64 n_prepared;
+  guint64 n_probes;        /* pool_probe.c: names */
+  guint probes_out;        /* threads */
+  GHashTable *silent;      /* set of places whose thread is late */
   struct PoolWatch *watch; /* NULL: none */
 };
 

@@ -55,6 +55,12 @@ guint64 storage_pool_moment(Storage *storage);
 /* Forgets all but these, and those that were prepared after the moment at which the list came. */
 bool storage_pool_keep(Storage *storage, const WsRpcPoolKeep *params, guint64 came_at, GError **error);
 
+/* Whether a place can be used as a pool, or could be: what was found, good and bad. Leaves nothing behind
+ * (pool_probe.h), and ends within a minute whatever hangs. Errors only for parameters that make no sense:
+ * WS_ERROR_BAD_VALUE, WS_ERROR_REQUIRED, WS_ERROR_OUT_OF_RANGE. */
+bool storage_pool_check(Storage *storage, const WsRpcPoolCheck *params, WsRpcPoolCheckResult **result,
+                        GError **error);
+
 /* Absolute path of a file of a pool, for libvirt. The file must be there and the pool usable. Caller frees. */
 char *storage_volume_path(Storage *storage, WsId pool, const char *file, GError **error);
 /* The pool and file that an absolute path names; false: it lies in no pool. *file is borrowed from path. */

@@ -92,6 +92,8 @@ class NfsPools(Case):
 
     def host_that_cannot_mount_says_why_and_leaves_nothing(self):
         before = self.site.inside("ls", self.site.place.pool_root)
+        tried = self.try_it(self.body())
+        check(tried & {"mount_no_client", "mount_failed"} and "write_done" not in tried, tried)
         task = self.api.wait(self.api.post("pools", self.body()))
         check(task["state"] in ("failed", "rolled_back"), task)
         code, words = task["error"]["code"], json.dumps(task["error"])
@@ -102,6 +104,13 @@ class NfsPools(Case):
         print(f"# {words}", flush=True)
         check(not [pool for pool in self.api.items("pools") if pool["name"] == "filer"], "the pool is there")
         check(self.site.inside("ls", self.site.place.pool_root) == before, "its folder is left")
+
+    def try_it(self, body):
+        """Signs of a dry run; it leaves no mount."""
+        answer = self.api.post("pools?dry_run=true", body)
+        check("storage/checks" not in self.site.inside("cat", "/proc/self/mountinfo"), "still mounted")
+        check(not self.site.inside("sh", "-c", "ls /var/lib/winsphere/host/storage/checks").strip(), "notes are left")
+        return {finding["sign"] for finding in answer["check"]["findings"]}
 
     def vm_runs_from_an_export(self):
         server, export = os.environ.get("WS_TEST_NFS_SERVER"), os.environ.get("WS_TEST_NFS_EXPORT")
@@ -121,6 +130,8 @@ class NfsPools(Case):
 
     def lives_on(self, server, export, stays=False):
         """A pool, a volume and a VM that boots on an export; the export is mounted again with the agent's start."""
+        tried = self.try_it(self.body(nfs={"server": server, "export": export}))
+        check({"mount_done", "path_there", "write_done", "owner_kept", "rename_done", "options_soft"} <= tried, tried)
         pool = self.api.do("pools", self.body(nfs={"server": server, "export": export}))["result"]
         check(self.api.get(f"pools/{pool}")["filesystem"] == ("nfs" if kernel_has_nfs() else "fuse"), self.api.get(f"pools/{pool}"))
         volume = self.api.do("volumes", {"name": "there", "pool": pool, "size_bytes": 8 << 20})["result"]
@@ -156,6 +167,8 @@ class NfsPools(Case):
             return self.api.get(f"pools/{pool}")["state"]
         filer.signal(signal.SIGSTOP)
         wait_for("the pool to be unreachable", lambda: state() == "unreachable", 60)
+        signs = {finding["sign"] for finding in self.api.post(f"pools/{pool}/check")["findings"]}
+        check("mount_silent" in signs, signs)
         check("does not answer" in json.dumps(self.api.get(f"pools/{pool}")), self.api.get(f"pools/{pool}"))
         volume = self.api.do("volumes", {"name": "meanwhile", "pool": self.site.pool, "size_bytes": 1 << 20})["result"]
         self.api.do(f"volumes/{volume}", {}, "DELETE")

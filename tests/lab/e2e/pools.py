@@ -19,6 +19,51 @@ class SharedPools(Case):
         check(self.pool()["state"] == "active", self.pool())
         check(self.seen() == {m.id: "active" for m in self.site.members}, self.seen())
 
+    def signs(self, answer):
+        """Host id to the signs that it found."""
+        signs = {}
+        for finding in answer["findings"]:
+            signs.setdefault(finding["host"], []).append(finding["sign"])
+        return signs
+
+    def all_hosts_try_the_shared_pool_and_leave_it_as_it_was(self):
+        path = self.pool()["path"]
+        before = sorted(os.listdir(path))
+        signs = self.signs(self.api.post(f"pools/{self.site.shared}/check"))
+        check(set(signs) == {m.id for m in self.site.members}, signs)
+        for seen in signs.values():
+            for sign in ("path_there", "write_done", "owner_kept", "locks_kept", "rename_done"):
+                check(sign in seen, signs)
+        check(sorted(os.listdir(path)) == before, os.listdir(path))
+        local = self.signs(self.api.post(f"pools/{self.site.local[1]}/check"))
+        check(set(local) == {self.site.members[1].id} and "write_done" in local[self.site.members[1].id], local)
+        told = self.site.product.call("pool", "check", self.site.local[1])
+        check(all(finding["reason"] for finding in told["findings"]), "winctl")
+        refused("unsupported", self.api.post, f"pools/{self.site.local[1]}/check", {"hosts": [self.site.members[0].id]})
+        refused("bad_reference", self.api.post, f"pools/{self.site.shared}/check", {"hosts": ["host-999999"]})
+
+    def host_without_the_folder_fails_the_check_alone(self):
+        member = self.site.members[2]
+        path = self.pool()["path"]
+        member.inside("mount", "-t", "tmpfs", "none", path)
+        answer = self.api.post(f"pools/{self.site.shared}/check")
+        member.inside("umount", path)
+        failed = [(one["host"], one["sign"]) for one in answer["findings"] if one["result"] == "failed"]
+        check(failed == [(member.id, "path_no_pool")], answer)
+        check(all(one["reason"] for one in answer["findings"]) and all(one["advice"] for one in answer["findings"] if one["result"] == "failed"), answer)
+        wait_for("the pool to be whole", lambda: self.pool()["state"] == "active", 30)
+
+    def dry_run_tries_every_host_and_makes_nothing(self):
+        path = os.path.join(self.site.shared_root, "wished")
+        before = sorted(os.listdir(self.site.shared_root))
+        body = {"name": "wished", "kind": "shared_directory", "hosts": [m.id for m in self.site.members], "path": path}
+        answer = self.api.post("pools?dry_run=true", body)
+        signs = self.signs(answer["check"])
+        first, *others = (signs[m.id] for m in self.site.members)
+        check("path_to_make" in first and "write_done" in first, signs)
+        check(all("path_to_share" in seen and "locks_kept" in seen for seen in others), signs)
+        check(sorted(os.listdir(self.site.shared_root)) == before, os.listdir(self.site.shared_root))
+
     def image_in_a_shared_pool_is_deployed_on_any_host(self):
         for at in (1, 2):
             vm = self.site.deploy(f"anywhere-{at}", at=at, start=False)

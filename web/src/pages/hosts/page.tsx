@@ -26,6 +26,7 @@ export function register() {
       { key: 'network', label: () => t('network'), part: part(() => import('./Network')), shown: () => may('network.read') },
       { key: 'numa', label: () => 'NUMA', part: part(() => import('./Numa')), shown: (o) => (o.facts?.numa_nodes?.length ?? 0) > 0 },
       { key: 'hardware', label: () => t('hardware'), part: part(() => import('./Hardware')) },
+      { key: 'software', label: () => t('software'), part: part(() => import('./Software')) },
       { key: 'checks', label: () => t('checks'), part: part(() => import('./Checks')) },
       { key: 'migrations', label: () => t('migrations'), part: part(() => import('./Migrations')) },
     ],

@@ -4,6 +4,7 @@ import { useEffect, useState } from 'react'
 import { Button, Input, Modal } from 'antd'
 import { call, dryRun } from '../../api/client'
 import { word } from '../../api/contract'
+import type { PoolFinding } from '../../api/generated/types'
 import { ErrorBox, tell } from '../../kit/error/ErrorBox'
 import { useDraft } from '../../kit/form/draft'
 import { clean, fieldErrors, Fields, Labelled } from '../../kit/form/Fields'
@@ -13,15 +14,17 @@ import { Glyph, Icon } from '../../kit/state/glyphs'
 import { noteMade } from '../../live/follow'
 import { useRows } from '../../live/store'
 import { t } from '../../texts'
+import { Findings } from './Findings'
 
 const KINDS = ['directory', 'shared_directory', 'nfs'] as const
 const CHECK_MS = 400
+const MOUNT_MS = 1500 // the hosts mount what is typed
 
 export default function PoolDialog({ host }: { host?: string }) {
   const hosts = useRows('hosts', { filter: 'state=connected', sort: 'name' }, 2)
   const draft = useDraft<Record<string, any>>('create-pools', { kind: 'directory', name: '', hosts: host ? [host] : [], path: '/var/lib/winsphere/pools/' })
   const { value, set } = draft
-  const [state, setState] = useState<{ ok?: boolean; error?: unknown }>({})
+  const [state, setState] = useState<{ asking?: boolean; ok?: boolean; findings?: PoolFinding[]; error?: unknown }>({})
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>()
   const [more, setMore] = useState(false)
@@ -34,10 +37,10 @@ export default function PoolDialog({ host }: { host?: string }) {
   const whole = value.name && value.hosts.length && (nfs ? value.nfs?.server && value.nfs?.export?.startsWith('/') : /^\/.+\/[^/]+$/.test(value.path))
   const text = JSON.stringify(body)
   useEffect(() => {
-    setState({})
+    setState({ asking: !!whole })
     if (!whole) return
     let here = true
-    const timer = setTimeout(() => dryRun('POST', '/pools', JSON.parse(text)).then(() => here && setState({ ok: true }), (failed) => here && setState({ error: failed })), CHECK_MS)
+    const timer = setTimeout(() => dryRun('POST', '/pools', JSON.parse(text)).then((answer) => here && setState({ ok: true, findings: answer.check?.findings }), (failed) => here && setState({ error: failed })), nfs ? MOUNT_MS : CHECK_MS)
     return () => {
       here = false
       clearTimeout(timer)
@@ -64,7 +67,7 @@ export default function PoolDialog({ host }: { host?: string }) {
   const at = (path: string) => errors.find((e) => e.path === path)?.message
   return (
     <Modal
-      open title={t('add_pool')} onCancel={closeOverlay} width={620} destroyOnHidden
+      open title={t('add_pool')} onCancel={closeOverlay} width={720} destroyOnHidden
       footer={[<Button key="no" onClick={closeOverlay}>{t('cancel')}</Button>, <Button key="go" type="primary" loading={busy} disabled={!whole} onClick={() => void submit()} data-test="confirm">{t('create')}</Button>]}
     >
       <div className="stack">
@@ -84,7 +87,9 @@ export default function PoolDialog({ host }: { host?: string }) {
         </div>
         <button type="button" className="grouphead" aria-expanded={more} onClick={() => setMore(!more)}><Icon name={more ? 'down' : 'right'} size={12} /> {t('more_settings')}</button>
         {more && <Fields type="Pool" only={['overcommit_ratio', 'description', 'labels']} value={value} change={set} errors={errors} />}
-        {state.ok && <p className="checkok" role="status"><Glyph name="tick" colour="ok" /> {t('checks_passed')}</p>}
+        {state.asking && <p className="faint" role="status" aria-busy>{t('hosts_try_it')}</p>}
+        {state.ok && !state.findings && <p className="checkok" role="status"><Glyph name="tick" colour="ok" /> {t('checks_passed')}</p>}
+        {state.findings && <Findings findings={state.findings} />}
         {told !== undefined && <ErrorBox error={tell(told)} />}
       </div>
     </Modal>

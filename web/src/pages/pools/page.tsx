@@ -8,7 +8,7 @@ import { registerVerbs } from '../../kit/verbs/forms'
 import { withheld } from '../../kit/verbs/check'
 import { t } from '../../texts'
 import { registerPage } from '../registry'
-import { NewPool } from './NewPool'
+import { CheckPool, NewPool } from './NewPool'
 import { part } from '../../kit/part'
 
 const Add = () => <Button type="primary" disabled={!!withheld('pool.write')} title={withheld('pool.write')} icon={<Icon name="plus" size={13} />} onClick={() => openOverlay(<NewPool />)} data-test="create">{t('add_pool')}</Button>
@@ -24,5 +24,5 @@ export function register() {
       },
     },
   })
-  registerVerbs('pools', { refresh: { main: 1, icon: 'restart' }, attach: { main: 2, icon: 'plus' }, suspend: { main: 3, icon: 'pause' }, start: { main: 4, icon: 'play' } })
+  registerVerbs('pools', { refresh: { main: 1, icon: 'restart' }, check: { main: 5, icon: 'tick', run: (objects) => openOverlay(<CheckPool pool={objects[0]!} />) }, attach: { main: 2, icon: 'plus' }, suspend: { main: 3, icon: 'pause' }, start: { main: 4, icon: 'play' } })
 }

@@ -3,6 +3,8 @@
 #include "center/room.h"
 #include "center/room_rules.h"
 #include "plan/estate.h"
+#include <math.h>
+#include <string.h>
 
 static bool holds_room(const WsVm *vm)
 {
@@ -52,19 +54,42 @@ static void add_coming(GHashTable *coming, WsId host, const WsVm *vm)
   plan_host_add(&row->sum, &share, 1);
 }
 
+/* An evacuation has found a host for each of its VMs before the first of them moves. */
+static bool is_evacuation(const InvSnapshot *snap, WsId id)
+{
+  const WsTask *task = id ? inv_find(snap, &ws_type_task, id) : NULL;
+  return task && !task->ended &&
+         (strcmp(task->kind, "host_enter_maintenance") == 0 || strcmp(task->kind, "host_maintain") == 0);
+}
+
+WsId room_way(const InvSnapshot *snap, const WsTask *task, bool *in_line)
+{
+  const char *to = task->ended || !task->steps.len ? NULL : ws_map_get(&task->choices, "to");
+  *in_line = false;
+  if (to || task->ended || task->steps.len || !task->args || !is_evacuation(snap, task->parent))
+    return to ? g_ascii_strtoull(to, NULL, 10) : 0;
+  g_autoptr(WsVmMigrate) args =
+      ws_object_parse(&ws_type_vm_migrate, task->args, strlen(task->args), WS_PARSE_STORED, NULL);
+  *in_line = args && args->host;
+  return args ? args->host : 0;
+}
+
 typedef struct {
   const InvSnapshot *snap;
   GHashTable *coming;
-  bool starts; /* whatever its power is now */
+  WsId self, batch; /* whose own way is not looked at, nor those in line beside it; 0: none */
+  bool starts;      /* whatever its power is now */
 } Ways;
 
 static bool add_way(const void *object, void *arg)
 {
   const WsTask *task = object;
   Ways *ways = arg;
-  const char *to = task->ended || !task->steps.len ? NULL : ws_map_get(&task->choices, "to");
-  const WsVm *vm = to ? inv_find(ways->snap, &ws_type_vm, task->target.id) : NULL;
-  WsId host = to ? g_ascii_strtoull(to, NULL, 10) : 0;
+  bool in_line = false;
+  WsId host = task->id == ways->self ? 0 : room_way(ways->snap, task, &in_line);
+  const WsVm *vm = host && !(in_line && task->parent == ways->batch)
+                       ? inv_find(ways->snap, &ws_type_vm, task->target.id)
+                       : NULL;
   if (vm && vm->host != host && (ways->starts || plan_vm_is_placed(vm)))
     add_coming(ways->coming, host, vm);
   return true;
@@ -77,11 +102,12 @@ static bool is_to_come(const InvSnapshot *snap, const RoomPromise *promise)
   return promise->starts && promise->host && !(vm && holds_room(vm));
 }
 
-GHashTable *room_coming(const InvSnapshot *snap, const GPtrArray *promises)
+GHashTable *room_coming_beside(const InvSnapshot *snap, const GPtrArray *promises, WsId self)
 {
   GHashTable *coming = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
   const WsField *kind = ws_type_field(&ws_type_task, "kind", 4);
-  Ways moves = {snap, coming, false}, take_overs = {snap, coming, true};
+  const WsTask *task = self ? inv_find(snap, &ws_type_task, self) : NULL;
+  Ways moves = {snap, coming, self, task ? task->parent : 0, false}, take_overs = {snap, coming, 0, 0, true};
   inv_each_by(snap, &ws_type_task, kind, 0, "vm_migrate", add_way, &moves);
   inv_each_by(snap, &ws_type_task, kind, 0, "vm_take_over", add_way, &take_overs);
   for (guint i = 0; promises && i < promises->len; i++) {
@@ -92,12 +118,40 @@ GHashTable *room_coming(const InvSnapshot *snap, const GPtrArray *promises)
   return coming;
 }
 
+GHashTable *room_coming(const InvSnapshot *snap, const GPtrArray *promises)
+{
+  return room_coming_beside(snap, promises, 0);
+}
+
 /* ---- hosts ---- */
+
+/* What a host said before it was away is not looked at. */
+static void take_measured(PlanHost *row, const WsHost *host)
+{
+  gint64 memory = host->facts && host->facts->memory_bytes != WS_INT_UNSET ? host->facts->memory_bytes : 0;
+  gint64 used =
+      host->load && host->load->memory_used_bytes != WS_INT_UNSET ? host->load->memory_used_bytes : 0;
+  row->measured = row->connected && host->load && !isnan(host->cpu_recent_percent);
+  row->measured_cpu_percent = row->measured ? host->cpu_recent_percent : 0;
+  row->measured_memory_percent = row->measured && memory ? 100 * (double)used / (double)memory : 0;
+}
+
+static void take_strategy(PlanHost *row, const WsCluster *cluster)
+{
+  const WsClusterPlacement *placement = cluster ? cluster->placement : NULL;
+  G_STATIC_ASSERT((int)PLAN_CONCENTRATED == (int)WS_CLUSTER_PLACEMENT_STRATEGY_CONCENTRATED);
+  G_STATIC_ASSERT((int)PLAN_CONCENTRATED == (int)WS_VM_DEPLOY_PLACEMENT_CONCENTRATED);
+  row->strategy = placement && (int)placement->strategy ? (PlanStrategy)placement->strategy : PLAN_SPREAD;
+  row->fill_percent = placement && placement->fill_threshold_percent != WS_INT_UNSET
+                          ? (guint)placement->fill_threshold_percent
+                          : PLAN_FILL_PERCENT;
+}
 
 PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host, GHashTable *coming)
 {
   const Coming *more = coming ? g_hash_table_lookup(coming, &host->id) : NULL;
-  PlanRatios ratios = plan_host_ratios(room_site(snap), host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL, host);
+  const WsCluster *cluster = host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL;
+  PlanRatios ratios = plan_host_ratios(room_site(snap), cluster, host);
   PlanHost row = {.id = host->id,
                   .name = host->name,
                   .architecture = (int)host->architecture,
@@ -108,6 +162,8 @@ PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host, GHashTable *c
                   .vcpus = plan_host_vcpus_limit(host, &ratios),
                   .memory_real_bytes = plan_host_memory_real_bytes(host, &ratios),
                   .cpu_percent = plan_host_cpu_percent(host)};
+  take_measured(&row, host);
+  take_strategy(&row, cluster);
   inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_held, &row);
   if (more) {
     row.memory_used_bytes += more->sum.memory_used_bytes;

@@ -12,6 +12,12 @@ const WsSite *room_site(const InvSnapshot *snap);
  * and `promises` (RoomPromise; NULL: none), which only the core loop may look at. For room_of_host(); unref.
  */
 GHashTable *room_coming(const InvSnapshot *snap, const GPtrArray *promises);
+/* The same for a move (its task; 0: none has begun): without its own way, and without those of its batch that
+ * are still in line. */
+GHashTable *room_coming_beside(const InvSnapshot *snap, const GPtrArray *promises, WsId task);
+/* Host that this move (its record) sends its VM to: the one it has chosen, or (*in_line) that an evacuation
+ * has chosen for it, whose turn has not come. 0: none, or it has ended. */
+WsId room_way(const InvSnapshot *snap, const WsTask *task, bool *in_line);
 /* The host's row: VMs that run there hold their share, those that are being started, and `coming` (NULL: not
  * looked at). Whoever promises room passes inv_head() and all that comes: nothing must be promised twice.
  * `reaches` is left false: it depends on the VM. Name borrowed from the snapshot. */

@@ -1,29 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Affinity rules of the inventory for the planner. See room_rules.h. */
 #include "center/room_rules.h"
+#include "center/room.h"
 #include "plan/estate.h"
 #include <string.h>
 
 /* ---- VMs that move ---- */
 
+typedef struct {
+  const InvSnapshot *snap;
+  GHashTable *arrivals;
+} Arrivals;
+
 static bool add_arrival(const void *object, void *arg)
 {
   const WsTask *task = object;
-  const char *to = ws_map_get(&task->choices, "to");
-  if (!task->ended && task->steps.len && to) {
+  Arrivals *found = arg;
+  bool in_line;
+  WsId to = room_way(found->snap, task, &in_line);
+  if (to) {
     WsId *pair = g_new(WsId, 2);
     pair[0] = task->target.id;
-    pair[1] = g_ascii_strtoull(to, NULL, 10);
-    g_hash_table_replace(arg, pair, pair + 1); /* the key owns both */
+    pair[1] = to;
+    g_hash_table_replace(found->arrivals, pair, pair + 1); /* the key owns both */
   }
   return true;
 }
 
 GHashTable *room_arrivals(const InvSnapshot *snap)
 {
-  GHashTable *arrivals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-  inv_each_by(snap, &ws_type_task, ws_type_field(&ws_type_task, "kind", 4), 0, "vm_migrate", add_arrival, arrivals);
-  return arrivals;
+  Arrivals found = {snap, g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL)};
+  inv_each_by(snap, &ws_type_task, ws_type_field(&ws_type_task, "kind", 4), 0, "vm_migrate", add_arrival,
+              &found);
+  return found.arrivals;
 }
 
 /* ---- where VMs are ---- */

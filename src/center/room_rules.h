@@ -56,5 +56,5 @@ void room_rules_sends(RoomRules *rules, WsId vm, WsId host);
 WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only);
 /* WS_ERROR_RULE_CONFLICT naming the two rules. */
 bool room_rules_check(RoomRules *rules, GError **error);
-/* VMs that move now, and where to, by their tasks' records. Caller unrefs. */
+/* VMs that move now or are about to (room_way()), and where to, by their tasks' records. Caller unrefs. */
 GHashTable *room_arrivals(const InvSnapshot *snap);

@@ -61,7 +61,7 @@ char *ws_step_in_words(const char *step, WsLang lang)
 /* "kind" is that of an alarm; what was an error's or a host's sentence is looked up as a piece of one, other parameters are names and numbers. */
 static char *param_for(const char *param, const char *value, WsLang lang)
 {
-  static const char *const sentences[] = {"reason", "change", "what", NULL};
+  static const char *const sentences[] = {"reason", "change", "what", "strategy", NULL};
   if (strcmp(param, "kind") == 0)
     return g_strdup(ws_word(value, lang));
   return g_strv_contains(sentences, param) ? ws_phrase(value, lang) : g_strdup(value);

@@ -50,10 +50,6 @@ bool plan_dpm_is_high(const PlanDpmLoad *load, const PlanDpmOptions *options)
 
 /* ---- does what is on bear the loss of hosts? ---- */
 
-/* What VMs have reserved is not looked at: PlanDrsVm does not have it. With overcommit of memory, and much of
- * it reserved, a host may be sent to sleep whose room is missed when another one fails; each move is refused
- * that would break a reservation. */
-
 static bool bears_loss(const PlanDrs *p, guint spare)
 {
   g_autoptr(GArray) hosts = g_array_new(FALSE, TRUE, sizeof(PlanFitHost)), vms = g_array_new(FALSE, TRUE, sizeof(PlanFitVm));
@@ -62,14 +58,17 @@ static bool bears_loss(const PlanDrs *p, guint spare)
   if (!spare)
     return true;
   for (guint32 i = 0; i < p->n_hosts; i++) {
-    PlanFitHost row = {p->hosts[i].memory_limit_bytes, p->hosts[i].vcpus_limit};
-    index[i] = p->hosts[i].takes ? hosts->len : PLAN_DRS_NOWHERE;
-    if (p->hosts[i].takes)
+    const PlanDrsHost *host = &p->hosts[i];
+    PlanFitHost row = {host->memory_limit_bytes, host->vcpus_limit, host->memory_real_bytes,
+                       host->cpu_percent};
+    index[i] = host->takes ? hosts->len : PLAN_DRS_NOWHERE;
+    if (host->takes)
       g_array_append_val(hosts, row);
   }
   for (guint32 i = 0; i < p->n_vms; i++) {
-    guint32 at = p->vms[i].host == PLAN_DRS_NOWHERE ? PLAN_DRS_NOWHERE : index[p->vms[i].host];
-    PlanFitVm row = {at, p->vms[i].memory_bytes, p->vms[i].vcpus};
+    const PlanDrsVm *vm = &p->vms[i];
+    guint32 at = vm->host == PLAN_DRS_NOWHERE ? PLAN_DRS_NOWHERE : index[vm->host];
+    PlanFitVm row = {at, vm->memory_bytes, vm->vcpus, vm->memory_reserved_bytes, vm->cpu_reserved_percent};
     if (at != PLAN_DRS_NOWHERE)
       g_array_append_val(vms, row);
   }

@@ -26,6 +26,7 @@ typedef struct {
   gint64 memory_bytes;       /* that it has */
   gint64 memory_limit_bytes; /* that may be promised; 0: no limit is known */
   gint64 vcpus_limit;        /* the same */
+  gint64 memory_real_bytes, cpu_percent; /* what VMs may reserve; 0: not known */
   bool takes;                /* VMs may go there: connected, in service */
   bool empties;              /* its VMs are to leave */
   double hot_s;              /* above the thresholds for so long, as the caller saw; only then its VMs leave for the load's sake */
@@ -39,6 +40,7 @@ typedef struct {
   gint64 memory_used_bytes; /* what it uses, ... */
   gint64 memory_bytes;      /* and what it was promised */
   gint64 vcpus;
+  gint64 memory_reserved_bytes, cpu_reserved_percent; /* for itself alone; dpm.h counts them */
   double cost_s;            /* processor seconds that moving it takes */
   bool movable;             /* it may be moved at all */
   bool rested;              /* and for the load's sake: it is measured, and did not move just now */

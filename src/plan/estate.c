@@ -6,6 +6,8 @@
 #define CPU_RATIO_DEFAULT    4
 #define MEMORY_RATIO_DEFAULT 1
 #define RESERVE_PERCENT_DEFAULT 5
+#define RECENT_MS               300000.0
+#define RECENT_SAMPLE_MS        5000.0
 #define RESERVE_MIN_BYTES ((gint64)512 << 20)
 
 static double first_set(double a, double b, double c, double preset)
@@ -59,6 +61,13 @@ gint64 plan_host_cpu_percent(const WsHost *host)
 {
   const WsHostCpu *cpu = host->facts ? host->facts->cpu : NULL;
   return cpu && cpu->threads != WS_INT_UNSET ? cpu->threads * 100 : 0;
+}
+
+/* What is five minutes old weighs a third of what is new. Without an interval: as often as hosts say it. */
+double plan_mean_recent(double before, double now, gint64 interval_ms)
+{
+  double ms = interval_ms > 0 ? (double)interval_ms : RECENT_SAMPLE_MS;
+  return isnan(now) ? before : isnan(before) ? now : now + (before - now) * exp(-ms / RECENT_MS);
 }
 
 bool plan_vm_is_placed(const WsVm *vm)

@@ -26,6 +26,10 @@ gint64 plan_host_memory_real_bytes(const WsHost *host, const PlanRatios *ratios)
 /* Processors that VMs may reserve; 100: one hardware thread; 0: not known. */
 gint64 plan_host_cpu_percent(const WsHost *host);
 
+/* Mean of what was measured in the last minutes, with one measurement more, of so many ms; NAN: nothing is
+ * known (before: yet). */
+double plan_mean_recent(double before, double now, gint64 interval_ms);
+
 /* May this host use the pool, and (reaches) does it see it now? */
 bool plan_pool_has_host(const WsPool *pool, WsId host);
 bool plan_pool_reaches(const WsPool *pool, WsId host);

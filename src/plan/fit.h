@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How many more VMs of one size fit into a cluster, now and when hosts are lost: the VMs of lost hosts first find room on the others, the largest first.
- * What is promised counts, not what is used. Pure. */
+/* How many more VMs of one size fit into a cluster, now and when hosts are lost: the VMs of lost hosts first
+ * find room on the others, the largest first. What is promised counts, not what is used; what VMs have
+ * reserved is kept whole, as admission keeps it (place.h). Pure. */
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
 
 typedef struct {
   gint64 memory_limit_bytes, vcpus_limit; /* 0: no limit is known */
+  gint64 memory_real_bytes, cpu_percent;  /* what VMs may reserve; 0: not known */
 } PlanFitHost;
 
 typedef struct {
   guint32 host;
   gint64 memory_bytes, vcpus;
+  gint64 memory_reserved_bytes, cpu_reserved_percent; /* 0: nothing */
 } PlanFitVm;
 
 typedef enum { PLAN_FIT_MEMORY = 1, PLAN_FIT_VCPUS, PLAN_FIT_NOTHING } PlanFitLimit; /* in the order of the contract */

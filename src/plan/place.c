@@ -56,16 +56,76 @@ const char *plan_refusal(const PlanHost *host, const PlanDemand *demand)
   return reserved ? reserved : host->barred;
 }
 
-static double free_share(const PlanHost *host, const PlanDemand *demand)
+/* ---- weights ---- */
+
+static double share(gint64 used, gint64 of)
+{
+  return of > 0 ? (double)used / (double)of : 0;
+}
+
+/* One whose memory nobody knows is taken to be full. */
+static double promised(const PlanHost *host, const PlanDemand *demand)
 {
   if (host->memory_bytes <= 0)
-    return 0;
-  return (double)(host->memory_bytes - host->memory_used_bytes - demand->memory_bytes) / (double)host->memory_bytes;
+    return 1;
+  double memory = share(host->memory_used_bytes + demand->memory_bytes, host->memory_bytes);
+  return MAX(memory, share(host->vcpus_used + demand->vcpus, host->vcpus));
+}
+
+static double measured(const PlanHost *host)
+{
+  return MAX(host->measured_cpu_percent, host->measured_memory_percent) / 100;
+}
+
+static double use(const PlanHost *host, const PlanDemand *demand)
+{
+  double is_promised = promised(host, demand);
+  return host->measured ? (is_promised + measured(host)) / 2 : is_promised;
+}
+
+static double fill(const PlanHost *host, const PlanDemand *demand)
+{
+  double is_promised = promised(host, demand);
+  return host->measured ? MAX(is_promised, measured(host)) : is_promised;
 }
 
 int plan_score(const PlanHost *host, const PlanDemand *demand)
 {
-  return (int)(CLAMP(free_share(host, demand), 0, 1) * 100 + 0.5);
+  return (int)(CLAMP(1 - use(host, demand), 0, 1) * 100 + 0.5);
+}
+
+PlanStrategy plan_chosen_by(const PlanHost *host, const PlanDemand *demand)
+{
+  PlanStrategy strategy = (int)demand->strategy ? demand->strategy : host->strategy;
+  guint threshold = host->fill_percent ? host->fill_percent : PLAN_FILL_PERCENT;
+  bool fills = strategy == PLAN_CONCENTRATED && fill(host, demand) * 100 <= threshold + 1e-9;
+  return fills ? PLAN_CONCENTRATED : PLAN_SPREAD;
+}
+
+/* The lower one is better. */
+typedef struct {
+  guint dislikes;
+  int turn;          /* hosts to be filled come first */
+  double use, other; /* of those, the one that is used most: both are negative */
+} Merit;
+
+/* `other`: of memory and vCPUs the one of which less is promised, where hosts are used alike. */
+static Merit merit_of(const PlanHost *host, const PlanDemand *demand)
+{
+  bool fills = plan_chosen_by(host, demand) == PLAN_CONCENTRATED;
+  double other = MIN(share(host->memory_used_bytes + demand->memory_bytes, host->memory_bytes),
+                     share(host->vcpus_used + demand->vcpus, host->vcpus));
+  return (Merit){host->dislikes, fills ? 0 : 1, fills ? -use(host, demand) : use(host, demand),
+                 fills ? -other : other};
+}
+
+static bool beats(const Merit *a, const Merit *b)
+{
+  if (a->dislikes != b->dislikes)
+    return a->dislikes < b->dislikes;
+  if (a->turn != b->turn)
+    return a->turn < b->turn;
+  return a->use < b->use || (!(b->use < a->use) && a->other < b->other);
 }
 
 void plan_host_add(PlanHost *host, const PlanDemand *demand, int times)
@@ -78,21 +138,24 @@ void plan_host_add(PlanHost *host, const PlanDemand *demand, int times)
 
 static bool is_better(const PlanHost *host, const PlanHost *best, const PlanDemand *demand)
 {
-  if (!best || host->dislikes != best->dislikes)
-    return !best || host->dislikes < best->dislikes;
-  return free_share(host, demand) > free_share(best, demand);
+  Merit a = merit_of(host, demand), b = merit_of(best, demand);
+  return beats(&a, &b);
 }
 
 WsId plan_place(const PlanHost *hosts, guint n, const PlanDemand *demand, char **why)
 {
   GString *reasons = g_string_new(n ? NULL : "there is no host");
   const PlanHost *best = NULL;
+  Merit least = {0};
   for (guint i = 0; i < n; i++) {
     const char *reason = plan_refusal(&hosts[i], demand);
-    if (reason)
+    if (reason) {
       g_string_append_printf(reasons, "%s%s: %s", reasons->len ? "; " : "", hosts[i].name, reason);
-    else if (is_better(&hosts[i], best, demand))
-      best = &hosts[i];
+      continue;
+    }
+    Merit merit = merit_of(&hosts[i], demand);
+    if (!best || beats(&merit, &least))
+      best = &hosts[i], least = merit;
   }
   *why = g_string_free(reasons, best != NULL);
   return best ? best->id : 0;

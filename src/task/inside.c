@@ -47,6 +47,11 @@ bool task_is_one_of_many(const Task *task)
   return task->cause && task->cause->one_of_many;
 }
 
+const char *task_request(const Task *task)
+{
+  return task->rec->request_id;
+}
+
 void task_say_waits(Task *task, const char *path)
 {
   g_ptr_array_add(task->dry_waits, g_strdup(path));

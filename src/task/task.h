@@ -157,6 +157,7 @@ Inventory *task_inventory(const Task *task);
 TaskEngine *task_engine(const Task *task);
 bool task_is_dry_run(const Task *task);
 bool task_is_one_of_many(const Task *task); /* before the first step: as its cause said */
+const char *task_request(const Task *task); /* the request that started it, of a batch's member "REQUEST/7"; NULL: none */
 /* In a dry run: this setting would wait for a restart of what it is of. */
 void task_say_waits(Task *task, const char *path);
 /* In a dry run: takes the object over. The last one counts. */

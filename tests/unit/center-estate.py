@@ -253,6 +253,22 @@ def winctl_shows_what_a_search_found(m, admin):
     assert lines[0].split() == ["OBJECT", "KIND", "NAME", "FIELD", "VALUE"] and "shown by winctl" in lines[1], lines
 
 
+def cluster_says_how_hosts_are_chosen(m, admin):
+    cluster = made(admin.call("POST", "/clusters", {"name": "chosen", "host_pool": first_pool(admin)["id"]}))
+    assert "placement" not in cluster, cluster  # spread, without anybody saying so
+    path = f"/clusters/{cluster['id']}"
+    told = done(admin.call("PATCH", path, {"placement": {"strategy": "concentrated"}}))
+    assert told["placement"]["strategy"] == "concentrated", told
+    error = refused(admin.call("PATCH", path, {"placement": {"strategy": "piled"}}), 400, "bad_value")
+    assert error["field"] == "placement.strategy", error
+    error = refused(admin.call("PATCH", path, {"placement": {"fill_threshold_percent": 101}}), 400, "out_of_range")
+    assert error["field"] == "placement.fill_threshold_percent", error
+    environment = dict(os.environ, WINCTL_CONFIG=os.path.join(m.data, "..", "winctl.json"), LC_ALL="C.UTF-8")  # logged in by the test before
+    subprocess.run([sys.argv[2], "cluster", "update", "chosen", "--placement.strategy", "spread", "--placement.fill-threshold-percent", "70"],
+                   capture_output=True, text=True, check=True, env=environment)
+    assert done(admin.call("GET", path))["placement"] == {"strategy": "spread", "fill_threshold_percent": 70}
+
+
 def search_shows_only_what_the_caller_may_read(m, admin):
     role = made(admin.call("POST", "/roles", {"name": "hosts only", "permissions": ["host.read"]}))
     made(admin.call("POST", "/users", {"name": "narrow", "password": "a long enough one", "roles": [role["id"]]}))
@@ -409,7 +425,7 @@ center.TESTS = [site_and_first_host_pool_are_there, new_host_goes_where_its_toke
                 host_that_is_not_connected_cannot_enter_maintenance,
                 metrics_name_every_object_also_the_dead, dashboards_and_rules_ask_for_what_there_is, search_finds_by_what_people_know,
                 search_sees_each_change, a_search_counts_all_and_shows_the_best,
-                winctl_shows_what_a_search_found, search_shows_only_what_the_caller_may_read, what_no_agent_has_told_is_not_made_up,
+                winctl_shows_what_a_search_found, cluster_says_how_hosts_are_chosen, search_shows_only_what_the_caller_may_read, what_no_agent_has_told_is_not_made_up,
                 affinity_rule_says_what_it_lacks, rules_that_spread_need_so_many_fault_domains, drs_of_an_empty_cluster_answers]
 
 if __name__ == "__main__":

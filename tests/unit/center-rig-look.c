@@ -359,7 +359,7 @@ static bool paint(const void *object, void *arg)
     vm->run_generation = 0; /* what was given is not taken back */
   } else if (type == &ws_type_pool) {
     WsPool *pool = (WsPool *)copy;
-    pool->state_since = 0;
+    pool->state_since = pool->read = 0;
     pool->provisioned_bytes = 0;
     for (guint i = 0; i < pool->host_states.len; i++)
       pool->host_states.items[i]->since = 0;

@@ -82,9 +82,20 @@ static int architecture_of(json_t *object)
   return !name ? 0 : strcmp(name, "x86_64") == 0 ? 1 : strcmp(name, "aarch64") == 0 ? 2 : 3;
 }
 
+static PlanStrategy strategy_of(json_t *object, const char *key)
+{
+  const char *name = scenario_text(object, key, NULL);
+  return !name                               ? 0
+         : strcmp(name, "spread") == 0       ? PLAN_SPREAD
+         : strcmp(name, "concentrated") == 0 ? PLAN_CONCENTRATED
+                                             : (PlanStrategy)3;
+}
+
 static PlanHost place_host(json_t *host, WsId id)
 {
-  KEYS(host, "name", "architecture", "connected", "in_service", "reaches", "cluster", "memory_gib", "memory_used_gib", "vcpus", "vcpus_used", "barred");
+  KEYS(host, "name", "architecture", "connected", "in_service", "reaches", "cluster", "memory_gib",
+       "memory_used_gib", "vcpus", "vcpus_used", "barred", "strategy", "fill_percent", "measured_cpu",
+       "measured_memory", "dislikes");
   return (PlanHost){.id = id,
                     .name = scenario_text(host, "name", NULL),
                     .architecture = architecture_of(host),
@@ -96,14 +107,20 @@ static PlanHost place_host(json_t *host, WsId id)
                     .memory_used_bytes = scenario_int(host, "memory_used_gib", 0) << 30,
                     .vcpus = scenario_int(host, "vcpus", 64),
                     .vcpus_used = scenario_int(host, "vcpus_used", 0),
+                    .measured = scenario_get(host, "measured_cpu") != NULL,
+                    .measured_cpu_percent = scenario_number(host, "measured_cpu", 0),
+                    .measured_memory_percent = scenario_number(host, "measured_memory", 0),
+                    .strategy = strategy_of(host, "strategy"),
+                    .fill_percent = (guint)scenario_int(host, "fill_percent", 0),
+                    .dislikes = (guint)scenario_int(host, "dislikes", 0),
                     .barred = scenario_text(host, "barred", NULL)};
 }
 
 void scenario_place(json_t *scenario)
 {
   json_t *rows = scenario_get(scenario, "hosts"), *ask = scenario_get(scenario, "vm"), *expect = scenario_get(scenario, "expect");
-  KEYS(ask, "architecture", "memory_gib", "vcpus", "only_host", "only_cluster", "running");
-  KEYS(expect, "host", "says");
+  KEYS(ask, "architecture", "memory_gib", "vcpus", "only_host", "only_cluster", "running", "strategy");
+  KEYS(expect, "host", "says", "by");
   guint n = (guint)json_array_size(rows);
   g_autofree PlanHost *hosts = g_new0(PlanHost, n + 1);
   for (guint k = 0; k < n; k++)
@@ -114,11 +131,15 @@ void scenario_place(json_t *scenario)
                        .vcpus = scenario_int(ask, "vcpus", 2),
                        .only_host = only ? scenario_index(rows, only) + 1 : 0,
                        .only_cluster = (WsId)scenario_int(ask, "only_cluster", 0),
-                       .running = scenario_bool(ask, "running", true)};
+                       .running = scenario_bool(ask, "running", true),
+                       .strategy = strategy_of(ask, "strategy")};
   g_autofree char *why = NULL;
   WsId host = plan_place(hosts, n, &demand, &why);
   if (host != (wanted ? scenario_index(rows, wanted) + 1 : 0))
     scenario_fail("host %s, not %s; %s", host ? hosts[host - 1].name : "none", wanted ? wanted : "none", why ? why : "");
+  if (host && scenario_get(expect, "by") &&
+      plan_chosen_by(&hosts[host - 1], &demand) != strategy_of(expect, "by"))
+    scenario_fail("not chosen by %s", scenario_text(expect, "by", NULL));
   json_t *says;
   size_t k;
   json_array_foreach(scenario_get(expect, "says"), k, says)

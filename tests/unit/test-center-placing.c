@@ -2,7 +2,9 @@
 /* Where VMs are put, and where they go when a host is emptied, in a real manager with two simulated hosts:
  * room, what is reserved, processors, many at once; and what is said about it. */
 #include "center-runs.h"
+#include "center/cluster/evacuation.h"
 #include "center/compute/compute.h"
+#include "center/pools.h"
 #include <string.h>
 
 /* ---- looking ---- */
@@ -74,6 +76,7 @@ typedef struct {
   CenterRig *rig;
   const char *kind, *target;
   void *args;
+  const char *request; /* NULL: none */
   TaskStarted started;
   GError *error;
 } Dry;
@@ -82,7 +85,7 @@ static void run_dry(void *arg)
 {
   Dry *dry = arg;
   Center *center = &dry->rig->center;
-  const TaskCause why = {.user_name = "alice", .cause = "user"};
+  const TaskCause why = {.user_name = "alice", .cause = "user", .request_id = dry->request};
   task_start(center->tasks, task_kind_find(center->tasks, dry->kind),
              dry->target ? rig_world_find(dry->rig->world, dry->target) : 0, dry->args, &why, true, 0,
              &dry->started, &dry->error);
@@ -365,8 +368,41 @@ static void ask_for_what_is_promised(CenterRig *rig)
   center_rig_assert_no_quarrel(rig);
 }
 
+/* Each alone could be raised: who commits first has it, and the other one is as it was, on its host too. */
+static void ask_to_raise_two_at_once(CenterRig *rig)
+{
+  static const char *const names[] = {"a", "b"};
+  g_autoptr(GError) error = NULL;
+  WsId tasks[2];
+  guint raised = 0;
+  for (guint i = 0; i < 2; i++) {
+    g_autofree char *json = g_strdup_printf("{'name':'%s','host':'@second','cpu':{'vcpus':10}}", names[i]);
+    center_rig_do(rig, names[i], "vm_create", NULL, json);
+    center_rig_do(rig, NULL, "vm_start", names[i], NULL);
+  }
+  for (guint i = 0; i < 2; i++) {
+    tasks[i] =
+        center_rig_start(rig, "vm_update", names[i], "{'patch':{'cpu':{'reservation_percent':900}}}", &error);
+    g_assert_no_error(error);
+  }
+  center_rig_settle(rig);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  for (guint i = 0; i < 2; i++) {
+    const WsTask *task = inv_find(snap, &ws_type_task, tasks[i]);
+    const WsVm *vm = inv_find(snap, &ws_type_vm, rig_world_find(rig->world, names[i]));
+    bool done = task->state == WS_TASK_STATE_DONE;
+    raised += done;
+    g_assert_cmpint(vm->cpu->reservation_percent == 900, ==, done);
+    if (!done)
+      g_assert_cmpstr(task->error->code, ==, "no_host");
+  }
+  g_assert_cmpuint(raised, ==, 1);
+  center_rig_assert_no_quarrel(rig);
+}
+
 static void what_is_reserved_is_nobody_elses(void)
 {
+  runs_on_site(ask_to_raise_two_at_once, "reservations raised side by side");
   runs_on_site(ask_for_what_is_promised, "promised memory");
   runs_on_site(ask_for_what_is_reserved, "reserved processors");
   runs_on_site(ask_for_memory_that_is_reserved, "reserved memory");
@@ -474,11 +510,172 @@ static void ask_for_many_that_keep_apart(CenterRig *rig)
   g_assert_cmpuint(count_on(rig, "second", "w-"), ==, 1);
 }
 
+/* One would find room on the pool, and so would eight: not ten. */
+static void ask_for_many_disks(CenterRig *rig)
+{
+  static const char ten[] = "{'name':'d','image':'@wide','pool':'@shared_pool','linked':true,'count':%u}";
+  make_shared_image(rig);
+  center_rig_do(rig, NULL, "pool_refresh", "shared_pool", NULL);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, rig_world_find(rig->world, "shared_pool"));
+  host_set_space(&rig->world->disks, pool->id, (pool->provisioned_bytes + (35 << 20)) / 2,
+                 0); /* twice of it may be promised */
+  center_rig_do(rig, NULL, "pool_refresh", "shared_pool", NULL);
+  REFUSED(rig, WS_ERROR_NO_DISK_ROOM_FOR_ALL, "vm_deploy", NULL,
+          "{'name':'d','image':'@wide','pool':'@shared_pool','linked':true,'count':10}", "only 8 of 10",
+          "needed for one more, 3.0 MiB left");
+  g_assert_cmpuint(count_on(rig, "host", "d-") + count_on(rig, "second", "d-"), ==, 0);
+  WsVmDeploy *args = ws_vm_deploy_new();
+  ws_apply_defaults(&ws_type_vm_deploy, args);
+  args->name = g_strdup("d");
+  args->image = rig_world_find(rig->world, "wide");
+  args->pool = pool->id;
+  args->linked = true;
+  args->count = 10;
+  Dry dry = {.rig = rig, .kind = "vm_deploy", .args = args};
+  center_rig_run(rig, run_dry, &dry);
+  g_assert_error(dry.error, WS_ERROR, WS_ERROR_NO_DISK_ROOM_FOR_ALL);
+  g_clear_error(&dry.error);
+  g_autofree char *eight = g_strdup_printf(ten, 8);
+  center_rig_do(rig, NULL, "vm_deploy", NULL, eight);
+  g_assert_cmpuint(count_on(rig, "host", "d-") + count_on(rig, "second", "d-"), ==, 8);
+  REFUSED(rig, WS_ERROR_NO_CAPACITY, "vm_deploy", NULL,
+          "{'name':'e','image':'@wide','pool':'@shared_pool','linked':true}", "3.0 MiB free");
+  REFUSED(rig, WS_ERROR_NO_CAPACITY, "vm_create", NULL,
+          "{'name':'e','host':'@host','disks':[{'new_volume':{'size_bytes':2097152,'pool':'@shared_pool'}},"
+          "{'new_volume':{'size_bytes':2097152,'pool':'@shared_pool'}}]}",
+          "4.0 MiB needed");
+  REFUSED(rig, WS_ERROR_NO_CAPACITY, "vm_attach_disk", "sharer",
+          "{'disk':{'new_volume':{'size_bytes':4194304,'pool':'@shared_pool'}}}", "3.0 MiB free");
+}
+
+/* The pool may promise twice what it has: what counts of thick ones is what they take, also of those that it
+ * has not been read since. */
+static void ask_for_thick_disks_at_once(CenterRig *rig)
+{
+  static const char thick[] =
+      "{'name':'t','pool':'@idle_pool','size_bytes':16777216,'provisioning':'eager_zeroed'}";
+  g_autoptr(GError) error = NULL;
+  host_set_space(&rig->world->disks, rig_world_find(rig->world, "idle_pool"), 40 << 20, 0);
+  center_rig_do(rig, NULL, "pool_refresh", "idle_pool", NULL);
+  for (guint i = 0; i < 2; i++) {
+    g_assert_cmpuint(center_rig_start(rig, "volume_create", NULL, thick, &error), !=, 0);
+    g_assert_no_error(error);
+  }
+  REFUSED(rig, WS_ERROR_NO_CAPACITY, "volume_create", NULL, thick, "16.0 MiB needed", "8.0 MiB free");
+}
+
+/* Of the members of a dry run each finds the pool with what those before would take; another request does
+ * not. */
+static void ask_on_paper(CenterRig *rig)
+{
+  static const char *const requests[] = {"r/1", "r/2", "r/3", "q/1", "r/4"};
+  center_rig_do(rig, NULL, "pool_refresh", "pool", NULL);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, rig_world_find(rig->world, "pool"));
+  host_set_space(&rig->world->disks, pool->id, (pool->provisioned_bytes + (10 << 20)) / 2,
+                 0); /* two of 4 MiB */
+  center_rig_do(rig, NULL, "pool_refresh", "pool", NULL);
+  pools_begin_on_paper(&rig->center, "r");
+  for (guint i = 0; i < G_N_ELEMENTS(requests); i++) {
+    WsVolumeClone *args = ws_volume_clone_new();
+    args->name = g_strdup("copy");
+    args->linked = true;
+    Dry dry = {.rig = rig, .kind = "volume_clone", .target = "volume", .args = args, .request = requests[i]};
+    if (i == 4)
+      pools_end_on_paper(&rig->center, "r");
+    center_rig_run(rig, run_dry, &dry);
+    g_strfreev(dry.started.dry_steps);
+    if (i == 2)
+      g_assert_error(dry.error, WS_ERROR, WS_ERROR_NO_CAPACITY);
+    else
+      g_assert_no_error(dry.error);
+    g_clear_error(&dry.error);
+  }
+}
+
 static void many_find_their_hosts_together_or_none_is_made(void)
 {
+  runs_on_site(ask_on_paper, "members of a dry run");
+  runs_on_site(ask_for_many_disks, "many disks at once");
+  runs_on_site(ask_for_thick_disks_at_once, "thick disks at once");
   runs_on_site(ask_for_many, "many at once");
   runs_on_site(ask_for_many_twice, "many at once, twice");
   runs_on_site(ask_for_many_that_keep_apart, "many that keep apart");
+}
+
+/* ---- strategies ---- */
+
+static void fill_up(WsCluster *cluster)
+{
+  cluster->placement = ws_cluster_placement_new();
+  cluster->placement->strategy = WS_CLUSTER_PLACEMENT_STRATEGY_CONCENTRATED;
+  cluster->placement->fill_threshold_percent = 50; /* 31 of 62 GiB */
+}
+
+static void deploy(CenterRig *rig, const char *name, guint gib, const char *more)
+{
+  g_autofree char *json = g_strdup_printf("{'name':'%s','image':'@wide','cluster':'@cluster','pool':'@shared_"
+                                          "pool','linked':true,'memory_bytes':%" G_GINT64_FORMAT "%s}",
+                                          name, (gint64)gib << 30, more);
+  center_rig_do(rig, strstr(more, "count") ? NULL : name, "vm_deploy", NULL, json);
+}
+
+/* The first host has what runs there from the beginning. */
+static void ask_to_fill(CenterRig *rig)
+{
+  make_shared_image(rig);
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill_up);
+  deploy(rig, "one", 8, "");
+  assert_on(rig, "one", "host");
+  assert_logged(rig, "placed", "strategy", "concentrated, filled up to 50 %");
+  assert_logged(rig, "placed", "reason", "what is promised alone, for nothing was measured there");
+  deploy(rig, "away", 8, ",'placement':'spread'");
+  assert_on(rig, "away", "second");
+  assert_logged(rig, "placed", "strategy", "spread");
+  deploy(rig, "m", 6, ",'count':6"); /* three fill the first, three the other one */
+  g_assert_cmpuint(count_on(rig, "host", "m-"), ==, 3);
+  g_assert_cmpuint(count_on(rig, "second", "m-"), ==, 3);
+  assert_logged(rig, "placed_by", "strategy", "concentrated, filled up to 50 %");
+  deploy(rig, "late", 8, ""); /* 26.6 of 62 GiB on one, 26 on the other */
+  assert_on(rig, "late", "second");
+  assert_logged(rig, "placed", "strategy", "spread, for no host would stay below 50 %");
+  deploy(rig, "n", 2, ",'count':4");
+  assert_logged(rig, "placed_by", "count", "[-] 1\n[-] 3");
+  center_rig_assert_no_quarrel(rig);
+}
+
+/* It is busy, whoever is. */
+static void work_hard(void *object)
+{
+  WsHost *host = object;
+  ws_host_load_free(host->load);
+  host->load = ws_host_load_new();
+  host->load->memory_used_bytes = (gint64)8 << 30;
+  host->cpu_recent_percent = 97;
+}
+
+static void ask_beside_a_busy_host(CenterRig *rig)
+{
+  make_shared_image(rig);
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+  deploy(rig, "calm", 1, "");
+  assert_on(rig, "calm", "second"); /* nothing runs there */
+  center_rig_edit(rig, &ws_type_host, "second", work_hard);
+  deploy(rig, "hot", 1, "");
+  assert_on(rig, "hot", "host");
+  center_rig_edit(rig, &ws_type_host, "host", work_hard);
+  deploy(rig, "both", 1, "");
+  assert_logged(rig, "placed", "reason", "and was measured: 97 % of its processors, 12 % of its memory");
+  deploy(rig, "vast", 58,
+         ""); /* a host that is busy takes it all the same, where there is room for it at all */
+  center_rig_assert_no_quarrel(rig);
+}
+
+static void cluster_says_whether_hosts_are_filled_or_vms_spread(void)
+{
+  runs_on_site(ask_to_fill, "hosts are filled");
+  runs_on_site(ask_beside_a_busy_host, "a busy host");
 }
 
 /* ---- processors ---- */
@@ -559,6 +756,100 @@ static void vm_goes_where_the_processor_has_what_it_needs(void)
   runs_on_site(ask_an_emulator, "emulated processors");
 }
 
+/* ---- hosts are emptied side by side, and beside others ---- */
+
+static const char large[] = "{'name':'large','image':'@wide','host':'@second','pool':'@shared_pool','linked':"
+                            "true,'memory_bytes':65229815808}"; /* nearly all that may be promised there */
+
+static void make_both_members(CenterRig *rig)
+{
+  power_off(rig, (const char *const[]){"mover", "running", "paused", "still", NULL});
+  make_shared_image(rig);
+  center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, NULL);
+}
+
+/* It is promised its room on the other host, and is not there yet. */
+static void ask_beside_a_deployment(CenterRig *rig)
+{
+  g_autoptr(GError) error = NULL;
+  make_both_members(rig);
+  g_assert_cmpuint(center_rig_start(rig, "vm_deploy", NULL, large, &error), !=, 0);
+  g_assert_no_error(error);
+  REFUSED(rig, WS_ERROR_NO_HOST, "host_enter_maintenance", "host", NULL, "second: not enough memory left");
+  g_assert_cmpint(mode_of(rig, "host"), ==, WS_HOST_MODE_NORMAL);
+  center_rig_assert_no_quarrel(rig);
+}
+
+/* A third host is being emptied: it has found room on the second one for what runs there, whose turn has not
+ * come. */
+static void begin_to_empty_third(void *arg)
+{
+  CenterRig *rig = arg;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsHost *second = inv_find(snap, &ws_type_host, rig_world_find(rig->world, "second"));
+  g_autoptr(InvTxn) txn = inv_begin(rig->center.inventory);
+  WsHost *third = inv_create(txn, &ws_type_host);
+  third->name = g_strdup("third");
+  third->state = WS_HOST_STATE_CONNECTED;
+  third->architecture = WS_ARCHITECTURE_X86_64;
+  third->mode = WS_HOST_MODE_ENTERING_MAINTENANCE;
+  third->cluster = second->cluster;
+  third->host_pool = second->host_pool;
+  WsVm *vm = inv_create(txn, &ws_type_vm);
+  vm->name = g_strdup("leaver");
+  vm->host = third->id;
+  vm->memory_bytes = 65229815808;
+  vm->power = ws_power_new();
+  vm->power->state = WS_POWER_STATE_RUNNING;
+  WsTask *parent = inv_create(txn, &ws_type_task), *child = inv_create(txn, &ws_type_task);
+  parent->kind = g_strdup("host_enter_maintenance");
+  parent->target = (WsAnyRef){&ws_type_host, third->id};
+  parent->state = WS_TASK_STATE_RUNNING;
+  child->kind = g_strdup("vm_migrate");
+  child->target = (WsAnyRef){&ws_type_vm, vm->id};
+  child->state = WS_TASK_STATE_QUEUED;
+  child->parent = parent->id;
+  child->args = g_strdup_printf("{\"host\":\"host-%" G_GUINT64_FORMAT "\"}", second->id);
+  rig_world_name(rig->world, "line", child->id);
+  inv_commit(txn, NULL, &error);
+  g_assert_no_error(error);
+}
+
+static void end_task(void *task)
+{
+  ((WsTask *)task)->ended = 1;
+}
+
+static bool finds_room(CenterRig *rig)
+{
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsHost *host = inv_find(snap, &ws_type_host, rig_world_find(rig->world, "host"));
+  g_autoptr(Evacuation) evacuation = evacuation_new_of(snap, host, NULL);
+  g_autoptr(GError) error = NULL;
+  bool found = evacuation_empty(evacuation, host, 0, NULL, &error);
+  if (!found)
+    g_assert_nonnull(strstr(error->message, "second: not enough memory left"));
+  return found;
+}
+
+static void empty_two_hosts(CenterRig *rig)
+{
+  make_both_members(rig);
+  g_assert_true(finds_room(rig));
+  center_rig_run(rig, begin_to_empty_third, rig);
+  g_assert_false(finds_room(rig));
+  REFUSED(rig, WS_ERROR_NO_HOST, "vm_deploy", NULL, large, "second: not enough memory left");
+  center_rig_edit(rig, &ws_type_task, "line", end_task);
+  g_assert_true(finds_room(rig));
+}
+
+static void what_is_promised_counts_when_a_host_is_emptied(void)
+{
+  runs_on_site(ask_beside_a_deployment, "emptied beside a deployment");
+  runs_on_site(empty_two_hosts, "two hosts are emptied");
+}
+
 /* ---- a host is removed ---- */
 
 static void ask_to_remove(CenterRig *rig)
@@ -582,7 +873,9 @@ int main(int argc, char **argv)
   ADD(manager_that_is_killed_goes_on_emptying);
   ADD(what_is_reserved_is_nobody_elses);
   ADD(many_find_their_hosts_together_or_none_is_made);
+  ADD(cluster_says_whether_hosts_are_filled_or_vms_spread);
   ADD(vm_goes_where_the_processor_has_what_it_needs);
+  ADD(what_is_promised_counts_when_a_host_is_emptied);
   ADD(removal_names_all_that_is_in_the_way);
   int result = g_test_run();
   runs_end();

@@ -266,7 +266,7 @@ static void refuse_iso(CenterRig *rig)
 static void refusal_leaves_the_plan_as_it_was(CenterRig *rig)
 {
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
-  g_autoptr(Evacuation) evacuation = evacuation_new(snap, rig_world_find(rig->world, "cluster"));
+  g_autoptr(Evacuation) evacuation = evacuation_new(snap, rig_world_find(rig->world, "cluster"), NULL);
   const WsVm *vm = inv_find(snap, &ws_type_vm, rig_world_find(rig->world, "sharer"));
   g_autofree PlanHost *before = g_memdup2(evacuation->rooms->data, evacuation->rooms->len * sizeof(PlanHost));
   g_autoptr(GArray) moves = g_array_new(FALSE, FALSE, sizeof(EvacuationMove));

@@ -112,6 +112,34 @@ static void spare_hosts_are_kept_and_woken(void)
   g_assert_cmpuint(dpm.host, ==, 3);
 }
 
+/* Twice its memory may be promised on each host. What is reserved is kept whole: then three do not bear the
+ * loss of one. */
+static void what_is_reserved_counts_among_what_is_lost(void)
+{
+  World w = world();
+  for (guint i = 0; i < HOSTS; i++) {
+    w.hosts[i].memory_limit_bytes = 60 * GIB;
+    w.hosts[i].memory_real_bytes = 30 * GIB;
+    w.hosts[i].cpu_percent = 400;
+    add(&w, i, 0.1, 16);
+    w.vms[i].memory_used_bytes = GIB;
+  }
+  w.options.low_memory_percent = w.options.high_memory_percent = 99;
+  w.options.spare = 1;
+  g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_SLEEP);
+  for (guint i = 0; i < HOSTS; i++)
+    w.vms[i].memory_reserved_bytes = 16 * GIB; /* one on each of 30 */
+  g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_NOTHING);
+  for (guint i = 0; i < HOSTS; i++) {
+    w.vms[i].memory_reserved_bytes = 0;
+    w.vms[i].cpu_reserved_percent = 150; /* two on each of 400 */
+  }
+  g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_SLEEP);
+  for (guint i = 0; i < HOSTS; i++)
+    w.vms[i].cpu_reserved_percent = 250;
+  g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_NOTHING);
+}
+
 static void busy_or_rising_cluster_wakes_the_largest_host(void)
 {
   World w = world();
@@ -140,6 +168,8 @@ int main(int argc, char **argv)
   g_test_add_func("/plan-dpm/idle_cluster_switches_off_the_host_that_is_emptied_cheapest", idle_cluster_switches_off_the_host_that_is_emptied_cheapest);
   g_test_add_func("/plan-dpm/what_forbids_sleep_is_kept", what_forbids_sleep_is_kept);
   g_test_add_func("/plan-dpm/spare_hosts_are_kept_and_woken", spare_hosts_are_kept_and_woken);
+  g_test_add_func("/plan-dpm/what_is_reserved_counts_among_what_is_lost",
+                  what_is_reserved_counts_among_what_is_lost);
   g_test_add_func("/plan-dpm/busy_or_rising_cluster_wakes_the_largest_host", busy_or_rising_cluster_wakes_the_largest_host);
   return g_test_run();
 }

@@ -716,6 +716,27 @@ static void fit_counts_with_a_host_lost(void)
   g_assert_cmpint(fit.fit, ==, 0);
 }
 
+/* Limits of twice the real memory, as admission keeps them: 4 GiB reserved leave 4 + (8 - 4) x 2 = 12 of 16.
+ */
+static void fit_keeps_what_is_reserved(void)
+{
+  PlanFitHost hosts[] = {{16 * GIB, 64, 8 * GIB, 400}, {16 * GIB, 64, 8 * GIB, 400}};
+  PlanFitVm vms[] = {{0, 4 * GIB, 2, 4 * GIB, 300}, {1, 4 * GIB, 2, 4 * GIB, 100}};
+  PlanFit fit;
+  g_assert_true(plan_fit(hosts, 2, vms, 2, 2 * GIB, 2, 0, &fit));
+  g_assert_cmpint(fit.fit, ==, 4 + 4);
+  g_assert_true(plan_fit(hosts, 2, vms, 2, 2 * GIB, 2, 1, &fit));
+  g_assert_true(fit.survives);
+  g_assert_cmpint(fit.fit, ==, 0); /* all of 8 is reserved */
+  vms[1].cpu_reserved_percent = 101;
+  g_assert_true(plan_fit(hosts, 2, vms, 2, 2 * GIB, 2, 1, &fit));
+  g_assert_false(fit.survives);
+  vms[1].cpu_reserved_percent = 0;
+  vms[1].memory_reserved_bytes = vms[1].memory_bytes = 5 * GIB;
+  g_assert_true(plan_fit(hosts, 2, vms, 2, 2 * GIB, 2, 1, &fit));
+  g_assert_false(fit.survives);
+}
+
 static void lost_hosts_vms_find_another_one(void)
 {
   g_autofree World *w = world_new(3);
@@ -760,6 +781,7 @@ int main(int argc, char **argv)
                   plan_is_that_of_one_move_after_the_other);
   g_test_add_func("/plan-drs/demand_follows_what_stays_and_not_a_peak", demand_follows_what_stays_and_not_a_peak);
   g_test_add_func("/plan-drs/rise_is_forecast_to_go_on_for_a_while", rise_is_forecast_to_go_on_for_a_while);
+  g_test_add_func("/plan-drs/fit_keeps_what_is_reserved", fit_keeps_what_is_reserved);
   g_test_add_func("/plan-drs/fit_counts_with_a_host_lost", fit_counts_with_a_host_lost);
   g_test_add_func("/plan-drs/lost_hosts_vms_find_another_one", lost_hosts_vms_find_another_one);
   return g_test_run();

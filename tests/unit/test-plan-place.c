@@ -224,6 +224,10 @@ static void many_are_placed_as_one_after_the_other(void)
       hosts[i] = host_of(i + 1, g_rand_int_range(chance, 4, 24), g_rand_int_range(chance, 0, 8));
       hosts[i].connected = g_rand_boolean(chance);
       hosts[i].dislikes = (guint)g_rand_int_range(chance, 0, 2);
+      hosts[i].measured = g_rand_boolean(chance);
+      hosts[i].measured_cpu_percent = g_rand_int_range(chance, 0, 100);
+      hosts[i].strategy = g_rand_boolean(chance) ? PLAN_SPREAD : PLAN_CONCENTRATED;
+      hosts[i].fill_percent = (guint)g_rand_int_range(chance, 20, 100);
       same[i] = hosts[i];
     }
     bool all = plan_place_many(hosts, 12, &demand, count, NULL, NULL, at, &fit, &why);
@@ -232,6 +236,58 @@ static void many_are_placed_as_one_after_the_other(void)
     for (guint i = 0; all && i < count; i++)
       g_assert_cmpuint(at[i], ==, other[i]);
   }
+}
+
+/* One host up to its threshold, then the next; when all are there the rest is spread. */
+static void many_fill_one_host_after_the_other(void)
+{
+  PlanHost hosts[] = {host_of(1, 20, 0), host_of(2, 20, 2), host_of(3, 20, 0)};
+  PlanDemand demand = {.memory_bytes = 2 * GIB, .vcpus = 1, .running = true, .strategy = PLAN_CONCENTRATED};
+  static const guint wanted[] = {1, 1, 1, 1, 0, 0, 0, 0, 0,
+                                 2, 2, 2, 2, 2, 1, 0, 2}; /* then the second has fewest vCPUs */
+  guint at[G_N_ELEMENTS(wanted)], fit;
+  g_autofree char *why = NULL;
+  for (guint i = 0; i < 3; i++)
+    hosts[i].fill_percent = 50;
+  g_assert_true(plan_place_many(hosts, 3, &demand, G_N_ELEMENTS(wanted), NULL, NULL, at, &fit, &why));
+  for (guint i = 0; i < G_N_ELEMENTS(wanted); i++)
+    g_assert_cmpuint(at[i], ==, wanted[i]);
+}
+
+static void same_picture_same_answer(void)
+{
+  for (guint seed = 0; seed < 20; seed++) {
+    g_autoptr(GRand) chance = g_rand_new_with_seed(seed);
+    PlanHost hosts[30];
+    PlanDemand demand = {.memory_bytes = GIB, .vcpus = 1, .running = true};
+    for (guint i = 0; i < 30; i++) {
+      hosts[i] = host_of(i + 1, 16, g_rand_int_range(chance, 0, 3)); /* many are alike */
+      hosts[i].strategy = seed % 2 ? PLAN_SPREAD : PLAN_CONCENTRATED;
+      hosts[i].measured = i % 3;
+      hosts[i].measured_cpu_percent = 10 * g_rand_int_range(chance, 0, 3);
+    }
+    g_autofree char *why = NULL, *again = NULL;
+    WsId first = plan_place(hosts, 30, &demand, &why);
+    g_assert_cmpuint(plan_place(hosts, 30, &demand, &again), ==, first);
+    for (WsId id = 1; id < first; id++) { /* none before it is as good */
+      PlanHost pair[] = {hosts[first - 1], hosts[id - 1]};
+      g_assert_cmpuint(plan_place(pair, 2, &demand, &again), ==, first);
+    }
+  }
+}
+
+static void recent_use_follows_what_stays_and_not_a_peak(void)
+{
+  double mean = plan_mean_recent(NAN, 20, 5000);
+  g_assert_cmpfloat(mean, ==, 20);
+  mean = plan_mean_recent(mean, 100, 5000); /* one peak */
+  g_assert_cmpfloat(mean, <, 22);
+  g_assert_cmpfloat(plan_mean_recent(mean, NAN, 5000), ==, mean);
+  for (guint i = 0; i < 120; i++) /* ten minutes */
+    mean = plan_mean_recent(mean, 90, WS_INT_UNSET);
+  g_assert_cmpfloat(mean, >, 80);
+  g_assert_cmpfloat(mean, <, 90);
+  g_assert_cmpfloat(fabs(plan_mean_recent(0, 100, 60000) - 100 * (1 - exp(-0.2))), <, 1e-9);
 }
 
 static void members_that_do_not_run_are_spread_too(void)
@@ -367,6 +423,10 @@ int main(int argc, char **argv)
                   next_best_are_in_their_order_however_they_come);
   g_test_add_func("/many_are_spread_over_what_there_is", many_are_spread_over_what_there_is);
   g_test_add_func("/many_are_placed_as_one_after_the_other", many_are_placed_as_one_after_the_other);
+  g_test_add_func("/many_fill_one_host_after_the_other", many_fill_one_host_after_the_other);
+  g_test_add_func("/same_picture_same_answer", same_picture_same_answer);
+  g_test_add_func("/recent_use_follows_what_stays_and_not_a_peak",
+                  recent_use_follows_what_stays_and_not_a_peak);
   g_test_add_func("/members_that_do_not_run_are_spread_too", members_that_do_not_run_are_spread_too);
   g_test_add_func("/too_many_are_refused_with_how_many_fit", too_many_are_refused_with_how_many_fit);
   g_test_add_func("/those_that_keep_together_go_where_there_is_room_for_all",

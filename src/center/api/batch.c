@@ -10,6 +10,7 @@
 #include "center/auth/audit.h"
 #include "center/auth/identity.h"
 #include "center/auth/references.h"
+#include "center/pools.h"
 #include "model/model.h"
 
 #define AT_ONCE_MAX 1000 /* objects of a verb that answers at once: each waits for the disk */
@@ -225,6 +226,8 @@ static bool run_parts(ApiCall *call, const WsRoute *route, const WsBatch *batch)
   WsJsonWriter w = begin_results(body), brief = begin_results(call->answer_short);
   g_autoptr(GPtrArray) all_steps = g_ptr_array_new_with_free_func(g_free);
   bool stopped = false;
+  if (call->dry_run)
+    pools_begin_on_paper(call->center, call->request_id);
   for (guint i = 0; i < batch->ids.len; i++) {
     g_autoptr(GError) error = NULL;
     g_autoptr(ApiCall) part = part_of(call, route, batch, i, &error);
@@ -235,6 +238,8 @@ static bool run_parts(ApiCall *call, const WsRoute *route, const WsBatch *batch)
     if (i % TURN == TURN - 1)
       ws_co_sleep(0);
   }
+  if (call->dry_run)
+    pools_end_on_paper(call->center, call->request_id);
   ws_json_end_array(&w);
   ws_json_end_array(&brief);
   ws_json_end_object(&brief);

@@ -130,6 +130,8 @@ static bool add_host(const void *object, void *arg)
                      .memory_bytes = host->facts && host->facts->memory_bytes != WS_INT_UNSET ? host->facts->memory_bytes : 0,
                      .memory_limit_bytes = plan_host_memory_limit_bytes(host, &ratios),
                      .vcpus_limit = plan_host_vcpus_limit(host, &ratios),
+                     .memory_real_bytes = plan_host_memory_real_bytes(host, &ratios),
+                     .cpu_percent = plan_host_cpu_percent(host),
                      .takes = host->state == WS_HOST_STATE_CONNECTED && plan_host_in_service(host) && !host->activity,
                      .hot_s = hot ? (double)(b->now_us - *hot) / G_USEC_PER_SEC : -1};
   g_array_append_val(b->picture->hosts, host->id);
@@ -307,7 +309,12 @@ static bool add_vm(const void *object, void *arg)
   Build *b = at->b;
   const WsVm *vm = object;
   const WsId *to = g_hash_table_lookup(b->arrivals, &vm->id);
-  PlanDrsVm row = {.name = vm->name, .host = at->index, .memory_bytes = vm->memory_bytes, .vcpus = plan_vm_vcpus(vm)};
+  PlanDrsVm row = {.name = vm->name,
+                   .host = at->index,
+                   .memory_bytes = vm->memory_bytes,
+                   .vcpus = plan_vm_vcpus(vm),
+                   .memory_reserved_bytes = plan_vm_memory_reserved_bytes(vm),
+                   .cpu_reserved_percent = plan_vm_cpu_reserved_percent(vm)};
   if (!counts(vm))
     return true;
   take_demand(b, vm, &row);

@@ -225,7 +225,7 @@ bool cluster_fit(const ApiView *view, void **result, GError **error)
   g_autoptr(GPtrArray) names = g_ptr_array_new();
   for (guint i = 0; i < picture->plan.n_hosts; i++) { /* those that can be used */
     const PlanDrsHost *h = &picture->plan.hosts[i];
-    PlanFitHost row = {h->memory_limit_bytes, h->vcpus_limit};
+    PlanFitHost row = {h->memory_limit_bytes, h->vcpus_limit, h->memory_real_bytes, h->cpu_percent};
     index[i] = h->takes ? hosts->len : PLAN_DRS_NOWHERE;
     if (h->takes) {
       g_array_append_val(hosts, row);
@@ -234,7 +234,8 @@ bool cluster_fit(const ApiView *view, void **result, GError **error)
   }
   for (guint i = 0; i < picture->plan.n_vms; i++) {
     const PlanDrsVm *v = &picture->plan.vms[i];
-    PlanFitVm row = {index[v->host], v->memory_bytes, v->vcpus};
+    PlanFitVm row = {index[v->host], v->memory_bytes, v->vcpus, v->memory_reserved_bytes,
+                     v->cpu_reserved_percent};
     if (row.host != PLAN_DRS_NOWHERE)
       g_array_append_val(vms, row);
   }

@@ -18,13 +18,14 @@ static bool add_room(const void *object, void *arg)
   const WsHost *host = object;
   if (host->cluster != evacuation->cluster || (!host->cluster && host->host_pool != evacuation->host_pool))
     return true;
-  PlanHost room = room_of_host(evacuation->snap, host, NULL);
+  PlanHost room = room_of_host(evacuation->snap, host, evacuation->coming);
   room.reaches = true; /* disks that it does not reach move along */
   g_array_append_val(evacuation->rooms, room);
   return true;
 }
 
-static Evacuation *new_evacuation(const InvSnapshot *snap, WsId cluster, WsId host_pool)
+static Evacuation *new_evacuation(const InvSnapshot *snap, WsId cluster, WsId host_pool,
+                                  const GPtrArray *promises)
 {
   Evacuation *evacuation = g_new0(Evacuation, 1);
   evacuation->snap = snap;
@@ -32,6 +33,8 @@ static Evacuation *new_evacuation(const InvSnapshot *snap, WsId cluster, WsId ho
   evacuation->host_pool = host_pool;
   evacuation->rooms = g_array_new(FALSE, FALSE, sizeof(PlanHost));
   evacuation->moved = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  evacuation->coming = room_coming(snap, promises);
+  evacuation->arrivals = room_arrivals(snap);
   evacuation->texts = g_ptr_array_new_with_free_func(g_free);
   inv_each(snap, &ws_type_host, add_room, evacuation);
   evacuation->rules = room_rules_new(snap, cluster, NULL, NULL);
@@ -39,14 +42,14 @@ static Evacuation *new_evacuation(const InvSnapshot *snap, WsId cluster, WsId ho
   return evacuation;
 }
 
-Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster)
+Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster, const GPtrArray *promises)
 {
-  return new_evacuation(snap, cluster, 0);
+  return new_evacuation(snap, cluster, 0, promises);
 }
 
-Evacuation *evacuation_new_of(const InvSnapshot *snap, const WsHost *host)
+Evacuation *evacuation_new_of(const InvSnapshot *snap, const WsHost *host, const GPtrArray *promises)
 {
-  return new_evacuation(snap, host->cluster, host->host_pool);
+  return new_evacuation(snap, host->cluster, host->host_pool, promises);
 }
 
 void evacuation_free(Evacuation *evacuation)
@@ -56,6 +59,8 @@ void evacuation_free(Evacuation *evacuation)
   room_rules_free(evacuation->rules);
   g_array_unref(evacuation->rooms);
   g_hash_table_unref(evacuation->moved);
+  g_hash_table_unref(evacuation->coming);
+  g_hash_table_unref(evacuation->arrivals);
   g_ptr_array_unref(evacuation->texts);
   g_free(evacuation);
 }
@@ -92,23 +97,34 @@ GPtrArray *evacuation_vms_on(const Evacuation *evacuation, WsId host)
   return vms;
 }
 
+/* It is on its way there already: its share is. */
+static bool arrives(const Evacuation *evacuation, const WsVm *vm, WsId host)
+{
+  const WsId *to = g_hash_table_lookup(evacuation->arrivals, &vm->id);
+  return to && *to == host && vm->host != host;
+}
+
+static void add_share(Evacuation *evacuation, const WsVm *vm, WsId host, int times)
+{
+  PlanDemand share = room_demand(vm, true);
+  if (!arrives(evacuation, vm, host))
+    plan_host_add(room_of(evacuation, host), &share, times);
+}
+
 static void put(Evacuation *evacuation, const WsVm *vm, WsId host)
 {
-  PlanHost *room = room_of(evacuation, host);
   WsId *pair = g_new(WsId, 2);
   pair[0] = vm->id;
   pair[1] = host;
   g_hash_table_replace(evacuation->moved, pair, pair + 1); /* the key owns both */
-  PlanDemand share = room_demand(vm, true);
-  plan_host_add(room, &share, 1);
+  add_share(evacuation, vm, host, 1);
 }
 
 /* Its old place was never given away. */
 static void put_back(Evacuation *evacuation, const WsVm *vm, WsId host)
 {
   WsId *at = g_hash_table_lookup(evacuation->moved, &vm->id);
-  PlanDemand share = room_demand(vm, true);
-  plan_host_add(room_of(evacuation, *at), &share, -1);
+  add_share(evacuation, vm, *at, -1);
   *at = host;
 }
 
@@ -132,7 +148,10 @@ static WsId place(Evacuation *evacuation, const WsVm *vm, const WsHost *from, bo
 {
   g_autoptr(GArray) others = others_of(evacuation, from->id);
   PlanHost *rooms = (PlanHost *)others->data;
-  PlanDemand demand = room_demand(vm, running);
+  PlanDemand demand = room_demand(vm, running), share = room_demand(vm, true);
+  for (guint i = 0; i < others->len; i++)
+    if (arrives(evacuation, vm, rooms[i].id))
+      plan_host_add(&rooms[i], &share, -1);
   room_cpus_weigh(evacuation->snap, vm, running ? from : NULL, rooms, others->len, evacuation->texts);
   room_rules_weigh(evacuation->rules, vm->id, rooms, others->len, evacuation->texts);
   WsId to = plan_place(rooms, others->len, &demand, why);
@@ -176,15 +195,6 @@ static bool refuse_homeless(const Homeless *homeless, GError **error)
 
 /* ---- what is left when more hosts fail ---- */
 
-/* Bytes of what its host may promise: with overcommit what is reserved takes more of it than the rest, for it
- * is kept whole. */
-static gint64 bytes_promised(const PlanHost *room, const WsVm *vm)
-{
-  double ratio =
-      room->memory_real_bytes > 0 ? (double)room->memory_bytes / (double)room->memory_real_bytes : 1;
-  return vm->memory_bytes + (gint64)(MAX(ratio - 1, 0) * (double)plan_vm_memory_reserved_bytes(vm));
-}
-
 static bool bears_loss(const Evacuation *evacuation, guint spare)
 {
   g_autoptr(GArray) hosts = g_array_new(FALSE, TRUE, sizeof(PlanFitHost)), vms = g_array_new(FALSE, TRUE, sizeof(PlanFitVm));
@@ -193,11 +203,12 @@ static bool bears_loss(const Evacuation *evacuation, guint spare)
     const PlanHost *room = &g_array_index(evacuation->rooms, PlanHost, i);
     if (!room->connected || !room->in_service || room->cluster != evacuation->cluster)
       continue;
-    PlanFitHost row = {room->memory_bytes, room->vcpus};
+    PlanFitHost row = {room->memory_bytes, room->vcpus, room->memory_real_bytes, room->cpu_percent};
     g_autoptr(GPtrArray) there = evacuation_vms_on(evacuation, room->id);
     for (guint j = 0; j < there->len; j++) {
       const WsVm *vm = there->pdata[j];
-      PlanFitVm one = {hosts->len, bytes_promised(room, vm), plan_vm_vcpus(vm)};
+      PlanFitVm one = {hosts->len, vm->memory_bytes, plan_vm_vcpus(vm), plan_vm_memory_reserved_bytes(vm),
+                       plan_vm_cpu_reserved_percent(vm)};
       g_array_append_val(vms, one);
     }
     g_array_append_val(hosts, row);

@@ -15,12 +15,16 @@ typedef struct {
   GArray *rooms;           /* PlanHost of these, filled up as VMs are given to them */
   RoomRules *rules;
   GHashTable *moved;       /* WsId of a VM -> WsId of the host it is on by then; RoomRules looks there too */
+  GHashTable *coming;      /* room_coming(): what is promised there to others holds its share */
+  GHashTable *arrivals;    /* room_arrivals(): of VMs that are asked about, which may be among these */
   GPtrArray *texts;        /* owns reasons */
 } Evacuation;
 
-Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster);
+/* `promises`: as in room_coming(). Whoever acts on the answer passes inv_head() and the core loop's: all of
+ * it then counts as it does when a VM is admitted. */
+Evacuation *evacuation_new(const InvSnapshot *snap, WsId cluster, const GPtrArray *promises);
 /* For this host alone: its cluster, or the hosts of its host pool that are in none either. */
-Evacuation *evacuation_new_of(const InvSnapshot *snap, const WsHost *host);
+Evacuation *evacuation_new_of(const InvSnapshot *snap, const WsHost *host, const GPtrArray *promises);
 void evacuation_free(Evacuation *evacuation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Evacuation, evacuation_free)
 

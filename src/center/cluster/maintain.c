@@ -70,9 +70,10 @@ static void show_ahead(Task *task, const Ahead *ahead)
   task_show_waiting(task, why);
 }
 
-static bool can_be_empty(const InvSnapshot *head, const WsHost *host, const WsHostMaintain *args, GError **error)
+static bool can_be_empty(Center *center, const InvSnapshot *head, const WsHost *host,
+                         const WsHostMaintain *args, GError **error)
 {
-  g_autoptr(Evacuation) evacuation = evacuation_new_of(head, host);
+  g_autoptr(Evacuation) evacuation = evacuation_new_of(head, host, center->promises);
   return evacuation_empty(evacuation, host, maintain_spare(cluster_of_host(head, host), args->spare_hosts), NULL, error);
 }
 
@@ -100,8 +101,9 @@ static bool await_turn(Task *task, const Maintain *maintain, GError **error)
       show_ahead(task, &ahead);
     } else if (!hosts_link(center, host->id, error)) {
       return false;
-    } else if (can_be_empty(head, host, maintain->args, &why) &&
-               (maintenance_all_there(center, head, host) || (full_us && now_us - full_us > (gint64)TASK_HOST_WAIT_MS * 1000))) {
+    } else if (can_be_empty(center, head, host, maintain->args, &why) &&
+               (maintenance_all_there(center, head, host) ||
+                (full_us && now_us - full_us > (gint64)TASK_HOST_WAIT_MS * 1000))) {
       task_show_waiting(task, NULL);
       return true;
     } else {
@@ -264,7 +266,12 @@ static bool check(Task *task, const WsHost *host, const WsHostMaintain *args, GE
 {
   if ((int)host->standby)
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", host->name, "verb", "go through maintenance", "reason", "DPM has it asleep, or on its way there or back", NULL);
-  return task_id(task) || can_be_empty(task_snapshot(task), host, args, error); /* one of several waits for its turn */
+  if (task_id(task)) /* one of several waits for its turn */
+    return true;
+  Center *center = task_center(task);
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  const WsHost *now = inv_find(head, &ws_type_host, host->id);
+  return !now || can_be_empty(center, head, now, args, error);
 }
 
 bool host_maintain(Task *task, GError **error)

@@ -101,9 +101,10 @@ static void *move_args(WsId target)
 }
 
 /* Without a place for one nothing begins. `moves` (may be NULL): EvacuationMove. */
-static bool choose_targets(const InvSnapshot *snap, const WsHost *host, GArray *moves, GError **error)
+static bool choose_targets(Center *center, const InvSnapshot *head, const WsHost *host, GArray *moves,
+                           GError **error)
 {
-  g_autoptr(Evacuation) evacuation = evacuation_new_of(snap, host);
+  g_autoptr(Evacuation) evacuation = evacuation_new_of(head, host, center->promises);
   return evacuation_empty(evacuation, host, 0, moves, error);
 }
 
@@ -147,8 +148,9 @@ static bool choose_in_time(Task *task, GArray *moves, GError **error)
     g_autoptr(GError) why = NULL;
     if (!host)
       return task_find_target(task, error) != NULL;
-    if (((choose_targets(head, host, moves, &why) || begun) && (!task_is_resumed(task) || maintenance_all_there(task_center(task), head, host))) || task_cancelled(task) ||
-        ws_clock_monotonic_us(clock) > until_us)
+    if (((choose_targets(task_center(task), head, host, moves, &why) || begun) &&
+         (!task_is_resumed(task) || maintenance_all_there(task_center(task), head, host))) ||
+        task_cancelled(task) || ws_clock_monotonic_us(clock) > until_us)
       break;
     g_array_set_size(moves, 0);
     task_show_waiting(task, why);
@@ -236,8 +238,10 @@ bool host_enter_maintenance(Task *task, GError **error)
   bool refuse = args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_REFUSE;
   if (!task_is_resumed(task) && refuse && vms->len)
     return cluster_refuse_not_empty(host, vms, error);
-  if (!task_is_resumed(task) && args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE &&
-      !choose_targets(task_snapshot(task), host, NULL, error))
+  g_autoptr(InvSnapshot) head = inv_head(enter.center->inventory);
+  const WsHost *now = inv_find(head, &ws_type_host, enter.host);
+  if (!task_is_resumed(task) && args->vms == WS_HOST_ENTER_MAINTENANCE_VMS_MIGRATE && now &&
+      !choose_targets(enter.center, head, now, NULL, error))
     return false;
   if (!task_lock(task, &lock, 1, error) ||
       !TASK_STEP(task, "begin", maintenance_begin, back_in_service, &enter, error) ||

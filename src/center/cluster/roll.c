@@ -148,9 +148,9 @@ static void plan_host(const Roll *roll, Evacuation *evacuation, const WsHost *ho
 }
 
 /* With `parallel` hosts out at a time, the one that went first is the one that is back first. */
-static void make_plan(const Roll *roll, WsMaintenancePlan *plan)
+static void make_plan(const Roll *roll, const GPtrArray *promises, WsMaintenancePlan *plan)
 {
-  g_autoptr(Evacuation) evacuation = evacuation_new(roll->snap, roll->cluster->id);
+  g_autoptr(Evacuation) evacuation = evacuation_new(roll->snap, roll->cluster->id, promises);
   plan->possible = true;
   for (guint i = 0; i < roll->hosts->len; i++) {
     if (i >= roll->parallel)
@@ -171,7 +171,7 @@ bool cluster_maintenance_plan(const ApiView *view, void **result, GError **error
   Roll roll = {view->snap, view->object, hosts, (guint)parallel, maintain_spare(view->object, spare), false};
   if (!choose_hosts(&roll, (WsId *)wanted->data, wanted->len, g_strcmp0(again, "true") == 0, plan, error))
     return false;
-  make_plan(&roll, plan);
+  make_plan(&roll, NULL, plan); /* any thread: what is promised to VMs that are being made is not seen */
   *result = g_steal_pointer(&plan);
   return true;
 }
@@ -228,7 +228,7 @@ static bool refuse(const Roll *roll, const WsMaintenancePlan *plan, GError **err
 
 static bool check(Task *task, const Roll *roll, WsMaintenancePlan *plan, GError **error)
 {
-  make_plan(roll, plan);
+  make_plan(roll, ((Center *)task_center(task))->promises, plan);
   if (plan->possible && all_in_service(roll))
     ask_vms(task, roll, plan);
   return plan->possible || refuse(roll, plan, error);

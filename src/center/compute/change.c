@@ -94,6 +94,10 @@ static bool apply_change(Task *task, void *ctx, GError **error)
   g_autoptr(InvSnapshot) head = inv_head(change->center->inventory);
   if (!edit || !change->edit(change, head, edit, error))
     return false;
+  /* Others may have been let reserve the same while the host was told: who commits first has it. */
+  const WsVm *now = inv_find(head, &ws_type_vm, change->vm.id);
+  if (now && !place_admit_change(change->center, now, edit, error))
+    return false;
   compute_take_report(change->center, edit, result->report);
   if (edit->cloud_init)
     ws_secret_clear(&edit->cloud_init->password);
@@ -352,7 +356,7 @@ static bool attach_new_disk(Task *task, Change *change, const WsVmNewVolume *vol
   change->pool = volume->pool;
   if (chosen)
     ws_id_parse(ws_type_pool.prefix, chosen, &change->pool);
-  else if (!place_pool(task_snapshot(task), change->vm.host, volume->size_bytes, &change->pool, "disk.new_volume.pool", error))
+  else if (!place_pool(task_snapshot(task), change->vm.host, &change->pool, "disk.new_volume.pool", error))
     return false;
   change->new_volume = task_new_id(task, "volume");
   task_choose(task, "pool", ws_id_format(ws_type_pool.prefix, change->pool, pool));
@@ -361,6 +365,10 @@ static bool attach_new_disk(Task *task, Change *change, const WsVmNewVolume *vol
   change->file = task_choose(task, "file", file);
   /* Not to be suspended while the file is made in it, or taken away again. */
   TaskLockRef lock = {&ws_type_pool, change->pool, true};
+  bool thin = (int)volume->provisioning == WS_VM_NEW_VOLUME_PROVISIONING_THIN || !(int)volume->provisioning;
+  if (!task_is_resumed(task) &&
+      !pools_check_room(task, change->pool, volume->size_bytes, thin ? 0 : volume->size_bytes, error))
+    return false;
   return task_lock(task, &lock, 1, error) &&
          TASK_STEP(task, "enter volume", enter_new_volume, drop_new_volume, change, error) &&
          TASK_STEP(task, "make volume", make_new_volume, remove_new_file, change, error) &&

@@ -84,10 +84,38 @@ static bool admit(Task *task, const WsVm *draft, QuotaHold *hold, GError **error
   return quota_admit_task(task, hold, id, now ? quota_more(snap, now, draft) : quota_of_draft(snap, draft), draft->group, error);
 }
 
+/* Blocks that a new disk takes at once; bytes that it may grow to are promised. */
+static gint64 blocks_of(const WsVmNewVolume *volume, const WsVolume *source, bool linked)
+{
+  bool thin = volume->provisioning == WS_VM_NEW_VOLUME_PROVISIONING_THIN || !(int)volume->provisioning;
+  gint64 copied = source && !linked && source->allocated_bytes != WS_INT_UNSET ? source->allocated_bytes : 0;
+  return !thin && !linked ? volume->size_bytes : copied;
+}
+
+/* All disks that go to the pool of this one, together; each pool once. */
+static bool check_pool(Task *task, Build *b, const InvSnapshot *snap, guint disk, GError **error)
+{
+  WsId pool = b->draft->disks.items[disk]->new_volume->pool;
+  gint64 promised = 0, real = 0;
+  for (guint i = 0; i < b->draft->disks.len; i++) {
+    const WsVmNewVolume *volume = b->draft->disks.items[i]->new_volume;
+    const WsVolume *source = i == 0 && b->image ? inv_find(snap, &ws_type_volume, b->image->volume) : NULL;
+    if (!volume || volume->pool != pool)
+      continue;
+    if (i < disk)
+      return true;
+    promised += volume->size_bytes;
+    real += blocks_of(volume, source, b->linked);
+  }
+  return pools_check_room(task, pool, promised, real, error);
+}
+
 /* The pool for a new disk: the one asked for, or the roomiest usable one of the host; chosen once. */
-static bool pick_pools(Task *task, Build *b, const InvSnapshot *snap, GError **error)
+static bool pick_pools(Task *task, Build *b, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
+  g_autoptr(InvSnapshot) head =
+      inv_head(b->center->inventory); /* disks that are being made take their room too */
   for (guint i = 0; i < b->draft->disks.len; i++) {
     WsVmNewVolume *volume = b->draft->disks.items[i]->new_volume;
     g_autofree char *field = g_strdup_printf("disks[%u].new_volume.pool", i);
@@ -95,11 +123,14 @@ static bool pick_pools(Task *task, Build *b, const InvSnapshot *snap, GError **e
     const char *chosen = task_chosen(task, label);
     if (chosen && volume)
       ws_id_parse(ws_type_pool.prefix, chosen, &volume->pool);
-    else if (volume && !place_pool(snap, b->host, volume->size_bytes, &volume->pool, field, error))
+    else if (volume && !place_pool(head, b->host, &volume->pool, field, error))
       return false;
     else if (volume)
       task_choose(task, label, ws_id_format(ws_type_pool.prefix, volume->pool, text));
   }
+  for (guint i = 0; !task_is_resumed(task) && i < b->draft->disks.len; i++)
+    if (b->draft->disks.items[i]->new_volume && !check_pool(task, b, head, i, error))
+      return false;
   return true;
 }
 
@@ -387,10 +418,11 @@ static bool create_one(Task *task, GError **error)
   g_autoptr(WsVm) draft = ws_vm_copy(args);
   Build b = {.center = task_center(task), .draft = draft};
   g_auto(QuotaHold) hold = {NULL};
-  if (!check_numbers(draft, error) || !admit(task, draft, &hold, error) || !place_host(task, draft, 0, false, &b.host, error))
+  if (!check_numbers(draft, error) || !admit(task, draft, &hold, error) ||
+      !place_host(task, draft, 0, false, 0, &b.host, error))
     return false;
   complete_draft(&b, snap);
-  if (!pick_pools(task, &b, snap, error) ||
+  if (!pick_pools(task, &b, error) ||
       (!task_is_resumed(task) && !compute_check_devices(snap, draft, 0, b.host, error)))
     return false;
   return build(task, &b, error);
@@ -526,13 +558,13 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
              .start = args->start};
   g_auto(QuotaHold) hold = {NULL};
   if (!admit(task, draft, &hold, error) ||
-      !place_host(task, draft, source->pool, args->start, &b.host, error))
+      !place_host(task, draft, source->pool, args->start, (PlanStrategy)args->placement, &b.host, error))
     return false;
   WsId group = args->port_group ? args->port_group : place_port_group(snap, b.host);
   if (group)
     add_nic(draft, group);
   complete_draft(&b, snap);
-  if (!pick_pools(task, &b, snap, error) ||
+  if (!pick_pools(task, &b, error) ||
       (!task_is_resumed(task) && !compute_check_devices(snap, draft, 0, b.host, error)))
     return false;
   return build(task, &b, error);
@@ -566,7 +598,11 @@ static bool place_all(Task *task, const WsVmDeploy *args, WsId *hosts, GError **
     return true;
   g_autoptr(WsVm) draft = deploy_draft(task_snapshot(task), args, &image, &source, error);
   if (!draft || !admit_many(task, args, draft, error) ||
-      !place_many(task, draft, source->pool, args->start, count, hosts, error))
+      !place_many(task, draft, source->pool, args->start, (PlanStrategy)args->placement, count, hosts, error))
+    return false;
+  const WsVmNewVolume *disk = draft->disks.items[0]->new_volume;
+  PlacePoolNeed need = {disk->pool, disk->size_bytes, blocks_of(disk, source, args->linked)};
+  if (!place_pools(task, &need, hosts, count, error))
     return false;
   g_autoptr(GString) text = g_string_new(NULL);
   for (guint i = 0; i < count; i++) {

@@ -56,8 +56,8 @@ static bool check(Task *task, const Export *e, const WsVm *vm, GError **error)
   for (guint i = 0; i < vm->disks.len; i++)
     if (!check_disk(snap, vm, vm->disks.items[i], error))
       return false;
-  return place_pool(snap, vm->host, e->bytes, &pool, "pool", error) &&
-         pools_check_room(snap, inv_find(snap, &ws_type_pool, pool), e->bytes, e->peak_bytes, error) && compute_link(&e->vm, error);
+  return place_pool(snap, vm->host, &pool, "pool", error) &&
+         pools_check_room(task, pool, e->bytes, e->peak_bytes, error) && compute_link(&e->vm, error);
 }
 
 /* By what was last heard of the disk and all that it builds on. */

@@ -95,7 +95,7 @@ static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
   WsId there = wish && wish->pool ? wish->pool : move->args->pool;
   if (!there && move->storage_only)
     there = pool->id; /* another form, in the same pool */
-  if (!place_pool(plan->snap, move->target, volume->size_bytes, &there, "pool", &error)) {
+  if (!place_pool(plan->snap, move->target, &there, "pool", &error)) {
     object(plan, "%s: %s", disk->key, error->message);
     return;
   }
@@ -223,15 +223,6 @@ static void plan_nic(Plan *plan, Move *move, const WsVmNic *nic)
 
 /* ---- hosts ---- */
 
-static bool add_memory(const void *object_, void *arg)
-{
-  const WsVm *vm = object_;
-  int state = compute_power_state(vm);
-  if (state != WS_POWER_STATE_OFF && state != WS_POWER_STATE_HIBERNATED && state != WS_POWER_STATE_CRASHED)
-    *(gint64 *)arg += vm->memory_bytes;
-  return true;
-}
-
 /* What the guest counts on: its own model, or, when it runs with what its host has, all of that. An emulated one counts on nothing of the host. */
 static void check_cpu(Plan *plan, const Move *move)
 {
@@ -241,16 +232,21 @@ static void check_cpu(Plan *plan, const Move *move)
     object(plan, "the processor of %s lacks %s", plan->to->name, names);
 }
 
-/* What it has reserved, and what others there have, by the head: the hosts were asked meanwhile, and another
- * move may have been let there. From here to the first step's record nothing waits. */
-static void check_reservation(Plan *plan, const Move *move)
+/* Memory, and what it and others there have reserved, by the head: the hosts were asked meanwhile, and
+ * another move may have been let there. From here to the first step's record nothing waits. */
+static void check_host_room(Task *task, Plan *plan, const Move *move)
 {
   if (move->storage_only)
     return;
   g_autoptr(InvSnapshot) head = inv_head(move->vm.center->inventory);
-  g_autoptr(GHashTable) coming = room_coming(head, move->vm.center->promises);
+  g_autoptr(GHashTable) coming = room_coming_beside(head, move->vm.center->promises, task_id(task));
   PlanHost room = room_of_host(head, plan->to, coming);
   PlanDemand demand = room_demand(plan->vm, move->live);
+  gint64 total = plan->to->facts ? MAX(plan->to->facts->memory_bytes, room.memory_bytes)
+                                 : 0; /* or what the ratio lets it promise */
+  if (move->live && total > 0 && room.memory_used_bytes + plan->vm->memory_bytes > total)
+    object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised",
+           plan->to->name, plan->vm->memory_bytes >> 20, MAX(total - room.memory_used_bytes, 0) >> 20);
   const char *reason = plan_reservation_refusal(&room, &demand);
   if (reason)
     object(plan, "%s: %s", plan->to->name, reason);
@@ -259,7 +255,6 @@ static void check_reservation(Plan *plan, const Move *move)
 static void check_hosts(Plan *plan, const Move *move)
 {
   const WsHost *to = plan->to;
-  gint64 total = to->facts ? to->facts->memory_bytes : 0, used = 0;
   if (to->state != WS_HOST_STATE_CONNECTED)
     object(plan, "%s is not connected", to->name);
   else if (!move->storage_only && to->mode && to->mode != WS_HOST_MODE_NORMAL)
@@ -271,10 +266,6 @@ static void check_hosts(Plan *plan, const Move *move)
   g_autofree char *rule = rules ? room_rules_refusal(rules, plan->vm->id, to->id, false) : NULL;
   if (rule)
     object(plan, "%s", rule);
-  inv_each_by(plan->snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), to->id, NULL, add_memory, &used);
-  if (move->live && !move->storage_only && total && used + plan->vm->memory_bytes > total)
-    object(plan, "memory of %s: %" G_GINT64_FORMAT " MiB needed, %" G_GINT64_FORMAT " MiB not promised",
-           to->name, plan->vm->memory_bytes >> 20, MAX(total - used, 0) >> 20);
 }
 
 /* ---- the VM as it will be ---- */
@@ -453,7 +444,7 @@ static bool weigh(Task *task, Plan *plan, Move *move, char **reasons, GError **e
   if (asked && !plan->reasons->len)
     move_foresee(move, plan->snap, plan->vm, task_is_dry_run(task) && !task_is_one_of_many(task));
   if (asked)
-    check_reservation(plan, move);
+    check_host_room(task, plan, move);
   *reasons = g_string_free(plan->reasons, FALSE);
   return asked;
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* From inventory to the planner's questions and back. See place.h. */
 #include "center/compute/place.h"
+#include "base/text.h"
+#include "center/pools.h"
 #include "center/room.h"
 #include "center/room_rules.h"
 #include "plan/estate.h"
+#include <string.h>
 
 /* ---- what was promised ---- */
 
@@ -179,6 +182,29 @@ static PlanDemand demand_of(const WsVm *draft, bool start)
   return demand;
 }
 
+/* In words; caller frees. */
+static char *chosen_by(const PlanHost *host, const PlanDemand *demand)
+{
+  PlanStrategy wanted = (int)demand->strategy ? demand->strategy : host->strategy;
+  guint percent = host->fill_percent ? host->fill_percent : PLAN_FILL_PERCENT;
+  if (demand->only_host)
+    return g_strdup("it was named");
+  if (wanted != PLAN_CONCENTRATED)
+    return g_strdup("spread");
+  if (plan_chosen_by(host, demand) == PLAN_CONCENTRATED)
+    return g_strdup_printf("concentrated, filled up to %u %%", percent);
+  return g_strdup_printf("spread, for no host would stay below %u %%", percent);
+}
+
+static char *by_what(const PlanHost *host)
+{
+  return host->measured
+             ? g_strdup_printf(
+                   "what is promised, and was measured: %.0f %% of its processors, %.0f %% of its memory",
+                   host->measured_cpu_percent, host->measured_memory_percent)
+             : g_strdup("what is promised alone, for nothing was measured there");
+}
+
 /* For whoever asks later why not elsewhere. */
 void place_log(Task *task, const PlanHost *hosts, guint n, const PlanDemand *demand)
 {
@@ -191,14 +217,18 @@ void place_log(Task *task, const PlanHost *hosts, guint n, const PlanDemand *dem
   for (guint i = 0; i < choice.n_others; i++)
     g_string_append_printf(others, "%s%s (%d)", i ? ", " : "", hosts[choice.others[i]].name,
                            plan_score(&hosts[choice.others[i]], demand));
-  g_snprintf(score, sizeof score, "%d", plan_score(&hosts[choice.chosen], demand));
+  const PlanHost *chosen = &hosts[choice.chosen];
+  g_autofree char *strategy = chosen_by(chosen, demand), *reason = by_what(chosen);
+  g_snprintf(score, sizeof score, "%d", plan_score(chosen, demand));
   g_snprintf(n_out, sizeof n_out, "%u", choice.n_out);
-  task_log(task, "placed", "host", hosts[choice.chosen].name, "score", score, "what", others->str, NULL);
+  task_log(task, "placed", "host", chosen->name, "strategy", strategy, "score", score, "reason", reason,
+           "what", others->str, NULL);
   if (choice.out)
     task_log(task, "placed_left_out", "count", n_out, "reason", choice.out, NULL);
 }
 
-bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error)
+bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, PlanStrategy strategy, WsId *host,
+                GError **error)
 {
   char text[WS_ID_TEXT_MAX];
   const char *chosen = task_chosen(task, "host");
@@ -214,6 +244,7 @@ bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId
   weigh_rules(gather.snap, draft, gather.promises, gather.hosts, gather.texts);
   const PlanHost *hosts = (PlanHost *)gather.hosts->data;
   PlanDemand demand = demand_of(draft, start);
+  demand.strategy = strategy;
   g_autofree char *why = NULL;
   WsId picked = plan_place(hosts, gather.hosts->len, &demand, &why);
   if (!picked)
@@ -290,6 +321,24 @@ static void mark(PlanHost *hosts, guint n, const guint *at, guint placed, void *
   }
 }
 
+/* How many were chosen by which, in the order in which they were: `hosts` as they were before the first. */
+static void log_strategies(Task *task, PlanHost *hosts, const guint *at, guint count,
+                           const PlanDemand *demand)
+{
+  char n[12];
+  for (guint from = 0, i; from < count; from = i) {
+    g_autofree char *strategy = chosen_by(&hosts[at[from]], demand);
+    for (i = from; i < count; i++) {
+      g_autofree char *same = chosen_by(&hosts[at[i]], demand);
+      if (strcmp(strategy, same) != 0)
+        break;
+      plan_host_add(&hosts[at[i]], demand, 1);
+    }
+    g_snprintf(n, sizeof n, "%u", i - from);
+    task_log(task, "placed_by", "strategy", strategy, "count", n, NULL);
+  }
+}
+
 static bool refuse_many(guint count, guint fit, const char *why, GError **error)
 {
   char all[12], some[12];
@@ -301,18 +350,20 @@ static bool refuse_many(guint count, guint fit, const char *why, GError **error)
                  NULL);
 }
 
-bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, guint count, WsId *found,
-                GError **error)
+bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, PlanStrategy strategy,
+                guint count, WsId *found, GError **error)
 {
   g_auto(Gather) gather = {0};
   gather_hosts(task, &gather, draft, image_pool);
   PlanHost *hosts = (PlanHost *)gather.hosts->data;
   guint n = gather.hosts->len, fit;
   PlanDemand demand = demand_of(draft, start);
+  demand.strategy = strategy;
   g_autofree guint *at = g_new0(guint, count);
   g_autofree RoomPromise *members = g_new0(RoomPromise, count);
   g_autofree char const **barred = g_new0(const char *, n + 1);
   g_autofree char *why = NULL;
+  g_autofree PlanHost *before = g_memdup2(hosts, n * sizeof *hosts);
   g_autoptr(GPtrArray) rules = g_ptr_array_new_with_free_func(free_rules);
   g_autoptr(GArray) clusters = g_array_new(FALSE, FALSE, sizeof(WsId));
   Members all = {rules, clusters, members, count, barred, gather.texts};
@@ -327,6 +378,7 @@ bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, guin
     return refuse_many(count, fit, why, error);
   for (guint i = 0; i < count; i++)
     found[i] = hosts[at[i]].id;
+  log_strategies(task, before, at, count, &demand);
   return true;
 }
 
@@ -383,37 +435,63 @@ bool place_admit_change(Center *center, const WsVm *before, const WsVm *after, G
 /* ---- pools ---- */
 
 typedef struct {
-  const InvSnapshot *snap;
-  WsId host;
-  gint64 size_bytes;
-  const WsPool *best;
-} PoolLook;
+  const WsPool *pool;
+  PoolRoom room; /* what was given to members of a deployment taken off */
+} PoolRow;
 
 static bool is_usable(const WsPool *pool)
 {
   return pool->state == WS_POOL_STATE_ACTIVE || pool->state == WS_POOL_STATE_DEGRADED;
 }
 
-static bool look_at_pool(const void *object, void *arg)
+/* What it takes of both promises and blocks; one of which nothing is known yet comes last. */
+static gint64 roominess(const PoolRoom *room)
 {
-  const WsPool *pool = object;
-  PoolLook *look = arg;
-  if (is_usable(pool) && plan_pool_reaches(pool, look->host) &&
-      (!look->best || pool->available_bytes > look->best->available_bytes))
-    look->best = pool;
+  gint64 bytes = MIN(room->promised_bytes, room->real_bytes);
+  return bytes == G_MAXINT64 ? G_MININT64 : bytes;
+}
+
+typedef struct {
+  const InvSnapshot *snap;
+  GArray *rows;
+} PoolGather;
+
+static bool gather_pool(const void *object, void *arg)
+{
+  const PoolGather *gather = arg;
+  PoolRow row = {object, {0, 0}};
+  if (!is_usable(object))
+    return true;
+  row.room = pools_room(gather->snap, object);
+  g_array_append_val(gather->rows, row);
   return true;
 }
 
-bool place_pool(const InvSnapshot *snap, WsId host, gint64 size_bytes, WsId *id, const char *field, GError **error)
+/* The roomiest that the host reaches, or the one that is named (0: none is); NULL: there is none. */
+static PoolRow *best_pool(GArray *rows, WsId host, WsId named)
+{
+  PoolRow *best = NULL;
+  for (guint i = 0; i < rows->len; i++) {
+    PoolRow *row = &g_array_index(rows, PoolRow, i);
+    if ((named ? row->pool->id == named : true) && plan_pool_reaches(row->pool, host) &&
+        (!best || roominess(&row->room) > roominess(&best->room)))
+      best = row;
+  }
+  return best;
+}
+
+bool place_pool(const InvSnapshot *snap, WsId host, WsId *id, const char *field, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
-  PoolLook look = {snap, host, size_bytes, NULL};
   if (!*id) {
-    inv_each(snap, &ws_type_pool, look_at_pool, &look);
-    if (!look.best)
+    g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(PoolRow));
+    PoolGather gather = {snap, rows};
+    inv_each(snap, &ws_type_pool, gather_pool, &gather);
+    const PoolRow *best = best_pool(rows, host, 0);
+    if (!best)
       return ws_fail(error, WS_ERROR_NO_CAPACITY, "field", field, "object", "the host's pools", "need", "an active pool", "free",
                      "none", NULL);
-    *id = look.best->id;
+    *id = best->pool->id;
     return true;
   }
   const WsPool *pool = inv_find(snap, &ws_type_pool, *id);
@@ -424,6 +502,41 @@ bool place_pool(const InvSnapshot *snap, WsId host, gint64 size_bytes, WsId *id,
                    pool->state ? ws_pool_state_names[pool->state - 1] : "unknown", NULL);
   return plan_pool_reaches(pool, host) ||
          ws_fail(error, WS_ERROR_BAD_VALUE, "field", field, "expected", "a pool that the VM's host reaches", NULL);
+}
+
+/* NULL: it fits, and is taken off. Caller frees. */
+static char *take_off(PoolRow *row, const PlacePoolNeed *need)
+{
+  PoolRoom *room = &row->room;
+  bool promise = need->promised_bytes > room->promised_bytes;
+  char wants[WS_SIZE_TEXT_MAX], left[WS_SIZE_TEXT_MAX];
+  if (promise || (need->real_bytes > 0 && need->real_bytes > room->real_bytes)) {
+    ws_size_format(promise ? need->promised_bytes : need->real_bytes, wants);
+    ws_size_format(MAX(0, promise ? room->promised_bytes : room->real_bytes), left);
+    return g_strdup_printf("%s: %s needed for one more, %s left", row->pool->name, wants, left);
+  }
+  room->promised_bytes -= room->promised_bytes == G_MAXINT64 ? 0 : need->promised_bytes;
+  room->real_bytes -= room->real_bytes == G_MAXINT64 ? 0 : need->real_bytes;
+  return NULL;
+}
+
+bool place_pools(Task *task, const PlacePoolNeed *need, const WsId *hosts, guint count, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+  g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(PoolRow));
+  PoolGather gather = {head, rows};
+  char all[12], some[12];
+  inv_each(head, &ws_type_pool, gather_pool, &gather);
+  for (guint i = 0; i < count; i++) {
+    PoolRow *row = best_pool(rows, hosts[i], need->pool);
+    g_autofree char *why = row ? take_off(row, need) : NULL; /* without one the member's own error says why */
+    g_snprintf(all, sizeof all, "%u", count);
+    g_snprintf(some, sizeof some, "%u", i);
+    if (why)
+      return ws_fail(error, WS_ERROR_NO_DISK_ROOM_FOR_ALL, "count", all, "fit", some, "reasons", why, "field",
+                     need->pool ? "pool" : "count", NULL);
+  }
+  return true;
 }
 
 /* ---- networks ---- */

@@ -4,15 +4,18 @@
 #include "center/compute/compute.h"
 #include "plan/place.h"
 
-/* Host of a new VM: the one asked for, or the planner's choice among those that reach its volumes and `image_pool` (0: none); recorded in the task, and promised: until
- * the VM is in the inventory others that ask see it on that host, its room and its rules. The field
- * host is refused when it is not connected, of another architecture, or does not reach the volumes. `start`: it will run at once, so the
- * host must have the room now. */
-bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, WsId *host, GError **error);
+/* Host of a new VM: the one asked for, or the planner's choice among those that reach its volumes and
+ * `image_pool` (0: none); recorded in the task, and promised: until the VM is in the inventory others that
+ * ask see it on that host, its room and its rules. The field host is refused when it is not connected, of
+ * another architecture, or does not reach the volumes. `start`: it will run at once, so the host must have
+ * the room now. `strategy` 0: as the hosts' clusters say. */
+bool place_host(Task *task, const WsVm *draft, WsId image_pool, bool start, PlanStrategy strategy, WsId *host,
+                GError **error);
 /* The host that the planner takes among these and why, in the task's log. One of them must be able to. */
 void place_log(Task *task, const PlanHost *hosts, guint n, const PlanDemand *demand);
 /* The same for `count` alike (hosts: so many), as one: all find a place, or WS_ERROR_NO_HOST, WS_ERROR_NO_ROOM_FOR_ALL says how many do. Nothing is recorded. */
-bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, guint count, WsId *hosts, GError **error);
+bool place_many(Task *task, const WsVm *draft, WsId image_pool, bool start, PlanStrategy strategy,
+                guint count, WsId *hosts, GError **error);
 /* Until place_release() others see the members that are still to come on these hosts; each gives its place up when it is placed itself. `draft` has the host
  * and the name of one member. */
 void place_hold(Task *task, const WsVm *draft, bool starts);
@@ -25,7 +28,15 @@ void place_start(Center *center);
 bool place_admit(Center *center, const WsVm *vm, GError **error);
 /* May a VM that holds its share already reserve so much more? One that is off reserves nothing yet. */
 bool place_admit_change(Center *center, const WsVm *before, const WsVm *after, GError **error);
-/* Pool for size_bytes on host: *pool when it is set and fits, else the one with most room. Errors carry `field`. */
-bool place_pool(const InvSnapshot *snap, WsId host, gint64 size_bytes, WsId *pool, const char *field, GError **error);
+/* Pool for a new disk on host: *pool when it is set and can be used there, else the one with most room.
+ * Errors carry `field`. */
+bool place_pool(const InvSnapshot *snap, WsId host, WsId *pool, const char *field, GError **error);
+/* What the disks of one member of a deployment take. */
+typedef struct {
+  WsId pool; /* 0: the roomiest of its host */
+  gint64 promised_bytes, real_bytes;
+} PlacePoolNeed;
+/* Do the pools hold all members, each on its host? WS_ERROR_NO_DISK_ROOM_FOR_ALL says how many they do. */
+bool place_pools(Task *task, const PlacePoolNeed *need, const WsId *hosts, guint count, GError **error);
 /* First port group of the host that serves a subnet, else its first, else 0. */
 WsId place_port_group(const InvSnapshot *snap, WsId host);

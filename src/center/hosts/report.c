@@ -7,6 +7,7 @@
 #include "center/hosts/versions.h"
 #include "center/room.h"
 #include "model/model.h"
+#include "plan/estate.h"
 #include "plan/nics.h"
 #include "rpc/methods.h"
 #include "center/verbs.h"
@@ -109,6 +110,8 @@ bool serve_host_load(RpcCall *call, const WsRpcHostLoad *params, GError **error)
   if (host->load)
     ws_host_load_free(host->load);
   host->load = ws_host_load_copy(params->load);
+  host->cpu_recent_percent =
+      plan_mean_recent(host->cpu_recent_percent, params->load->cpu_percent, params->load->interval_ms);
   if (params->load->sampled)
     host->clock_offset_ms = (params->load->sampled - ws_clock_wall_us(center->clock)) / 1000;
   if (!inv_commit(txn, NULL, error))

@@ -251,7 +251,8 @@ static bool check_create(Task *task, const WsImage *args, GError **error)
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "become an image", "reason",
                    "its virtual machine is not off", NULL);
   gint64 bytes = source ? source->size_bytes : args->upload_bytes;
-  return pools_check_room(snap, pool, bytes, source ? MAX(0, source->allocated_bytes) : args->upload_bytes, error) &&
+  return pools_check_room(task, pool->id, bytes,
+                          source ? MAX(0, source->allocated_bytes) : args->upload_bytes, error) &&
          storage_pool_link(task_center(task), pool, error);
 }
 

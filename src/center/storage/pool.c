@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/plant.h"
 #include "base/text.h"
-#include <math.h>
 #include "center/domains.h"
 #include "center/storage/storage.h"
 #include "plan/estate.h"
@@ -41,22 +40,6 @@ gint64 storage_provisioned_bytes(const InvSnapshot *snap, WsId pool)
   gint64 total = 0;
   inv_each_by(snap, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool, NULL, add_size, &total);
   return total;
-}
-
-bool pools_check_room(const InvSnapshot *snap, const WsPool *pool, gint64 promised_bytes, gint64 real_bytes, GError **error)
-{
-  if (pool->capacity_bytes == WS_INT_UNSET)
-    return true; /* not known yet: the host decides */
-  double ratio = isnan(pool->overcommit_ratio) ? 1 : pool->overcommit_ratio;
-  gint64 promise_left = (gint64)((double)pool->capacity_bytes * ratio) - storage_provisioned_bytes(snap, pool->id);
-  gint64 available = pool->available_bytes == WS_INT_UNSET ? G_MAXINT64 : pool->available_bytes;
-  if (promised_bytes <= promise_left && real_bytes <= available)
-    return true;
-  bool promise = promised_bytes > promise_left;
-  char need[WS_SIZE_TEXT_MAX], left[WS_SIZE_TEXT_MAX];
-  ws_size_format(promise ? promised_bytes : real_bytes, need);
-  ws_size_format(MAX(0, promise ? promise_left : available), left);
-  return ws_fail(error, WS_ERROR_NO_CAPACITY, "object", pool->name, "need", need, "free", left, NULL);
 }
 
 typedef struct {

@@ -131,6 +131,7 @@ void storage_take_status(Center *center, WsPool *pool, WsId host, const WsPoolSt
     pool->capacity_bytes = status->capacity_bytes;
     pool->available_bytes = status->available_bytes;
     pool->allocated_bytes = status->allocated_bytes;
+    pool->read = ws_clock_wall_us(center->clock);
     g_autoptr(InvSnapshot) head = inv_head(center->inventory);
     pool->provisioned_bytes = storage_provisioned_bytes(head, pool->id);
   }
@@ -154,6 +155,7 @@ void storage_copy_states(Center *center, WsPool *to, const WsPool *from)
   to->capacity_bytes = from->capacity_bytes;
   to->available_bytes = from->available_bytes;
   to->allocated_bytes = from->allocated_bytes;
+  to->read = from->read;
   settle(center, to);
 }
 

@@ -106,7 +106,7 @@ static bool make_file(Task *task, void *ctx, GError **error)
 static bool check_room_for(Task *task, WsId pool_id, gint64 size_bytes, bool thin, const char *verb, GError **error)
 {
   const WsPool *pool = storage_usable_pool(task_snapshot(task), pool_id, verb, error);
-  return pool && pools_check_room(task_snapshot(task), pool, size_bytes, thin ? 0 : size_bytes, error);
+  return pool && pools_check_room(task, pool->id, size_bytes, thin ? 0 : size_bytes, error);
 }
 
 /* One that is to be uploaded has no file yet: its object waits for the bytes. */
@@ -280,7 +280,7 @@ static bool check_clone(Task *task, Job *job, const WsVolume *source, GError **e
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the source's own pool for a linked clone", NULL);
   bool thin = job->clone->linked || source->provisioning == WS_VOLUME_PROVISIONING_THIN;
   gint64 real = job->clone->linked ? 0 : thin ? MAX(0, source->allocated_bytes) : source->size_bytes;
-  return pools_check_room(snap, to, source->size_bytes, real, error) && link_of_pool(job, error);
+  return pools_check_room(task, to->id, source->size_bytes, real, error) && link_of_pool(job, error);
 }
 
 bool volume_clone(Task *task, GError **error)
@@ -378,7 +378,8 @@ static bool check_resize(Task *task, const WsVolume *volume, gint64 size_bytes, 
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", volume->name, "verb", "resize", "reason",
                    "a virtual machine that shares it is not off", NULL);
   gint64 more = size_bytes - volume->size_bytes;
-  return pools_check_room(snap, pool, more, volume->provisioning == WS_VOLUME_PROVISIONING_THIN ? 0 : more, error);
+  return pools_check_room(task, pool->id, more,
+                          volume->provisioning == WS_VOLUME_PROVISIONING_THIN ? 0 : more, error);
 }
 
 typedef struct {

@@ -9,6 +9,7 @@ import { Icon } from '../../kit/state/glyphs'
 import { may } from '../../live/session'
 import { useRows } from '../../live/store'
 import { t } from '../../texts'
+import { SettingsOf } from '../drs/Settings'
 import { JoinHost } from '../hosts/JoinHost'
 import type { TabProps } from '../registry'
 
@@ -29,6 +30,7 @@ export default function Summary({ object: cluster, plural }: TabProps) {
       {may('vm.read') && may('host.read') && <TopVms filter={plural === 'clusters' ? `host.cluster=${cluster.id}` : `host.host_pool=${cluster.id}`} />}
       {may('alarm.read') && <Alarms id={cluster.id} inside={inside} />}
       {plural === 'clusters' && <Card title={t('migration')} actions={<EditButton plural={plural} object={cluster} only={['migration']} title={t('migration')} />}><FactsOf type="Cluster" object={cluster} paths={['migration.strategy', 'migration.parallel', 'migration.bandwidth_mbps', 'migration.network']} /></Card>}
+      {plural === 'clusters' && <Card title={t('placement_strategy')} actions={<EditButton plural={plural} object={cluster} only={['placement']} title={t('placement_strategy')} />}><SettingsOf type="ClusterPlacement" value={cluster.placement} /></Card>}
       <Card title={t('last_events')} className="double"><LastEvents filter={`object=${cluster.id}`} /></Card>
     </div>
   )

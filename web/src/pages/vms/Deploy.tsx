@@ -71,7 +71,7 @@ export default function Deploy() {
             <Labelled label={t('network')} error={at('port_group')}><RefSelect type="PortGroup" label={t('network')} value={value.port_group} placeholder={t('automatic')} onChange={(id) => set({ ...value, port_group: id })} /></Labelled>
             <Labelled label="" error={at('start')}><Checkbox checked={value.start !== false} onChange={(e) => set({ ...value, start: e.target.checked })}>{t('start_after')}</Checkbox></Labelled>
           </div>
-          {part('place', t('placement'), value.host || value.cluster ? '' : t('automatic'), ['cluster', 'host', 'pool', 'linked'])}
+          {part('place', t('placement'), value.host || value.cluster ? '' : t('automatic'), ['cluster', 'host', 'placement', 'pool', 'linked'])}
           {part('first', t('first_boot'), value.cloud_init?.user ?? '', ['cloud_init'])}
           {part('more', t('more_settings'), '', ['group', 'cpu', 'description', 'labels'])}
           {told !== undefined && <ErrorBox error={tell(told)} />}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What pools can still hold, and whether that is enough. See pools.h. */
+#include "base/text.h"
+#include "center/storage/storage.h"
+#include <math.h>
+#include <string.h>
+
+#define READING_US ((gint64)10 * G_USEC_PER_SEC) /* from what a host saw until it is heard here, at most */
+
+typedef struct {
+  gint64 read_us;             /* when the pool was read last */
+  gint64 promised, unwritten; /* bytes; unwritten: blocks that its last reading may have as free still, and
+                                 that are taken since */
+} PoolSum;
+
+static bool add_to_sum(const void *object, void *arg)
+{
+  const WsVolume *volume = object;
+  PoolSum *sum = arg;
+  bool thin = (int)volume->provisioning == WS_VOLUME_PROVISIONING_THIN || !(int)volume->provisioning;
+  if (volume->size_bytes == WS_INT_UNSET)
+    return true;
+  sum->promised += volume->size_bytes;
+  sum->unwritten += !thin && volume->created > sum->read_us - READING_US ? volume->size_bytes : 0;
+  return true;
+}
+
+PoolRoom pools_room(const InvSnapshot *head, const WsPool *pool)
+{
+  PoolSum sum = {.read_us = pool->read};
+  if (pool->capacity_bytes == WS_INT_UNSET)
+    return (PoolRoom){G_MAXINT64, G_MAXINT64}; /* not known yet: the host decides */
+  inv_each_by(head, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool->id, NULL, add_to_sum,
+              &sum);
+  double ratio = isnan(pool->overcommit_ratio) ? 1 : pool->overcommit_ratio;
+  return (PoolRoom){(gint64)((double)pool->capacity_bytes * ratio) - sum.promised,
+                    pool->available_bytes == WS_INT_UNSET ? G_MAXINT64
+                                                          : pool->available_bytes - sum.unwritten};
+}
+
+/* ---- members of a dry run ---- */
+
+typedef struct {
+  WsId pool;
+  gint64 promised_bytes, real_bytes;
+} Taken;
+
+static void unref_array(gpointer array)
+{
+  g_array_unref(array);
+}
+
+void pools_begin_on_paper(Center *center, const char *request)
+{
+  if (!center->pools_on_paper)
+    center->pools_on_paper = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_array);
+  g_hash_table_replace(center->pools_on_paper, g_strdup(request), g_array_new(FALSE, FALSE, sizeof(Taken)));
+}
+
+void pools_end_on_paper(Center *center, const char *request)
+{
+  g_hash_table_remove(center->pools_on_paper, request);
+}
+
+/* NULL: it is no member of one. */
+static GArray *on_paper(Task *task)
+{
+  const Center *center = task_center(task);
+  const char *request = task_is_dry_run(task) ? task_request(task) : NULL,
+             *slash = request ? strrchr(request, '/') : NULL;
+  g_autofree char *whole = slash ? g_strndup(request, (gsize)(slash - request)) : NULL;
+  return whole && center->pools_on_paper ? g_hash_table_lookup(center->pools_on_paper, whole) : NULL;
+}
+
+static void take_off(PoolRoom *room, const GArray *taken, WsId pool)
+{
+  for (guint i = 0; taken && i < taken->len; i++) {
+    const Taken *one = &g_array_index(taken, Taken, i);
+    if (one->pool != pool || room->promised_bytes == G_MAXINT64)
+      continue;
+    room->promised_bytes -= one->promised_bytes;
+    room->real_bytes -= room->real_bytes == G_MAXINT64 ? 0 : one->real_bytes;
+  }
+}
+
+/* ---- the check ---- */
+
+bool pools_check_room(Task *task, WsId id, gint64 promised_bytes, gint64 real_bytes, GError **error)
+{
+  g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
+  const WsPool *pool = inv_find(head, &ws_type_pool, id);
+  GArray *taken = on_paper(task);
+  char need[WS_SIZE_TEXT_MAX], left[WS_SIZE_TEXT_MAX], text[WS_ID_TEXT_MAX];
+  if (!pool)
+    return ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_pool, id, text), NULL);
+  PoolRoom room = pools_room(head, pool);
+  take_off(&room, taken, id);
+  bool promise = promised_bytes > room.promised_bytes;
+  if (!promise && (real_bytes <= 0 || real_bytes <= room.real_bytes)) {
+    Taken one = {id, promised_bytes, real_bytes};
+    if (taken)
+      g_array_append_val(taken, one);
+    return true;
+  }
+  ws_size_format(promise ? promised_bytes : real_bytes, need);
+  ws_size_format(MAX(0, promise ? room.promised_bytes : room.real_bytes), left);
+  return ws_fail(error, WS_ERROR_NO_CAPACITY, "object", pool->name, "need", need, "free", left, NULL);
+}

@@ -232,6 +232,20 @@ static void what_does_not_write_is_copied_once(void)
 
 /* ---- measured by its host ---- */
 
+/* Two people open the dialog: QEMU measures one at a time. */
+static void ask_twice_at_once(CenterRig *rig)
+{
+  char host[WS_ID_TEXT_MAX];
+  g_autofree char *json = g_strdup_printf("{\"host\":\"%s\"}", ws_id_format("host", rig_world_find(rig->world, "second"), host));
+  Ask a = {rig, "vm_migrate", "sharer", json, NULL}, b = a;
+  ws_co_start(rig->center.loop, ask, &a);
+  ws_co_start(rig->center.loop, ask, &b);
+  while (!a.forecast || !b.forecast)
+    center_rig_run_for(rig, 1);
+  ws_migration_forecast_free(a.forecast);
+  ws_migration_forecast_free(b.forecast);
+}
+
 static void measures(CenterRig *rig)
 {
   HostTruth *truth = &rig->world->hosts[0];
@@ -252,6 +266,14 @@ static void measures(CenterRig *rig)
   g_autoptr(WsMigrationForecast) old = foretold(rig, "vm_migrate", "sharer", "");
   g_assert_cmpint(old->dirty_basis, ==, WS_MIGRATION_FORECAST_DIRTY_BASIS_LOG);
   truth->dirty_bytes_per_s = 5 * MIB;
+  truth->n_measured = 0;
+  g_autoptr(WsMigrationForecast) soon = foretold(rig, "vm_migrate", "sharer", ""); /* nor is that tried again at once */
+  g_assert_cmpint(soon->dirty_basis, ==, WS_MIGRATION_FORECAST_DIRTY_BASIS_LOG);
+  g_assert_cmpuint(truth->n_measured, ==, 0);
+  center_rig_run_for(rig, 60 * (gint64)G_USEC_PER_SEC);
+  ask_twice_at_once(rig);
+  g_assert_cmpuint(truth->n_measured, ==, 1);
+  center_rig_run_for(rig, 60 * (gint64)G_USEC_PER_SEC);
   truth->n_measured = 0;
   center_rig_do(rig, NULL, "vm_migrate", "sharer", "{'host':'@second','bandwidth_bytes_per_s':16777216}");
   center_rig_settle(rig);

@@ -157,16 +157,19 @@ static double nic_rate(const WsHost *host, const char *network)
 
 typedef struct {
   WsId vm;
-  gint64 bytes_per_s, at_us; /* monotonic */
+  gint64 bytes_per_s;       /* WS_INT_UNSET: never told */
+  gint64 at_us, tried_us;   /* monotonic: of that, and of the last try */
+  bool is_asked;            /* QEMU measures one at a time: others do without meanwhile */
 } Measured;
 
 static gboolean is_old(gpointer key, gpointer value, gpointer now_us)
 {
-  return *(const gint64 *)now_us - ((const Measured *)value)->at_us > GOOD_US;
+  const Measured *m = value;
+  return !m->is_asked && *(const gint64 *)now_us - m->tried_us > GOOD_US;
 }
 
-/* The last that is good; NULL: none. */
-static const Measured *measured_of(const Move *move)
+/* The last that was tried; NULL: none lately. */
+static Measured *measured_of(const Move *move)
 {
   Center *center = move->vm.center;
   gint64 now_us = ws_clock_monotonic_us(center->clock);
@@ -176,30 +179,52 @@ static const Measured *measured_of(const Move *move)
   return g_hash_table_lookup(center->dirty_rates, &move->vm.id);
 }
 
+/* To be asked now; NULL: it is asked already, or was lately, with whatever success. */
+static Measured *begin_to_ask(const Move *move)
+{
+  Center *center = move->vm.center;
+  Measured *m = measured_of(move);
+  gint64 now_us = ws_clock_monotonic_us(center->clock);
+  if (m && (m->is_asked || now_us - m->tried_us < FRESH_US))
+    return NULL;
+  if (!m) {
+    m = g_new(Measured, 1);
+    *m = (Measured){move->vm.id, WS_INT_UNSET, 0, 0, false};
+    g_hash_table_replace(center->dirty_rates, &m->vm, m);
+  }
+  m->tried_us = now_us;
+  m->is_asked = true;
+  return m;
+}
+
 /* An agent that does not know the call, and a QEMU that does not answer, cost the forecast a figure and
  * nothing else. */
 static void measure(const Move *move)
 {
   Center *center = move->vm.center;
-  const Measured *known = measured_of(move);
-  if (known && ws_clock_monotonic_us(center->clock) - known->at_us < FRESH_US)
-    return;
   RpcLink *link = hosts_link(center, move->vm.host, NULL);
   WsRpcVmDirtyRate params = {.vm = move->vm.id, .uuid = (char *)move->vm.uuid};
   g_autoptr(WsRpcVmDirtyRateResult) said = NULL;
-  if (!link || !rpc_vm_dirty_rate(link, &params, &said, NULL, NULL, NULL, NULL))
+  Measured *m = link ? begin_to_ask(move) : NULL; /* stays while it is asked */
+  if (!m)
     return;
-  Measured *now = g_new(Measured, 1);
-  *now = (Measured){move->vm.id, said->bytes_per_s, ws_clock_monotonic_us(center->clock)};
-  g_hash_table_replace(center->dirty_rates, &now->vm, now);
+  bool told = rpc_vm_dirty_rate(link, &params, &said, NULL, NULL, NULL, NULL);
+  m->is_asked = false;
+  m->tried_us = ws_clock_monotonic_us(center->clock);
+  if (!told)
+    return;
+  m->bytes_per_s = said->bytes_per_s;
+  m->at_us = m->tried_us;
 }
 
 /* What was measured, else what its last move told; 0: nothing is known. */
 static int dirty_rate(const Move *move, const Before *before, gint64 *bytes_per_s)
 {
   const Measured *measured = measured_of(move);
-  *bytes_per_s = measured ? measured->bytes_per_s : dirty_before(before);
-  return measured                       ? WS_MIGRATION_FORECAST_DIRTY_BASIS_MEASURED
+  bool is_good = measured && measured->bytes_per_s != WS_INT_UNSET &&
+                 ws_clock_monotonic_us(move->vm.center->clock) - measured->at_us <= GOOD_US;
+  *bytes_per_s = is_good ? measured->bytes_per_s : dirty_before(before);
+  return is_good                        ? WS_MIGRATION_FORECAST_DIRTY_BASIS_MEASURED
          : *bytes_per_s != WS_INT_UNSET ? WS_MIGRATION_FORECAST_DIRTY_BASIS_LOG
                                         : 0;
 }

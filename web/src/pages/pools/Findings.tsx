@@ -20,7 +20,7 @@ export function Findings({ findings }: { findings: PoolFinding[] }) {
   const shown = findings.filter((one) => all || one.result !== 'ok').sort((a, b) => ORDER.indexOf(a.result ?? '') - ORDER.indexOf(b.result ?? ''))
   return (
     <div className="stack" data-test="pool-findings">
-      <p role="status" data-test="pool-said"><Glyph name={level === 'ok' ? 'tick' : level === 'warn' ? 'triangle' : 'cross'} colour={level} /> {failed ? t('pool_failed', { n: failed }) : advised ? t('pool_advised', { n: advised }) : t('pool_fine')}</p>
+      <p className={failed ? undefined : 'checkok'} role="status" data-test="pool-said"><Glyph name={level === 'ok' ? 'tick' : level === 'warn' ? 'triangle' : 'cross'} colour={level} /> {failed ? t('pool_failed', { n: failed }) : advised ? t('pool_advised', { n: advised }) : t('pool_fine')}</p>
       {shown.length > 0 && <PartTable type="PoolFinding" rows={shown.map((finding, i) => ({ ...finding, key: i }))} paths={['result', 'host', 'check', 'found']} own={[TEXT('reason'), TEXT('advice')]} />}
       {well > 0 && <button type="button" className="grouphead" aria-expanded={all} onClick={() => setAll(!all)} data-test="pool-all"><Icon name={all ? 'down' : 'right'} size={12} /> {t('pool_well', { n: well })}</button>}
     </div>

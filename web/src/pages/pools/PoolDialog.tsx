@@ -18,7 +18,6 @@ import { Findings } from './Findings'
 
 const KINDS = ['directory', 'shared_directory', 'nfs'] as const
 const CHECK_MS = 400
-const MOUNT_MS = 1500 // the hosts mount what is typed
 
 export default function PoolDialog({ host }: { host?: string }) {
   const hosts = useRows('hosts', { filter: 'state=connected', sort: 'name' }, 2)
@@ -36,16 +35,18 @@ export default function PoolDialog({ host }: { host?: string }) {
   const body = clean(nfs ? { ...value, path: undefined } : { ...value, nfs: undefined })
   const whole = value.name && value.hosts.length && (nfs ? value.nfs?.server && value.nfs?.export?.startsWith('/') : /^\/.+\/[^/]+$/.test(value.path))
   const text = JSON.stringify(body)
+  const [left, setLeft] = useState('') // what was there when a field was left: hosts mount an export, so never what is half typed
+  const ready = whole && (!nfs || left === text)
   useEffect(() => {
-    setState({ asking: !!whole })
-    if (!whole) return
+    setState({ asking: !!ready })
+    if (!ready) return
     let here = true
-    const timer = setTimeout(() => dryRun('POST', '/pools', JSON.parse(text)).then((answer) => here && setState({ ok: true, findings: answer.check?.findings }), (failed) => here && setState({ error: failed })), nfs ? MOUNT_MS : CHECK_MS)
+    const timer = setTimeout(() => dryRun('POST', '/pools', JSON.parse(text)).then((answer) => here && setState({ ok: true, findings: answer.check?.findings }), (failed) => here && setState({ error: failed })), nfs ? 0 : CHECK_MS)
     return () => {
       here = false
       clearTimeout(timer)
     }
-  }, [text, whole])
+  }, [text, ready])
   const name = (next: string) => {
     const folder = (s: string) => '/var/lib/winsphere/pools/' + s.toLowerCase().replace(/[^a-z0-9._-]+/g, '-').replace(/^-|-$/g, '')
     set({ ...value, name: next, path: value.path === folder(value.name) || !value.path || value.path.endsWith('/') ? folder(next) : value.path })
@@ -78,7 +79,7 @@ export default function PoolDialog({ host }: { host?: string }) {
             </button>
           ))}
         </div>
-        <div className="fields">
+        <div className="fields" onBlur={() => setLeft(text)}>
           <Labelled label={t('name')} required error={at('name')} id="pool-name"><Input id="pool-name" value={value.name} maxLength={255} autoFocus onChange={(e) => name(e.target.value)} /></Labelled>
           <Labelled label={t('hosts')} required error={at('hosts')}><RefsSelect type="Host" label={t('hosts')} filter="state=connected" value={value.hosts} onChange={(ids) => set({ ...value, hosts: value.kind === 'directory' ? ids.slice(-1) : ids })} /></Labelled>
           {nfs && <Labelled label={t('nfs_server')} required error={at('nfs.server')} id="pool-server"><Input id="pool-server" value={value.nfs?.server} className="mono" spellCheck={false} onChange={(e) => set({ ...value, nfs: { ...value.nfs, server: e.target.value } })} /></Labelled>}
@@ -87,6 +88,7 @@ export default function PoolDialog({ host }: { host?: string }) {
         </div>
         <button type="button" className="grouphead" aria-expanded={more} onClick={() => setMore(!more)}><Icon name={more ? 'down' : 'right'} size={12} /> {t('more_settings')}</button>
         {more && <Fields type="Pool" only={['overcommit_ratio', 'description', 'labels']} value={value} change={set} errors={errors} />}
+        {whole && !ready && <p><Button onClick={() => setLeft(text)} data-test="pool-try">{t('pool_try')}</Button></p>}
         {state.asking && <p className="faint" role="status" aria-busy>{t('hosts_try_it')}</p>}
         {state.ok && !state.findings && <p className="checkok" role="status"><Glyph name="tick" colour="ok" /> {t('checks_passed')}</p>}
         {state.findings && <Findings findings={state.findings} />}

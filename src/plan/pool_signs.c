@@ -5,6 +5,7 @@
 
 #define FAST_MBPS 10000
 #define PORTS_MAX 64
+#define SEEN_MAX  (2 * PORTS_MAX) /* NICs on the way to them */
 
 #define CHECK(name) WS_POOL_FINDING_CHECK_##name
 #define SIGN(name)  WS_POOL_SIGN_WORD_##name
@@ -104,22 +105,39 @@ static const WsHostNic *find_address(const WsHostFacts *facts, const char *addre
   return NULL;
 }
 
+static bool is_among(const WsHostNic *const *nics, guint n, const WsHostNic *nic)
+{
+  for (guint i = 0; i < n; i++)
+    if (nics[i] == nic)
+      return true;
+  return false;
+}
+
 typedef struct {
   const WsHostNic *ports[PORTS_MAX];
   guint n;
   bool stand_in; /* for each other */
 } Ports;
 
-/* What cables are behind it: itself, the members of a bond, what a bridge has. */
-static void add_ports(const WsHostFacts *facts, const WsHostNic *nic, guint depth, Ports *ports)
+/* What cables are behind it: itself, the members of a bond, what a bridge has. Each NIC is looked at once and
+ * few at all: a host may tell of thousands that are each other's masters. */
+static void add_ports(const WsHostFacts *facts, const WsHostNic *nic, Ports *ports)
 {
-  bool cable = nic->kind == WS_HOST_NIC_KIND_PHYSICAL || nic->kind == WS_HOST_NIC_KIND_VIRTUAL_FUNCTION;
-  if (cable && ports->n < PORTS_MAX)
-    ports->ports[ports->n++] = nic;
-  ports->stand_in = ports->stand_in || nic->kind == WS_HOST_NIC_KIND_BOND;
-  for (guint i = 0; !cable && depth < 3 && i < facts->nics.len; i++)
-    if (g_strcmp0(facts->nics.items[i]->master, nic->name) == 0)
-      add_ports(facts, facts->nics.items[i], depth + 1, ports);
+  const WsHostNic *seen[SEEN_MAX] = {nic};
+  guint n = 1;
+  for (guint at = 0; at < n && ports->n < PORTS_MAX; at++) {
+    const WsHostNic *one = seen[at];
+    if (one->kind == WS_HOST_NIC_KIND_PHYSICAL || one->kind == WS_HOST_NIC_KIND_VIRTUAL_FUNCTION) {
+      ports->ports[ports->n++] = one;
+      continue;
+    }
+    ports->stand_in = ports->stand_in || one->kind == WS_HOST_NIC_KIND_BOND;
+    for (guint i = 0; i < facts->nics.len && n < SEEN_MAX; i++) {
+      const WsHostNic *child = facts->nics.items[i];
+      if (g_strcmp0(child->master, one->name) == 0 && !is_among(seen, n, child))
+        seen[n++] = child;
+    }
+  }
 }
 
 static void add(WsPoolFindings *findings, const PlanPoolWay *way, WsPoolSignWord sign, const char *found)
@@ -133,7 +151,7 @@ static void judge_ports(const PlanPoolWay *way, const WsHostNic *nic, WsPoolFind
   g_autoptr(GString) names = g_string_new(nic->name);
   gint64 speed = G_MAXINT64;
   guint up = 0;
-  add_ports(way->host->facts, nic, 0, &ports);
+  add_ports(way->host->facts, nic, &ports);
   if (!ports.n)
     return; /* a switch of Open vSwitch, a VLAN: what is behind it is not told */
   for (guint i = 0; i < ports.n; i++) {

@@ -98,6 +98,21 @@ static void sharing_with_management_is_told(void)
   assert_judged(host, "bond0", "10.0.0.130", "ok nics_bonded (bond0: eth1, eth2)");
 }
 
+/* What a host may tell of itself that is no estate of this world: it must not hold the manager up. */
+static void masters_of_each_other_are_soon_looked_at(void)
+{
+  g_autoptr(WsHost) host = good_host(1);
+  for (guint i = 0; i < 4092; i++)
+    add_nic(host, "br0", WS_HOST_NIC_KIND_BRIDGE, "br0", NULL);
+  gint64 began_us = g_get_monotonic_time();
+  assert_judged(host, "br0", "10.0.8.5", "");
+  g_assert_cmpint(g_get_monotonic_time() - began_us, <, G_USEC_PER_SEC); /* of hours */
+  add_nic(host, "br1", WS_HOST_NIC_KIND_BRIDGE, "br2", "10.0.7.5/24");
+  add_nic(host, "br2", WS_HOST_NIC_KIND_BRIDGE, "br1", NULL);
+  add_nic(host, "eth3", WS_HOST_NIC_KIND_PHYSICAL, "br2", NULL);
+  assert_judged(host, "br1", "10.0.7.5", "advice nics_single (br1: eth3)");
+}
+
 static void what_is_not_known_is_not_judged(void)
 {
   g_autoptr(WsHost) host = good_host(1), bare = ws_host_new();
@@ -145,6 +160,7 @@ int main(int argc, char **argv)
   ADD(single_port_is_told);
   ADD(two_ports_in_a_bridge_do_not_stand_in);
   ADD(sharing_with_management_is_told);
+  ADD(masters_of_each_other_are_soon_looked_at);
   ADD(what_is_not_known_is_not_judged);
   ADD(mtus_are_compared);
   ADD(every_sign_is_judged_and_told);

@@ -325,6 +325,24 @@ static void long_log_is_read_from_its_end(void)
   remove_tree(root);
 }
 
+/* What a crash may leave, and what no package manager writes: neither hides the rest. */
+static void torn_log_is_read_past_its_damage(void)
+{
+  g_autofree char *root = g_dir_make_tmp("ws-node-XXXXXX", NULL), *word = g_strnfill(256, 'x');
+  g_autoptr(GString) text = g_string_new("2026-11-01 10:20:30 upgrade old:amd64 1.0 1.1\n2026-11-01 10:2");
+  for (guint i = 0; i < 4096; i++)
+    g_string_append_c(text, 0);
+  g_string_append(text, "2026-11-02 10:20:30 upgrade new:amd64 1.0 1.1\n");
+  g_string_append_printf(text, "2026-11-02 10:20:31 upgrade %s 1.0 1.1\n", word);
+  g_string_append_printf(text, "2026-11-02 10:20:31 upgrade long:amd64 1.0 %s\n", word);
+  put(root, "/var/log/dpkg.log", text->str, text->len);
+  g_autoptr(WsHostPackages) packages = node_read_packages(root);
+  g_assert_cmpuint(packages->changes.len, ==, 2);
+  assert_change(packages, 0, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "new:amd64", "1.1", "1.0");
+  assert_change(packages, 1, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "old:amd64", "1.1", "1.0");
+  remove_tree(root);
+}
+
 static bool stand_in_for_rpm(const WsExec *exec, char **out, int *status, void *arg)
 {
   g_assert_cmpstr(exec->argv[0], ==, "rpm");
@@ -362,6 +380,7 @@ int main(int argc, char **argv)
   g_test_add_func("/host/node/cpu_lists_are_read", cpu_lists_are_read);
   g_test_add_func("/host/node/log_of_packages_is_read_newest_first", log_of_packages_is_read_newest_first);
   g_test_add_func("/host/node/long_log_is_read_from_its_end", long_log_is_read_from_its_end);
+  g_test_add_func("/host/node/torn_log_is_read_past_its_damage", torn_log_is_read_past_its_damage);
   g_test_add_func("/host/node/host_without_dpkg_asks_rpm", host_without_dpkg_asks_rpm);
   return g_test_run();
 }

@@ -13,6 +13,7 @@
 #define RPM_BYTES      (4 << 20)
 #define RPM_TIMEOUT_MS 20000
 #define RPM_FORMAT     "%{INSTALLTIME} %{NAME} %{VERSION}-%{RELEASE}\n"
+#define WORD_MAX       255
 #define NONE           "<none>"
 
 /* The end of a file that may be long; NULL: there is none. */
@@ -29,6 +30,9 @@ static char *read_end(const char *root, const char *name)
   gssize n = ok ? pread(fd, text, LOG_BYTES, from) : -1;
   close(fd);
   text[MAX(n, 0)] = 0;
+  for (gssize i = 0; i < n; i++) /* a crash may leave a block of zeros in a log */
+    if (!text[i])
+      text[i] = '\n';
   char *whole = n > 0 && from ? strchr(text, '\n') : text; /* the first line of a piece is torn */
   if (n > 0 && whole && whole != text)
     memmove(text, whole + 1, strlen(whole + 1) + 1);
@@ -44,6 +48,12 @@ static void add(WsHostPackages *packages, gint64 time_us, int action, const char
   change->package = g_utf8_make_valid(name, -1);
   change->version = version && strcmp(version, NONE) != 0 ? g_utf8_make_valid(version, -1) : NULL;
   change->before = before && strcmp(before, NONE) != 0 ? g_utf8_make_valid(before, -1) : NULL;
+  const char *const words[] = {change->package, change->version, change->before};
+  for (guint i = 0; i < G_N_ELEMENTS(words); i++)
+    if (words[i] && strlen(words[i]) > WORD_MAX) { /* no answer could carry it */
+      ws_host_package_change_free(change);
+      return;
+    }
   ws_array_add(&packages->changes, change);
 }
 

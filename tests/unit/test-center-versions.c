@@ -194,7 +194,7 @@ static void alarms_go_with_their_object(void)
 
 /* ---- what changes is an event ---- */
 
-/* "before version" of each change that was told. */
+/* "what before version" of each change that was told. */
 static char *changes_told(CenterRig *rig)
 {
   g_autoptr(GError) error = NULL;
@@ -204,8 +204,8 @@ static char *changes_told(CenterRig *rig)
   for (guint i = 0; i < events->len; i++) {
     const WsEvent *event = events->pdata[i];
     if (g_strcmp0(event->text, "host_version_changed") == 0)
-      g_string_append_printf(text, "%s %s; ", ws_map_get(&event->params, "before"),
-                             ws_map_get(&event->params, "version"));
+      g_string_append_printf(text, "%s %s %s; ", ws_map_get(&event->params, "what"),
+                             ws_map_get(&event->params, "before"), ws_map_get(&event->params, "version"));
   }
   return g_string_free(text, FALSE);
 }
@@ -221,13 +221,26 @@ static void upgrade_twice(CenterRig *rig)
   become(rig, "1.0.0", NULL); /* nothing was known: no change */
   assert_told(rig, "");
   become(rig, "1.0.1", NULL);
-  assert_told(rig, "1.0.0 1.0.1; ");
+  assert_told(rig, "host agent 1.0.0 1.0.1; ");
   center_rig_link(rig, 0, false);
   host_sim_set_version(rig->hosts[0].sim, NULL, NULL); /* it does not say */
   center_rig_link(rig, 0, true);
   center_rig_settle(rig);
   become(rig, "1.0.1", NULL);
-  assert_told(rig, "1.0.0 1.0.1; ");
+  assert_told(rig, "host agent 1.0.0 1.0.1; ");
+}
+
+/* None becomes another word of the catalogue ("kernel" is CPU time there), and names of products stay. */
+static void what_is_upgraded_has_a_name_in_chinese(void)
+{
+  static const char *const names[][2] = {{"operating system", "操作系统"}, {"Linux kernel", "Linux 内核"},
+                                         {"host agent", "主机代理"},       {"libvirt", "libvirt"},
+                                         {"QEMU", "QEMU"},                 {"Open vSwitch", "Open vSwitch"}};
+  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_autofree char *zh = ws_phrase(names[i][0], WS_LANG_ZH), *en = ws_phrase(names[i][0], WS_LANG_EN);
+    g_assert_cmpstr(zh, ==, names[i][1]);
+    g_assert_cmpstr(en, ==, names[i][0]);
+  }
 }
 
 static void version_that_changes_is_an_event(void)
@@ -326,6 +339,7 @@ int main(int argc, char **argv)
   g_test_add_func("/center/versions/full_pool_is_an_alarm", full_pool_is_an_alarm);
   g_test_add_func("/center/versions/alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not", alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not);
   g_test_add_func("/center/versions/alarms_go_with_their_object", alarms_go_with_their_object);
+  g_test_add_func("/center/versions/what_is_upgraded_has_a_name_in_chinese", what_is_upgraded_has_a_name_in_chinese);
   g_test_add_func("/center/versions/version_that_changes_is_an_event", version_that_changes_is_an_event);
   g_test_add_func("/center/versions/host_tells_its_patch_history", host_tells_its_patch_history);
   g_test_add_func("/center/versions/host_without_a_common_protocol_is_incompatible", host_without_a_common_protocol_is_incompatible);

@@ -46,7 +46,7 @@ void host_versions_told(Center *center, WsId host, const WsHostVersions *before,
     return;
   g_autoptr(WsHostVersions) told = ws_host_versions_copy(now);
   const Version versions[] = {
-      {"operating system", &kept->os, &told->os}, {"kernel", &kept->kernel, &told->kernel},
+      {"operating system", &kept->os, &told->os}, {"Linux kernel", &kept->kernel, &told->kernel},
       {"host agent", &kept->agent, &told->agent}, {"libvirt", &kept->libvirt, &told->libvirt},
       {"QEMU", &kept->qemu, &told->qemu},         {"Open vSwitch", &kept->ovs, &told->ovs}};
   for (guint i = 0; i < G_N_ELEMENTS(versions); i++)

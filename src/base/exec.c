@@ -353,16 +353,21 @@ static bool wait_for_end(const Run *run, int timeout_ms)
   return has_ended(run);
 }
 
+static bool fail_deadline(const WsExec *exec, const char *name, GError **error)
+{
+  char timeout[WS_SPAN_TEXT_MAX];
+  guint ms = exec->timeout_ms ? exec->timeout_ms : DEFAULT_TIMEOUT_MS;
+  return ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", name, "timeout",
+                 ws_span_format(ms * G_GINT64_CONSTANT(1000), timeout), NULL);
+}
+
 static bool check_limits(Run *run, GError **error)
 {
   if (run->exec->cancel && g_atomic_int_get(run->exec->cancel))
     return ws_fail(error, WS_ERROR_CANCELLED, NULL);
   if (g_get_monotonic_time() < run->until_us)
     return true;
-  char timeout[WS_SPAN_TEXT_MAX];
-  guint ms = run->exec->timeout_ms ? run->exec->timeout_ms : DEFAULT_TIMEOUT_MS;
-  return ws_fail(error, WS_ERROR_DEADLINE_EXCEEDED, "what", run->name, "timeout",
-                 ws_span_format(ms * G_GINT64_CONSTANT(1000), timeout), NULL);
+  return fail_deadline(run->exec, run->name, error);
 }
 
 /* Until the program has ended (its output then taken as far as it is there), or a limit is passed. */
@@ -476,7 +481,10 @@ static bool recorded(const WsExec *exec, char **out, gsize *out_bytes, int *stat
   if (!recorder || !recorder(exec, &answer, &exit_status, recorder_arg))
     return false;
   g_autoptr(GString) nothing = g_string_new(NULL);
-  *ok = exit_status == 0 || exec->any_status || fail_status(exec->argv[0], exit_status, nothing, error);
+  if (exit_status < 0)
+    *ok = fail_deadline(exec, exec->argv[0], error);
+  else
+    *ok = exit_status == 0 || exec->any_status || fail_status(exec->argv[0], exit_status, nothing, error);
   if (status)
     *status = exit_status;
   if (!*ok)

@@ -12,15 +12,19 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define IDENTITY "0d4f7a52-6a2b-4d8e-9a35-2f6d3c1b0a01"
 #define OTHER    "0d4f7a52-6a2b-4d8e-9a35-2f6d3c1b0a02"
+#define HANGS    (-1) /* a program whose time is over */
 #define NO_MOUNT "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
 #define WAIT_US  (20 * (gint64)G_USEC_PER_SEC)
-/* What is well in any folder, by its checks. */
-#define ALL_WELL "filesystem space write owner locks direct_io rename"
+/* What is well in any folder, by its checks; who is not root cannot try to give a file away. */
+#define ALL_WELL (geteuid() == 0 ? WELL_OF_ROOT : WELL_OF_OTHERS)
+#define WELL_OF_ROOT   "filesystem space write owner locks direct_io rename"
+#define WELL_OF_OTHERS "filesystem space write locks direct_io rename"
 
 typedef struct {
   char *top, *root, *state, *path, *export, *under, *mountinfo, *filesystems, *helper;
@@ -102,6 +106,11 @@ static void await_stopped(Fixture *f, guint n)
   g_mutex_unlock(&f->lock);
 }
 
+static void await_the_thread(void)
+{
+  await_stopped(the, 1);
+}
+
 /* ---- set up ---- */
 
 static Storage *start(Fixture *f)
@@ -164,6 +173,7 @@ static void tear_down(Fixture *f, gconstpointer data)
   storage_free(f->storage);
   ws_exec_set_recorder(NULL, NULL);
   pool_probe_seam = NULL;
+  pool_probe_wait_seam = NULL;
   remove_tree(f->top);
   g_ptr_array_unref(f->commands);
   char *texts[] = {f->top, f->root, f->state, f->path, f->export, f->under, f->mountinfo, f->filesystems, f->helper};
@@ -210,6 +220,20 @@ static void assert_finds(Fixture *f, const char *path, const char *fields, const
   g_autoptr(WsRpcPoolCheckResult) result = check(f, path, fields);
   g_autofree char *words = words_of(result);
   g_assert_cmpstr(words, ==, expected);
+}
+
+/* `before`, then what is well. */
+static void assert_well(const char *words, const char *before)
+{
+  g_autofree char *expected = g_strdup_printf("%s %s", before, ALL_WELL);
+  g_assert_cmpstr(words, ==, expected);
+}
+
+static void assert_finds_well(Fixture *f, const char *path, const char *fields, const char *before)
+{
+  g_autoptr(WsRpcPoolCheckResult) result = check(f, path, fields);
+  g_autofree char *words = words_of(result);
+  assert_well(words, before);
 }
 
 static guint n_in(const char *folder)
@@ -267,15 +291,15 @@ static void make_pool(const char *path, const char *uuid)
 static void pool_is_tried_and_left_as_it_was(Fixture *f, gconstpointer data)
 {
   make_pool(f->path, IDENTITY);
-  assert_finds(f, f->path, UUID, "path_there " ALL_WELL);
+  assert_finds_well(f, f->path, UUID, "path_there");
   assert_nothing_left(f, f->path, 1);
 }
 
 static void folder_that_is_not_there_is_tried_above(Fixture *f, gconstpointer data)
 {
   g_autofree char *deep = g_build_filename(f->path, "deep", NULL);
-  assert_finds(f, f->path, ",\"create\":true", "path_to_make " ALL_WELL);
-  assert_finds(f, deep, "", "path_to_share " ALL_WELL);
+  assert_finds_well(f, f->path, ",\"create\":true", "path_to_make");
+  assert_finds_well(f, deep, "", "path_to_share");
   assert_nothing_left(f, f->root, 0);
 }
 
@@ -289,10 +313,52 @@ static void folder_that_will_not_do_is_told(Fixture *f, gconstpointer data)
   g_autofree char *bare = g_build_filename(f->root, "bare", NULL);
   g_assert_cmpint(g_mkdir(bare, 0755), ==, 0);
   assert_finds(f, bare, UUID, "path_no_pool");
-  assert_finds(f, bare, "", "path_there " ALL_WELL);
-  g_assert_cmpint(g_chmod(bare, 0777), ==, 0);
-  assert_finds(f, bare, "", "path_open_to_all");
+  assert_finds_well(f, bare, "", "path_there");
+  static const mode_t writable[] = {0777, 0775, 0757};
+  for (guint i = 0; i < G_N_ELEMENTS(writable); i++) {
+    g_assert_cmpint(g_chmod(bare, writable[i]), ==, 0);
+    assert_finds(f, bare, "", "path_open_to_all");
+  }
+  g_autofree char *below = g_build_filename(bare, "below", NULL);
+  assert_finds(f, below, ",\"create\":true", "path_to_make path_open_to_all");
+  g_assert_cmpint(g_chmod(bare, 0755), ==, 0);
+  if (geteuid() == 0) { /* somebody's own folder */
+    g_assert_cmpint(chown(bare, 1000, (gid_t)-1), ==, 0);
+    assert_finds(f, bare, "", "path_open_to_all");
+    assert_finds(f, below, "", "path_to_share path_open_to_all");
+  }
   assert_nothing_left(f, bare, 0);
+}
+
+static void pipe_for_an_identity_holds_nobody_up(Fixture *f, gconstpointer data)
+{
+  g_autofree char *pipe = g_build_filename(f->path, ".winsphere-pool", NULL);
+  g_assert_cmpint(g_mkdir(f->path, 0755), ==, 0);
+  g_assert_cmpint(mkfifo(pipe, 0600), ==, 0);
+  assert_finds(f, f->path, UUID, "path_absent");
+}
+
+/* Who may write into the folder puts something else in the place of what is tried. */
+static void swap(WsPoolSignWord sign, const char *found, void *arg)
+{
+  Fixture *f = arg;
+  g_autofree char *name = g_build_filename(f->export, ".new-x", NULL);
+  if (sign != WS_POOL_SIGN_WORD_WRITE_DONE)
+    return;
+  g_assert_cmpint(g_unlink(name), ==, 0);
+  g_assert_cmpint(link(f->helper, name), ==, 0);
+}
+
+static void what_is_put_in_its_place_is_not_touched(Fixture *f, gconstpointer data)
+{
+  int fd = open(f->export, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  write_text(f->helper, "theirs");
+  pool_trial_run(fd, ".new-x", swap, f);
+  close(fd);
+  g_autofree char *text = NULL;
+  g_assert_true(g_file_get_contents(f->helper, &text, NULL, NULL));
+  g_assert_cmpstr(text, ==, "theirs");
+  assert_nothing_left(f, f->export, 0);
 }
 
 static void add_word(WsPoolSignWord sign, const char *found, void *arg)
@@ -325,10 +391,10 @@ static void export_is_mounted_aside_and_unmounted(Fixture *f, gconstpointer data
       f, f->path, ",\"nfs\":{\"server\":\"127.0.0.1\",\"export\":\"/vol\",\"hard\":true,\"timeout_s\":600}");
   g_autofree char *words = words_of(result), *aside = g_build_filename(f->state, "checks", "1", NULL);
   g_autofree char *mount = g_strconcat(
-      "mount -t nfs -o vers=4.2,proto=tcp,soft,timeo=50,retrans=2,nosuid,nodev,noexec 127.0.0.1:/vol ", aside,
+      "mount -t nfs -o vers=4.2,proto=tcp,soft,timeo=50,retrans=2,nosuid,nodev,noexec,retry=0 127.0.0.1:/vol ", aside,
       NULL);
   g_autofree char *umount = g_strconcat("umount ", aside, NULL);
-  g_assert_cmpstr(words, ==, "mount_done path_there " ALL_WELL);
+  assert_well(words, "mount_done path_there");
   g_assert_cmpuint(f->commands->len, ==, 2);
   g_assert_cmpstr(f->commands->pdata[0], ==, mount);
   g_assert_cmpstr(f->commands->pdata[1], ==, umount);
@@ -343,7 +409,7 @@ static void pool_that_is_mounted_is_tried_where_it_is(Fixture *f, gconstpointer 
   make_pool(f->export, IDENTITY);
   g_assert_cmpint(g_mkdir(f->path, 0755), ==, 0);
   mount_at(f, "127.0.0.1:/vol", f->path);
-  assert_finds(f, f->path, UUID EXPORT, "options_soft mount_done path_there " ALL_WELL);
+  assert_finds_well(f, f->path, UUID EXPORT, "options_soft mount_done path_there");
   g_assert_cmpuint(f->commands->len, ==, 0);
   g_assert_true(is_mounted(f));
   unmount_at(f, f->path);
@@ -364,13 +430,15 @@ static void export_that_cannot_be_mounted_leaves_nothing(Fixture *f, gconstpoint
 
 static void silent_server_is_given_up_and_cleared(Fixture *f, gconstpointer data)
 {
-  pool_probe_wait_ms = 300;
   hang_at(f, WS_POOL_SIGN_WORD_WRITE_DONE);
+  pool_probe_wait_seam = await_the_thread;
+  pool_probe_wait_ms = 0;
   assert_finds(f, f->path, EXPORT, "options_soft mount_done path_there filesystem space write mount_silent");
+  pool_probe_wait_seam = NULL;
+  pool_probe_wait_ms = WAIT_US / 1000;
   g_assert_false(is_mounted(f)); /* at once, though the thread hangs */
   g_assert_true(g_str_has_prefix(f->commands->pdata[f->commands->len - 1], "umount -f -l "));
   gint64 began_us = g_get_monotonic_time();
-  pool_probe_wait_ms = WAIT_US / 1000;
   assert_finds(f, f->path, EXPORT, "mount_silent");
   g_assert_cmpint(g_get_monotonic_time() - began_us, <, WAIT_US / 2); /* nobody was sent there */
   hang_at(f, 0);
@@ -405,7 +473,7 @@ static void no_more_than_eight_are_out(Fixture *f, gconstpointer data)
   hang_at(f, 0);
   for (guint i = 0; i < G_N_ELEMENTS(threads); i++) {
     g_autofree char *words = g_thread_join(threads[i]);
-    g_assert_cmpstr(words, ==, "path_to_share " ALL_WELL);
+    assert_well(words, "path_to_share");
   }
   assert_nothing_left(f, f->root, 0);
 }
@@ -462,6 +530,42 @@ static void file_on_a_server_is_cleared_after_a_reboot(Fixture *f, gconstpointer
   await_nothing_left(f, f->export);
 }
 
+static guint n_said(Fixture *f, const char *program)
+{
+  guint n = 0;
+  for (guint i = 0; i < f->commands->len; i++)
+    n += g_str_has_prefix(f->commands->pdata[i], program);
+  return n;
+}
+
+/* It was killed, or gave up, while mount hung: nothing can lie on the server, and nobody asks it again. */
+static void server_that_was_away_is_not_asked_at_the_next_start(Fixture *f, gconstpointer data)
+{
+  f->mount_status = HANGS;
+  assert_finds(f, f->path, EXPORT, "options_soft mount_silent");
+  g_assert_cmpuint(n_notes(f), >, 0); /* it may come about yet */
+  storage_free(f->storage);
+  f->storage = start(f);
+  await_nothing_left(f, f->export);
+  g_assert_cmpuint(n_said(f, "mount "), ==, 1);
+}
+
+/* It came about after all: it is unmounted, and that is all. */
+static void late_mount_is_unmounted_at_the_next_start(Fixture *f, gconstpointer data)
+{
+  f->mount_status = HANGS;
+  assert_finds(f, f->path, EXPORT, "options_soft mount_silent");
+  g_autofree char *aside = g_build_filename(f->state, "checks", "1", NULL);
+  storage_free(f->storage);
+  if (!g_file_test(aside, G_FILE_TEST_IS_DIR))
+    g_assert_cmpint(g_mkdir(aside, 0700), ==, 0);
+  mount_at(f, "127.0.0.1:/vol", aside);
+  f->storage = start(f);
+  await_nothing_left(f, f->export);
+  g_assert_cmpuint(n_said(f, "mount "), ==, 1);
+  g_assert_cmpuint(n_said(f, "umount "), ==, 1);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -469,6 +573,8 @@ int main(int argc, char **argv)
   ADD(pool_is_tried_and_left_as_it_was);
   ADD(folder_that_is_not_there_is_tried_above);
   ADD(folder_that_will_not_do_is_told);
+  ADD(pipe_for_an_identity_holds_nobody_up);
+  ADD(what_is_put_in_its_place_is_not_touched);
   ADD(squashed_root_is_told);
   ADD(export_is_mounted_aside_and_unmounted);
   ADD(pool_that_is_mounted_is_tried_where_it_is);
@@ -478,5 +584,7 @@ int main(int argc, char **argv)
   ADD(killed_agent_leaves_no_file);
   ADD(killed_agent_leaves_no_mount);
   ADD(file_on_a_server_is_cleared_after_a_reboot);
+  ADD(server_that_was_away_is_not_asked_at_the_next_start);
+  ADD(late_mount_is_unmounted_at_the_next_start);
   return g_test_run();
 }

@@ -152,12 +152,13 @@ static bool say_why(const char *source, GError *failed, GError **error)
   return false;
 }
 
-bool nfs_mount(const WsPoolNfs *nfs, const char *path, GError **error)
+/* more: options for mount.nfs itself. */
+static bool mount_with(const WsPoolNfs *nfs, const char *more, const char *path, GError **error)
 {
   g_autoptr(GError) failed = NULL;
   if (!nfs_check(nfs, error))
     return false;
-  g_autofree char *source = nfs_source(nfs), *options = nfs_options(nfs);
+  g_autofree char *source = nfs_source(nfs), *of_pool = nfs_options(nfs), *options = g_strconcat(of_pool, more, NULL);
   NfsState state = nfs_state(nfs, path);
   if (state != NFS_ABSENT)
     return state == NFS_MOUNTED || in_use(path, error);
@@ -170,6 +171,16 @@ bool nfs_mount(const WsPoolNfs *nfs, const char *path, GError **error)
     return say_why(source, g_steal_pointer(&failed), error);
   return nfs_state(nfs, path) == NFS_MOUNTED ||
          ws_fail(error, WS_ERROR_IO_ERROR, "path", source, "cause", "mount said that it was done, but it is not mounted", NULL);
+}
+
+bool nfs_mount(const WsPoolNfs *nfs, const char *path, GError **error)
+{
+  return mount_with(nfs, "", path, error);
+}
+
+bool nfs_mount_once(const WsPoolNfs *nfs, const char *path, GError **error)
+{
+  return mount_with(nfs, ",retry=0", path, error);
 }
 
 bool nfs_give_up(const WsPoolNfs *nfs, const char *path, GError **error)

@@ -24,6 +24,8 @@ NfsState nfs_state(const WsPoolNfs *nfs, const char *path);
 /* Mounts it at `path`, a folder that is there. What is mounted already is a success. WS_ERROR_UNSUPPORTED: the kernel has no NFS client;
  * WS_ERROR_PROGRAM_MISSING: nfs-common is not installed; WS_ERROR_IN_USE: something else is mounted there; WS_ERROR_IO_ERROR with what mount said. */
 bool nfs_mount(const WsPoolNfs *nfs, const char *path, GError **error);
+/* The same, but a server that is away just now is not asked again. */
+bool nfs_mount_once(const WsPoolNfs *nfs, const char *path, GError **error);
 /* What is not mounted is a success. WS_ERROR_IN_USE: files in it are open. A server that does not answer is given up: the mount goes from the folder at once
  * and from the kernel when nothing uses it any more. */
 bool nfs_unmount(const WsPoolNfs *nfs, const char *path, GError **error);

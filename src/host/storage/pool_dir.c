@@ -132,14 +132,15 @@ int pool_dir_open(char *const *allowed_roots, const char *path, bool make, GErro
 
 char *pool_dir_identity(int dir_fd, const char *path, GError **error)
 {
-  int fd = pool_dir_open_beneath(dir_fd, POOL_IDENTITY_FILE, O_RDONLY | O_CLOEXEC, 0);
+  int fd = pool_dir_open_beneath(dir_fd, POOL_IDENTITY_FILE, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
   if (fd < 0) {
     if (errno != ENOENT)
       ws_fail(error, WS_ERROR_IO_ERROR, "path", path, "cause", g_strerror(errno), NULL);
     return NULL;
   }
   char buf[128] = {0};
-  gssize n = read(fd, buf, sizeof buf - 1);
+  struct stat st; /* what is no file may be somebody's pipe */
+  gssize n = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, buf, sizeof buf - 1) : -1;
   close(fd);
   gsize head = strlen(IDENTITY_FIRST_LINE);
   if (n < (gssize)head + 37 || strncmp(buf, IDENTITY_FIRST_LINE, head) != 0 || buf[head + 36] != '\n') {

@@ -16,6 +16,7 @@
 
 #define NOTES_FOLDER   "checks"
 #define NOTE_ENDING    ".json"
+#define MOUNTING       "mounting\n" /* begins a note while nothing can be on the server yet */
 #define NOTE_MAX_BYTES (64 << 10)
 #define PROBES_MAX     8 /* threads out at a time, hanging ones among them */
 #define SOFT_TIMEOUT_S 5 /* of a mount that is only tried */
@@ -24,6 +25,7 @@
 #define NFS_PORT       "2049"
 
 guint pool_probe_wait_ms = 40000;
+void (*pool_probe_wait_seam)(void);
 void (*pool_probe_seam)(WsPoolSignWord sign);
 
 typedef struct {
@@ -90,15 +92,16 @@ static char *notes_folder(const Storage *storage)
   return g_build_filename(storage->state_dir, NOTES_FOLDER, NULL);
 }
 
-/* What is made in `path` and the mount at it are on record from here on. */
-static bool take_note(Probe *probe, const char *path, GError **error)
+/* What is made in `path` and the mount at it are on record from here on; mounting: the mount alone. */
+static bool take_note(Probe *probe, const char *path, bool mounting, GError **error)
 {
   g_autoptr(WsRpcPoolCheck) what = ws_rpc_pool_check_copy(probe->params);
   g_free(what->path);
   what->path = g_strdup(path);
   gsize n;
-  g_autofree char *text = ws_object_to_json(&ws_type_rpc_pool_check, what, WS_WRITE_PEER, &n);
-  return ws_file_write(probe->note, text, n, 0600, error);
+  g_autofree char *json = ws_object_to_json(&ws_type_rpc_pool_check, what, WS_WRITE_PEER, &n);
+  g_autofree char *text = g_strconcat(mounting ? MOUNTING : "", json, NULL);
+  return ws_file_write(probe->note, text, strlen(text), 0600, error);
 }
 
 /* A number that no note of this run or the last has. */
@@ -146,7 +149,7 @@ static bool mount_softly(const WsPoolNfs *soft, const char *folder, GError **err
 {
   if (mkdir(folder, 0700) < 0 && errno != EEXIST)
     return ws_fail(error, WS_ERROR_IO_ERROR, "path", folder, "cause", g_strerror(errno), NULL);
-  return nfs_mount(soft, folder, error);
+  return nfs_mount_once(soft, folder, error);
 }
 
 /* false: it may be mounted yet. */
@@ -174,7 +177,9 @@ static int open_export(Probe *probe)
   const char *at = state == NFS_MOUNTED ? params->path : probe->mount;
   if (state == NFS_MOUNTED) /* by us: what virtual machines use is what is tried */
     g_clear_pointer(&probe->mount, g_free);
-  bool ok = take_note(probe, at, &error) && (state == NFS_MOUNTED || mount_softly(probe->soft, at, &error));
+  bool ok = (state == NFS_MOUNTED ||
+             (take_note(probe, at, true, &error) && mount_softly(probe->soft, at, &error))) &&
+            take_note(probe, at, false, &error);
   int fd = ok ? open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   probe->is_doubtful = ws_error_code(error) == WS_ERROR_DEADLINE_EXCEEDED;
   if (!ok)
@@ -208,6 +213,23 @@ static int open_above(char *const *roots, char **path)
   return fd;
 }
 
+/* Somebody else could swap what is made there. Who may write into an export its server says, and for that the
+ * right of all alone tells. */
+static bool is_open_to_others(Probe *probe, int fd, const char *path)
+{
+  struct stat st;
+  bool known = fstat(fd, &st) == 0, nfs = probe->params->nfs != NULL;
+  bool theirs = known && !nfs && st.st_uid != 0 && st.st_uid != geteuid();
+  mode_t writers = nfs ? S_IWOTH : S_IWGRP | S_IWOTH;
+  if (known && !theirs && !(st.st_mode & writers))
+    return false;
+  g_autofree char *found =
+      known ? g_strdup_printf("%s: uid %u, mode %04o", path, (guint)st.st_uid, (guint)st.st_mode & 07777)
+            : g_strdup(path);
+  tell(WS_POOL_SIGN_WORD_PATH_OPEN_TO_ALL, found, probe);
+  return true;
+}
+
 /* *own: it is the pool's folder, not one above. */
 static int open_folder(Probe *probe, bool *own)
 {
@@ -227,12 +249,15 @@ static int open_folder(Probe *probe, bool *own)
     tell(params->create ? WS_POOL_SIGN_WORD_PATH_TO_MAKE : WS_POOL_SIGN_WORD_PATH_TO_SHARE, path, probe);
   }
   g_clear_error(&error);
-  if (fd >= 0 && !take_note(probe, path, &error)) {
+  bool ok = fd >= 0 && (*own || !is_open_to_others(probe, fd, path));
+  if (ok && !take_note(probe, path, false, &error)) {
     tell_error(probe, WS_POOL_SIGN_WORD_HOST_FAILED, error);
-    close(fd);
-    return -1;
+    ok = false;
   }
-  return fd;
+  if (ok || fd < 0)
+    return fd;
+  close(fd);
+  return -1;
 }
 
 /* Is it what it should be? */
@@ -241,16 +266,13 @@ static bool is_right(Probe *probe, int fd)
   const WsRpcPoolCheck *params = probe->params;
   g_autoptr(GError) error = NULL;
   g_autofree char *identity = pool_dir_identity(fd, params->path, &error);
-  struct stat st;
   if (error)
     tell_error(probe, WS_POOL_SIGN_WORD_PATH_ABSENT, error);
   else if (identity && g_strcmp0(identity, params->uuid) != 0)
     tell(WS_POOL_SIGN_WORD_PATH_OTHER_POOL, identity, probe);
   else if (!identity && params->uuid)
     tell(WS_POOL_SIGN_WORD_PATH_NO_POOL, params->path, probe);
-  else if (!identity && (fstat(fd, &st) < 0 || (st.st_mode & S_IWOTH)))
-    tell(WS_POOL_SIGN_WORD_PATH_OPEN_TO_ALL, params->path, probe);
-  else {
+  else if (identity || !is_open_to_others(probe, fd, params->path)) {
     tell(WS_POOL_SIGN_WORD_PATH_THERE, NULL, probe);
     return true;
   }
@@ -358,6 +380,8 @@ static WsRpcPoolCheckResult *give_up_waiting(Probe *probe)
 
 static WsRpcPoolCheckResult *wait_for(Probe *probe)
 {
+  if (pool_probe_wait_seam)
+    pool_probe_wait_seam();
   gint64 end_us = g_get_monotonic_time() + (gint64)pool_probe_wait_ms * 1000;
   WsRpcPoolCheckResult *result;
   g_mutex_lock(&probe->lock);
@@ -430,6 +454,7 @@ typedef struct {
   Storage *storage;
   char *note, *folder, *name;
   WsRpcPoolCheck *what;
+  bool mounting; /* it had not come further */
 } Left;
 
 static void left_free(Left *left)
@@ -442,21 +467,34 @@ static void left_free(Left *left)
   g_free(left);
 }
 
-/* It stays on record until it could be looked whether something is there: a server may be away just now. */
-static gpointer clear_up(gpointer arg)
+/* A mount that may have come about, or not: no server is asked, and nothing can lie there. */
+static bool clear_mount(const Left *left)
 {
-  Left *left = arg;
+  g_autoptr(WsPoolNfs) soft = left->what->nfs ? softly(left->what->nfs) : NULL;
+  return !soft || !g_str_equal(left->what->path, left->folder) || unmount_softly(soft, left->folder);
+}
+
+static bool clear_files(const Left *left, GError **error)
+{
   const char *path = left->what->path;
   g_autoptr(WsPoolNfs) soft =
       left->what->nfs && g_str_equal(path, left->folder) ? softly(left->what->nfs) : NULL;
-  g_autoptr(GError) error = NULL;
-  bool there = !soft || mount_softly(soft, path, &error);
+  bool there = !soft || mount_softly(soft, path, error);
   int fd = there ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   bool clear = there && (fd >= 0 ? pool_trial_clear(fd, left->name) : errno == ENOENT);
   if (fd >= 0)
     close(fd);
   if (soft)
     clear = unmount_softly(soft, path) && clear;
+  return clear;
+}
+
+/* It stays on record until it could be looked whether something is there: a server may be away just now. */
+static void clear_up(const Left *left)
+{
+  const char *path = left->what->path;
+  g_autoptr(GError) error = NULL;
+  bool clear = left->mounting ? clear_mount(left) : clear_files(left, &error);
   if (clear)
     unlink(left->note);
   if (clear)
@@ -464,7 +502,14 @@ static gpointer clear_up(gpointer arg)
   else
     ws_log(WS_LOG_WARNING, "pool-check-not-cleared", "path", path, "cause",
            error ? error->message : "it does not answer", NULL);
-  left_free(left);
+}
+
+/* One after the other: however many there are, a server that is away has one thread. */
+static gpointer clear_all(gpointer arg)
+{
+  g_autoptr(GPtrArray) all = arg;
+  for (guint i = 0; i < all->len; i++)
+    clear_up(all->pdata[i]);
   return NULL;
 }
 
@@ -478,7 +523,9 @@ static Left *read_note(Storage *storage, const char *folder, const char *name)
   left->folder = g_build_filename(folder, number, NULL);
   left->name = g_strdup_printf("%scheck-%s", storage->new_prefix, number);
   g_autofree char *text = ws_file_read(left->note, NOTE_MAX_BYTES, &n, NULL);
-  left->what = text ? ws_rpc_pool_check_parse(text, n, WS_PARSE_RPC, NULL) : NULL;
+  left->mounting = text && g_str_has_prefix(text, MOUNTING);
+  gsize head = left->mounting ? strlen(MOUNTING) : 0;
+  left->what = text ? ws_rpc_pool_check_parse(text + head, n - head, WS_PARSE_RPC, NULL) : NULL;
   if (left->what && left->what->path)
     return left;
   ws_log(WS_LOG_WARNING, "pool-check-note-damaged", "path", left->note, NULL);
@@ -491,10 +538,15 @@ void pool_probe_recover(Storage *storage)
 {
   g_autofree char *folder = notes_folder(storage);
   g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+  GPtrArray *all = g_ptr_array_new_with_free_func((GDestroyNotify)left_free);
   const char *name;
   while (dir && (name = g_dir_read_name(dir))) {
     Left *left = g_str_has_suffix(name, NOTE_ENDING) ? read_note(storage, folder, name) : NULL;
     if (left)
-      g_thread_unref(g_thread_new("pool-check", clear_up, left));
+      g_ptr_array_insert(all, left->mounting ? 0 : -1, left); /* these ask nobody */
   }
+  if (all->len)
+    g_thread_unref(g_thread_new("pool-check", clear_all, all));
+  else
+    g_ptr_array_unref(all);
 }

@@ -5,13 +5,15 @@
  * whose server hangs is taken off the tree at once.
  *
  * Before anything is mounted or made a note of it is durable in the state directory, and goes when all is
- * cleared: what a killed agent left is cleared at its next start, also on a server. Threads: any. */
+ * cleared: what a killed agent left is cleared at its next start, also on a server. A note of an export that
+ * had not come to be mounted has nothing to clear there, so no server is asked for it. Threads: any. */
 #pragma once
 #include "host/storage/storage.h"
 
-/* At start: clears, on threads of their own, what notes of the last run tell of. */
+/* At start: clears, on a thread of its own, what notes of the last run tell of. */
 void pool_probe_recover(Storage *storage);
 
-/* Seams for tests: how long is waited, and what is called on the thread for each sign. */
+/* Seams for tests: how long is waited, what is called before that, and what on the thread for each sign. */
 extern guint pool_probe_wait_ms;
+extern void (*pool_probe_wait_seam)(void);
 extern void (*pool_probe_seam)(WsPoolSignWord sign);

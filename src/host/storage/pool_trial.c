@@ -33,9 +33,12 @@ static void say(const Trial *trial, WsPoolSignWord sign, const char *doing)
   trial->tell(sign, found, trial->arg);
 }
 
-static int open_again(const Trial *trial, int flags)
+/* The file itself, not what has its name by now: who may write into the folder can put another there. */
+static int open_again(int fd, int flags)
 {
-  return pool_dir_open_beneath(trial->dir_fd, trial->name, flags | O_CLOEXEC, 0600);
+  char path[64];
+  g_snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return open(path, flags | O_CLOEXEC);
 }
 
 /* ---- the file system ---- */
@@ -102,7 +105,7 @@ static bool write_and_read(const Trial *trial, int fd)
     return false;
   }
   (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* from the disk, where it can be */
-  int again = open_again(trial, O_RDONLY);
+  int again = open_again(fd, O_RDONLY);
   for (gssize got;
        again >= 0 && n < TRIAL_BYTES && (got = pread(again, seen + n, TRIAL_BYTES - n, (off_t)n)) > 0;)
     n += (gsize)got;
@@ -117,10 +120,10 @@ static bool write_and_read(const Trial *trial, int fd)
   return n == TRIAL_BYTES;
 }
 
-static void write_directly(const Trial *trial)
+static void write_directly(const Trial *trial, int file)
 {
   void *block = NULL;
-  int fd = open_again(trial, O_RDWR | O_DIRECT);
+  int fd = open_again(file, O_RDWR | O_DIRECT);
   bool ok = fd >= 0 && posix_memalign(&block, BLOCK_BYTES, BLOCK_BYTES) == 0;
   if (ok) {
     memset(block, 0x5a, BLOCK_BYTES);
@@ -162,7 +165,7 @@ static bool lock(int fd)
 
 static void lock_twice(const Trial *trial, int fd)
 {
-  int other = open_again(trial, O_RDWR);
+  int other = open_again(fd, O_RDWR);
   if (other < 0) {
     say(trial, WS_POOL_SIGN_WORD_LOCKS_REFUSED, "open");
     return;
@@ -210,7 +213,7 @@ void pool_trial_run(int dir_fd, const char *name, PoolTrialTell tell, void *arg)
   look_at_filesystem(&trial);
   if (!look_at_room(&trial))
     return;
-  int fd = open_again(&trial, O_RDWR | O_CREAT | O_EXCL);
+  int fd = pool_dir_open_beneath(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) {
     say(&trial, WS_POOL_SIGN_WORD_WRITE_FAILED, "create");
     return;
@@ -218,7 +221,7 @@ void pool_trial_run(int dir_fd, const char *name, PoolTrialTell tell, void *arg)
   if (write_and_read(&trial, fd)) {
     give_away(&trial, fd);
     lock_twice(&trial, fd);
-    write_directly(&trial);
+    write_directly(&trial, fd);
     rename_it(&trial);
   }
   close(fd);

@@ -220,12 +220,17 @@ static void add_sign(WsRpcPoolCheckResult *result, WsPoolSignWord word)
   ws_array_add(&result->signs, sign);
 }
 
+#define CHECK_TURN_US (10 * (gint64)G_USEC_PER_SEC)
+
 /* It looks, and no more: nothing of the truth changes. */
 SERVE(pool_check, PoolCheck)
 {
   HostTruth *truth = truth_of(call);
   const char *uuid = NULL;
-  ws_co_sleep(host_sim_of(call)->check_late_us);
+  for (gint64 left_us = host_sim_of(call)->check_late_us; left_us > 0 && !*rpc_call_cancelled(call); left_us -= CHECK_TURN_US) {
+    ws_co_sleep(MIN(left_us, CHECK_TURN_US));
+    rpc_call_progress(call, 1, 2, "parts"); /* it puts its own deadline off: the manager has another */
+  }
   for (guint i = 0; i < HOST_POOLS; i++)
     if (truth->pools[i].pool && strcmp(truth->pools[i].path, params->path) == 0)
       uuid = truth->pools[i].uuid;

@@ -96,11 +96,25 @@ static void older_agent_is_told_not_failed(void)
   runs_on_site(ask_the_older, "older");
 }
 
+/* The answer of a newer agent is taken for what is known of it. */
+static void word_of_a_newer_agent_costs_no_more_than_itself(void)
+{
+  static const char text[] = "{\"signs\":[{\"sign\":\"of_the_future\",\"found\":\"x\"},{\"sign\":\"path_there\"}]}";
+  g_autoptr(GError) error = NULL;
+  g_autoptr(WsRpcPoolCheckResult) result =
+      ws_rpc_pool_check_result_parse(text, strlen(text), WS_PARSE_RPC, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(result->signs.len, ==, 2);
+  g_assert_cmpint(result->signs.items[0]->sign, ==, 0);
+  g_assert_cmpint(result->signs.items[1]->sign, ==, WS_POOL_SIGN_WORD_PATH_THERE);
+}
+
 /* ---- dry runs ---- */
 
 typedef struct {
   CenterRig *rig;
   const char *kind, *target, *json;
+  bool one_of_many;
   char *said, *steps, *reason;
 } Dry;
 
@@ -121,14 +135,19 @@ static void dry_in_coroutine(void *arg)
   }
   void *args = ws_object_parse(kind->args_type, json, strlen(json), WS_PARSE_CREATE, &error);
   g_assert_no_error(error);
-  TaskCause cause = {.user_name = "test", .cause = "user"};
+  TaskCause cause = {.user_name = "test", .cause = "user", .one_of_many = dry->one_of_many};
   TaskStarted started = {0};
   task_start(tasks, kind, dry->target ? rig_world_find(dry->rig->world, dry->target) : 0, args, &cause, true,
              0, &started, &error);
   g_assert_no_error(error);
   dry->steps = g_strjoinv(" ", started.dry_steps);
   g_strfreev(started.dry_steps);
+  if (dry->one_of_many) {
+    g_assert_null(started.dry_shown.name);
+    return;
+  }
   g_assert_cmpstr(started.dry_shown.name, ==, "check");
+  g_assert_true(started.dry_shown.hosts_asked);
   started.dry_shown.in_words(started.dry_shown.object, WS_LANG_ZH);
   dry->said = said_of(dry->rig, started.dry_shown.object);
   dry->reason = g_strdup(((WsPoolFindings *)started.dry_shown.object)->findings.items[0]->reason);
@@ -139,7 +158,7 @@ static void assert_shown(CenterRig *rig, const char *kind, const char *target, c
                          const char *expected, const char *reason)
 {
   g_autofree char *before = center_rig_portrait(rig);
-  Dry dry = {rig, kind, target, json, NULL, NULL, NULL};
+  Dry dry = {.rig = rig, .kind = kind, .target = target, .json = json};
   center_rig_run(rig, dry_in_coroutine, &dry);
   g_autofree char *after = center_rig_portrait(rig);
   g_assert_cmpstr(dry.said, ==, expected);
@@ -169,6 +188,23 @@ static void run_dry(CenterRig *rig)
 static void dry_run_shows_findings_and_makes_nothing(void)
 {
   runs_on_site(run_dry, "dry");
+}
+
+/* A batch of them would wait for each host in its turn. */
+static void run_dry_among_many(CenterRig *rig)
+{
+  Dry dry = {.rig = rig, .kind = "pool_attach", .target = "lone_pool", .json = "{'host':'@second'}", .one_of_many = true};
+  gint64 began_us = ws_clock_monotonic_us(rig->center.clock);
+  host_sim_delay_checks(rig->hosts[1].sim, 30 * (gint64)G_USEC_PER_SEC);
+  center_rig_run(rig, dry_in_coroutine, &dry);
+  g_assert_nonnull(dry.steps);
+  g_free(dry.steps);
+  g_assert_cmpint(ws_clock_monotonic_us(rig->center.clock) - began_us, <, 10 * (gint64)G_USEC_PER_SEC);
+}
+
+static void one_of_many_dry_runs_asks_nobody(void)
+{
+  runs_on_site(run_dry_among_many, "many");
 }
 
 /* ---- others meanwhile ---- */
@@ -210,7 +246,9 @@ int main(int argc, char **argv)
   ADD(hosts_are_asked_at_a_time);
   ADD(one_that_does_not_answer_is_a_finding);
   ADD(older_agent_is_told_not_failed);
+  ADD(word_of_a_newer_agent_costs_no_more_than_itself);
   ADD(dry_run_shows_findings_and_makes_nothing);
+  ADD(one_of_many_dry_runs_asks_nobody);
   ADD(dry_run_that_waits_holds_nobody_up);
   int result = g_test_run();
   runs_end();

@@ -73,11 +73,12 @@ static WsAuditRecord *audit_record(ApiCall *call, int result, const GError *erro
     record->object = g_strdup(ws_id_format(call->object_type->prefix, call->object, id));
   record->object_name = g_strdup(target_name(head, call->object_type, call->object));
   record->kind = g_strdup(call->route->audit_kind);
-  record->risk = call->route->audit_risk;
+  record->risk = call->dry_run ? WS_AUDIT_RECORD_RISK_LOW : call->route->audit_risk;
   record->result = result;
   record->error = g_strdup(error ? ws_error_code_name(ws_error_code(error)) : NULL);
   record->task = g_strdup(call->task_text);
-  record->detail = call->batch ? detail_of_batch(call) : detail_of(call);
+  g_autofree char *detail = call->batch ? detail_of_batch(call) : detail_of(call);
+  record->detail = g_strconcat(call->dry_run ? "dry run: " : "", detail, NULL);
   record->request_id = g_strdup(call->request_id);
   return record;
 }
@@ -104,10 +105,12 @@ static bool count_with_others(ApiCall *call, const GError *error)
   return is_stranger(call) && !strangers_note(call->center, call->route, call->object_type, call->object, api_call_origin(call), error);
 }
 
-/* A dry run changes nothing, so it has no record; but one that is refused for a password was a try. */
+/* A dry run changes nothing, so it has no record; but one that is refused for a password was a try, and one for
+ * which hosts mounted or wrote something was more than a look. */
 static bool has_record(ApiCall *call, const GError *error)
 {
-  if (call->audited || (call->dry_run && !(error && is_stranger(call))))
+  if (call->audited ||
+      (call->dry_run && !call->dry_shown.hosts_asked && !(error && is_stranger(call))))
     return false;
   return !is_stranger(call) || call->noted || !count_with_others(call, error);
 }

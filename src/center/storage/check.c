@@ -11,7 +11,8 @@
 #include "plan/pool_signs.h"
 #include "rpc/methods.h"
 
-#define AT_ONCE 64 /* hosts asked at a time */
+#define AT_ONCE  512 /* hosts asked at a time: each is a coroutine of the loop's */
+#define WHOLE_US (65 * (gint64)G_USEC_PER_SEC) /* of all of them: the deadline of one call and a little */
 
 /* ---- asking ---- */
 
@@ -20,19 +21,33 @@ typedef struct Asking Asking;
 typedef struct {
   Asking *asking;
   WsId host;
-  bool create;
+  bool create, is_over;
   WsRpcPoolCheckResult *result; /* NULL: it did not tell */
   WsPoolSignWord why;           /* then */
   char *said;
 } Ask;
 
+/* Lives until the last that asks is done: who waits goes when the time is up. */
 struct Asking {
   Center *center;
-  const WsPool *pool;
+  WsPool *pool;
   bool is_pool; /* it has been made */
-  WsCo *waiter;
-  guint under_way;
+  WsCo *waiter; /* NULL: gone */
+  guint under_way, n;
+  volatile gint cancel;
+  Ask *asks;
 };
+
+static void asking_free(Asking *asking)
+{
+  for (guint i = 0; i < asking->n; i++) {
+    ws_rpc_pool_check_result_free(asking->asks[i].result);
+    g_free(asking->asks[i].said);
+  }
+  ws_resource_unref(asking->pool);
+  g_free(asking->asks);
+  g_free(asking);
+}
 
 static WsPoolSignWord sign_of(const GError *error)
 {
@@ -58,37 +73,57 @@ static void ask_one(void *arg)
                            .uuid = asking->is_pool ? pool->uuid : NULL,
                            .nfs = pool->nfs,
                            .create = ask->create};
-  if (!link || !rpc_pool_check(link, &params, &ask->result, NULL, NULL, NULL, &error)) {
+  if (!link || !rpc_pool_check(link, &params, &ask->result, NULL, NULL, &asking->cancel, &error)) {
     ask->why = sign_of(error);
     ask->said = g_strdup(ws_error_cause(error) ? ws_error_cause(error) : error->message);
   }
+  ask->is_over = true;
   asking->under_way--;
-  ws_co_wake(asking->waiter);
+  if (asking->waiter)
+    ws_co_wake(asking->waiter);
+  else if (!asking->under_way)
+    asking_free(asking);
 }
 
-/* The stacks of those that ask are gone before this one's is. */
-static void ask_all(Asking *asking, Ask *asks, guint n)
+/* Until no more than `n` are under way; false: the time is up. */
+static bool await_fewer(const Asking *asking, guint n, gint64 end_us)
 {
-  asking->waiter = ws_co_self();
-  for (guint i = 0; i < n; i++) {
-    while (asking->under_way >= AT_ONCE)
-      ws_co_yield();
-    asking->under_way++;
-    ws_co_start(asking->center->loop, ask_one, &asks[i]);
+  WsClock *clock = asking->center->clock;
+  while (asking->under_way > n) {
+    gint64 left_us = end_us - ws_clock_monotonic_us(clock);
+    if (left_us <= 0)
+      return false;
+    ws_co_yield_timeout(left_us);
   }
-  while (asking->under_way)
-    ws_co_yield();
+  return true;
+}
+
+/* One whose call goes on and on, or was not begun for those before it, has not told. */
+static void ask_all(Asking *asking)
+{
+  gint64 end_us = ws_clock_monotonic_us(asking->center->clock) + WHOLE_US;
+  asking->waiter = ws_co_self();
+  for (guint i = 0; i < asking->n && await_fewer(asking, AT_ONCE - 1, end_us); i++) {
+    asking->under_way++;
+    ws_co_start(asking->center->loop, ask_one, &asking->asks[i]);
+  }
+  await_fewer(asking, 0, end_us);
+  asking->waiter = NULL;
 }
 
 /* ---- what they say ---- */
 
 static void take(const Ask *ask, WsPoolFindings *findings)
 {
-  if (!ask->result)
+  if (!ask->is_over)
+    ws_array_add(&findings->findings,
+                 plan_pool_finding(ask->host, WS_POOL_SIGN_WORD_HOST_FAILED, "no answer in time"));
+  else if (!ask->result)
     ws_array_add(&findings->findings, plan_pool_finding(ask->host, ask->why, ask->said));
   for (guint i = 0; ask->result && i < ask->result->signs.len; i++) {
     const WsPoolSign *sign = ask->result->signs.items[i];
-    ws_array_add(&findings->findings, plan_pool_finding(ask->host, sign->sign, sign->found));
+    if (sign->sign) /* else: a word of a newer agent */
+      ws_array_add(&findings->findings, plan_pool_finding(ask->host, sign->sign, sign->found));
   }
 }
 
@@ -108,20 +143,21 @@ static void judge_ways(const InvSnapshot *snap, const Ask *asks, guint n, WsPool
 WsPoolFindings *storage_check_pool(Center *center, const WsPool *pool, bool is_pool, const WsId *hosts,
                                    guint n)
 {
-  Asking asking = {.center = center, .pool = pool, .is_pool = is_pool};
   WsPoolFindings *findings = ws_pool_findings_new();
-  g_autofree Ask *asks = g_new0(Ask, n);
+  Asking *asking = g_new0(Asking, 1);
+  *asking = (Asking){
+      .center = center, .pool = ws_pool_copy(pool), .is_pool = is_pool, .n = n, .asks = g_new0(Ask, n)};
   for (guint i = 0; i < n; i++)
-    asks[i] = (Ask){.asking = &asking, .host = hosts[i], .create = !is_pool && i == 0};
-  ask_all(&asking, asks, n);
+    asking->asks[i] = (Ask){.asking = asking, .host = hosts[i], .create = !is_pool && i == 0};
+  ask_all(asking);
   g_autoptr(InvSnapshot) snap = inv_snapshot(center->inventory);
   for (guint i = 0; i < n; i++)
-    take(&asks[i], findings);
-  judge_ways(snap, asks, n, findings);
-  for (guint i = 0; i < n; i++) {
-    ws_rpc_pool_check_result_free(asks[i].result);
-    g_free(asks[i].said);
-  }
+    take(&asking->asks[i], findings);
+  judge_ways(snap, asking->asks, n, findings);
+  if (asking->under_way)
+    g_atomic_int_set(&asking->cancel, 1); /* the last of them frees it */
+  else
+    asking_free(asking);
   return findings;
 }
 
@@ -141,10 +177,14 @@ void storage_findings_in_words(void *object, WsLang lang)
 
 void storage_show_check(Task *task, const WsPool *pool, bool is_pool, const WsId *hosts, guint n)
 {
-  if (!task_is_dry_run(task))
+  if (!task_is_dry_run(task) || task_is_one_of_many(task))
     return;
   WsPoolFindings *findings = storage_check_pool(task_center(task), pool, is_pool, hosts, n);
-  task_show_dry(task, (TaskShown){"check", &ws_type_pool_findings, findings, storage_findings_in_words});
+  task_show_dry(task, (TaskShown){.name = "check",
+                                  .type = &ws_type_pool_findings,
+                                  .object = findings,
+                                  .in_words = storage_findings_in_words,
+                                  .hosts_asked = true});
 }
 
 /* ---- the verb ---- */

@@ -36,12 +36,12 @@ bool storage_resync_pools(Center *center, WsId host, RpcLink *link, GError **err
 gint64 storage_provisioned_bytes(const InvSnapshot *snap, WsId pool);
 
 /* Asks hosts whether they can use a pool, or (is_pool false) could make and use it: what they found, not yet
- * in words. In a coroutine; a minute at most. Caller frees. */
+ * in words. In a coroutine; little more than a minute at most, whoever is silent. Caller frees. */
 WsPoolFindings *storage_check_pool(Center *center, const WsPool *pool, bool is_pool, const WsId *hosts,
                                    guint n);
 /* Fills in what findings mean and what to do, for their reader. */
 void storage_findings_in_words(void *findings, WsLang lang);
-/* In a dry run: asks, and shows what was found in its answer; else nothing. */
+/* In a dry run that is not one of many: asks, and shows what was found in its answer; else nothing. */
 void storage_show_check(Task *task, const WsPool *pool, bool is_pool, const WsId *hosts, guint n);
 
 /* Opens and closes the alarms of how full the pool is (fill.c), after its host has said something of it. In a coroutine. */

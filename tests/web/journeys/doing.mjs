@@ -417,6 +417,19 @@ export function doing(makeSite, browser) {
       same(await row.count(), 1, 'findings that are not well')
       for (const what of [site.hosts[1].name, 'the first host will make it', 'Look whether']) check((await row.innerText()).includes(what), `${what}: ${await row.innerText()}`)
       check(await page.isEnabled(inDialog('[data-test=confirm]')), 'advice bars it')
+      const records = (await site.call('GET', '/audit-records?filter=operation=pool_create&limit=20')).items.filter((one) => /^dry run: /.test(one.detail))
+      check(records.length > 0 && records.every((one) => one.risk === 'low' && one.result === 'done'), JSON.stringify(records)) // the hosts wrote there
+      const asked = []
+      page.on('request', (request) => /\/pools\?dry_run=true/.test(request.url()) && asked.push(request.postDataJSON().nfs))
+      await click(page, inDialog('.choices button:nth-child(3)'))
+      await page.fill('#pool-server', 'filer')
+      await page.fill('#pool-export', '/vol')
+      await page.locator('#pool-export').press('End')
+      await page.locator('#pool-export').pressSequentially('ume')
+      await page.waitForSelector(inDialog('[data-test=pool-try]')) // typed, and not left yet
+      await click(page, inDialog('[data-test=pool-try]'))
+      await page.waitForSelector(inDialog('[data-test=pool-said]'))
+      same(asked.filter(Boolean).map((one) => one.export), ['/volume'])
       done()
     }],
     ['what opens a window of one VM is not offered for many', async () => {

@@ -42,6 +42,20 @@ static gint64 limit_of(const PlanFitHost *host, gint64 reserved)
   return (gint64)MAX(limit, 1);
 }
 
+void plan_fit_set_aside(gint64 *limit, gint64 *real, gint64 memory, gint64 reserved)
+{
+  if (*limit <= 0)
+    return;
+  if (*real <= 0) {
+    *limit = MAX(*limit - memory, 1);
+    return;
+  }
+  double ratio = (double)*limit / (double)*real;
+  double left = (double)*real - (double)reserved - (double)(memory - reserved) / ratio;
+  *real = (gint64)MAX(left, 1);
+  *limit = (gint64)MAX(left * ratio, 1);
+}
+
 static gint64 room_of(const Fit *fit, guint host, PlanFitLimit *limit)
 {
   const Load *now = &fit->now[host];

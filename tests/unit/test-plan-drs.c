@@ -737,6 +737,29 @@ static void fit_keeps_what_is_reserved(void)
   g_assert_false(fit.survives);
 }
 
+/* One that leaves is on both hosts for a while: its host may promise less, by the same ratio, and never without
+ * a limit. */
+static void what_leaves_is_kept_room_for(void)
+{
+  gint64 limit = 16 * GIB, real = 8 * GIB;
+  plan_fit_set_aside(&limit, &real, 4 * GIB, 0);
+  g_assert_cmpint(limit, ==, 12 * GIB);
+  g_assert_cmpint(real, ==, 6 * GIB);
+  plan_fit_set_aside(&limit, &real, 2 * GIB, 2 * GIB);
+  g_assert_cmpint(limit, ==, 8 * GIB);
+  g_assert_cmpint(real, ==, 4 * GIB);
+  PlanFitHost host = {limit, 64, real, 400};
+  PlanFitVm vm = {0, 2 * GIB, 2, 2 * GIB, 0};
+  PlanFit fit;
+  g_assert_true(plan_fit(&host, 1, &vm, 1, GIB, 1, 0, &fit));
+  g_assert_cmpint(fit.fit, ==, 4); /* 2 + (4 - 2) x 2, of which it has 2 */
+  plan_fit_set_aside(&limit, &real, 8 * GIB, 0);
+  g_assert_cmpint(limit, ==, 1);
+  limit = real = 0;
+  plan_fit_set_aside(&limit, &real, GIB, 0);
+  g_assert_cmpint(limit, ==, 0);
+}
+
 static void lost_hosts_vms_find_another_one(void)
 {
   g_autofree World *w = world_new(3);
@@ -782,6 +805,7 @@ int main(int argc, char **argv)
   g_test_add_func("/plan-drs/demand_follows_what_stays_and_not_a_peak", demand_follows_what_stays_and_not_a_peak);
   g_test_add_func("/plan-drs/rise_is_forecast_to_go_on_for_a_while", rise_is_forecast_to_go_on_for_a_while);
   g_test_add_func("/plan-drs/fit_keeps_what_is_reserved", fit_keeps_what_is_reserved);
+  g_test_add_func("/plan-drs/what_leaves_is_kept_room_for", what_leaves_is_kept_room_for);
   g_test_add_func("/plan-drs/fit_counts_with_a_host_lost", fit_counts_with_a_host_lost);
   g_test_add_func("/plan-drs/lost_hosts_vms_find_another_one", lost_hosts_vms_find_another_one);
   return g_test_run();

@@ -2,6 +2,7 @@
 /* From the inventory to the planner's problem. See drs.h. */
 #include "center/cluster/drs.h"
 #include "center/room.h"
+#include "plan/fit.h"
 #include <math.h>
 #include <string.h>
 
@@ -324,7 +325,9 @@ static bool add_vm(const void *object, void *arg)
   row.reach = row_of(b, vm, at->host);
   guint32 target = to ? index_of_host(b->picture, *to) : PLAN_DRS_NOWHERE;
   if (target != PLAN_DRS_NOWHERE && target != at->index) { /* on its way: its load counts there, its memory on both */
-    g_array_index(b->picture->plan_hosts, PlanDrsHost, at->index).memory_limit_bytes -= vm->memory_bytes;
+    PlanDrsHost *from = &g_array_index(b->picture->plan_hosts, PlanDrsHost, at->index);
+    plan_fit_set_aside(&from->memory_limit_bytes, &from->memory_real_bytes, row.memory_bytes,
+                       row.memory_reserved_bytes);
     row.host = target;
   }
   g_array_append_val(b->picture->vms, vm->id);

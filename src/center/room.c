@@ -147,9 +147,19 @@ static void take_strategy(PlanHost *row, const WsCluster *cluster)
                           : PLAN_FILL_PERCENT;
 }
 
+void room_add_coming(PlanHost *row, GHashTable *coming)
+{
+  const Coming *more = coming ? g_hash_table_lookup(coming, &row->id) : NULL;
+  if (!more)
+    return;
+  row->memory_used_bytes += more->sum.memory_used_bytes;
+  row->vcpus_used += more->sum.vcpus_used;
+  row->memory_reserved_bytes += more->sum.memory_reserved_bytes;
+  row->cpu_reserved_percent += more->sum.cpu_reserved_percent;
+}
+
 PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host, GHashTable *coming)
 {
-  const Coming *more = coming ? g_hash_table_lookup(coming, &host->id) : NULL;
   const WsCluster *cluster = host->cluster ? inv_find(snap, &ws_type_cluster, host->cluster) : NULL;
   PlanRatios ratios = plan_host_ratios(room_site(snap), cluster, host);
   PlanHost row = {.id = host->id,
@@ -165,12 +175,7 @@ PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host, GHashTable *c
   take_measured(&row, host);
   take_strategy(&row, cluster);
   inv_each_by(snap, &ws_type_vm, ws_type_field(&ws_type_vm, "host", 4), host->id, NULL, add_held, &row);
-  if (more) {
-    row.memory_used_bytes += more->sum.memory_used_bytes;
-    row.vcpus_used += more->sum.vcpus_used;
-    row.memory_reserved_bytes += more->sum.memory_reserved_bytes;
-    row.cpu_reserved_percent += more->sum.cpu_reserved_percent;
-  }
+  room_add_coming(&row, coming);
   return row;
 }
 

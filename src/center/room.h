@@ -22,6 +22,8 @@ WsId room_way(const InvSnapshot *snap, const WsTask *task, bool *in_line);
  * looked at). Whoever promises room passes inv_head() and all that comes: nothing must be promised twice.
  * `reaches` is left false: it depends on the VM. Name borrowed from the snapshot. */
 PlanHost room_of_host(const InvSnapshot *snap, const WsHost *host, GHashTable *coming);
+/* Adds what comes there, as room_of_host() does. */
+void room_add_coming(PlanHost *row, GHashTable *coming);
 /* Is this VM among those whose share that row has, `coming` aside? */
 bool room_holds(const InvSnapshot *snap, WsId vm, WsId host);
 /* What the VM needs; `running`: now. */

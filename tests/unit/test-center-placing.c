@@ -844,10 +844,27 @@ static void empty_two_hosts(CenterRig *rig)
   g_assert_true(finds_room(rig));
 }
 
+/* What is still to come to a host that was emptied keeps its share when that is back. */
+static void empty_and_return(CenterRig *rig)
+{
+  make_both_members(rig);
+  center_rig_run(rig, begin_to_empty_third, rig);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsHost *host = inv_find(snap, &ws_type_host, rig_world_find(rig->world, "host")),
+               *second = inv_find(snap, &ws_type_host, rig_world_find(rig->world, "second"));
+  g_autoptr(Evacuation) evacuation = evacuation_new_of(snap, host, NULL);
+  g_autoptr(GError) error = NULL;
+  g_assert_true(evacuation_empty(evacuation, second, 0, NULL, &error));
+  evacuation_return(evacuation, second->id);
+  g_assert_false(evacuation_empty(evacuation, host, 0, NULL, &error));
+  g_assert_nonnull(strstr(error->message, "second: not enough memory left"));
+}
+
 static void what_is_promised_counts_when_a_host_is_emptied(void)
 {
   runs_on_site(ask_beside_a_deployment, "emptied beside a deployment");
   runs_on_site(empty_two_hosts, "two hosts are emptied");
+  runs_on_site(empty_and_return, "a host that is emptied comes back");
 }
 
 /* ---- a host is removed ---- */

@@ -219,6 +219,19 @@ static bool bears_loss(const Evacuation *evacuation, guint spare)
 
 /* ---- emptying ---- */
 
+/* VMs that were to arrive here and have left again. */
+static void forget_arrivals(Evacuation *evacuation, const GPtrArray *vms, PlanHost *room)
+{
+  for (guint i = 0; i < vms->len; i++) {
+    const WsVm *vm = vms->pdata[i];
+    PlanDemand share = room_demand(vm, true);
+    if (!arrives(evacuation, vm, room->id))
+      continue;
+    plan_host_add(room, &share, -1);
+    g_hash_table_remove(evacuation->arrivals, &vm->id);
+  }
+}
+
 bool evacuation_empty(Evacuation *evacuation, const WsHost *host, guint spare, GArray *moves, GError **error)
 {
   PlanHost *room = room_of(evacuation, host->id);
@@ -251,6 +264,8 @@ bool evacuation_empty(Evacuation *evacuation, const WsHost *host, guint spare, G
   ok = ok && (bears_loss(evacuation, spare) || ws_fail(error, WS_ERROR_NO_HEADROOM, "object", host->name, "spare", number, NULL));
   if (ok) {
     room->memory_used_bytes = room->vcpus_used = room->memory_reserved_bytes = room->cpu_reserved_percent = 0;
+    room_add_coming(room, evacuation->coming);
+    forget_arrivals(evacuation, vms, room);
     return true;
   }
   for (guint i = 0; i < placed->len; i++)

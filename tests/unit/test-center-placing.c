@@ -130,7 +130,7 @@ static void ask_to_scatter(CenterRig *rig)
   power_off(rig, (const char *const[]){"mover", "running", "paused", NULL});
   center_rig_run(rig, take_second_out, rig);
   center_rig_do(rig, NULL, "vm_migrate", "sharer", "{}");
-  assert_logged(rig, "placed", "host", "second");
+  assert_logged(rig, "placed_as", "host", "second");
   center_rig_do(rig, NULL, "vm_migrate", "sharer", "{'host':'@host'}");
   center_rig_do(rig, NULL, "host_enter_maintenance", "host", NULL);
   assert_on(rig, "sharer", "second");
@@ -628,18 +628,18 @@ static void ask_to_fill(CenterRig *rig)
   center_rig_make_cluster(rig, "cluster", 0, RIG_MEMBERS, fill_up);
   deploy(rig, "one", 8, "");
   assert_on(rig, "one", "host");
-  assert_logged(rig, "placed", "strategy", "concentrated, filled up to 50 %");
-  assert_logged(rig, "placed", "reason", "what is promised alone, for nothing was measured there");
+  assert_logged(rig, "placed_as", "strategy", "concentrated, filled up to 50 %");
+  assert_logged(rig, "placed_as", "reason", "what is promised alone, for nothing was measured there");
   deploy(rig, "away", 8, ",'placement':'spread'");
   assert_on(rig, "away", "second");
-  assert_logged(rig, "placed", "strategy", "spread");
+  assert_logged(rig, "placed_as", "strategy", "spread");
   deploy(rig, "m", 6, ",'count':6"); /* three fill the first, three the other one */
   g_assert_cmpuint(count_on(rig, "host", "m-"), ==, 3);
   g_assert_cmpuint(count_on(rig, "second", "m-"), ==, 3);
   assert_logged(rig, "placed_by", "strategy", "concentrated, filled up to 50 %");
   deploy(rig, "late", 8, ""); /* 26.6 of 62 GiB on one, 26 on the other */
   assert_on(rig, "late", "second");
-  assert_logged(rig, "placed", "strategy", "spread, for no host would stay below 50 %");
+  assert_logged(rig, "placed_as", "strategy", "spread, for no host would stay below 50 %");
   deploy(rig, "n", 2, ",'count':4");
   assert_logged(rig, "placed_by", "count", "[-] 1\n[-] 3");
   center_rig_assert_no_quarrel(rig);
@@ -666,7 +666,7 @@ static void ask_beside_a_busy_host(CenterRig *rig)
   assert_on(rig, "hot", "host");
   center_rig_edit(rig, &ws_type_host, "host", work_hard);
   deploy(rig, "both", 1, "");
-  assert_logged(rig, "placed", "reason", "and was measured: 97 % of its processors, 12 % of its memory");
+  assert_logged(rig, "placed_as", "reason", "and was measured: 97 % of its processors, 12 % of its memory");
   deploy(rig, "vast", 58,
          ""); /* a host that is busy takes it all the same, where there is room for it at all */
   center_rig_assert_no_quarrel(rig);
@@ -708,8 +708,8 @@ static void ask_for_a_feature(CenterRig *rig)
   differ(rig);
   center_rig_do(rig, "plain", "vm_deploy", NULL, "{'name':'plain','image':'@wide','pool':'@shared_pool'}");
   assert_on(rig, "plain", "second"); /* the emptier one */
-  assert_logged(rig, "placed", "host", "second");
-  assert_logged(rig, "placed", "what", "host (");
+  assert_logged(rig, "placed_as", "host", "second");
+  assert_logged(rig, "placed_as", "what", "host (");
   center_rig_do(rig, "picky", "vm_deploy", NULL,
                 "{'name':'picky','image':'@wide','pool':'@shared_pool','cpu':{'vcpus':1,'mode':'custom','"
                 "model':'kvm64','features':['avx2']}}");

@@ -221,7 +221,7 @@ void place_log(Task *task, const PlanHost *hosts, guint n, const PlanDemand *dem
   g_autofree char *strategy = chosen_by(chosen, demand), *reason = by_what(chosen);
   g_snprintf(score, sizeof score, "%d", plan_score(chosen, demand));
   g_snprintf(n_out, sizeof n_out, "%u", choice.n_out);
-  task_log(task, "placed", "host", chosen->name, "strategy", strategy, "score", score, "reason", reason,
+  task_log(task, "placed_as", "host", chosen->name, "strategy", strategy, "score", score, "reason", reason,
            "what", others->str, NULL);
   if (choice.out)
     task_log(task, "placed_left_out", "count", n_out, "reason", choice.out, NULL);

@@ -307,6 +307,7 @@ void center_free(Center *center)
   g_clear_pointer(&center->firewalls_under_way, g_hash_table_unref);
   g_clear_pointer(&center->promises, g_ptr_array_unref);
   g_clear_pointer(&center->pools_on_paper, g_hash_table_unref);
+  g_clear_pointer(&center->pools_held, g_array_unref);
   g_clear_pointer(&center->quotas, quotas_free);
   bin_free(center);
   g_clear_pointer(&center->troubles, troubles_free);

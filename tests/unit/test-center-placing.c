@@ -4,6 +4,7 @@
 #include "center-runs.h"
 #include "center/cluster/evacuation.h"
 #include "center/compute/compute.h"
+#include "center/compute/place.h"
 #include "center/pools.h"
 #include <string.h>
 
@@ -565,6 +566,206 @@ static void ask_for_thick_disks_at_once(CenterRig *rig)
   REFUSED(rig, WS_ERROR_NO_CAPACITY, "volume_create", NULL, thick, "16.0 MiB needed", "8.0 MiB free");
 }
 
+/* ---- several that find the same room ---- */
+
+typedef struct {
+  CenterRig *rig;
+  const char *kind, *target;
+  void *args;
+  guint *n_ok, *n_refused, *n_ended;
+} AtOnce;
+
+static void start_one(void *arg)
+{
+  AtOnce *one = arg;
+  Center *center = &one->rig->center;
+  const TaskCause why = {.user_name = "alice", .cause = "user"};
+  TaskStarted started = {0};
+  g_autoptr(GError) error = NULL;
+  bool ok = task_start(center->tasks, task_kind_find(center->tasks, one->kind),
+                       one->target ? rig_world_find(one->rig->world, one->target) : 0, one->args, &why, false, 0,
+                       &started, &error);
+  if (!ok)
+    g_assert_error(error, WS_ERROR, WS_ERROR_NO_CAPACITY);
+  *(ok ? one->n_ok : one->n_refused) += 1;
+  *one->n_ended += 1;
+}
+
+static AtOnce tries[5];
+static guint n_tries, n_ok, n_refused, n_ended;
+
+static void start_all(void *arg)
+{
+  CenterRig *rig = arg;
+  n_ok = n_refused = n_ended = 0;
+  for (guint i = 0; i < n_tries; i++) {
+    tries[i].rig = rig;
+    tries[i].n_ok = &n_ok;
+    tries[i].n_refused = &n_refused;
+    tries[i].n_ended = &n_ended;
+    ws_co_start(rig->center.loop, start_one, &tries[i]);
+  }
+  while (n_ended < n_tries)
+    ws_co_sleep(1000);
+}
+
+static void make_room(CenterRig *rig, gint64 bytes)
+{
+  host_set_space(&rig->world->disks, rig_world_find(rig->world, "idle_pool"), bytes, 0);
+  center_rig_do(rig, NULL, "pool_refresh", "idle_pool", NULL);
+}
+
+/* None is on record when the next one looks. */
+static void ask_for_disks_in_one_turn(CenterRig *rig)
+{
+  make_room(rig, 40 << 20);
+  n_tries = 5;
+  for (guint i = 0; i < n_tries; i++) {
+    WsVolume *args = ws_volume_new();
+    ws_apply_defaults(&ws_type_volume, args);
+    args->name = g_strdup("t");
+    args->pool = rig_world_find(rig->world, "idle_pool");
+    args->size_bytes = 16 << 20;
+    args->provisioning = WS_VOLUME_PROVISIONING_EAGER_ZEROED;
+    tries[i] = (AtOnce){.kind = "volume_create", .args = args};
+  }
+  center_rig_run(rig, start_all, rig);
+  g_assert_cmpuint(n_ok, ==, 2);
+  g_assert_cmpuint(n_refused, ==, 3);
+  center_rig_settle(rig);
+  g_assert_cmpint(center_rig_last_task(rig)->state, ==, WS_TASK_STATE_DONE);
+  g_assert_cmpuint(rig->center.pools_held->len, ==, 0);
+}
+
+/* A volume's record has its new size only when the file has it. */
+static void ask_to_grow_in_one_turn(CenterRig *rig)
+{
+  static const char *const names[] = {"a", "b"};
+  make_room(rig, 40 << 20);
+  for (guint i = 0; i < 2; i++)
+    center_rig_do(rig, names[i], "volume_create", NULL,
+                  "{'name':'t','pool':'@idle_pool','size_bytes':4194304,'provisioning':'eager_zeroed'}");
+  n_tries = 2;
+  for (guint i = 0; i < n_tries; i++) {
+    WsVolumeResize *args = ws_volume_resize_new();
+    args->size_bytes = 28 << 20;
+    tries[i] = (AtOnce){.kind = "volume_resize", .target = names[i], .args = args};
+  }
+  center_rig_run(rig, start_all, rig);
+  g_assert_cmpuint(n_ok, ==, 1);
+  g_assert_cmpuint(n_refused, ==, 1);
+  center_rig_settle(rig);
+  g_assert_cmpuint(rig->center.pools_held->len, ==, 0);
+}
+
+/* Its last reading is of a moment after the first one was made: whether it shows that one is not known, so it is read
+ * again before the next one is refused. */
+static void ask_after_a_reading(CenterRig *rig)
+{
+  static const char thick[] =
+      "{'name':'t','pool':'@idle_pool','size_bytes':16777216,'provisioning':'eager_zeroed'}";
+  make_room(rig, 40 << 20);
+  center_rig_do(rig, NULL, "volume_create", NULL, thick);
+  host_set_space(&rig->world->disks, rig_world_find(rig->world, "idle_pool"), 40 << 20, 16 << 20); /* its blocks */
+  center_rig_do(rig, NULL, "pool_refresh", "idle_pool", NULL);
+  center_rig_run_for(rig, (gint64)20 * G_USEC_PER_SEC);
+  center_rig_do(rig, NULL, "volume_create", NULL, thick);
+  REFUSED(rig, WS_ERROR_NO_CAPACITY, "volume_create", NULL, thick, "16.0 MiB needed");
+}
+
+/* ---- which pool ---- */
+
+#define POOL_GIB ((gint64)1 << 30)
+
+static void set_pool(void *object, gint64 capacity_bytes, gint64 available_bytes)
+{
+  WsPool *pool = object;
+  pool->overcommit_ratio = 1;
+  pool->capacity_bytes = capacity_bytes;
+  pool->available_bytes = available_bytes;
+}
+
+static void much_promise(void *pool)
+{
+  set_pool(pool, 5120 * POOL_GIB, 300 * POOL_GIB);
+}
+
+static void much_room(void *pool)
+{
+  set_pool(pool, 350 * POOL_GIB, 900 * POOL_GIB);
+}
+
+static void nothing_known(void *pool)
+{
+  set_pool(pool, WS_INT_UNSET, WS_INT_UNSET);
+}
+
+static void overfull(void *pool)
+{
+  set_pool(pool, 0, 0);
+}
+
+static void assert_picked(CenterRig *rig, const PlacePoolNeed *need, const char *expected)
+{
+  g_autoptr(InvSnapshot) head = inv_head(rig->center.inventory);
+  g_autoptr(GError) error = NULL;
+  WsId pool = 0;
+  g_assert_true(place_pool(&rig->center, head, rig_world_find(rig->world, "host"), need, &pool, "pool", &error));
+  g_assert_cmpuint(pool, ==, rig_world_find(rig->world, expected));
+}
+
+/* A disk that is thin needs what may be promised, and nothing that is free. */
+static void pick_a_pool(CenterRig *rig)
+{
+  static const char *const others[] = {"idle_pool", "shared_pool", "idle_shared_pool", "lone_pool"};
+  center_rig_edit(rig, &ws_type_pool, "pool", much_promise);
+  for (guint i = 0; i < G_N_ELEMENTS(others); i++)
+    center_rig_edit(rig, &ws_type_pool, others[i], much_room);
+  assert_picked(rig, &(PlacePoolNeed){0, 400 * POOL_GIB, 0}, "pool");
+  center_rig_edit(rig, &ws_type_pool, "pool", nothing_known);
+  for (guint i = 0; i < G_N_ELEMENTS(others); i++)
+    center_rig_edit(rig, &ws_type_pool, others[i], overfull);
+  assert_picked(rig, &(PlacePoolNeed){0, POOL_GIB, 0}, "pool");
+  center_rig_edit(rig, &ws_type_pool, "idle_pool", much_room);
+  assert_picked(rig, &(PlacePoolNeed){0, POOL_GIB, POOL_GIB}, "idle_pool");
+}
+
+/* ---- members of a dry run ---- */
+
+static void clone_on_paper(CenterRig *rig, const char *request, bool fits)
+{
+  WsVolumeClone *args = ws_volume_clone_new();
+  args->name = g_strdup("copy");
+  args->linked = true;
+  Dry dry = {.rig = rig, .kind = "volume_clone", .target = "volume", .args = args, .request = request};
+  center_rig_run(rig, run_dry, &dry);
+  g_strfreev(dry.started.dry_steps);
+  if (fits)
+    g_assert_no_error(dry.error);
+  else
+    g_assert_error(dry.error, WS_ERROR, WS_ERROR_NO_CAPACITY);
+  g_clear_error(&dry.error);
+}
+
+/* What was found for one that something else refuses later is the next one's. */
+static void ask_on_paper_where_one_is_refused(CenterRig *rig)
+{
+  center_rig_do(rig, NULL, "pool_refresh", "pool", NULL);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, rig_world_find(rig->world, "pool"));
+  host_set_space(&rig->world->disks, pool->id, (pool->provisioned_bytes + (10 << 20)) / 2, 0); /* two of 4 MiB */
+  center_rig_do(rig, NULL, "pool_refresh", "pool", NULL);
+  pools_begin_on_paper(&rig->center, "r");
+  clone_on_paper(rig, "r/1", true);
+  pools_note_on_paper(&rig->center, "r", false);
+  clone_on_paper(rig, "r/2", true);
+  pools_note_on_paper(&rig->center, "r", true);
+  clone_on_paper(rig, "r/3", true);
+  pools_note_on_paper(&rig->center, "r", false);
+  clone_on_paper(rig, "r/4", false);
+  pools_end_on_paper(&rig->center, "r");
+}
+
 /* Of the members of a dry run each finds the pool with what those before would take; another request does
  * not. */
 static void ask_on_paper(CenterRig *rig)
@@ -597,6 +798,11 @@ static void ask_on_paper(CenterRig *rig)
 static void many_find_their_hosts_together_or_none_is_made(void)
 {
   runs_on_site(ask_on_paper, "members of a dry run");
+  runs_on_site(ask_on_paper_where_one_is_refused, "a member that is refused");
+  runs_on_site(pick_a_pool, "the pool that fits");
+  runs_on_site(ask_for_disks_in_one_turn, "disks in one turn");
+  runs_on_site(ask_to_grow_in_one_turn, "disks that grow in one turn");
+  runs_on_site(ask_after_a_reading, "a reading that may not show all");
   runs_on_site(ask_for_many_disks, "many disks at once");
   runs_on_site(ask_for_thick_disks_at_once, "thick disks at once");
   runs_on_site(ask_for_many, "many at once");

@@ -231,8 +231,11 @@ static bool run_parts(ApiCall *call, const WsRoute *route, const WsBatch *batch)
   for (guint i = 0; i < batch->ids.len; i++) {
     g_autoptr(GError) error = NULL;
     g_autoptr(ApiCall) part = part_of(call, route, batch, i, &error);
-    if (part && run_part(call, route, batch, part, &stopped, &error))
+    bool ok = part && run_part(call, route, batch, part, &stopped, &error);
+    if (ok)
       note_steps(all_steps, part->dry_steps);
+    if (call->dry_run)
+      pools_note_on_paper(call->center, call->request_id, !ok);
     write_result(&w, call, &batch->ids.items[i], part, error);
     write_short(&brief, call, &batch->ids.items[i], error);
     if (i % TURN == TURN - 1)

@@ -27,6 +27,7 @@ struct Change {
   WsId pool;            /* where it goes */
   const char *file;
   const char *mac;      /* attach_nic: chosen once */
+  PoolsHold *room;      /* attach_disk with a new one */
 };
 
 static WsVm *edited(const Change *change, const InvSnapshot *snap, GError **error)
@@ -300,6 +301,7 @@ static bool enter_new_volume(Task *task, void *ctx, GError **error)
   const WsVm *vm = compute_find(task_snapshot(task), change->vm.id, error);
   if (!vm)
     return false;
+  pools_let_go(change->room); /* the volume has it from here */
   WsVolume *volume = inv_create_with_id(task_txn(task), &ws_type_volume, change->new_volume);
   volume->name = from->name ? g_strdup(from->name) : g_strdup_printf("%s disk", vm->name);
   volume->pool = change->pool;
@@ -353,10 +355,15 @@ static bool attach_new_disk(Task *task, Change *change, const WsVmNewVolume *vol
 {
   char pool[WS_ID_TEXT_MAX];
   const char *chosen = task_chosen(task, "pool");
+  bool thin = (int)volume->provisioning == WS_VM_NEW_VOLUME_PROVISIONING_THIN || !(int)volume->provisioning;
+  PlacePoolNeed need = {volume->pool, volume->size_bytes, thin ? 0 : volume->size_bytes};
+  g_auto(PoolsHold) room = {NULL};
+  change->room = &room;
   change->pool = volume->pool;
   if (chosen)
     ws_id_parse(ws_type_pool.prefix, chosen, &change->pool);
-  else if (!place_pool(task_snapshot(task), change->vm.host, &change->pool, "disk.new_volume.pool", error))
+  else if (!place_pool(change->vm.center, task_snapshot(task), change->vm.host, &need, &change->pool,
+                       "disk.new_volume.pool", error))
     return false;
   change->new_volume = task_new_id(task, "volume");
   task_choose(task, "pool", ws_id_format(ws_type_pool.prefix, change->pool, pool));
@@ -365,9 +372,8 @@ static bool attach_new_disk(Task *task, Change *change, const WsVmNewVolume *vol
   change->file = task_choose(task, "file", file);
   /* Not to be suspended while the file is made in it, or taken away again. */
   TaskLockRef lock = {&ws_type_pool, change->pool, true};
-  bool thin = (int)volume->provisioning == WS_VM_NEW_VOLUME_PROVISIONING_THIN || !(int)volume->provisioning;
   if (!task_is_resumed(task) &&
-      !pools_check_room(task, change->pool, volume->size_bytes, thin ? 0 : volume->size_bytes, error))
+      !pools_check_room(task, &room, change->pool, need.promised_bytes, need.real_bytes, error))
     return false;
   return task_lock(task, &lock, 1, error) &&
          TASK_STEP(task, "enter volume", enter_new_volume, drop_new_volume, change, error) &&

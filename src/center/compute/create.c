@@ -24,7 +24,14 @@ typedef struct {
   bool linked, start;
   WsId id, host;
   WsId volumes[64];     /* ids of the volumes to be made, by disk; 0: exists already */
+  PoolsHold room;
 } Build;
+
+static void build_clear(Build *b)
+{
+  pools_let_go(&b->room);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Build, build_clear)
 
 /* ---- the draft's own checks ---- */
 
@@ -92,6 +99,13 @@ static gint64 blocks_of(const WsVmNewVolume *volume, const WsVolume *source, boo
   return !thin && !linked ? volume->size_bytes : copied;
 }
 
+static PlacePoolNeed need_of(const Build *b, const InvSnapshot *snap, guint disk)
+{
+  const WsVmNewVolume *volume = b->draft->disks.items[disk]->new_volume;
+  const WsVolume *source = disk == 0 && b->image ? inv_find(snap, &ws_type_volume, b->image->volume) : NULL;
+  return (PlacePoolNeed){volume->pool, volume->size_bytes, blocks_of(volume, source, b->linked)};
+}
+
 /* All disks that go to the pool of this one, together; each pool once. */
 static bool check_pool(Task *task, Build *b, const InvSnapshot *snap, guint disk, GError **error)
 {
@@ -99,15 +113,22 @@ static bool check_pool(Task *task, Build *b, const InvSnapshot *snap, guint disk
   gint64 promised = 0, real = 0;
   for (guint i = 0; i < b->draft->disks.len; i++) {
     const WsVmNewVolume *volume = b->draft->disks.items[i]->new_volume;
-    const WsVolume *source = i == 0 && b->image ? inv_find(snap, &ws_type_volume, b->image->volume) : NULL;
     if (!volume || volume->pool != pool)
       continue;
     if (i < disk)
       return true;
-    promised += volume->size_bytes;
-    real += blocks_of(volume, source, b->linked);
+    PlacePoolNeed need = need_of(b, snap, i);
+    promised += need.promised_bytes;
+    real += need.real_bytes;
   }
-  return pools_check_room(task, pool, promised, real, error);
+  return pools_check_room(task, &b->room, pool, promised, real, error);
+}
+
+static bool pick_pool(const Build *b, PlacePools *pools, const InvSnapshot *head, guint disk, GError **error)
+{
+  g_autofree char *field = g_strdup_printf("disks[%u].new_volume.pool", disk);
+  PlacePoolNeed need = need_of(b, head, disk);
+  return place_pool_of(pools, b->host, &need, &b->draft->disks.items[disk]->new_volume->pool, field, error);
 }
 
 /* The pool for a new disk: the one asked for, or the roomiest usable one of the host; chosen once. */
@@ -116,14 +137,14 @@ static bool pick_pools(Task *task, Build *b, GError **error)
   char text[WS_ID_TEXT_MAX];
   g_autoptr(InvSnapshot) head =
       inv_head(b->center->inventory); /* disks that are being made take their room too */
+  g_autoptr(PlacePools) pools = place_pools_new(b->center, head);
   for (guint i = 0; i < b->draft->disks.len; i++) {
     WsVmNewVolume *volume = b->draft->disks.items[i]->new_volume;
-    g_autofree char *field = g_strdup_printf("disks[%u].new_volume.pool", i);
     g_autofree char *label = g_strdup_printf("pool %u", i);
     const char *chosen = task_chosen(task, label);
     if (chosen && volume)
       ws_id_parse(ws_type_pool.prefix, chosen, &volume->pool);
-    else if (volume && !place_pool(head, b->host, &volume->pool, field, error))
+    else if (volume && !pick_pool(b, pools, head, i, error))
       return false;
     else if (volume)
       task_choose(task, label, ws_id_format(ws_type_pool.prefix, volume->pool, text));
@@ -181,6 +202,7 @@ static bool enter(Task *task, void *ctx, GError **error)
   char uuid[40];
   gint64 now = ws_clock_wall_us(b->center->clock);
   g_autoptr(WsVm) fields = ws_vm_copy(b->draft);
+  pools_let_go(&b->room); /* its volumes have it from here */
   WsVm *vm = inv_create_with_id(task_txn(task), &ws_type_vm, b->id);
   ws_resource_take_fields(&ws_type_vm, vm, fields);
   vm->host = b->host;
@@ -416,7 +438,7 @@ static bool create_one(Task *task, GError **error)
   const WsVm *args = task_args(task);
   const InvSnapshot *snap = task_snapshot(task);
   g_autoptr(WsVm) draft = ws_vm_copy(args);
-  Build b = {.center = task_center(task), .draft = draft};
+  g_auto(Build) b = {.center = task_center(task), .draft = draft};
   g_auto(QuotaHold) hold = {NULL};
   if (!check_numbers(draft, error) || !admit(task, draft, &hold, error) ||
       !place_host(task, draft, 0, false, 0, &b.host, error))
@@ -551,11 +573,11 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
   g_autoptr(WsVm) draft = deploy_draft(snap, args, &image, &source, error);
   if (!draft)
     return false;
-  Build b = {.center = task_center(task),
-             .draft = draft,
-             .image = image,
-             .linked = args->linked,
-             .start = args->start};
+  g_auto(Build) b = {.center = task_center(task),
+                     .draft = draft,
+                     .image = image,
+                     .linked = args->linked,
+                     .start = args->start};
   g_auto(QuotaHold) hold = {NULL};
   if (!admit(task, draft, &hold, error) ||
       !place_host(task, draft, source->pool, args->start, (PlanStrategy)args->placement, &b.host, error))

@@ -24,7 +24,14 @@ typedef struct {
   WsId id; /* of the new volume */
   const char *file;
   gint64 bytes, peak_bytes; /* the file can become so large; what is needed while it is made */
+  PoolsHold room;
 } Export;
+
+static void export_clear(Export *e)
+{
+  pools_let_go(&e->room);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Export, export_clear)
 
 /* ---- checks ---- */
 
@@ -49,15 +56,16 @@ static bool check_disk(const InvSnapshot *snap, const WsVm *vm, const WsVmDisk *
                                                       pool->state ? ws_pool_state_names[pool->state - 1] : "unknown", NULL);
 }
 
-static bool check(Task *task, const Export *e, const WsVm *vm, GError **error)
+static bool check(Task *task, Export *e, const WsVm *vm, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
   WsId pool = e->args->pool;
   for (guint i = 0; i < vm->disks.len; i++)
     if (!check_disk(snap, vm, vm->disks.items[i], error))
       return false;
-  return place_pool(snap, vm->host, &pool, "pool", error) &&
-         pools_check_room(task, pool, e->bytes, e->peak_bytes, error) && compute_link(&e->vm, error);
+  PlacePoolNeed need = {pool, e->bytes, e->peak_bytes};
+  return place_pool(e->vm.center, snap, vm->host, &need, &pool, "pool", error) &&
+         pools_check_room(task, &e->room, pool, e->bytes, e->peak_bytes, error) && compute_link(&e->vm, error);
 }
 
 /* By what was last heard of the disk and all that it builds on. */
@@ -179,6 +187,7 @@ static bool reserve(Task *task, void *ctx, GError **error)
   const WsVm *vm = compute_find(task_snapshot(task), e->vm.id, error);
   if (!vm)
     return false;
+  pools_let_go(&e->room); /* the volume has it from here */
   WsVolume *volume = inv_create_with_id(task_txn(task), &ws_type_volume, e->id);
   volume->name = g_strdup(e->args->name ? e->args->name : vm->name);
   volume->pool = e->args->pool;
@@ -236,13 +245,17 @@ static bool unpack(Task *task, void *ctx, GError **error)
 
 bool vm_export(Task *task, GError **error)
 {
-  Export e = {.args = task_args(task)};
+  g_auto(Export) e = {.args = task_args(task)};
   if (!compute_begin(task, &e.vm, error))
     return false;
   const WsVm *vm = compute_find(task_snapshot(task), e.vm.id, error);
   if (!vm)
     return false;
   estimate(task_snapshot(task), vm, &e);
+  pools_look_again(task, e.args->pool, e.peak_bytes);
+  vm = compute_find(task_snapshot(task), e.vm.id, error);
+  if (!vm)
+    return false;
   if ((!task_is_resumed(task) && !check(task, &e, vm, error)) || !lock_all(task, &e, vm, error))
     return false;
   e.id = task_new_id(task, "volume");

@@ -95,7 +95,11 @@ static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
   WsId there = wish && wish->pool ? wish->pool : move->args->pool;
   if (!there && move->storage_only)
     there = pool->id; /* another form, in the same pool */
-  if (!place_pool(plan->snap, move->target, &there, "pool", &error)) {
+  int form = wish && (int)wish->provisioning ? (int)wish->provisioning : (int)volume->provisioning;
+  gint64 copied = blocks_of(plan, volume);
+  PlacePoolNeed need = {there, volume->size_bytes,
+                        form == WS_VOLUME_PROVISIONING_THIN ? copied : volume->size_bytes};
+  if (!place_pool(move->vm.center, plan->snap, move->target, &need, &there, "pool", &error)) {
     object(plan, "%s: %s", disk->key, error->message);
     return;
   }
@@ -105,8 +109,8 @@ static void plan_disk(Plan *plan, Move *move, const WsVmDisk *disk)
       .volume = volume->id,
       .pool = there,
       .format = wish && (int)wish->format ? (int)wish->format : (int)volume->format,
-      .provisioning = wish && (int)wish->provisioning ? (int)wish->provisioning : (int)volume->provisioning,
-      .copied_bytes = blocks_of(plan, volume),
+      .provisioning = form,
+      .copied_bytes = copied,
   };
 }
 

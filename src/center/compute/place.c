@@ -436,67 +436,99 @@ bool place_admit_change(Center *center, const WsVm *before, const WsVm *after, G
 
 typedef struct {
   const WsPool *pool;
-  PoolRoom room; /* what was given to members of a deployment taken off */
+  bool known;    /* the room below is: walking a pool's volumes is not done for pools that nobody asks about */
+  PoolRoom room; /* what was given to those before taken off */
 } PoolRow;
+
+struct PlacePools {
+  const Center *center;
+  const InvSnapshot *snap;
+  GArray *rows; /* PoolRow of those that are in use */
+};
 
 static bool is_usable(const WsPool *pool)
 {
   return pool->state == WS_POOL_STATE_ACTIVE || pool->state == WS_POOL_STATE_DEGRADED;
 }
 
-/* What it takes of both promises and blocks; one of which nothing is known yet comes last. */
-static gint64 roominess(const PoolRoom *room)
+static bool add_pool(const void *object, void *arg)
 {
-  gint64 bytes = MIN(room->promised_bytes, room->real_bytes);
-  return bytes == G_MAXINT64 ? G_MININT64 : bytes;
-}
-
-typedef struct {
-  const InvSnapshot *snap;
-  GArray *rows;
-} PoolGather;
-
-static bool gather_pool(const void *object, void *arg)
-{
-  const PoolGather *gather = arg;
-  PoolRow row = {object, {0, 0}};
-  if (!is_usable(object))
-    return true;
-  row.room = pools_room(gather->snap, object);
-  g_array_append_val(gather->rows, row);
+  const PlacePools *pools = arg;
+  PoolRow row = {.pool = object};
+  if (is_usable(object))
+    g_array_append_val(pools->rows, row);
   return true;
 }
 
-/* The roomiest that the host reaches, or the one that is named (0: none is); NULL: there is none. */
-static PoolRow *best_pool(GArray *rows, WsId host, WsId named)
+PlacePools *place_pools_new(const Center *center, const InvSnapshot *snap)
+{
+  PlacePools *pools = g_new(PlacePools, 1);
+  *pools = (PlacePools){center, snap, g_array_new(FALSE, FALSE, sizeof(PoolRow))};
+  inv_each(snap, &ws_type_pool, add_pool, pools);
+  return pools;
+}
+
+void place_pools_free(PlacePools *pools)
+{
+  g_array_unref(pools->rows);
+  g_free(pools);
+}
+
+static bool lacks_promise(const PoolRoom *room, const PlacePoolNeed *need)
+{
+  return need->promised_bytes > room->promised_bytes;
+}
+
+static bool lacks_blocks(const PoolRoom *room, const PlacePoolNeed *need)
+{
+  return need->real_bytes > 0 && need->real_bytes > room->real_bytes;
+}
+
+/* The most is the best: what holds it, then what may, for nothing is known of it yet. */
+static int rank(const PoolRoom *room, const PlacePoolNeed *need)
+{
+  if (lacks_promise(room, need) || lacks_blocks(room, need))
+    return 0;
+  return MIN(room->promised_bytes, room->real_bytes) == G_MAXINT64 ? 1 : 2;
+}
+
+static bool is_better_pool(const PoolRow *row, const PoolRow *best, const PlacePoolNeed *need)
+{
+  int a = rank(&row->room, need), b = rank(&best->room, need);
+  return a != b ? a > b
+                : MIN(row->room.promised_bytes, row->room.real_bytes) >
+                      MIN(best->room.promised_bytes, best->room.real_bytes);
+}
+
+/* Of those that the host reaches, or the one that is named; NULL: there is none. */
+static PoolRow *best_pool(PlacePools *pools, WsId host, const PlacePoolNeed *need)
 {
   PoolRow *best = NULL;
-  for (guint i = 0; i < rows->len; i++) {
-    PoolRow *row = &g_array_index(rows, PoolRow, i);
-    if ((named ? row->pool->id == named : true) && plan_pool_reaches(row->pool, host) &&
-        (!best || roominess(&row->room) > roominess(&best->room)))
+  for (guint i = 0; i < pools->rows->len; i++) {
+    PoolRow *row = &g_array_index(pools->rows, PoolRow, i);
+    if ((need->pool && row->pool->id != need->pool) || !plan_pool_reaches(row->pool, host))
+      continue;
+    if (!row->known)
+      row->room = pools_room(pools->center, pools->snap, row->pool);
+    row->known = true;
+    if (!best || is_better_pool(row, best, need))
       best = row;
   }
   return best;
 }
 
-bool place_pool(const InvSnapshot *snap, WsId host, WsId *id, const char *field, GError **error)
+static void take_off(PoolRoom *room, const PlacePoolNeed *need)
+{
+  room->promised_bytes -= room->promised_bytes == G_MAXINT64 ? 0 : need->promised_bytes;
+  room->real_bytes -= room->real_bytes == G_MAXINT64 ? 0 : need->real_bytes;
+}
+
+static bool check_named(const InvSnapshot *snap, WsId host, WsId id, const char *field, GError **error)
 {
   char text[WS_ID_TEXT_MAX];
-  if (!*id) {
-    g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(PoolRow));
-    PoolGather gather = {snap, rows};
-    inv_each(snap, &ws_type_pool, gather_pool, &gather);
-    const PoolRow *best = best_pool(rows, host, 0);
-    if (!best)
-      return ws_fail(error, WS_ERROR_NO_CAPACITY, "field", field, "object", "the host's pools", "need", "an active pool", "free",
-                     "none", NULL);
-    *id = best->pool->id;
-    return true;
-  }
-  const WsPool *pool = inv_find(snap, &ws_type_pool, *id);
+  const WsPool *pool = inv_find(snap, &ws_type_pool, id);
   if (!pool)
-    return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", field, "object", ws_id_format(ws_type_pool.prefix, *id, text), NULL);
+    return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", field, "object", ws_id_format(ws_type_pool.prefix, id, text), NULL);
   if (!is_usable(pool))
     return ws_fail(error, WS_ERROR_WRONG_STATE, "field", field, "object", pool->name, "verb", "hold a new disk", "state",
                    pool->state ? ws_pool_state_names[pool->state - 1] : "unknown", NULL);
@@ -504,32 +536,57 @@ bool place_pool(const InvSnapshot *snap, WsId host, WsId *id, const char *field,
          ws_fail(error, WS_ERROR_BAD_VALUE, "field", field, "expected", "a pool that the VM's host reaches", NULL);
 }
 
+bool place_pool_of(PlacePools *pools, WsId host, const PlacePoolNeed *need, WsId *id, const char *field,
+                   GError **error)
+{
+  PoolRow *best = *id ? NULL : best_pool(pools, host, need);
+  if (*id) {
+    PlacePoolNeed named = {*id, need->promised_bytes, need->real_bytes};
+    if (!check_named(pools->snap, host, *id, field, error))
+      return false;
+    best = pools->rows->len ? best_pool(pools, host, &named) : NULL;
+  } else if (!best) {
+    return ws_fail(error, WS_ERROR_NO_CAPACITY, "field", field, "object", "the host's pools", "need", "an active pool",
+                   "free", "none", NULL);
+  }
+  if (best)
+    take_off(&best->room, need);
+  *id = best ? best->pool->id : *id;
+  return true;
+}
+
+bool place_pool(const Center *center, const InvSnapshot *snap, WsId host, const PlacePoolNeed *need, WsId *id,
+                const char *field, GError **error)
+{
+  if (*id)
+    return check_named(snap, host, *id, field, error);
+  g_autoptr(PlacePools) pools = place_pools_new(center, snap);
+  return place_pool_of(pools, host, need, id, field, error);
+}
+
 /* NULL: it fits, and is taken off. Caller frees. */
-static char *take_off(PoolRow *row, const PlacePoolNeed *need)
+static char *give_to_one(PoolRow *row, const PlacePoolNeed *need)
 {
   PoolRoom *room = &row->room;
-  bool promise = need->promised_bytes > room->promised_bytes;
+  bool promise = lacks_promise(room, need);
   char wants[WS_SIZE_TEXT_MAX], left[WS_SIZE_TEXT_MAX];
-  if (promise || (need->real_bytes > 0 && need->real_bytes > room->real_bytes)) {
+  if (promise || lacks_blocks(room, need)) {
     ws_size_format(promise ? need->promised_bytes : need->real_bytes, wants);
     ws_size_format(MAX(0, promise ? room->promised_bytes : room->real_bytes), left);
     return g_strdup_printf("%s: %s needed for one more, %s left", row->pool->name, wants, left);
   }
-  room->promised_bytes -= room->promised_bytes == G_MAXINT64 ? 0 : need->promised_bytes;
-  room->real_bytes -= room->real_bytes == G_MAXINT64 ? 0 : need->real_bytes;
+  take_off(room, need);
   return NULL;
 }
 
 bool place_pools(Task *task, const PlacePoolNeed *need, const WsId *hosts, guint count, GError **error)
 {
   g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
-  g_autoptr(GArray) rows = g_array_new(FALSE, FALSE, sizeof(PoolRow));
-  PoolGather gather = {head, rows};
+  g_autoptr(PlacePools) pools = place_pools_new(task_center(task), head);
   char all[12], some[12];
-  inv_each(head, &ws_type_pool, gather_pool, &gather);
   for (guint i = 0; i < count; i++) {
-    PoolRow *row = best_pool(rows, hosts[i], need->pool);
-    g_autofree char *why = row ? take_off(row, need) : NULL; /* without one the member's own error says why */
+    PoolRow *row = best_pool(pools, hosts[i], need);
+    g_autofree char *why = row ? give_to_one(row, need) : NULL; /* without one the member's own error says why */
     g_snprintf(all, sizeof all, "%u", count);
     g_snprintf(some, sizeof some, "%u", i);
     if (why)

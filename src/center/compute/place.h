@@ -28,14 +28,23 @@ void place_start(Center *center);
 bool place_admit(Center *center, const WsVm *vm, GError **error);
 /* May a VM that holds its share already reserve so much more? One that is off reserves nothing yet. */
 bool place_admit_change(Center *center, const WsVm *before, const WsVm *after, GError **error);
-/* Pool for a new disk on host: *pool when it is set and can be used there, else the one with most room.
- * Errors carry `field`. */
-bool place_pool(const InvSnapshot *snap, WsId host, WsId *pool, const char *field, GError **error);
-/* What the disks of one member of a deployment take. */
+/* What a new disk takes, or the disks of one member of a deployment. */
 typedef struct {
-  WsId pool; /* 0: the roomiest of its host */
+  WsId pool; /* 0: any of its host */
   gint64 promised_bytes, real_bytes;
 } PlacePoolNeed;
+/* Pool for a new disk on host: *pool when it is set and can be used there, else the roomiest of those that can hold
+ * what it needs; where none can, the roomiest of all, so that its own check says what is missing. Errors carry `field`. */
+bool place_pool(const Center *center, const InvSnapshot *snap, WsId host, const PlacePoolNeed *need, WsId *pool,
+                const char *field, GError **error);
+/* The same for several disks of one request: each finds the pools with what those before take. The room of a pool is
+ * looked at once. `snap` outlives it. */
+typedef struct PlacePools PlacePools;
+PlacePools *place_pools_new(const Center *center, const InvSnapshot *snap);
+void place_pools_free(PlacePools *pools);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PlacePools, place_pools_free)
+bool place_pool_of(PlacePools *pools, WsId host, const PlacePoolNeed *need, WsId *pool, const char *field,
+                   GError **error);
 /* Do the pools hold all members, each on its host? WS_ERROR_NO_DISK_ROOM_FOR_ALL says how many they do. */
 bool place_pools(Task *task, const PlacePoolNeed *need, const WsId *hosts, guint count, GError **error);
 /* First port group of the host that serves a subnet, else its first, else 0. */

@@ -139,6 +139,7 @@ typedef struct {
   WsId id, volume;
   WsId host; /* that makes the copy */
   const char *file;
+  PoolsHold *hold;
 } Create;
 
 static WsVolume *enter_volume(Task *task, Create *c)
@@ -163,6 +164,7 @@ static WsVolume *enter_volume(Task *task, Create *c)
 static bool enter(Task *task, void *ctx, GError **error)
 {
   Create *c = ctx;
+  pools_let_go(c->hold); /* its volume has it from here */
   g_autoptr(WsImage) fields = ws_image_copy(c->args);
   WsVolume *volume = enter_volume(task, c);
   WsImage *image = inv_create_with_id(task_txn(task), &ws_type_image, c->id);
@@ -234,7 +236,7 @@ static bool remove_copy(Task *task, void *ctx, GError **error)
   return link && rpc_volume_delete(link, &params, NULL, NULL, NULL, error);
 }
 
-static bool check_create(Task *task, const WsImage *args, GError **error)
+static bool check_create(Task *task, PoolsHold *hold, const WsImage *args, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
   const WsPool *pool = storage_usable_pool(snap, args->pool, "hold an image", error);
@@ -251,7 +253,7 @@ static bool check_create(Task *task, const WsImage *args, GError **error)
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "become an image", "reason",
                    "its virtual machine is not off", NULL);
   gint64 bytes = source ? source->size_bytes : args->upload_bytes;
-  return pools_check_room(task, pool->id, bytes,
+  return pools_check_room(task, hold, pool->id, bytes,
                           source ? MAX(0, source->allocated_bytes) : args->upload_bytes, error) &&
          storage_pool_link(task_center(task), pool, error);
 }
@@ -269,9 +271,13 @@ static WsId host_of_copy(Task *task, const Create *c)
 bool image_create(Task *task, GError **error)
 {
   Create c = {.center = task_center(task), .args = task_args(task)};
-  if (!task_is_resumed(task) && !check_create(task, c.args, error))
-    return false;
+  g_auto(PoolsHold) hold = {NULL};
   const WsVolume *source = c.args->source ? inv_find(task_snapshot(task), &ws_type_volume, c.args->source) : NULL;
+  c.hold = &hold;
+  pools_look_again(task, c.args->pool, source ? source->allocated_bytes : c.args->upload_bytes);
+  if (!task_is_resumed(task) && !check_create(task, &hold, c.args, error))
+    return false;
+  source = c.args->source ? inv_find(task_snapshot(task), &ws_type_volume, c.args->source) : NULL;
   WsId user = source ? source->used_by : 0; /* it does not begin to write while it is read */
   TaskLockRef locks[] = {{&ws_type_pool, c.args->pool, true}, {&ws_type_volume, c.args->source, true}, {&ws_type_vm, user, true}};
   if (!task_lock(task, locks, user ? 3 : c.args->source ? 2 : 1, error))

@@ -25,7 +25,49 @@ static bool add_to_sum(const void *object, void *arg)
   return true;
 }
 
-PoolRoom pools_room(const InvSnapshot *head, const WsPool *pool)
+/* ---- what tasks hold ---- */
+
+typedef struct {
+  const Task *task;
+  WsId pool;
+  gint64 promised_bytes, real_bytes;
+} Held;
+
+void pools_hold_again(Task *task, PoolsHold *hold, WsId pool, gint64 promised_bytes, gint64 real_bytes)
+{
+  Center *center = task_center(task);
+  Held one = {task, pool, MAX(promised_bytes, 0), MAX(real_bytes, 0)};
+  if (task_is_dry_run(task))
+    return;
+  hold->task = task;
+  if (!center->pools_held)
+    center->pools_held = g_array_new(FALSE, FALSE, sizeof(Held));
+  g_array_append_val(center->pools_held, one);
+}
+
+void pools_let_go(PoolsHold *hold)
+{
+  GArray *held = hold->task ? ((Center *)task_center(hold->task))->pools_held : NULL;
+  for (guint i = held ? held->len : 0; i-- > 0;)
+    if (g_array_index(held, Held, i).task == hold->task)
+      g_array_remove_index_fast(held, i);
+  hold->task = NULL;
+}
+
+static void take_held(PoolRoom *room, const GArray *held, WsId pool)
+{
+  for (guint i = 0; held && i < held->len; i++) {
+    const Held *one = &g_array_index(held, Held, i);
+    if (one->pool != pool)
+      continue;
+    room->promised_bytes -= one->promised_bytes;
+    room->real_bytes -= room->real_bytes == G_MAXINT64 ? 0 : one->real_bytes;
+  }
+}
+
+/* ---- what is left ---- */
+
+PoolRoom pools_room(const Center *center, const InvSnapshot *head, const WsPool *pool)
 {
   PoolSum sum = {.read_us = pool->read};
   if (pool->capacity_bytes == WS_INT_UNSET)
@@ -33,9 +75,24 @@ PoolRoom pools_room(const InvSnapshot *head, const WsPool *pool)
   inv_each_by(head, &ws_type_volume, ws_type_field(&ws_type_volume, "pool", 4), pool->id, NULL, add_to_sum,
               &sum);
   double ratio = isnan(pool->overcommit_ratio) ? 1 : pool->overcommit_ratio;
-  return (PoolRoom){(gint64)((double)pool->capacity_bytes * ratio) - sum.promised,
-                    pool->available_bytes == WS_INT_UNSET ? G_MAXINT64
-                                                          : pool->available_bytes - sum.unwritten};
+  PoolRoom room = {(gint64)((double)pool->capacity_bytes * ratio) - sum.promised,
+                   pool->available_bytes == WS_INT_UNSET ? G_MAXINT64
+                                                         : pool->available_bytes - sum.unwritten};
+  take_held(&room, center->pools_held, pool->id);
+  return room;
+}
+
+/* A host tells of a pool again when much of it has changed: until then what was made shortly before its last reading
+ * counts as taken, and as not yet seen. */
+void pools_look_again(Task *task, WsId id, gint64 real_bytes)
+{
+  Center *center = task_center(task);
+  g_autoptr(InvSnapshot) head = inv_head(center->inventory);
+  const WsPool *pool = id && real_bytes > 0 && !task_is_resumed(task) ? inv_find(head, &ws_type_pool, id) : NULL;
+  g_autoptr(GError) error = NULL; /* then what is known holds */
+  if (pool && pool->available_bytes != WS_INT_UNSET && real_bytes <= pool->available_bytes &&
+      real_bytes > pools_room(center, head, pool).real_bytes)
+    pools_read(center, id, &error);
 }
 
 /* ---- members of a dry run ---- */
@@ -43,6 +100,7 @@ PoolRoom pools_room(const InvSnapshot *head, const WsPool *pool)
 typedef struct {
   WsId pool;
   gint64 promised_bytes, real_bytes;
+  bool certain; /* its member was not refused after that */
 } Taken;
 
 static void unref_array(gpointer array)
@@ -55,6 +113,18 @@ void pools_begin_on_paper(Center *center, const char *request)
   if (!center->pools_on_paper)
     center->pools_on_paper = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_array);
   g_hash_table_replace(center->pools_on_paper, g_strdup(request), g_array_new(FALSE, FALSE, sizeof(Taken)));
+}
+
+void pools_note_on_paper(Center *center, const char *request, bool refused)
+{
+  GArray *taken = center->pools_on_paper ? g_hash_table_lookup(center->pools_on_paper, request) : NULL;
+  for (guint i = taken ? taken->len : 0; i-- > 0;) {
+    Taken *one = &g_array_index(taken, Taken, i);
+    if (refused && !one->certain)
+      g_array_remove_index_fast(taken, i);
+    else
+      one->certain = true;
+  }
 }
 
 void pools_end_on_paper(Center *center, const char *request)
@@ -85,7 +155,8 @@ static void take_off(PoolRoom *room, const GArray *taken, WsId pool)
 
 /* ---- the check ---- */
 
-bool pools_check_room(Task *task, WsId id, gint64 promised_bytes, gint64 real_bytes, GError **error)
+bool pools_check_room(Task *task, PoolsHold *hold, WsId id, gint64 promised_bytes, gint64 real_bytes,
+                      GError **error)
 {
   g_autoptr(InvSnapshot) head = inv_head(task_inventory(task));
   const WsPool *pool = inv_find(head, &ws_type_pool, id);
@@ -93,13 +164,14 @@ bool pools_check_room(Task *task, WsId id, gint64 promised_bytes, gint64 real_by
   char need[WS_SIZE_TEXT_MAX], left[WS_SIZE_TEXT_MAX], text[WS_ID_TEXT_MAX];
   if (!pool)
     return ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_pool, id, text), NULL);
-  PoolRoom room = pools_room(head, pool);
+  PoolRoom room = pools_room(task_center(task), head, pool);
   take_off(&room, taken, id);
   bool promise = promised_bytes > room.promised_bytes;
   if (!promise && (real_bytes <= 0 || real_bytes <= room.real_bytes)) {
-    Taken one = {id, promised_bytes, real_bytes};
+    Taken one = {id, promised_bytes, real_bytes, false};
     if (taken)
       g_array_append_val(taken, one);
+    pools_hold_again(task, hold, id, promised_bytes, real_bytes);
     return true;
   }
   ws_size_format(promise ? promised_bytes : real_bytes, need);

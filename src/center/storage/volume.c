@@ -24,7 +24,14 @@ typedef struct {
   bool wipe;
   bool abort_upload;   /* bytes may have been uploaded that are no volume yet */
   int state_before;    /* delete: what it goes back to when its file cannot be removed */
+  PoolsHold room;
 } Job;
+
+static void job_clear(Job *job)
+{
+  pools_let_go(&job->room);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Job, job_clear)
 
 /* ---- steps shared by create and clone ---- */
 
@@ -52,8 +59,10 @@ static bool remove_file(Task *task, void *ctx, GError **error)
   return link && rpc_volume_delete(link, &params, task_progress_of_call, task, NULL, error);
 }
 
+/* Nothing waits from here to the record: what was held is the volume's own. */
 static void enter(Task *task, Job *job, WsVolume *volume)
 {
+  pools_let_go(&job->room);
   volume->state = WS_VOLUME_STATE_CREATING;
   volume->file = g_strdup(job->file);
   volume->created = ws_clock_wall_us(job->center->clock);
@@ -69,6 +78,7 @@ static bool become_ready(Task *task, Job *job, gint64 size_bytes, gint64 allocat
   if (!volume)
     return ws_fail(error, WS_ERROR_NOT_FOUND, "object", storage_text(&ws_type_volume, job->id, text), NULL);
   volume->state = WS_VOLUME_STATE_READY;
+  pools_let_go(&job->room); /* of one that grew: its size has it */
   if (size_bytes > 0)
     volume->size_bytes = size_bytes;
   volume->allocated_bytes = allocated_bytes;
@@ -103,10 +113,11 @@ static bool make_file(Task *task, void *ctx, GError **error)
 }
 
 /* Thin ones promise their size, thick ones take it. */
-static bool check_room_for(Task *task, WsId pool_id, gint64 size_bytes, bool thin, const char *verb, GError **error)
+static bool check_room_for(Task *task, PoolsHold *hold, WsId pool_id, gint64 size_bytes, bool thin,
+                           const char *verb, GError **error)
 {
   const WsPool *pool = storage_usable_pool(task_snapshot(task), pool_id, verb, error);
-  return pool && pools_check_room(task, pool->id, size_bytes, thin ? 0 : size_bytes, error);
+  return pool && pools_check_room(task, hold, pool->id, size_bytes, thin ? 0 : size_bytes, error);
 }
 
 /* One that is to be uploaded has no file yet: its object waits for the bytes. */
@@ -126,7 +137,9 @@ static bool enter_awaiting(Task *task, void *ctx, GError **error)
 static bool create_for_upload(Task *task, Job *job, GError **error)
 {
   const WsVolume *args = job->as;
-  if (!task_is_resumed(task) && !check_room_for(task, args->pool, args->upload_bytes, false, "take an upload", error))
+  pools_look_again(task, args->pool, args->upload_bytes);
+  if (!task_is_resumed(task) &&
+      !check_room_for(task, &job->room, args->pool, args->upload_bytes, false, "take an upload", error))
     return false;
   TaskLockRef lock = {&ws_type_pool, args->pool, true};
   if (!task_lock(task, &lock, 1, error))
@@ -141,7 +154,7 @@ static bool create_for_upload(Task *task, Job *job, GError **error)
 bool volume_create(Task *task, GError **error)
 {
   const WsVolume *args = task_args(task);
-  Job job = {.center = task_center(task), .as = args, .pool = args->pool};
+  g_auto(Job) job = {.center = task_center(task), .as = args, .pool = args->pool};
   bool thin = args->provisioning == WS_VOLUME_PROVISIONING_THIN;
   if (args->kind == WS_VOLUME_KIND_OVA)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "kind", "expected", "disk or iso, for vm export makes an ova", NULL);
@@ -151,8 +164,10 @@ bool volume_create(Task *task, GError **error)
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "upload_bytes", NULL);
   if (args->size_bytes == WS_INT_UNSET)
     return ws_fail(error, WS_ERROR_REQUIRED, "field", "size_bytes", NULL);
-  if (!task_is_resumed(task) && (!check_room_for(task, args->pool, args->size_bytes, thin, "hold a new volume", error) ||
-                                 !link_of_pool(&job, error)))
+  pools_look_again(task, args->pool, thin ? 0 : args->size_bytes);
+  if (!task_is_resumed(task) &&
+      (!check_room_for(task, &job.room, args->pool, args->size_bytes, thin, "hold a new volume", error) ||
+       !link_of_pool(&job, error)))
     return false;
   TaskLockRef lock = {&ws_type_pool, args->pool, true};
   if (!task_lock(task, &lock, 1, error))
@@ -260,6 +275,12 @@ static bool check_users(const InvSnapshot *snap, const WsVolume *source, bool li
          ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", source->name, "verb", "clone", "reason", "its virtual machine is not off", NULL);
 }
 
+static gint64 blocks_of_clone(const Job *job, const WsVolume *source)
+{
+  bool thin = source->provisioning == WS_VOLUME_PROVISIONING_THIN;
+  return job->clone->linked ? 0 : thin ? MAX(0, source->allocated_bytes) : source->size_bytes;
+}
+
 static bool check_clone(Task *task, Job *job, const WsVolume *source, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
@@ -278,9 +299,8 @@ static bool check_clone(Task *task, Job *job, const WsVolume *source, GError **e
     return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "copying between pools that no host reaches both", NULL);
   if (job->clone->linked && source->pool != job->pool)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the source's own pool for a linked clone", NULL);
-  bool thin = job->clone->linked || source->provisioning == WS_VOLUME_PROVISIONING_THIN;
-  gint64 real = job->clone->linked ? 0 : thin ? MAX(0, source->allocated_bytes) : source->size_bytes;
-  return pools_check_room(task, to->id, source->size_bytes, real, error) && link_of_pool(job, error);
+  return pools_check_room(task, &job->room, to->id, source->size_bytes, blocks_of_clone(job, source), error) &&
+         link_of_pool(job, error);
 }
 
 bool volume_clone(Task *task, GError **error)
@@ -289,8 +309,12 @@ bool volume_clone(Task *task, GError **error)
   const WsVolumeClone *args = task_args(task);
   if (!source)
     return false;
-  Job job = {.center = task_center(task), .source = source->id, .clone = args};
+  g_auto(Job) job = {.center = task_center(task), .source = source->id, .clone = args};
   job.pool = args->pool ? args->pool : source->pool;
+  pools_look_again(task, job.pool, blocks_of_clone(&job, source));
+  source = task_find_target(task, error);
+  if (!source)
+    return false;
   if (!task_is_resumed(task) && !check_clone(task, &job, source, error))
     return false;
   /* Its VM does not begin to write while it is read. */
@@ -357,7 +381,12 @@ static bool take_size(Task *task, void *ctx, GError **error)
   return !info->exists || become_ready(task, job, info->size_bytes, info->allocated_bytes, error);
 }
 
-static bool check_resize(Task *task, const WsVolume *volume, gint64 size_bytes, GError **error)
+static gint64 blocks_of_growth(const WsVolume *volume, gint64 size_bytes)
+{
+  return volume->provisioning == WS_VOLUME_PROVISIONING_THIN ? 0 : size_bytes - volume->size_bytes;
+}
+
+static bool check_resize(Task *task, PoolsHold *hold, const WsVolume *volume, gint64 size_bytes, GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
   const WsPool *pool = storage_usable_pool(snap, volume->pool, "grow a volume", error);
@@ -377,9 +406,8 @@ static bool check_resize(Task *task, const WsVolume *volume, gint64 size_bytes, 
   if (!volume->used_by && pools_writer(snap, volume)) /* each of their emulators would have to be told */
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", volume->name, "verb", "resize", "reason",
                    "a virtual machine that shares it is not off", NULL);
-  gint64 more = size_bytes - volume->size_bytes;
-  return pools_check_room(task, pool->id, more,
-                          volume->provisioning == WS_VOLUME_PROVISIONING_THIN ? 0 : more, error);
+  return pools_check_room(task, hold, pool->id, size_bytes - volume->size_bytes, blocks_of_growth(volume, size_bytes),
+                          error);
 }
 
 typedef struct {
@@ -424,9 +452,16 @@ bool volume_resize(Task *task, GError **error)
   const WsVolumeResize *args = task_args(task);
   if (!volume)
     return false;
-  Job job = {.center = task_center(task), .id = volume->id, .pool = volume->pool, .size_bytes = args->size_bytes};
+  pools_look_again(task, volume->pool, blocks_of_growth(volume, args->size_bytes));
+  volume = task_find_target(task, error);
+  if (!volume)
+    return false;
+  g_auto(Job) job = {.center = task_center(task), .id = volume->id, .pool = volume->pool, .size_bytes = args->size_bytes};
   g_auto(QuotaHold) hold = {NULL};
-  if ((!task_is_resumed(task) && !check_resize(task, volume, args->size_bytes, error)) ||
+  if (task_is_resumed(task))
+    pools_hold_again(task, &job.room, volume->pool, args->size_bytes - volume->size_bytes,
+                     blocks_of_growth(volume, args->size_bytes));
+  if ((!task_is_resumed(task) && !check_resize(task, &job.room, volume, args->size_bytes, error)) ||
       !admit_growth(task, volume, args->size_bytes, &hold, error))
     return false;
   bool running = volume->used_by && pools_writer(task_snapshot(task), volume);

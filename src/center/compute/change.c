@@ -385,6 +385,9 @@ bool vm_attach_disk(Task *task, GError **error)
 {
   Change change = {.edit = edit_attach_disk, .args = task_args(task)};
   const WsVmAttachDisk *args = change.args;
+  const WsVmNewVolume *made = args->disk->new_volume;
+  if (made && (int)made->provisioning && made->provisioning != WS_VM_NEW_VOLUME_PROVISIONING_THIN)
+    pools_look_again(task, made->pool, made->size_bytes);
   if (!compute_begin(task, &change.vm, error))
     return false;
   change.center = change.vm.center;

@@ -124,6 +124,22 @@ static bool check_pool(Task *task, Build *b, const InvSnapshot *snap, guint disk
   return pools_check_room(task, &b->room, pool, promised, real, error);
 }
 
+/* Before anything else is looked at. Pools that are not named are not asked: one that may be full is not picked. */
+static void look_again(Task *task, const WsVm *draft, const WsVolume *source, bool linked)
+{
+  for (guint i = 0; i < draft->disks.len; i++) {
+    const WsVmNewVolume *volume = draft->disks.items[i]->new_volume;
+    gint64 real = 0;
+    for (guint j = 0; volume && volume->pool && j < draft->disks.len; j++) {
+      const WsVmNewVolume *other = draft->disks.items[j]->new_volume;
+      if (other && other->pool == volume->pool)
+        real += blocks_of(other, j == 0 ? source : NULL, linked);
+    }
+    if (volume)
+      pools_look_again(task, volume->pool, real);
+  }
+}
+
 static bool pick_pool(const Build *b, PlacePools *pools, const InvSnapshot *head, guint disk, GError **error)
 {
   g_autofree char *field = g_strdup_printf("disks[%u].new_volume.pool", disk);
@@ -436,6 +452,7 @@ static bool build(Task *task, Build *b, GError **error)
 static bool create_one(Task *task, GError **error)
 {
   const WsVm *args = task_args(task);
+  look_again(task, args, NULL, false);
   const InvSnapshot *snap = task_snapshot(task);
   g_autoptr(WsVm) draft = ws_vm_copy(args);
   g_auto(Build) b = {.center = task_center(task), .draft = draft};
@@ -570,6 +587,11 @@ static bool deploy_one(Task *task, const WsVmDeploy *args, GError **error)
   const InvSnapshot *snap = task_snapshot(task);
   const WsImage *image;
   const WsVolume *source;
+  g_autoptr(WsVm) early = deploy_draft(snap, args, &image, &source, error);
+  if (!early)
+    return false;
+  look_again(task, early, source, args->linked);
+  snap = task_snapshot(task);
   g_autoptr(WsVm) draft = deploy_draft(snap, args, &image, &source, error);
   if (!draft)
     return false;

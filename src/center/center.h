@@ -71,7 +71,7 @@ struct Center {
   Quotas *quotas; /* center/quota.h */
   Troubles *troubles; /* compute/trouble.h */
   GPtrArray *promises; /* compute/place.c: RoomPromise, of tasks that make VMs */
-  GArray *pools_held; /* storage/room.c: what tasks have found and not recorded yet; NULL: none ever did */
+  GArray *pools_held;  /* storage/room.c: what tasks have found and not recorded yet; NULL: none ever did */
   GHashTable *pools_on_paper; /* storage/room.c: request -> what the members of its dry run before would take;
                                  NULL: no such request */
   GHashTable *firewalls_under_way; /* network/host_firewall.c: ids of hosts that a task is telling theirs */

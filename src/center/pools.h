@@ -18,21 +18,23 @@ typedef struct {
   gint64 promised_bytes, real_bytes; /* G_MAXINT64: nothing is known */
 } PoolRoom;
 PoolRoom pools_room(const Center *center, const InvSnapshot *head, const WsPool *pool);
-/* Room that a task has found and whose record is not there yet: others do not find it meanwhile. Given back when it goes
- * out of scope, or by pools_let_go() in the body whose transaction has the record. One for all pools of the task. */
+/* Room that a task has found and whose record is not there yet: others do not find it meanwhile. Given back
+ * when it goes out of scope, or by pools_let_go() in the body whose transaction has the record. One for all
+ * pools of the task. */
 typedef struct {
   Task *task; /* NULL: it holds nothing */
 } PoolsHold;
-/* Refuses what it cannot hold, by the head and what others hold; else it is held. WS_ERROR_NO_CAPACITY. Core loop. */
+/* Refuses what it cannot hold, by the head and what others hold; else it is held. WS_ERROR_NO_CAPACITY. Core
+ * loop. */
 bool pools_check_room(Task *task, PoolsHold *hold, WsId pool, gint64 promised_bytes, gint64 real_bytes,
                       GError **error);
 /* Held without a check: by a task that goes on with what it had been let do. */
 void pools_hold_again(Task *task, PoolsHold *hold, WsId pool, gint64 promised_bytes, gint64 real_bytes);
 void pools_let_go(PoolsHold *hold);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PoolsHold, pools_let_go)
-/* Has the pool read anew, and waits for it, where so many blocks are refused only because it was read so long ago that
- * it may not show yet what thick disks took. Before a task looks at anything else: it may have changed by then. 0 as the
- * pool: nothing. */
+/* Has the pool read anew, and waits for it, where so many blocks are refused only because it was read so long
+ * ago that it may not show yet what thick disks took. Before a task looks at anything else: it may have
+ * changed by then. 0 as the pool: nothing. */
 void pools_look_again(Task *task, WsId pool, gint64 real_bytes);
 /* From here to the end the members of this dry run of a batch ("REQUEST/1", "REQUEST/2") each find the pools
  * with what those before would take. */

@@ -29,8 +29,10 @@ typedef struct {
 
 #define PLAN_FIT_PAIRS_MAX 200 /* hosts; with more of them pairs are not tried */
 
-/* What a host must keep for a VM that is on its way to another one: of what it has and of what may be promised there. Limits that are
- * known stay so (0 would mean that there is none), and their ratio stays the same. */
-void plan_fit_set_aside(gint64 *memory_limit_bytes, gint64 *memory_real_bytes, gint64 memory_bytes, gint64 memory_reserved_bytes);
+/* What a host must keep for a VM that is on its way to another one: of what it has and of what may be
+ * promised there. Limits that are known stay so (0 would mean that there is none), and their ratio stays the
+ * same. */
+void plan_fit_set_aside(gint64 *memory_limit_bytes, gint64 *memory_real_bytes, gint64 memory_bytes,
+                        gint64 memory_reserved_bytes);
 /* `lost`: 0, 1 or 2 hosts, whichever they are. False: there are too many hosts for pairs. */
 bool plan_fit(const PlanFitHost *hosts, guint n_hosts, const PlanFitVm *vms, guint n_vms, gint64 memory_bytes, gint64 vcpus, guint lost, PlanFit *fit);

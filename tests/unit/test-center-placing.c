@@ -583,8 +583,8 @@ static void start_one(void *arg)
   TaskStarted started = {0};
   g_autoptr(GError) error = NULL;
   bool ok = task_start(center->tasks, task_kind_find(center->tasks, one->kind),
-                       one->target ? rig_world_find(one->rig->world, one->target) : 0, one->args, &why, false, 0,
-                       &started, &error);
+                       one->target ? rig_world_find(one->rig->world, one->target) : 0, one->args, &why, false,
+                       0, &started, &error);
   if (!ok)
     g_assert_error(error, WS_ERROR, WS_ERROR_NO_CAPACITY);
   *(ok ? one->n_ok : one->n_refused) += 1;
@@ -658,15 +658,16 @@ static void ask_to_grow_in_one_turn(CenterRig *rig)
   g_assert_cmpuint(rig->center.pools_held->len, ==, 0);
 }
 
-/* Its last reading is of a moment after the first one was made: whether it shows that one is not known, so it is read
- * again before the next one is refused. */
+/* Its last reading is of a moment after the first one was made: whether it shows that one is not known, so it
+ * is read again before the next one is refused. */
 static void ask_after_a_reading(CenterRig *rig)
 {
   static const char thick[] =
       "{'name':'t','pool':'@idle_pool','size_bytes':16777216,'provisioning':'eager_zeroed'}";
   make_room(rig, 40 << 20);
   center_rig_do(rig, NULL, "volume_create", NULL, thick);
-  host_set_space(&rig->world->disks, rig_world_find(rig->world, "idle_pool"), 40 << 20, 16 << 20); /* its blocks */
+  host_set_space(&rig->world->disks, rig_world_find(rig->world, "idle_pool"), 40 << 20,
+                 16 << 20); /* its blocks */
   center_rig_do(rig, NULL, "pool_refresh", "idle_pool", NULL);
   center_rig_run_for(rig, (gint64)20 * G_USEC_PER_SEC);
   center_rig_do(rig, NULL, "volume_create", NULL, thick);
@@ -710,7 +711,8 @@ static void assert_picked(CenterRig *rig, const PlacePoolNeed *need, const char 
   g_autoptr(InvSnapshot) head = inv_head(rig->center.inventory);
   g_autoptr(GError) error = NULL;
   WsId pool = 0;
-  g_assert_true(place_pool(&rig->center, head, rig_world_find(rig->world, "host"), need, &pool, "pool", &error));
+  g_assert_true(
+      place_pool(&rig->center, head, rig_world_find(rig->world, "host"), need, &pool, "pool", &error));
   g_assert_cmpuint(pool, ==, rig_world_find(rig->world, expected));
 }
 
@@ -753,7 +755,8 @@ static void ask_on_paper_where_one_is_refused(CenterRig *rig)
   center_rig_do(rig, NULL, "pool_refresh", "pool", NULL);
   g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
   const WsPool *pool = inv_find(snap, &ws_type_pool, rig_world_find(rig->world, "pool"));
-  host_set_space(&rig->world->disks, pool->id, (pool->provisioned_bytes + (10 << 20)) / 2, 0); /* two of 4 MiB */
+  host_set_space(&rig->world->disks, pool->id, (pool->provisioned_bytes + (10 << 20)) / 2,
+                 0); /* two of 4 MiB */
   center_rig_do(rig, NULL, "pool_refresh", "pool", NULL);
   pools_begin_on_paper(&rig->center, "r");
   clone_on_paper(rig, "r/1", true);

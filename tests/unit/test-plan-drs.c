@@ -737,8 +737,8 @@ static void fit_keeps_what_is_reserved(void)
   g_assert_false(fit.survives);
 }
 
-/* One that leaves is on both hosts for a while: its host may promise less, by the same ratio, and never without
- * a limit. */
+/* One that leaves is on both hosts for a while: its host may promise less, by the same ratio, and never
+ * without a limit. */
 static void what_leaves_is_kept_room_for(void)
 {
   gint64 limit = 16 * GIB, real = 8 * GIB;

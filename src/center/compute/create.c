@@ -124,7 +124,8 @@ static bool check_pool(Task *task, Build *b, const InvSnapshot *snap, guint disk
   return pools_check_room(task, &b->room, pool, promised, real, error);
 }
 
-/* Before anything else is looked at. Pools that are not named are not asked: one that may be full is not picked. */
+/* Before anything else is looked at. Pools that are not named are not asked: one that may be full is not
+ * picked. */
 static void look_again(Task *task, const WsVm *draft, const WsVolume *source, bool linked)
 {
   for (guint i = 0; i < draft->disks.len; i++) {

@@ -65,7 +65,8 @@ static bool check(Task *task, Export *e, const WsVm *vm, GError **error)
       return false;
   PlacePoolNeed need = {pool, e->bytes, e->peak_bytes};
   return place_pool(e->vm.center, snap, vm->host, &need, &pool, "pool", error) &&
-         pools_check_room(task, &e->room, pool, e->bytes, e->peak_bytes, error) && compute_link(&e->vm, error);
+         pools_check_room(task, &e->room, pool, e->bytes, e->peak_bytes, error) &&
+         compute_link(&e->vm, error);
 }
 
 /* By what was last heard of the disk and all that it builds on. */

@@ -436,7 +436,7 @@ bool place_admit_change(Center *center, const WsVm *before, const WsVm *after, G
 
 typedef struct {
   const WsPool *pool;
-  bool known;    /* the room below is: walking a pool's volumes is not done for pools that nobody asks about */
+  bool known; /* the room below is: walking a pool's volumes is not done for pools that nobody asks about */
   PoolRoom room; /* what was given to those before taken off */
 } PoolRow;
 
@@ -528,7 +528,8 @@ static bool check_named(const InvSnapshot *snap, WsId host, WsId id, const char 
   char text[WS_ID_TEXT_MAX];
   const WsPool *pool = inv_find(snap, &ws_type_pool, id);
   if (!pool)
-    return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", field, "object", ws_id_format(ws_type_pool.prefix, id, text), NULL);
+    return ws_fail(error, WS_ERROR_BAD_REFERENCE, "field", field, "object",
+                   ws_id_format(ws_type_pool.prefix, id, text), NULL);
   if (!is_usable(pool))
     return ws_fail(error, WS_ERROR_WRONG_STATE, "field", field, "object", pool->name, "verb", "hold a new disk", "state",
                    pool->state ? ws_pool_state_names[pool->state - 1] : "unknown", NULL);
@@ -546,8 +547,8 @@ bool place_pool_of(PlacePools *pools, WsId host, const PlacePoolNeed *need, WsId
       return false;
     best = pools->rows->len ? best_pool(pools, host, &named) : NULL;
   } else if (!best) {
-    return ws_fail(error, WS_ERROR_NO_CAPACITY, "field", field, "object", "the host's pools", "need", "an active pool",
-                   "free", "none", NULL);
+    return ws_fail(error, WS_ERROR_NO_CAPACITY, "field", field, "object", "the host's pools", "need",
+                   "an active pool", "free", "none", NULL);
   }
   if (best)
     take_off(&best->room, need);
@@ -586,7 +587,8 @@ bool place_pools(Task *task, const PlacePoolNeed *need, const WsId *hosts, guint
   char all[12], some[12];
   for (guint i = 0; i < count; i++) {
     PoolRow *row = best_pool(pools, hosts[i], need);
-    g_autofree char *why = row ? give_to_one(row, need) : NULL; /* without one the member's own error says why */
+    g_autofree char *why =
+        row ? give_to_one(row, need) : NULL; /* without one the member's own error says why */
     g_snprintf(all, sizeof all, "%u", count);
     g_snprintf(some, sizeof some, "%u", i);
     if (why)

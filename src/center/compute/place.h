@@ -33,12 +33,13 @@ typedef struct {
   WsId pool; /* 0: any of its host */
   gint64 promised_bytes, real_bytes;
 } PlacePoolNeed;
-/* Pool for a new disk on host: *pool when it is set and can be used there, else the roomiest of those that can hold
- * what it needs; where none can, the roomiest of all, so that its own check says what is missing. Errors carry `field`. */
-bool place_pool(const Center *center, const InvSnapshot *snap, WsId host, const PlacePoolNeed *need, WsId *pool,
-                const char *field, GError **error);
-/* The same for several disks of one request: each finds the pools with what those before take. The room of a pool is
- * looked at once. `snap` outlives it. */
+/* Pool for a new disk on host: *pool when it is set and can be used there, else the roomiest of those that
+ * can hold what it needs; where none can, the roomiest of all, so that its own check says what is missing.
+ * Errors carry `field`. */
+bool place_pool(const Center *center, const InvSnapshot *snap, WsId host, const PlacePoolNeed *need,
+                WsId *pool, const char *field, GError **error);
+/* The same for several disks of one request: each finds the pools with what those before take. The room of a
+ * pool is looked at once. `snap` outlives it. */
 typedef struct PlacePools PlacePools;
 PlacePools *place_pools_new(const Center *center, const InvSnapshot *snap);
 void place_pools_free(PlacePools *pools);

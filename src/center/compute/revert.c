@@ -77,7 +77,8 @@ static bool check_pools(Task *task, const Revert *r, const WsVolume *volume, con
   if (!from || !plan_pool_has_host(from, r->vm.host))
     return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "copying between pools that no host reaches both", NULL);
   return compute_pool_takes_deletes(task, pool, error) &&
-         (r->linked || place_pool(r->vm.center, snap, r->vm.host, &(PlacePoolNeed){.pool = pool}, &pool, "key", error));
+         (r->linked ||
+          place_pool(r->vm.center, snap, r->vm.host, &(PlacePoolNeed){.pool = pool}, &pool, "key", error));
 }
 
 static bool check_volume(const InvSnapshot *snap, const WsVmDisk *disk, const WsVolume *volume, GError **error)

@@ -82,13 +82,14 @@ PoolRoom pools_room(const Center *center, const InvSnapshot *head, const WsPool 
   return room;
 }
 
-/* A host tells of a pool again when much of it has changed: until then what was made shortly before its last reading
- * counts as taken, and as not yet seen. */
+/* A host tells of a pool again when much of it has changed: until then what was made shortly before its last
+ * reading counts as taken, and as not yet seen. */
 void pools_look_again(Task *task, WsId id, gint64 real_bytes)
 {
   Center *center = task_center(task);
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  const WsPool *pool = id && real_bytes > 0 && !task_is_resumed(task) ? inv_find(head, &ws_type_pool, id) : NULL;
+  const WsPool *pool =
+      id && real_bytes > 0 && !task_is_resumed(task) ? inv_find(head, &ws_type_pool, id) : NULL;
   g_autoptr(GError) error = NULL; /* then what is known holds */
   if (pool && pool->available_bytes != WS_INT_UNSET && real_bytes <= pool->available_bytes &&
       real_bytes > pools_room(center, head, pool).real_bytes)

@@ -299,7 +299,8 @@ static bool check_clone(Task *task, Job *job, const WsVolume *source, GError **e
     return ws_fail(error, WS_ERROR_UNSUPPORTED, "what", "copying between pools that no host reaches both", NULL);
   if (job->clone->linked && source->pool != job->pool)
     return ws_fail(error, WS_ERROR_BAD_VALUE, "field", "pool", "expected", "the source's own pool for a linked clone", NULL);
-  return pools_check_room(task, &job->room, to->id, source->size_bytes, blocks_of_clone(job, source), error) &&
+  return pools_check_room(task, &job->room, to->id, source->size_bytes, blocks_of_clone(job, source),
+                          error) &&
          link_of_pool(job, error);
 }
 
@@ -386,7 +387,8 @@ static gint64 blocks_of_growth(const WsVolume *volume, gint64 size_bytes)
   return volume->provisioning == WS_VOLUME_PROVISIONING_THIN ? 0 : size_bytes - volume->size_bytes;
 }
 
-static bool check_resize(Task *task, PoolsHold *hold, const WsVolume *volume, gint64 size_bytes, GError **error)
+static bool check_resize(Task *task, PoolsHold *hold, const WsVolume *volume, gint64 size_bytes,
+                         GError **error)
 {
   const InvSnapshot *snap = task_snapshot(task);
   const WsPool *pool = storage_usable_pool(snap, volume->pool, "grow a volume", error);
@@ -406,8 +408,8 @@ static bool check_resize(Task *task, PoolsHold *hold, const WsVolume *volume, gi
   if (!volume->used_by && pools_writer(snap, volume)) /* each of their emulators would have to be told */
     return ws_fail(error, WS_ERROR_NOT_ALLOWED, "object", volume->name, "verb", "resize", "reason",
                    "a virtual machine that shares it is not off", NULL);
-  return pools_check_room(task, hold, pool->id, size_bytes - volume->size_bytes, blocks_of_growth(volume, size_bytes),
-                          error);
+  return pools_check_room(task, hold, pool->id, size_bytes - volume->size_bytes,
+                          blocks_of_growth(volume, size_bytes), error);
 }
 
 typedef struct {
@@ -456,7 +458,8 @@ bool volume_resize(Task *task, GError **error)
   volume = task_find_target(task, error);
   if (!volume)
     return false;
-  g_auto(Job) job = {.center = task_center(task), .id = volume->id, .pool = volume->pool, .size_bytes = args->size_bytes};
+  g_auto(Job) job = {
+      .center = task_center(task), .id = volume->id, .pool = volume->pool, .size_bytes = args->size_bytes};
   g_auto(QuotaHold) hold = {NULL};
   if (task_is_resumed(task))
     pools_hold_again(task, &job.room, volume->pool, args->size_bytes - volume->size_bytes,

@@ -287,7 +287,44 @@ void room_rules_free(RoomRules *rules)
   g_ptr_array_unref(rules->lists);
   g_hash_table_unref(rules->arrivals);
   g_clear_pointer(&rules->domains, g_hash_table_unref);
+  g_clear_pointer(&rules->tallies, g_ptr_array_unref);
   g_free(rules);
+}
+
+/* ---- where those are that spread, counted once for all hosts ---- */
+
+static PlanTally *tally_of(const PlanRule *rule, void *arg);
+
+static PlanWhere where_of(RoomRules *rules)
+{
+  return (PlanWhere){room_rules_hosts_of, rules, room_rules_domain_of, tally_of};
+}
+
+static void free_tally(gpointer tally)
+{
+  plan_tally_free(tally);
+}
+
+static PlanTally *tally_of(const PlanRule *rule, void *arg)
+{
+  RoomRules *rules = arg;
+  guint i = (guint)(rule - (const PlanRule *)rules->rules->data);
+  PlanWhere where = where_of(rules);
+  if (!rules->tallies) {
+    rules->tallies = g_ptr_array_new_with_free_func(free_tally);
+    g_ptr_array_set_size(rules->tallies, (gint)rules->rules->len);
+  }
+  if (!rules->tallies->pdata[i])
+    rules->tallies->pdata[i] = plan_tally_new(rule, &where);
+  return rules->tallies->pdata[i];
+}
+
+static void look_again(RoomRules *rules, WsId vm)
+{
+  PlanWhere where = where_of(rules);
+  for (guint i = 0; rules->tallies && i < rules->tallies->len; i++)
+    if (rules->tallies->pdata[i])
+      plan_tally_look(rules->tallies->pdata[i], vm, &where);
 }
 
 void room_rules_sends(RoomRules *rules, WsId vm, WsId host)
@@ -296,6 +333,14 @@ void room_rules_sends(RoomRules *rules, WsId vm, WsId host)
   pair[0] = vm;
   pair[1] = host;
   g_hash_table_replace(rules->arrivals, pair, pair + 1);
+  look_again(rules, vm);
+}
+
+void room_rules_promised(RoomRules *rules, const RoomPromise *promise)
+{
+  guint i;
+  if (rules->promises && g_ptr_array_find((GPtrArray *)rules->promises, promise, &i))
+    look_again(rules, ROOM_DRAFT - 1 - i);
 }
 
 /* ---- what they say ---- */
@@ -315,7 +360,7 @@ static char *domain_name(const RoomRules *rules, WsId id)
 
 char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together)
 {
-  PlanWhere where = {room_rules_hosts_of, rules, room_rules_domain_of};
+  PlanWhere where = where_of(rules);
   WsId other = 0;
   const PlanRule *broken =
       plan_rules_refusal((PlanRule *)rules->rules->data, rules->rules->len, vm, host, together, &where, &other);
@@ -324,12 +369,14 @@ char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together)
 
 guint room_rules_dislikes(RoomRules *rules, WsId vm, WsId host)
 {
-  PlanWhere where = {room_rules_hosts_of, rules, room_rules_domain_of};
+  PlanWhere where = where_of(rules);
   return plan_rules_dislikes((PlanRule *)rules->rules->data, rules->rules->len, vm, host, &where);
 }
 
 void room_rules_weigh(RoomRules *rules, WsId vm, PlanHost *hosts, guint n, GPtrArray *texts)
 {
+  if (rules->moved)
+    g_clear_pointer(&rules->tallies, g_ptr_array_unref);
   for (guint i = 0; rules->rules->len && i < n; i++) {
     char *why = room_rules_refusal(rules, vm, hosts[i].id, true);
     hosts[i].dislikes = room_rules_dislikes(rules, vm, hosts[i].id);
@@ -342,7 +389,7 @@ void room_rules_weigh(RoomRules *rules, WsId vm, PlanHost *hosts, guint n, GPtrA
 
 WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only)
 {
-  PlanWhere where = {room_rules_hosts_of, rules, room_rules_domain_of};
+  PlanWhere where = where_of(rules);
   WsAffinityViolations *out = ws_affinity_violations_new();
   g_autoptr(GArray) found = plan_rules_violations((PlanRule *)rules->rules->data, rules->rules->len, &where);
   for (guint i = 0; i < found->len; i++) {

@@ -5,6 +5,7 @@
 #include "model/model.h"
 #include "plan/place.h"
 #include "plan/rules.h"
+#include "plan/tally.h"
 
 /* A VM that has no id yet stands in rules (by its labels) as this one. */
 #define ROOM_DRAFT G_MAXUINT64
@@ -29,6 +30,7 @@ typedef struct {
   GHashTable *arrivals;    /* WsId of a VM that moves -> WsId of the host it goes to */
   const GHashTable *moved; /* WsId of a VM -> WsId: where it is by then, whatever the snapshot says; borrowed; NULL: none */
   GHashTable *domains; /* WsId of a host -> WsId: the first host of its fault domain; NULL: no rule asks */
+  GPtrArray *tallies; /* PlanTally of each rule that was asked about; NULL: none yet */
   WsId emptied;            /* a host whose VMs bind nobody, for they leave it; so do those of hosts that enter maintenance */
 } RoomRules;
 
@@ -48,10 +50,13 @@ guint room_domains(const InvSnapshot *snap, WsId cluster);
 /* Why a rule keeps the VM from this host, or NULL. `together`: keep together counts. Caller frees. */
 char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together);
 guint room_rules_dislikes(RoomRules *rules, WsId vm, WsId host);
-/* Marks hosts (of this cluster) that rules keep the VM from, and those that it should not be on. `texts` keeps the reasons: one that frees. */
+/* `moved` and `emptied` may have changed since the last call, hosts of promises only if that was told.
+ * Marks hosts (of this cluster) that rules keep the VM from, and those that it should not be on. `texts` keeps the reasons: one that frees. */
 void room_rules_weigh(RoomRules *rules, WsId vm, PlanHost *hosts, guint n, GPtrArray *texts);
 /* From now on the VM counts as on its way to this host. */
 void room_rules_sends(RoomRules *rules, WsId vm, WsId host);
+/* The host of a promised VM was chosen, or is not any more. */
+void room_rules_promised(RoomRules *rules, const RoomPromise *promise);
 /* The contract's list of what breaks them now, of one rule (0: of all). Caller frees. */
 WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only);
 /* WS_ERROR_RULE_CONFLICT naming the two rules. */

@@ -2,17 +2,16 @@
 /* Spread over fault domains. See domains.h. */
 #include "plan/domains.h"
 
-static WsId domain_of(const PlanWhere *where, WsId host)
+WsId plan_domain_of(const PlanWhere *where, WsId host)
 {
   return where->domain_of ? where->domain_of(host, where->arg) : host;
 }
 
-/* Where the VM is or may be soon; 0: nowhere. */
-static guint domains_of(const PlanWhere *where, WsId vm, WsId domains[2])
+guint plan_domains_of(const PlanWhere *where, WsId vm, WsId domains[2])
 {
   guint n = where->hosts_of(vm, domains, where->arg);
   for (guint i = 0; i < n; i++)
-    domains[i] = domain_of(where, domains[i]);
+    domains[i] = plan_domain_of(where, domains[i]);
   return n == 2 && domains[0] == domains[1] ? 1 : n;
 }
 
@@ -31,11 +30,11 @@ static bool others_hold(const PlanRule *rule, WsId vm, guint wanted, const PlanW
   WsId at[2];
   guint n = 0, n_marked;
   for (guint i = 0; i < rule->n_vms && n < wanted; i++)
-    if (rule->vms[i] != vm && domains_of(where, rule->vms[i], at) == 1 && !holds(held, n, at[0]))
+    if (rule->vms[i] != vm && plan_domains_of(where, rule->vms[i], at) == 1 && !holds(held, n, at[0]))
       held[n++] = at[0];
   n_marked = n;
   for (guint i = 0; i < rule->n_vms && n < wanted; i++)
-    if (rule->vms[i] != vm && domains_of(where, rule->vms[i], at) == 2 && !holds(held, n_marked, at[0]) &&
+    if (rule->vms[i] != vm && plan_domains_of(where, rule->vms[i], at) == 2 && !holds(held, n_marked, at[0]) &&
         !holds(held, n_marked, at[1])) {
       held[n_marked++] =
           at[0]; /* one of the two is held; which is not known, so both are passed over from now on */
@@ -47,10 +46,10 @@ static bool others_hold(const PlanRule *rule, WsId vm, guint wanted, const PlanW
 
 bool plan_domains_refuse(const PlanRule *rule, WsId vm, WsId host, const PlanWhere *where, WsId *other)
 {
-  WsId domain = domain_of(where, host), beside = 0, at[2];
+  WsId domain = plan_domain_of(where, host), beside = 0, at[2];
   guint running = 0;
   for (guint i = 0; i < rule->n_vms; i++) {
-    guint n = rule->vms[i] == vm ? 0 : domains_of(where, rule->vms[i], at);
+    guint n = rule->vms[i] == vm ? 0 : plan_domains_of(where, rule->vms[i], at);
     running += n > 0;
     if (!beside && holds(at, n, domain))
       beside = rule->vms[i];
@@ -72,7 +71,7 @@ void plan_domains_find(const PlanRule *rule, guint index, const PlanWhere *where
       continue;
     running++;
     hosts[i] = at[n - 1];
-    domains[i] = domain_of(where, hosts[i]);
+    domains[i] = plan_domain_of(where, hosts[i]);
     if (!g_hash_table_contains(first, &domains[i]))
       g_hash_table_insert(first, &domains[i], (gpointer)&rule->vms[i]);
   }

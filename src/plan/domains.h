@@ -13,6 +13,9 @@
 #pragma once
 #include "plan/rules.h"
 
+WsId plan_domain_of(const PlanWhere *where, WsId host);
+/* Where the VM is or may be soon, each once; 0: nowhere. */
+guint plan_domains_of(const PlanWhere *where, WsId vm, WsId domains[2]);
 /* Would the VM be beside another one of the rule's while domains are missing? *other: that one. */
 bool plan_domains_refuse(const PlanRule *rule, WsId vm, WsId host, const PlanWhere *where, WsId *other);
 /* As many VMs that share a domain as domains are missing, each with one that it shares it with. VMs that move

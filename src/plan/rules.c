@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Affinity rules. See rules.h. */
 #include "plan/domains.h"
+#include "plan/tally.h"
 
 /* ---- one rule ---- */
 
@@ -50,6 +51,13 @@ static bool collides(const PlanRule *rule, WsId vm, WsId host, const PlanWhere *
   return false;
 }
 
+static bool crowds(const PlanRule *rule, WsId vm, WsId host, const PlanWhere *where, WsId *other)
+{
+  PlanTally *tally = where->tally_of ? where->tally_of(rule, where->arg) : NULL;
+  return tally ? plan_tally_refuse(tally, vm, host, where, other)
+               : plan_domains_refuse(rule, vm, host, where, other);
+}
+
 bool plan_rule_breaks(const PlanRule *rule, WsId vm, WsId host, const PlanWhere *where, WsId *other)
 {
   WsId found = 0;
@@ -70,7 +78,7 @@ bool plan_rule_breaks(const PlanRule *rule, WsId vm, WsId host, const PlanWhere 
       break;
     case PLAN_RULE_MUST_SPREAD:
     case PLAN_RULE_SHOULD_SPREAD:
-      breaks = plan_domains_refuse(rule, vm, host, where, &found);
+      breaks = crowds(rule, vm, host, where, &found);
       break;
     }
   if (other)

@@ -33,12 +33,16 @@ typedef struct {
   guint min_domains; /* of those that spread */
 } PlanRule;
 
+struct PlanTally;
+
 /* Where VMs are: writes at most two hosts (where it is, then where it goes), returns how many. */
 typedef struct {
   guint (*hosts_of)(WsId vm, WsId hosts[2], void *arg);
   void *arg;
   WsId (*domain_of)(
       WsId host, void *arg); /* the same for all hosts of a fault domain; NULL: each host is one of its own */
+  struct PlanTally *(*tally_of)(
+      const PlanRule *rule, void *arg); /* tally.h, of a rule that spreads, up to date; NULL, or NULL from it: VMs are looked up */
 } PlanWhere;
 
 static inline bool plan_rule_names_hosts(PlanRuleKind kind)

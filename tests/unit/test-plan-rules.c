@@ -2,6 +2,7 @@
 /* Affinity rules: what each means, what breaks them, and sets that contradict themselves. */
 #include "plan/chance.h"
 #include "plan/rules.h"
+#include "plan/tally.h"
 #include <string.h>
 
 #define MANY 24
@@ -165,6 +166,71 @@ static void vm_is_refused_a_domain_that_is_held_while_any_is_missing(void)
     g_assert_null(plan_rules_refusal(&row.rule, 1, cases[i].vm, cases[i].host, true, &where, NULL));
     g_assert_cmpuint(plan_rules_dislikes(&row.rule, 1, cases[i].vm, cases[i].host, &where), ==, refused);
   }
+}
+
+typedef struct {
+  gint at[MANY + 1];
+  guint looked_up;
+  PlanTally *tally;
+} Movers;
+
+static guint count_look_ups(WsId vm, WsId hosts[2], void *arg)
+{
+  Movers *movers = arg;
+  movers->looked_up++;
+  return look_up_movers(vm, hosts, movers->at);
+}
+
+static PlanTally *tally_of(const PlanRule *rule, void *arg)
+{
+  return ((Movers *)arg)->tally;
+}
+
+/* Any host, or on the way to one of the next two domains; or none. */
+static gint any_place(PlanChance *chance)
+{
+  gint host = 10 + (gint)plan_chance_below(chance, 30);
+  guint way = plan_chance_below(chance, 6);
+  return way == 0 ? 0 : way < 4 ? host : -(100 * ((gint)way - 3) + host);
+}
+
+/* What is counted once and kept is what a look at all of them tells, and no VM is looked up for a host. */
+static void counts_that_are_kept_tell_the_same(void)
+{
+  PlanChance chance;
+  plan_chance_seed(&chance, 11);
+  guint refused = 0;
+  for (guint round = 0; round < 400; round++) {
+    WsId vms[MANY];
+    PlanRule rule = {.name = "r", .kind = PLAN_RULE_MUST_SPREAD, .vms = vms};
+    Movers movers = {{0}, 0, NULL};
+    PlanWhere where = {count_look_ups, &movers, rack_of},
+              counted = {count_look_ups, &movers, rack_of, tally_of};
+    rule.min_domains = 2 + plan_chance_below(&chance, 7);
+    for (WsId vm = 1; vm <= MANY; vm++) {
+      movers.at[vm] = any_place(&chance);
+      if (plan_chance_below(&chance, MANY) < 1 + round % 16)
+        vms[rule.n_vms++] = vm;
+    }
+    movers.tally = plan_tally_new(&rule, &where);
+    for (guint step = 0; step < 20; step++) {
+      WsId moved = 1 + plan_chance_below(&chance, MANY), vm = 1 + plan_chance_below(&chance, MANY);
+      movers.at[moved] = any_place(&chance);
+      plan_tally_look(movers.tally, moved, &where);
+      for (WsId host = 10; host < 50; host++) {
+        WsId other = 0, same = 0;
+        bool breaks = plan_rule_breaks(&rule, vm, host, &where, &other);
+        guint before = movers.looked_up;
+        if (plan_rule_breaks(&rule, vm, host, &counted, &same) != breaks || same != other)
+          g_error("round %u, step %u: VM %u on %u: beside %u, not %u", round, step, (guint)vm, (guint)host,
+                  (guint)same, (guint)other);
+        g_assert_cmpuint(movers.looked_up, ==, before);
+        refused += breaks;
+      }
+    }
+    plan_tally_free(movers.tally);
+  }
+  g_assert_cmpuint(refused, >, 1000);
 }
 
 static void as_many_break_it_as_domains_are_missing(void)
@@ -383,6 +449,7 @@ int main(int argc, char **argv)
   g_test_add_func("/plan-rules/violations_leave_one_vm_in_its_place", violations_leave_one_vm_in_its_place);
   g_test_add_func("/plan-rules/vm_is_refused_a_domain_that_is_held_while_any_is_missing",
                   vm_is_refused_a_domain_that_is_held_while_any_is_missing);
+  g_test_add_func("/plan-rules/counts_that_are_kept_tell_the_same", counts_that_are_kept_tell_the_same);
   g_test_add_func("/plan-rules/as_many_break_it_as_domains_are_missing",
                   as_many_break_it_as_domains_are_missing);
   g_test_add_func("/plan-rules/contradictions_are_found_with_both_rules", contradictions_are_found_with_both_rules);

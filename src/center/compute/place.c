@@ -310,8 +310,14 @@ static RoomRules *rules_of(const Members *members, WsId cluster)
 static void mark(PlanHost *hosts, guint n, const guint *at, guint placed, void *arg)
 {
   Members *members = arg;
-  for (guint i = 0; i < members->count; i++)
-    members->members[i].host = i < placed ? hosts[at[i]].id : 0;
+  for (guint i = 0; i < members->count; i++) {
+    WsId host = i < placed ? hosts[at[i]].id : 0;
+    if (members->members[i].host == host)
+      continue;
+    members->members[i].host = host;
+    for (guint j = 0; j < members->rules->len; j++)
+      room_rules_promised(members->rules->pdata[j], &members->members[i]);
+  }
   for (guint i = 0; i < n; i++) {
     RoomRules *rules = rules_of(members, hosts[i].cluster);
     hosts[i].barred = members->barred[i];

@@ -295,9 +295,23 @@ void room_rules_free(RoomRules *rules)
 
 static PlanTally *tally_of(const PlanRule *rule, void *arg);
 
+/* One that starts is nowhere yet, and one that leaves its host is still there. */
+static WsId home_of(WsId id, void *arg)
+{
+  const RoomRules *rules = arg;
+  const WsId *moved = rules->moved ? g_hash_table_lookup((GHashTable *)rules->moved, &id) : NULL;
+  const WsVm *vm = promise_of(rules, id) || id == ROOM_DRAFT ? NULL : inv_find(rules->snap, &ws_type_vm, id);
+  const char *verb = vm && vm->activity ? vm->activity->verb : NULL;
+  if (moved)
+    return *moved;
+  return vm && plan_vm_is_placed(vm) && !plan_vm_is_starting(vm) && g_strcmp0(verb, "creating") != 0
+             ? vm->host
+             : 0;
+}
+
 static PlanWhere where_of(RoomRules *rules)
 {
-  return (PlanWhere){room_rules_hosts_of, rules, room_rules_domain_of, tally_of};
+  return (PlanWhere){room_rules_hosts_of, rules, room_rules_domain_of, tally_of, home_of};
 }
 
 static void free_tally(gpointer tally)

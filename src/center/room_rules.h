@@ -30,7 +30,7 @@ typedef struct {
   GHashTable *arrivals;    /* WsId of a VM that moves -> WsId of the host it goes to */
   const GHashTable *moved; /* WsId of a VM -> WsId: where it is by then, whatever the snapshot says; borrowed; NULL: none */
   GHashTable *domains; /* WsId of a host -> WsId: the first host of its fault domain; NULL: no rule asks */
-  GPtrArray *tallies; /* PlanTally of each rule that was asked about; NULL: none yet */
+  GPtrArray *tallies;  /* PlanTally of each rule that was asked about; NULL: none yet */
   WsId emptied;            /* a host whose VMs bind nobody, for they leave it; so do those of hosts that enter maintenance */
 } RoomRules;
 
@@ -51,7 +51,8 @@ guint room_domains(const InvSnapshot *snap, WsId cluster);
 char *room_rules_refusal(RoomRules *rules, WsId vm, WsId host, bool together);
 guint room_rules_dislikes(RoomRules *rules, WsId vm, WsId host);
 /* `moved` and `emptied` may have changed since the last call, hosts of promises only if that was told.
- * Marks hosts (of this cluster) that rules keep the VM from, and those that it should not be on. `texts` keeps the reasons: one that frees. */
+ * Marks hosts (of this cluster) that rules keep the VM from, and those that it should not be on. `texts`
+ * keeps the reasons: one that frees. */
 void room_rules_weigh(RoomRules *rules, WsId vm, PlanHost *hosts, guint n, GPtrArray *texts);
 /* From now on the VM counts as on its way to this host. */
 void room_rules_sends(RoomRules *rules, WsId vm, WsId host);

@@ -34,14 +34,24 @@ static bool others_hold(const PlanRule *rule, WsId vm, guint wanted, const PlanW
       held[n++] = at[0];
   n_marked = n;
   for (guint i = 0; i < rule->n_vms && n < wanted; i++)
-    if (rule->vms[i] != vm && plan_domains_of(where, rule->vms[i], at) == 2 && !holds(held, n_marked, at[0]) &&
-        !holds(held, n_marked, at[1])) {
+    if (rule->vms[i] != vm && plan_domains_of(where, rule->vms[i], at) == 2 &&
+        !holds(held, n_marked, at[0]) && !holds(held, n_marked, at[1])) {
       held[n_marked++] =
           at[0]; /* one of the two is held; which is not known, so both are passed over from now on */
       held[n_marked++] = at[1];
       n++;
     }
   return n >= wanted;
+}
+
+bool plan_domains_stays(const PlanWhere *where, WsId vm, WsId domain)
+{
+  WsId at[2] = {0, 0};
+  if (where->home_of)
+    at[0] = where->home_of(vm, where->arg);
+  else if (!where->hosts_of(vm, at, where->arg))
+    return false;
+  return at[0] && plan_domain_of(where, at[0]) == domain;
 }
 
 bool plan_domains_refuse(const PlanRule *rule, WsId vm, WsId host, const PlanWhere *where, WsId *other)
@@ -54,7 +64,8 @@ bool plan_domains_refuse(const PlanRule *rule, WsId vm, WsId host, const PlanWhe
     if (!beside && holds(at, n, domain))
       beside = rule->vms[i];
   }
-  bool refused = beside && !others_hold(rule, vm, MIN(running + 1, rule->min_domains), where);
+  bool refused = beside && !others_hold(rule, vm, MIN(running + 1, rule->min_domains), where) &&
+                 !plan_domains_stays(where, vm, domain);
   *other = refused ? beside : 0;
   return refused;
 }

@@ -48,6 +48,8 @@ void drs_domains_clear(DrsState *state);
 /* The VM counts there from now on; either may be PLAN_DRS_NOWHERE. */
 void drs_domains_shift(DrsState *state, guint32 vm, guint32 from, guint32 to);
 bool drs_domains_counts(const DrsState *state, guint32 rule);
+/* Is the host of the fault domain that the VM is in? */
+bool drs_domains_stays(const DrsState *state, guint32 vm, guint32 host);
 /* As plan_rule_breaks(), with all others where they count, none of them on two hosts. */
 bool drs_domains_refuse(DrsState *state, guint32 rule, guint32 vm, guint32 host);
 guint drs_domains_missing(const DrsState *state, guint32 rule);

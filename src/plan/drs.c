@@ -85,14 +85,22 @@ static void move_unit(DrsState *state, const guint32 *unit, guint n, guint32 to,
 
 /* ---- hosts that are to be empty ---- */
 
-/* The host with fewest soft rules against it, then the largest gain. */
-static guint32 best_host(DrsState *state, const guint32 *unit, guint n)
+/* Would the rule, which spreads, be as broken as before, for the VM stays in its fault domain? */
+static bool heals_not(const DrsState *state, guint32 vm, guint32 host, guint32 rule)
+{
+  return rule != G_MAXUINT32 && drs_domains_counts(state, rule) && drs_domains_stays(state, vm, host);
+}
+
+/* The host with fewest soft rules against it, then the largest gain. `heals`: a rule that is to be less
+ * broken by it; G_MAXUINT32: none. */
+static guint32 best_host(DrsState *state, const guint32 *unit, guint n, guint32 heals)
 {
   guint32 best = PLAN_DRS_NOWHERE;
   guint fewest = 0;
   double most = 0;
   for (guint32 host = 0; host < state->problem->n_hosts; host++) {
-    if (host == state->at[unit[0]] || !unit_may(state, unit, n, host))
+    if (host == state->at[unit[0]] || heals_not(state, unit[0], host, heals) ||
+        !unit_may(state, unit, n, host))
       continue;
     guint dislikes = unit_dislikes(state, unit, n, host);
     double gain = drs_gain(state, unit, n, host);
@@ -109,7 +117,7 @@ static void empty_hosts(DrsState *state)
     if (from == PLAN_DRS_NOWHERE || !state->problem->hosts[from].empties)
       continue;
     guint n = unit_of(state, vm, unit);
-    guint32 to = unit_is(state, unit, n, false) ? best_host(state, unit, n) : PLAN_DRS_NOWHERE;
+    guint32 to = unit_is(state, unit, n, false) ? best_host(state, unit, n, G_MAXUINT32) : PLAN_DRS_NOWHERE;
     if (to != PLAN_DRS_NOWHERE)
       move_unit(state, unit, n, to, PLAN_DRS_EVACUATE, G_MAXUINT32);
   }
@@ -191,7 +199,7 @@ static bool heal_by(DrsState *state, guint32 vm, guint32 rule)
   bool hard = plan_rule_is_hard(state->problem->rules[rule].kind);
   guint32 unit[UNIT_MAX];
   guint n = unit_of(state, vm, unit);
-  guint32 to = unit_is(state, unit, n, false) ? best_host(state, unit, n) : PLAN_DRS_NOWHERE;
+  guint32 to = unit_is(state, unit, n, false) ? best_host(state, unit, n, rule) : PLAN_DRS_NOWHERE;
   if (to == PLAN_DRS_NOWHERE || !parts(state, unit, n, to, rule) ||
       (!hard && (unit_dislikes(state, unit, n, to) >= unit_dislikes(state, unit, n, state->at[vm]) ||
                  !stays_cool(state, vm, to))))
@@ -285,12 +293,12 @@ static bool make_room(DrsState *state, guint32 vm, guint32 rule)
   for (guint32 other = 0; other < p->n_vms; other++) {
     guint32 host = state->at[other];
     if (host == PLAN_DRS_NOWHERE || host == state->at[vm] || !p->vms[other].movable ||
-        drs_domains_bind(state, vm, other) ||
+        heals_not(state, vm, host, rule) || drs_domains_bind(state, vm, other) ||
         (who != PLAN_DRS_NOWHERE && p->vms[other].cost_s >= p->vms[who].cost_s) ||
         drs_may(state, vm, host, true, true) || !drs_may(state, vm, host, true, false) ||
         !fits_without(state, vm, host, other))
       continue;
-    guint32 to = best_host(state, &other, 1);
+    guint32 to = best_host(state, &other, 1, G_MAXUINT32);
     if (to != PLAN_DRS_NOWHERE)
       who = other, where = host, best_target = to;
   }
@@ -649,7 +657,7 @@ guint plan_drs_place(PlanDrs *problem, const PlanDrsOptions *options, char **why
       g_array_append_val(todo, i);
   g_array_sort_with_data(todo, largest_first, problem);
   for (guint i = 0; i < todo->len; i++) {
-    guint32 vm = g_array_index(todo, guint32, i), to = best_host(&state, &vm, 1);
+    guint32 vm = g_array_index(todo, guint32, i), to = best_host(&state, &vm, 1, G_MAXUINT32);
     if (to == PLAN_DRS_NOWHERE && !missing++ && why)
       *why = reasons_of(&state, vm);
     if (to != PLAN_DRS_NOWHERE) {

@@ -73,10 +73,18 @@ bool drs_domains_counts(const DrsState *state, guint32 rule)
   return state->spread && state->spread[rule];
 }
 
+bool drs_domains_stays(const DrsState *state, guint32 vm, guint32 host)
+{
+  return state->domain && state->at[vm] != PLAN_DRS_NOWHERE &&
+         state->domain[state->at[vm]] == state->domain[host];
+}
+
 bool drs_domains_refuse(DrsState *state, guint32 rule, guint32 vm, guint32 host)
 {
   DrsSpread *spread = state->spread[rule];
   guint32 at = state->at[vm];
+  if (drs_domains_stays(state, vm, host))
+    return false;
   shift(state, spread, at, PLAN_DRS_NOWHERE);
   bool beside = spread->n_vms[state->domain[host]] > 0,
        few = spread->held < MIN(spread->running + 1, state->problem->rules[rule].min_domains);

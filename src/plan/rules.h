@@ -42,7 +42,11 @@ typedef struct {
   WsId (*domain_of)(
       WsId host, void *arg); /* the same for all hosts of a fault domain; NULL: each host is one of its own */
   struct PlanTally *(*tally_of)(
-      const PlanRule *rule, void *arg); /* tally.h, of a rule that spreads, up to date; NULL, or NULL from it: VMs are looked up */
+      const PlanRule *rule,
+      void *arg); /* tally.h, of a rule that spreads, up to date; NULL, or NULL from it: VMs are looked up */
+  WsId (*home_of)(
+      WsId vm,
+      void *arg); /* where it runs now, even if it binds nobody there; 0: nowhere; NULL: by hosts_of */
 } PlanWhere;
 
 static inline bool plan_rule_names_hosts(PlanRuleKind kind)

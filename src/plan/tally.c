@@ -174,5 +174,7 @@ bool plan_tally_refuse(PlanTally *tally, WsId vm, WsId host, const PlanWhere *wh
   if (held->stale)
     find_first(tally, held);
   *other = held->first == vm ? held->second : held->first;
+  if (*other && plan_domains_stays(where, vm, domain))
+    *other = 0;
   return *other != 0;
 }

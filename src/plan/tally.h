@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Where the VMs of one rule that spreads are, by fault domain: looked up once, and again for each that is told
- * to be elsewhere now. So what a host would break is known without a look at the other VMs. Inside of
+/* Where the VMs of one rule that spreads are, by fault domain: looked up once, and again for each that is
+ * told to be elsewhere now. So what a host would break is known without a look at the other VMs. Inside of
  * rules.h, and for who asks it about many hosts (PlanWhere.tally_of). Pure. */
 #pragma once
 #include "plan/rules.h"

@@ -203,6 +203,26 @@ static void refuse_plan_of_one_rack(CenterRig *rig)
   g_assert_null(plan->hosts.items[1]->refused);
 }
 
+static void into_rack_2_too(void *host)
+{
+  g_free(((WsHost *)host)->fault_domain);
+  into_rack(host);
+}
+
+/* There is but one rack: the rule is broken, and is no more so by whoever moves within it. */
+static void tell_plan_within_the_only_rack(CenterRig *rig)
+{
+  prepare_plan_with_rule(rig);
+  rig_world_name(rig->world, "third", third_id);
+  center_rig_edit(rig, &ws_type_host, "host", into_rack_2_too);
+  center_rig_edit(rig, &ws_type_host, "second", into_rack_2_too);
+  center_rig_edit(rig, &ws_type_host, "third", into_rack_2_too);
+  g_autoptr(InvSnapshot) snap = inv_snapshot(rig->center.inventory);
+  g_autoptr(WsMaintenancePlan) plan = plan_of(rig, snap);
+  if (!plan->possible)
+    g_error("%s", ((const WsMaintenancePlanHost *)plan->hosts.items[0])->refused);
+}
+
 static void plan_keeps_rules_with_what_has_moved_on_paper(void)
 {
   kind_on_paper = WS_AFFINITY_RULE_KIND_KEEP_APART;
@@ -210,6 +230,7 @@ static void plan_keeps_rules_with_what_has_moved_on_paper(void)
   kind_on_paper = WS_AFFINITY_RULE_KIND_MUST_SPREAD; /* each host is a domain of its own */
   runs_on_site(tell_plan_with_rule, "spread on paper");
   runs_on_site(refuse_plan_of_one_rack, "one rack on paper");
+  runs_on_site(tell_plan_within_the_only_rack, "the only rack on paper");
 }
 
 static void assert_refused(CenterRig *rig, const char *json, WsErrorCode code, const char *part)

@@ -138,6 +138,8 @@ static void vm_is_refused_a_domain_that_is_held_while_any_is_missing(void)
       {{10, 15, 0}, 2, 1, 16, 2},        /* it leaves the only other domain */
       {{10, 15, 0}, 2, 1, 11, 0},        /* but it may move within its own */
       {{10, 11, 15}, 2, 1, 16, 0},       /* another one stays behind */
+      {{10, 11, 0}, 2, 1, 12, 0},        /* it is broken: within its own it may move still, */
+      {{10, 11, 15}, 3, 1, 16, 3},       /* not to beside yet another one */
       {{0, -110, 0}, 2, 1, 12, 2},       /* one moves: it is not known where it will be */
       {{0, -110, 0}, 2, 1, 16, 2},       /* */
       {{0, -110, 0}, 2, 1, 20, 0},       /* */
@@ -194,7 +196,8 @@ static gint any_place(PlanChance *chance)
   return way == 0 ? 0 : way < 4 ? host : -(100 * ((gint)way - 3) + host);
 }
 
-/* What is counted once and kept is what a look at all of them tells, and no VM is looked up for a host. */
+/* What is counted once and kept is what a look at all of them tells, and for a host no other VM is
+ * looked up. */
 static void counts_that_are_kept_tell_the_same(void)
 {
   PlanChance chance;
@@ -224,7 +227,7 @@ static void counts_that_are_kept_tell_the_same(void)
         if (plan_rule_breaks(&rule, vm, host, &counted, &same) != breaks || same != other)
           g_error("round %u, step %u: VM %u on %u: beside %u, not %u", round, step, (guint)vm, (guint)host,
                   (guint)same, (guint)other);
-        g_assert_cmpuint(movers.looked_up, ==, before);
+        g_assert_cmpuint(movers.looked_up, <=, before + 1); /* where the VM itself is */
         refused += breaks;
       }
     }

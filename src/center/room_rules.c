@@ -425,7 +425,7 @@ WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only)
   return out;
 }
 
-bool room_rules_check(RoomRules *rules, GError **error)
+static bool check(RoomRules *rules, bool only_last, GError **error)
 {
   PlanConflict conflict;
   g_autoptr(GArray) hosts = g_array_new(FALSE, FALSE, sizeof(WsId)),
@@ -442,9 +442,22 @@ bool room_rules_check(RoomRules *rules, GError **error)
     g_array_append_val(domains, domain);
   }
   PlanDomains all = {(const WsId *)hosts->data, (const WsId *)domains->data, hosts->len};
-  if (!plan_rules_conflict((PlanRule *)rules->rules->data, rules->rules->len, rules->domains ? &all : NULL,
-                           &conflict))
+  const PlanDomains *there = rules->domains ? &all : NULL;
+  const PlanRule *rows = (const PlanRule *)rules->rules->data;
+  guint n = rules->rules->len;
+  if (only_last ? !plan_rules_conflict_last(rows, n, there, &conflict)
+                : !plan_rules_conflict(rows, n, there, &conflict))
     return true;
   return ws_fail(error, WS_ERROR_RULE_CONFLICT, "object", g_array_index(rules->rules, PlanRule, conflict.a).name, "other",
                  g_array_index(rules->rules, PlanRule, conflict.b).name, "reason", conflict.reason, NULL);
+}
+
+bool room_rules_check(RoomRules *rules, GError **error)
+{
+  return check(rules, false, error);
+}
+
+bool room_rules_check_last(RoomRules *rules, GError **error)
+{
+  return check(rules, true, error);
 }

@@ -62,5 +62,8 @@ void room_rules_promised(RoomRules *rules, const RoomPromise *promise);
 WsAffinityViolations *room_rules_violations(RoomRules *rules, WsId only);
 /* WS_ERROR_RULE_CONFLICT naming the two rules. */
 bool room_rules_check(RoomRules *rules, GError **error);
+/* The same, of the rule that has changed alone: not what the others were among themselves before. It is
+ * enabled. */
+bool room_rules_check_last(RoomRules *rules, GError **error);
 /* VMs that move now or are about to (room_way()), and where to, by their tasks' records. Caller unrefs. */
 GHashTable *room_arrivals(const InvSnapshot *snap);

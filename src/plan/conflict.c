@@ -325,3 +325,48 @@ bool plan_rules_conflict(const PlanRule *rules, guint n, const PlanDomains *doma
   g_free(w.vms);
   return found;
 }
+
+/* ---- what one rule adds ---- */
+
+/* Indexes of the rules, by what is looked at. */
+static void tell_by(PlanConflict *conflict, const guint *index)
+{
+  conflict->a = index[conflict->a];
+  conflict->b = index[conflict->b];
+}
+
+/* Of the others as many as can be kept stay, and the last one is looked at with them; then with each that had
+ * to go. */
+bool plan_rules_conflict_last(const PlanRule *rules, guint n, const PlanDomains *domains,
+                              PlanConflict *conflict)
+{
+  g_autofree PlanRule *kept = g_memdup2(rules, n * sizeof *rules);
+  g_autofree guint *index = g_new(guint, n + 1), *gone = g_new(guint, n + 1);
+  guint n_kept = n ? n - 1 : 0, n_gone = 0;
+  for (guint i = 0; i < n; i++)
+    index[i] = i;
+  if (!n || !plan_rules_conflict(rules, n, domains, conflict))
+    return false;
+  while (n_kept && plan_rules_conflict(kept, n_kept, domains, conflict)) {
+    gone[n_gone++] = index[conflict->a];
+    n_kept--;
+    for (guint i = conflict->a; i < n_kept; i++) {
+      kept[i] = kept[i + 1];
+      index[i] = index[i + 1];
+    }
+  }
+  kept[n_kept] = rules[n - 1];
+  index[n_kept] = n - 1;
+  if (plan_rules_conflict(kept, n_kept + 1, domains, conflict)) {
+    tell_by(conflict, index);
+    return true;
+  }
+  for (guint i = 0; i < n_gone; i++) {
+    const PlanRule alone = rules[gone[i]], pair[] = {alone, rules[n - 1]};
+    if (plan_rules_conflict(&alone, 1, domains, conflict) || !plan_rules_conflict(pair, 2, domains, conflict))
+      continue;
+    tell_by(conflict, (const guint[]){gone[i], n - 1});
+    return true;
+  }
+  return false;
+}

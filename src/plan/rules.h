@@ -102,3 +102,6 @@ typedef struct {
  * and *conflict names two that cannot be. Of VMs that must spread it must be so whichever of them run.
  * `domains`: NULL: hosts that rules do not name are not known, and each is a domain of its own. */
 bool plan_rules_conflict(const PlanRule *rules, guint n, const PlanDomains *domains, PlanConflict *conflict);
+/* The same of the last of them: what the others cannot keep among themselves is not told. */
+bool plan_rules_conflict_last(const PlanRule *rules, guint n, const PlanDomains *domains,
+                              PlanConflict *conflict);

@@ -370,6 +370,54 @@ static void contradictions_are_found_with_both_rules(void)
   }
 }
 
+/* The last one is told only what it adds. */
+static void rule_is_not_told_what_others_cannot_keep(void)
+{
+  struct {
+    Row rows[4];
+    guint n;
+    bool conflicts;
+    guint a, b;
+  } cases[] = {
+      {{{SPREAD(2), {1, 2}, {0}},
+        {{.kind = PLAN_RULE_MUST_RUN_ON}, {1, 2}, {10, 11}},
+        {{.kind = PLAN_RULE_KEEP_APART}, {5, 6}, {0}}},
+       3,
+       false,
+       0,
+       0},
+      {{{SPREAD(2), {1, 2}, {0}},
+        {{.kind = PLAN_RULE_MUST_RUN_ON}, {1, 2}, {10, 11}},
+        {{.kind = PLAN_RULE_KEEP_TOGETHER}, {5, 6}, {0}},
+        {{.kind = PLAN_RULE_KEEP_APART}, {5, 6}, {0}}},
+       4,
+       true,
+       3,
+       2},
+      {{{SPREAD(2), {1, 2}, {0}},
+        {{.kind = PLAN_RULE_MUST_RUN_ON}, {1, 2}, {10, 11}},
+        {{.kind = PLAN_RULE_KEEP_TOGETHER}, {1, 2}, {0}}},
+       3,
+       true, /* with the one that is left out of account */
+       0,
+       2},
+      {{{SPREAD(2), {1, 2}, {0}}, {{.kind = PLAN_RULE_MUST_RUN_ON}, {1, 2}, {10, 11}}}, 2, true, 0, 1},
+  };
+  static const WsId hosts[] = {10, 11, 15}, domains[] = {2, 2, 3};
+  static const PlanDomains there = {hosts, domains, G_N_ELEMENTS(hosts)};
+  for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+    PlanRule rules[4];
+    PlanConflict conflict = {0};
+    for (guint j = 0; j < cases[i].n; j++) {
+      settle(&cases[i].rows[j]);
+      rules[j] = cases[i].rows[j].rule;
+    }
+    bool found = plan_rules_conflict_last(rules, cases[i].n, &there, &conflict);
+    if (found != cases[i].conflicts || (found && (conflict.a != cases[i].a || conflict.b != cases[i].b)))
+      g_error("case %u: %s: %u, %u", i, found ? conflict.reason : "no contradiction", conflict.a, conflict.b);
+  }
+}
+
 /* Hosts 10 and 11 are of one domain, 12 is another. */
 static const WsId three[] = {10, 11, 12}, three_domains[] = {5, 5, 6};
 
@@ -456,6 +504,8 @@ int main(int argc, char **argv)
   g_test_add_func("/plan-rules/as_many_break_it_as_domains_are_missing",
                   as_many_break_it_as_domains_are_missing);
   g_test_add_func("/plan-rules/contradictions_are_found_with_both_rules", contradictions_are_found_with_both_rules);
+  g_test_add_func("/plan-rules/rule_is_not_told_what_others_cannot_keep",
+                  rule_is_not_told_what_others_cannot_keep);
   g_test_add_func("/plan-rules/told_contradictions_are_true", told_contradictions_are_true);
   return g_test_run();
 }

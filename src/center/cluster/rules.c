@@ -37,22 +37,30 @@ static bool check_hosts(const InvSnapshot *head, const WsAffinityRule *rule, GEr
   return true;
 }
 
-static bool check_domains(const InvSnapshot *head, const WsAffinityRule *rule, GError **error)
+/* What the estate has become since does not keep anybody from another change of the rule. */
+static bool asks_for_domains(const WsAffinityRule *rule, const WsAffinityRule *seen)
+{
+  return rule->enabled && plan_rule_is_hard((PlanRuleKind)rule->kind) &&
+         (!seen || !seen->enabled || seen->kind != rule->kind || seen->min_domains != rule->min_domains);
+}
+
+static bool check_domains(const InvSnapshot *head, const WsAffinityRule *rule, const WsAffinityRule *seen,
+                          GError **error)
 {
   guint n = room_domains(head, rule->cluster);
   bool spreads = plan_rule_spreads((PlanRuleKind)rule->kind), said = rule->min_domains != WS_INT_UNSET;
   if (!spreads)
     return !said || refuse(error, "min_domains", "no number of fault domains with a rule of this kind");
-  if (!rule->enabled || !plan_rule_is_hard((PlanRuleKind)rule->kind) ||
-      (said ? rule->min_domains : ROOM_DOMAINS_MIN) <= n)
+  if (!asks_for_domains(rule, seen) || (said ? rule->min_domains : ROOM_DOMAINS_MIN) <= n)
     return true;
   g_autofree char *most =
       g_strdup_printf("no more fault domains than the hosts of the cluster make up: %u", n);
   return refuse(error, "min_domains", most);
 }
 
-/* On its own, then with the others. */
-static bool check(const InvSnapshot *head, const WsAffinityRule *rule, GError **error)
+/* On its own, then with the others. `seen`: what it was; NULL: it is new. */
+static bool check(const InvSnapshot *head, const WsAffinityRule *rule, const WsAffinityRule *seen,
+                  GError **error)
 {
   bool names_hosts = plan_rule_names_hosts((PlanRuleKind)rule->kind);
   guint vms_needed = names_hosts ? 1 : 2;
@@ -65,10 +73,11 @@ static bool check(const InvSnapshot *head, const WsAffinityRule *rule, GError **
     return refuse(error, "hosts", "no hosts with a rule of this kind");
   if (names_hosts && !rule->hosts.len && !rule->host_label)
     return refuse(error, "hosts", "a host, or a label");
-  if (!check_vms(head, rule, error) || !check_hosts(head, rule, error) || !check_domains(head, rule, error))
+  if (!check_vms(head, rule, error) || !check_hosts(head, rule, error) ||
+      !check_domains(head, rule, seen, error))
     return false;
   g_autoptr(RoomRules) rules = room_rules_new(head, rule->cluster, NULL, rule);
-  return !rule->enabled || room_rules_check(rules, error);
+  return !rule->enabled || room_rules_check_last(rules, error);
 }
 
 /* ---- calls ---- */
@@ -78,7 +87,7 @@ bool affinity_rule_create(ApiCall *call, GError **error)
   Center *center = api_call_center(call);
   WsAffinityRule *body = api_call_body(call);
   g_autoptr(InvSnapshot) head = inv_head(center->inventory);
-  if (!check(head, body, error))
+  if (!check(head, body, NULL, error))
     return false;
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){"create affinity rule", NULL});
@@ -119,7 +128,8 @@ bool affinity_rule_update(ApiCall *call, GError **error)
   g_autoptr(InvTxn) txn = api_call_begin(call);
   WsAffinityRule *rule = inv_edit(txn, seen);
   drop_gone(head, rule);
-  if (!ws_object_merge_patch(&ws_type_affinity_rule, rule, patch, n, &changed, error) || !check(head, rule, error))
+  if (!ws_object_merge_patch(&ws_type_affinity_rule, rule, patch, n, &changed, error) ||
+      !check(head, rule, seen, error))
     return false;
   if (api_call_is_dry_run(call))
     return api_call_answer_dry(call, (const char *[]){changed ? "update affinity rule" : NULL, NULL});

@@ -204,27 +204,33 @@ typedef struct {
   guint rule; /* that keeps them there */
 } Among;
 
-static void add_domain(const Weigh *w, GArray *domains, WsId host)
+/* Counts each once. */
+static void add_domain(const Weigh *w, GArray *domains, GHashTable *seen, WsId host)
 {
   WsId domain = domain_of_host(w, host);
-  g_array_append_val(domains, domain);
+  if (!g_hash_table_contains(seen, &domain)) {
+    g_hash_table_add(seen, g_memdup2(&domain, sizeof domain));
+    g_array_append_val(domains, domain);
+  }
 }
 
-/* Where the group may be, of what is there; NULL: anywhere. Caller unrefs. */
-static GArray *domains_left(const Weigh *w, guint group, const GArray *forbid)
+/* Where the group may be, of what is there; NULL: in `wanted` domains or more. Caller unrefs. */
+static GArray *domains_left(const Weigh *w, guint group, const GArray *forbid, guint wanted)
 {
-  GArray *domains =
-      w->hosts[group] || (forbid && w->domains) ? g_array_new(FALSE, FALSE, sizeof(WsId)) : NULL;
-  for (guint i = 0; w->hosts[group] && i < w->hosts[group]->len; i++)
-    add_domain(w, domains, g_array_index(w->hosts[group], WsId, i));
-  for (guint i = 0; domains && !w->hosts[group] && i < w->domains->n; i++)
+  const GArray *hosts = w->hosts[group];
+  if (!hosts && !(forbid && w->domains))
+    return NULL;
+  GArray *domains = g_array_new(FALSE, FALSE, sizeof(WsId));
+  g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  for (guint i = 0; hosts && i < hosts->len && domains->len < wanted; i++)
+    add_domain(w, domains, seen, g_array_index(hosts, WsId, i));
+  for (guint i = 0; !hosts && i < w->domains->n && domains->len < wanted; i++)
     if (!is_forbidden(w, forbid, w->domains->hosts[i]))
-      add_domain(w, domains, w->domains->hosts[i]);
-  if (domains)
+      add_domain(w, domains, seen, w->domains->hosts[i]);
+  if (domains->len >= wanted)
+    g_clear_pointer(&domains, g_array_unref);
+  else
     g_array_sort(domains, by_id);
-  for (guint i = domains ? domains->len : 0; i-- > 1;)
-    if (g_array_index(domains, WsId, i) == g_array_index(domains, WsId, i - 1))
-      g_array_remove_index(domains, i);
   return domains;
 }
 
@@ -284,7 +290,7 @@ static bool cannot_spread_one(Weigh *w, guint index, GArray *const *forbid)
     if (!g_hash_table_add(seen, GUINT_TO_POINTER(group + 1)))
       return conflicts(w, index, rule_that_joins(w, rule->vms[i]),
                        "the same virtual machines are to be together and in different fault domains");
-    GArray *domains = domains_left(w, group, forbid[group]);
+    GArray *domains = domains_left(w, group, forbid[group], MIN(rule->n_vms, rule->min_domains));
     if (domains)
       enter_among(sets, domains,
                   w->hosts[group] ? w->narrowed[group] : g_array_index(forbid[group], guint, 0));

@@ -100,7 +100,8 @@ typedef struct {
 
 /* Is there a way to keep all of them, however many hosts and however much room there is? True: there is none,
  * and *conflict names two that cannot be. Of VMs that must spread it must be so whichever of them run.
- * `domains`: NULL: hosts that rules do not name are not known, and each is a domain of its own. */
+ * False may be wrong where those that must spread may be in sets of domains that overlap, none within
+ * another. `domains`: NULL: hosts that rules do not name are not known, and each is a domain of its own. */
 bool plan_rules_conflict(const PlanRule *rules, guint n, const PlanDomains *domains, PlanConflict *conflict);
 /* The same of the last of them: what the others cannot keep among themselves is not told. */
 bool plan_rules_conflict_last(const PlanRule *rules, guint n, const PlanDomains *domains,

@@ -51,7 +51,8 @@ typedef struct {
  * signal when killed; set whenever the program has run to its end. */
 bool ws_exec(const WsExec *exec, char **out, gsize *out_bytes, int *status, GError **error);
 
-/* Tests only. The recorder sees each call and answers in the program's place: sets *out (freed by ws_exec()'s caller) and *status, and
- * returns true; a *status other than 0 is an error as usual, and a negative one that its time was over. False: the program is run after all. NULL restores. */
+/* Tests only. The recorder sees each call and answers in the program's place: sets *out (freed by ws_exec()'s
+ * caller) and *status, and returns true; a *status other than 0 is an error as usual, and a negative one that
+ * its time was over. False: the program is run after all. NULL restores. */
 typedef bool (*WsExecRecorder)(const WsExec *exec, char **out, int *status, void *arg);
 void ws_exec_set_recorder(WsExecRecorder recorder, void *arg);

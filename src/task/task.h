@@ -118,7 +118,7 @@ typedef struct {
   void *object;
   void (*in_words)(void *object,
                    WsLang lang); /* fills in what is said in the reader's language; NULL: nothing is */
-  bool hosts_asked; /* they did something for it, so it is on record like a change */
+  bool hosts_asked;              /* they did something for it, so it is on record like a change */
 } TaskShown;
 void task_shown_clear(TaskShown *shown); /* any thread */
 

@@ -227,7 +227,8 @@ SERVE(pool_check, PoolCheck)
 {
   HostTruth *truth = truth_of(call);
   const char *uuid = NULL;
-  for (gint64 left_us = host_sim_of(call)->check_late_us; left_us > 0 && !*rpc_call_cancelled(call); left_us -= CHECK_TURN_US) {
+  for (gint64 left_us = host_sim_of(call)->check_late_us; left_us > 0 && !*rpc_call_cancelled(call);
+       left_us -= CHECK_TURN_US) {
     ws_co_sleep(MIN(left_us, CHECK_TURN_US));
     rpc_call_progress(call, 1, 2, "parts"); /* it puts its own deadline off: the manager has another */
   }

@@ -99,7 +99,8 @@ static void older_agent_is_told_not_failed(void)
 /* The answer of a newer agent is taken for what is known of it. */
 static void word_of_a_newer_agent_costs_no_more_than_itself(void)
 {
-  static const char text[] = "{\"signs\":[{\"sign\":\"of_the_future\",\"found\":\"x\"},{\"sign\":\"path_there\"}]}";
+  static const char text[] =
+      "{\"signs\":[{\"sign\":\"of_the_future\",\"found\":\"x\"},{\"sign\":\"path_there\"}]}";
   g_autoptr(GError) error = NULL;
   g_autoptr(WsRpcPoolCheckResult) result =
       ws_rpc_pool_check_result_parse(text, strlen(text), WS_PARSE_RPC, &error);
@@ -193,7 +194,11 @@ static void dry_run_shows_findings_and_makes_nothing(void)
 /* A batch of them would wait for each host in its turn. */
 static void run_dry_among_many(CenterRig *rig)
 {
-  Dry dry = {.rig = rig, .kind = "pool_attach", .target = "lone_pool", .json = "{'host':'@second'}", .one_of_many = true};
+  Dry dry = {.rig = rig,
+             .kind = "pool_attach",
+             .target = "lone_pool",
+             .json = "{'host':'@second'}",
+             .one_of_many = true};
   gint64 began_us = ws_clock_monotonic_us(rig->center.clock);
   host_sim_delay_checks(rig->hosts[1].sim, 30 * (gint64)G_USEC_PER_SEC);
   center_rig_run(rig, dry_in_coroutine, &dry);

@@ -233,9 +233,12 @@ static void upgrade_twice(CenterRig *rig)
 /* None becomes another word of the catalogue ("kernel" is CPU time there), and names of products stay. */
 static void what_is_upgraded_has_a_name_in_chinese(void)
 {
-  static const char *const names[][2] = {{"operating system", "操作系统"}, {"Linux kernel", "Linux 内核"},
-                                         {"host agent", "主机代理"},       {"libvirt", "libvirt"},
-                                         {"QEMU", "QEMU"},                 {"Open vSwitch", "Open vSwitch"}};
+  static const char *const names[][2] = {{"operating system", "操作系统"},
+                                         {"Linux kernel", "Linux 内核"},
+                                         {"host agent", "主机代理"},
+                                         {"libvirt", "libvirt"},
+                                         {"QEMU", "QEMU"},
+                                         {"Open vSwitch", "Open vSwitch"}};
   for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
     g_autofree char *zh = ws_phrase(names[i][0], WS_LANG_ZH), *en = ws_phrase(names[i][0], WS_LANG_EN);
     g_assert_cmpstr(zh, ==, names[i][1]);
@@ -339,7 +342,8 @@ int main(int argc, char **argv)
   g_test_add_func("/center/versions/full_pool_is_an_alarm", full_pool_is_an_alarm);
   g_test_add_func("/center/versions/alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not", alarm_of_a_full_pool_ends_though_nobody_heard_that_it_is_not);
   g_test_add_func("/center/versions/alarms_go_with_their_object", alarms_go_with_their_object);
-  g_test_add_func("/center/versions/what_is_upgraded_has_a_name_in_chinese", what_is_upgraded_has_a_name_in_chinese);
+  g_test_add_func("/center/versions/what_is_upgraded_has_a_name_in_chinese",
+                  what_is_upgraded_has_a_name_in_chinese);
   g_test_add_func("/center/versions/version_that_changes_is_an_event", version_that_changes_is_an_event);
   g_test_add_func("/center/versions/host_tells_its_patch_history", host_tells_its_patch_history);
   g_test_add_func("/center/versions/host_without_a_common_protocol_is_incompatible", host_without_a_common_protocol_is_incompatible);

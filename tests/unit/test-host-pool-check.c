@@ -22,7 +22,7 @@
 #define NO_MOUNT "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
 #define WAIT_US  (20 * (gint64)G_USEC_PER_SEC)
 /* What is well in any folder, by its checks; who is not root cannot try to give a file away. */
-#define ALL_WELL (geteuid() == 0 ? WELL_OF_ROOT : WELL_OF_OTHERS)
+#define ALL_WELL       (geteuid() == 0 ? WELL_OF_ROOT : WELL_OF_OTHERS)
 #define WELL_OF_ROOT   "filesystem space write owner locks direct_io rename"
 #define WELL_OF_OTHERS "filesystem space write locks direct_io rename"
 
@@ -390,9 +390,10 @@ static void export_is_mounted_aside_and_unmounted(Fixture *f, gconstpointer data
   g_autoptr(WsRpcPoolCheckResult) result = check(
       f, f->path, ",\"nfs\":{\"server\":\"127.0.0.1\",\"export\":\"/vol\",\"hard\":true,\"timeout_s\":600}");
   g_autofree char *words = words_of(result), *aside = g_build_filename(f->state, "checks", "1", NULL);
-  g_autofree char *mount = g_strconcat(
-      "mount -t nfs -o vers=4.2,proto=tcp,soft,timeo=50,retrans=2,nosuid,nodev,noexec,retry=0 127.0.0.1:/vol ", aside,
-      NULL);
+  g_autofree char *mount =
+      g_strconcat("mount -t nfs -o vers=4.2,proto=tcp,soft,timeo=50,retrans=2,nosuid,nodev,noexec,retry=0 "
+                  "127.0.0.1:/vol ",
+                  aside, NULL);
   g_autofree char *umount = g_strconcat("umount ", aside, NULL);
   assert_well(words, "mount_done path_there");
   g_assert_cmpuint(f->commands->len, ==, 2);

@@ -105,12 +105,11 @@ static bool count_with_others(ApiCall *call, const GError *error)
   return is_stranger(call) && !strangers_note(call->center, call->route, call->object_type, call->object, api_call_origin(call), error);
 }
 
-/* A dry run changes nothing, so it has no record; but one that is refused for a password was a try, and one for
- * which hosts mounted or wrote something was more than a look. */
+/* A dry run changes nothing, so it has no record; but one that is refused for a password was a try, and one
+ * for which hosts mounted or wrote something was more than a look. */
 static bool has_record(ApiCall *call, const GError *error)
 {
-  if (call->audited ||
-      (call->dry_run && !call->dry_shown.hosts_asked && !(error && is_stranger(call))))
+  if (call->audited || (call->dry_run && !call->dry_shown.hosts_asked && !(error && is_stranger(call))))
     return false;
   return !is_stranger(call) || call->noted || !count_with_others(call, error);
 }

@@ -11,7 +11,7 @@
 #include "plan/pool_signs.h"
 #include "rpc/methods.h"
 
-#define AT_ONCE  512 /* hosts asked at a time: each is a coroutine of the loop's */
+#define AT_ONCE  512                           /* hosts asked at a time: each is a coroutine of the loop's */
 #define WHOLE_US (65 * (gint64)G_USEC_PER_SEC) /* of all of them: the deadline of one call and a little */
 
 /* ---- asking ---- */

@@ -158,7 +158,8 @@ static bool mount_with(const WsPoolNfs *nfs, const char *more, const char *path,
   g_autoptr(GError) failed = NULL;
   if (!nfs_check(nfs, error))
     return false;
-  g_autofree char *source = nfs_source(nfs), *of_pool = nfs_options(nfs), *options = g_strconcat(of_pool, more, NULL);
+  g_autofree char *source = nfs_source(nfs), *of_pool = nfs_options(nfs),
+                  *options = g_strconcat(of_pool, more, NULL);
   NfsState state = nfs_state(nfs, path);
   if (state != NFS_ABSENT)
     return state == NFS_MOUNTED || in_use(path, error);

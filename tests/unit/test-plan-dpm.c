@@ -91,7 +91,10 @@ static void what_forbids_sleep_is_kept(void)
   w.rules[0].min_domains = HOSTS - 1; /* without one host there are so many still */
   g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_SLEEP);
   w.hosts[0].domain = w.hosts[1].domain = "rack-1";
-  w.hosts[2].domain = w.hosts[3].domain = "rack-2"; /* broken already: nobody finds a place that holds none of them */
+  w.hosts[2].domain = w.hosts[3].domain = "rack-2"; /* broken already, and no more so by a move within the rack */
+  g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_SLEEP);
+  w.hosts[0].domain = w.hosts[1].domain = w.hosts[2].domain = w.hosts[3].domain = NULL;
+  w.rules[0].min_domains = HOSTS;
   g_assert_cmpint(ask(&w).action, ==, PLAN_DPM_NOTHING);
 }
 

@@ -79,6 +79,8 @@ class Host:
         self._learned = os.path.join(self.folder, "fs/var/cache/libvirt/qemu/capabilities")
         # The same through all power cycles, and different from every other host's.
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, f"winsphere-lab:{lab.folder}:{self.name}"))
+        # So is a NIC's: else others send to the address of before for some ten seconds after it was off.
+        self.mac = ":".join(["02", *(f"{byte:02x}" for byte in uuid.UUID(self.uuid).bytes[:5])])
 
     def init_pid(self):
         """The pid of its process 1, or None when the power is off."""
@@ -97,7 +99,7 @@ class Host:
         try:
             pid = namespaces.start_init([self.lab.id, self.name, self.host_name, self.folder, self.lab.accel],
                                         os.path.join(self.folder, "init.log"))
-            _ip("link", "add", self.cable, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+            _ip("link", "add", self.cable, "type", "veth", "peer", "name", "eth0", "address", self.mac, "netns", str(pid))
             _ip("link", "set", self.cable, "master", self.lab.bridge, "up")
             for command in (["ip", "addr", "add", str(address), "dev", "eth0"], ["ip", "link", "set", "eth0", "up"],
                             ["ip", "route", "add", "default", "via", str(gateway)]):

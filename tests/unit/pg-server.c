@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "folders.h"
 #include "pg-server.h"
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -127,19 +128,6 @@ static void run_program(char *const *argv)
 
 /* ---- the cluster ---- */
 
-static void remove_tree(const char *path)
-{
-  GDir *folder = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-  const char *name;
-
-  while (folder && (name = g_dir_read_name(folder))) {
-    g_autofree char *inner = g_build_filename(path, name, NULL);
-    remove_tree(inner);
-  }
-  g_clear_pointer(&folder, g_dir_close);
-  g_remove(path);
-}
-
 static void stop(int number)
 {
   if (server > 0) {
@@ -155,7 +143,7 @@ static void clean_up(void)
   if (getpid() != owner)
     return;
   stop(SIGQUIT);
-  remove_tree(dir);
+  folder_remove(dir);
 }
 
 static char *address(const char *database, const char *schema)

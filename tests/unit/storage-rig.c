@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* See storage-rig.h. */
+#include "folders.h"
 #include "storage-rig.h"
 #include "host/hypervisor/ovf.h"
 #include <errno.h>
@@ -95,24 +96,10 @@ void storage_rig_set_up(StorageRig *f, gconstpointer data)
   g_assert_no_error(error);
 }
 
-static void remove_tree(const char *path)
-{
-  g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-  const char *name;
-  while (dir && (name = g_dir_read_name(dir))) {
-    g_autofree char *child = g_build_filename(path, name, NULL);
-    if (g_file_test(child, G_FILE_TEST_IS_DIR) && !g_file_test(child, G_FILE_TEST_IS_SYMLINK))
-      remove_tree(child);
-    else
-      g_unlink(child);
-  }
-  g_rmdir(path);
-}
-
 void storage_rig_tear_down(StorageRig *f, gconstpointer data)
 {
   storage_free(f->storage);
-  remove_tree(f->top);
+  folder_remove(f->top);
   g_ptr_array_unref(f->events);
   g_mutex_clear(&f->lock);
   g_cond_clear(&f->changed);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pools on NFS that the agent mounts itself. The kernel's part is played here: a stand-in for mount(8) puts the export's folder in the place of the
  * mount point and writes the kernel's list. The last case is the real one, where the kernel has NFS. */
+#include "folders.h"
 #include "base/error.h"
 #include "base/exec.h"
 #include "host/storage/nfs.h"
@@ -121,26 +122,12 @@ static void set_up(Fixture *f, gconstpointer data)
   start(f);
 }
 
-static void remove_tree(const char *path)
-{
-  g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-  const char *name;
-  while (dir && (name = g_dir_read_name(dir))) {
-    g_autofree char *child = g_build_filename(path, name, NULL);
-    if (g_file_test(child, G_FILE_TEST_IS_DIR))
-      remove_tree(child);
-    else
-      g_unlink(child);
-  }
-  g_rmdir(path);
-}
-
 static void tear_down(Fixture *f, gconstpointer data)
 {
   ws_exec_set_recorder(NULL, NULL);
   pool_reach_seam = NULL;
   storage_free(f->storage);
-  remove_tree(f->top);
+  folder_remove(f->top);
   g_ptr_array_unref(f->commands);
   char *texts[] = {f->top, f->root, f->state, f->path, f->under, f->export, f->mountinfo, f->filesystems, f->helper, f->systemd};
   for (guint i = 0; i < G_N_ELEMENTS(texts); i++)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Facts and load of a host. tests/data/node/NAME.tree is a recorded machine (its form: `record` beside it), NAME.json what must be
  * read from it. A new machine is two new files and its name below. */
+#include "folders.h"
 #include "base/exec.h"
 #include "host/node/node.h"
 #include "host/node/tree.h"
@@ -84,20 +85,6 @@ static char *unpack(const char *name)
   return root;
 }
 
-static void remove_tree(const char *path)
-{
-  g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-  const char *name;
-  while (dir && (name = g_dir_read_name(dir))) {
-    g_autofree char *child = g_build_filename(path, name, NULL);
-    if (g_file_test(child, G_FILE_TEST_IS_DIR) && !g_file_test(child, G_FILE_TEST_IS_SYMLINK))
-      remove_tree(child);
-    else
-      g_unlink(child);
-  }
-  g_rmdir(path);
-}
-
 /* ---- facts ---- */
 
 static void machine_is_read_as_expected(gconstpointer data)
@@ -105,7 +92,7 @@ static void machine_is_read_as_expected(gconstpointer data)
   const char *name = data;
   g_autofree char *root = unpack(name), *path = data_path(name, ".json"), *expected_json = NULL;
   g_autoptr(WsHostFacts) facts = node_read_facts(root);
-  remove_tree(root);
+  folder_remove(root);
   gsize n;
   g_autofree char *json = ws_object_to_json(&ws_type_host_facts, facts, WS_WRITE_PEER, &n);
   g_autoptr(GError) error = NULL;
@@ -165,7 +152,7 @@ static void damaged_firmware_tables_are_survived(void)
       ws_host_facts_free(node_read_facts(root));
     }
   }
-  remove_tree(root);
+  folder_remove(root);
 }
 
 /* ---- load ---- */
@@ -234,7 +221,7 @@ static void load_is_the_difference_of_two_samples(void)
   g_assert_cmpint(load->disks.items[0]->writes_per_s, ==,
                   0); /* the counter went back: the device came anew */
   g_assert_cmpfloat(load->disks.items[0]->busy_percent, ==, 25);
-  remove_tree(root);
+  folder_remove(root);
 }
 
 static gint64 cpu_time_us(void)
@@ -307,7 +294,7 @@ static void log_of_packages_is_read_newest_first(void)
                 "1:7.2+dfsg-7");
   assert_change(packages, 3, WS_HOST_PACKAGE_CHANGE_ACTION_INSTALLED, "libvirt0:amd64", "9.0.0-4", NULL);
   g_assert_cmpint(packages->changes.items[3]->time, ==, (gint64)1790841600 * G_USEC_PER_SEC);
-  remove_tree(root);
+  folder_remove(root);
 }
 
 static void long_log_is_read_from_its_end(void)
@@ -322,7 +309,7 @@ static void long_log_is_read_from_its_end(void)
   assert_change(packages, 0, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "package-39999:amd64", "1.1", "1.0");
   assert_change(packages, NODE_PACKAGES_MAX - 1, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED,
                 "package-39900:amd64", "1.1", "1.0");
-  remove_tree(root);
+  folder_remove(root);
 }
 
 /* What a crash may leave, and what no package manager writes: neither hides the rest. */
@@ -340,7 +327,7 @@ static void torn_log_is_read_past_its_damage(void)
   g_assert_cmpuint(packages->changes.len, ==, 2);
   assert_change(packages, 0, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "new:amd64", "1.1", "1.0");
   assert_change(packages, 1, WS_HOST_PACKAGE_CHANGE_ACTION_UPGRADED, "old:amd64", "1.1", "1.0");
-  remove_tree(root);
+  folder_remove(root);
 }
 
 static bool stand_in_for_rpm(const WsExec *exec, char **out, int *status, void *arg)
@@ -360,7 +347,7 @@ static void host_without_dpkg_asks_rpm(void)
   g_assert_cmpuint(packages->changes.len, ==, 2);
   assert_change(packages, 0, WS_HOST_PACKAGE_CHANGE_ACTION_INSTALLED, "qemu-kvm", "8.2.0-11.el9", NULL);
   assert_change(packages, 1, WS_HOST_PACKAGE_CHANGE_ACTION_INSTALLED, "bash", "5.1.8-6.el9", NULL);
-  remove_tree(root);
+  folder_remove(root);
 }
 
 int main(int argc, char **argv)

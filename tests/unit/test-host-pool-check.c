@@ -2,6 +2,7 @@
 /* The checks before a pool is used, on a host: what they find, and that nothing is left of them - after a
  * failure, with a server that hangs, and when the agent is killed in the middle. The kernel's part is played
  * as in test-host-nfs.c. */
+#include "folders.h"
 #include "base/error.h"
 #include "base/exec.h"
 #include "host/storage/nfs.h"
@@ -154,27 +155,13 @@ static void set_up(Fixture *f, gconstpointer data)
   f->storage = start(f);
 }
 
-static void remove_tree(const char *path)
-{
-  g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-  const char *name;
-  while (dir && (name = g_dir_read_name(dir))) {
-    g_autofree char *child = g_build_filename(path, name, NULL);
-    if (g_file_test(child, G_FILE_TEST_IS_DIR))
-      remove_tree(child);
-    else
-      g_unlink(child);
-  }
-  g_rmdir(path);
-}
-
 static void tear_down(Fixture *f, gconstpointer data)
 {
   storage_free(f->storage);
   ws_exec_set_recorder(NULL, NULL);
   pool_probe_seam = NULL;
   pool_probe_wait_seam = NULL;
-  remove_tree(f->top);
+  folder_remove(f->top);
   g_ptr_array_unref(f->commands);
   char *texts[] = {f->top, f->root, f->state, f->path, f->export, f->under, f->mountinfo, f->filesystems, f->helper};
   for (guint i = 0; i < G_N_ELEMENTS(texts); i++)

@@ -56,14 +56,17 @@ static void pool_is_not_taken_for_an_unmarked_folder(StorageRig *f, gconstpointe
   storage_rig_assert_code(error, WS_ERROR_NOT_FOUND);
 }
 
-static void pool_refuses_folder_that_everybody_writes(StorageRig *f, gconstpointer data)
+static void pool_refuses_folder_that_others_write(StorageRig *f, gconstpointer data)
 {
   g_autofree char *path = g_build_filename(f->root, "open", NULL);
-  g_assert_cmpint(g_mkdir(path, 0777), ==, 0);
-  g_assert_cmpint(g_chmod(path, 0777), ==, 0);
-  g_autoptr(GError) error = NULL;
-  g_assert_false(storage_rig_prepare(f, 2, path, STORAGE_RIG_UUID_B, true, &error));
-  storage_rig_assert_code(error, WS_ERROR_BAD_VALUE);
+  static const mode_t modes[] = {0777, 0757, 0775};
+  g_assert_cmpint(g_mkdir(path, 0755), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(g_chmod(path, modes[i]), ==, 0);
+    g_assert_false(storage_rig_prepare(f, 2, path, STORAGE_RIG_UUID_B, true, &error));
+    storage_rig_assert_code(error, WS_ERROR_BAD_VALUE);
+  }
 }
 
 static void pool_refuses_to_lie_in_another(StorageRig *f, gconstpointer data)
@@ -341,7 +344,7 @@ int main(int argc, char **argv)
   TEST(pool_refuses_symbolic_link_in_its_path);
   TEST(pool_refuses_another_identity);
   TEST(pool_is_not_taken_for_an_unmarked_folder);
-  TEST(pool_refuses_folder_that_everybody_writes);
+  TEST(pool_refuses_folder_that_others_write);
   TEST(pool_refuses_to_lie_in_another);
   TEST(pool_is_known_after_a_restart_and_swept);
   TEST(pool_that_lost_its_mount_is_unreachable);

@@ -27,16 +27,18 @@ static bool add_to_sum(const void *object, void *arg)
 
 /* ---- what tasks hold ---- */
 
+/* What is taken of a pool beside what its volumes say: by a task, or by a member of a dry run. */
 typedef struct {
-  const Task *task;
   WsId pool;
   gint64 promised_bytes, real_bytes;
+  const Task *task; /* that holds it; NULL: a member of a dry run */
+  bool certain;     /* of a member: it was not refused after that */
 } Held;
 
 void pools_hold_again(Task *task, PoolsHold *hold, WsId pool, gint64 promised_bytes, gint64 real_bytes)
 {
   Center *center = task_center(task);
-  Held one = {task, pool, MAX(promised_bytes, 0), MAX(real_bytes, 0)};
+  Held one = {pool, MAX(promised_bytes, 0), MAX(real_bytes, 0), task, false};
   if (task_is_dry_run(task))
     return;
   hold->task = task;
@@ -54,13 +56,13 @@ void pools_let_go(PoolsHold *hold)
   hold->task = NULL;
 }
 
-static void take_held(PoolRoom *room, const GArray *held, WsId pool)
+static void take_off(PoolRoom *room, const GArray *held, WsId pool)
 {
   for (guint i = 0; held && i < held->len; i++) {
     const Held *one = &g_array_index(held, Held, i);
     if (one->pool != pool)
       continue;
-    room->promised_bytes -= one->promised_bytes;
+    room->promised_bytes -= room->promised_bytes == G_MAXINT64 ? 0 : one->promised_bytes;
     room->real_bytes -= room->real_bytes == G_MAXINT64 ? 0 : one->real_bytes;
   }
 }
@@ -78,7 +80,7 @@ PoolRoom pools_room(const Center *center, const InvSnapshot *head, const WsPool 
   PoolRoom room = {(gint64)((double)pool->capacity_bytes * ratio) - sum.promised,
                    pool->available_bytes == WS_INT_UNSET ? G_MAXINT64
                                                          : pool->available_bytes - sum.unwritten};
-  take_held(&room, center->pools_held, pool->id);
+  take_off(&room, center->pools_held, pool->id);
   return room;
 }
 
@@ -98,12 +100,6 @@ void pools_look_again(Task *task, WsId id, gint64 real_bytes)
 
 /* ---- members of a dry run ---- */
 
-typedef struct {
-  WsId pool;
-  gint64 promised_bytes, real_bytes;
-  bool certain; /* its member was not refused after that */
-} Taken;
-
 static void unref_array(gpointer array)
 {
   g_array_unref(array);
@@ -113,14 +109,14 @@ void pools_begin_on_paper(Center *center, const char *request)
 {
   if (!center->pools_on_paper)
     center->pools_on_paper = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_array);
-  g_hash_table_replace(center->pools_on_paper, g_strdup(request), g_array_new(FALSE, FALSE, sizeof(Taken)));
+  g_hash_table_replace(center->pools_on_paper, g_strdup(request), g_array_new(FALSE, FALSE, sizeof(Held)));
 }
 
 void pools_note_on_paper(Center *center, const char *request, bool refused)
 {
   GArray *taken = center->pools_on_paper ? g_hash_table_lookup(center->pools_on_paper, request) : NULL;
   for (guint i = taken ? taken->len : 0; i-- > 0;) {
-    Taken *one = &g_array_index(taken, Taken, i);
+    Held *one = &g_array_index(taken, Held, i);
     if (refused && !one->certain)
       g_array_remove_index_fast(taken, i);
     else
@@ -143,17 +139,6 @@ static GArray *on_paper(Task *task)
   return whole && center->pools_on_paper ? g_hash_table_lookup(center->pools_on_paper, whole) : NULL;
 }
 
-static void take_off(PoolRoom *room, const GArray *taken, WsId pool)
-{
-  for (guint i = 0; taken && i < taken->len; i++) {
-    const Taken *one = &g_array_index(taken, Taken, i);
-    if (one->pool != pool || room->promised_bytes == G_MAXINT64)
-      continue;
-    room->promised_bytes -= one->promised_bytes;
-    room->real_bytes -= room->real_bytes == G_MAXINT64 ? 0 : one->real_bytes;
-  }
-}
-
 /* ---- the check ---- */
 
 bool pools_check_room(Task *task, PoolsHold *hold, WsId id, gint64 promised_bytes, gint64 real_bytes,
@@ -169,7 +154,7 @@ bool pools_check_room(Task *task, PoolsHold *hold, WsId id, gint64 promised_byte
   take_off(&room, taken, id);
   bool promise = promised_bytes > room.promised_bytes;
   if (!promise && (real_bytes <= 0 || real_bytes <= room.real_bytes)) {
-    Taken one = {id, promised_bytes, real_bytes, false};
+    Held one = {id, promised_bytes, real_bytes, NULL, false};
     if (taken)
       g_array_append_val(taken, one);
     pools_hold_again(task, hold, id, promised_bytes, real_bytes);

@@ -253,9 +253,8 @@ static bool claim_directory(Storage *storage, const WsRpcPoolPrepare *params, GE
   else if (!params->create)
     ok = ws_fail(error, WS_ERROR_NOT_FOUND, "object", params->path, "cause",
                  "the folder is no pool: is its file system mounted?", NULL);
-  else if (fstat(fd, &st) < 0 || (st.st_mode & S_IWOTH))
-    ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "path", "expected",
-                 "a folder that not everybody may write", NULL);
+  else if (fstat(fd, &st) < 0 || pool_dir_is_open(&st, params->kind == WS_RPC_POOL_PREPARE_KIND_NFS))
+    ok = ws_fail(error, WS_ERROR_BAD_VALUE, "field", "path", "expected", "a folder that nobody but root may write", NULL);
   else
     ok = pool_dir_mark(fd, params->path, params->uuid, storage->new_prefix, error);
   close(fd);

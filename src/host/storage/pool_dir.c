@@ -170,6 +170,12 @@ bool pool_dir_publish(int from_fd, const char *from, int to_fd, const char *to)
   return true;
 }
 
+bool pool_dir_is_open(const struct stat *st, bool nfs)
+{
+  bool theirs = !nfs && st->st_uid != 0 && st->st_uid != geteuid();
+  return theirs || (st->st_mode & (nfs ? S_IWOTH : S_IWGRP | S_IWOTH));
+}
+
 bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *new_prefix, GError **error)
 {
   g_autofree char *text = g_strconcat(IDENTITY_FIRST_LINE, uuid, "\n", NULL);

@@ -3,6 +3,7 @@
 #pragma once
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define POOL_IDENTITY_FILE ".winsphere-pool"
@@ -21,6 +22,9 @@ bool pool_dir_publish(int from_fd, const char *from, int to_fd, const char *to);
 extern bool storage_as_on_old_kernel; /* a seam for tests: as on Linux 4.19, and on NFS */
 /* UUID in its identity file. NULL without error: it has none. Caller frees. */
 char *pool_dir_identity(int dir_fd, const char *path, GError **error);
+/* Others than root and we may write it, or own it: what is made there could be swapped. Who may write an export its server says, and for that
+ * the right of all alone tells. */
+bool pool_dir_is_open(const struct stat *st, bool nfs);
 bool pool_dir_mark(int dir_fd, const char *path, const char *uuid, const char *new_prefix, GError **error);
 /* Removes what a crash left half made. Not while calls run on the pool. */
 void pool_dir_sweep(int dir_fd, const char *path, const char *new_prefix);

@@ -213,15 +213,11 @@ static int open_above(char *const *roots, char **path)
   return fd;
 }
 
-/* Somebody else could swap what is made there. Who may write into an export its server says, and for that the
- * right of all alone tells. */
 static bool is_open_to_others(Probe *probe, int fd, const char *path)
 {
   struct stat st;
-  bool known = fstat(fd, &st) == 0, nfs = probe->params->nfs != NULL;
-  bool theirs = known && !nfs && st.st_uid != 0 && st.st_uid != geteuid();
-  mode_t writers = nfs ? S_IWOTH : S_IWGRP | S_IWOTH;
-  if (known && !theirs && !(st.st_mode & writers))
+  bool known = fstat(fd, &st) == 0;
+  if (known && !pool_dir_is_open(&st, probe->params->nfs != NULL))
     return false;
   g_autofree char *found =
       known ? g_strdup_printf("%s: uid %u, mode %04o", path, (guint)st.st_uid, (guint)st.st_mode & 07777)

@@ -40,7 +40,7 @@ static void many_hops_are_read_from_the_end_only(void)
 {
   g_autoptr(Proxies) proxies = proxies_new(trusted, NULL);
   g_autoptr(GString) header = g_string_new("192.0.2.1");
-  for (guint i = 0; i < 100000; i++)
+  for (guint i = 0; i < 10000; i++)
     g_string_append(header, ",10.0.0.9");
   g_autofree char *client = proxies_client(proxies, "10.0.0.7", header->str);
   g_assert_cmpstr(client, ==, "10.0.0.9");
